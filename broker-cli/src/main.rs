@@ -1,0 +1,2 @@
+//! The `broker-cli` command.
+fn main() {}

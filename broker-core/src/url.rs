@@ -1,0 +1,218 @@
+//! Where endpoints listen and dial: `scheme://host:port[/path]`, `host:port` and Zeek's `9999/tcp`.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+/// The scheme that a URL without one gets.
+pub const DEFAULT_SCHEME: &str = "tcp";
+
+/// The address of a listener, or of a peer to dial.
+///
+/// Equality is textual, as in `unpeer(address, port)` of the reference: `localhost` and
+/// `127.0.0.1` are different addresses.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Url {
+    scheme: String,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+/// Why a text is not a usable URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid URL {text:?}: {reason}")]
+pub struct InvalidUrl {
+    text: String,
+    reason: String,
+}
+
+impl Url {
+    /// A URL from its parts. `host` carries no brackets; it may be empty for a listener that binds
+    /// every interface.
+    #[must_use]
+    pub fn new(scheme: &str, host: &str, port: u16) -> Self {
+        Self { scheme: scheme.to_owned(), host: host.to_owned(), port, path: String::new() }
+    }
+
+    /// The scheme, in lower case.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// The host: a name, an IP address without brackets, or empty.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 0 asks a listener to pick a free one.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The path, with its leading slash, or empty.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The same URL with another port.
+    #[must_use]
+    pub fn with_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// The same URL with another host.
+    #[must_use]
+    pub fn with_host(mut self, host: &str) -> Self {
+        host.clone_into(&mut self.host);
+        self
+    }
+
+    /// Host and port as the reference prints them: `ADDR:PORT` without brackets.
+    #[must_use]
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}://[{}]:{}{}", self.scheme, self.host, self.port, self.path)
+        } else {
+            write!(f, "{}://{}:{}{}", self.scheme, self.host, self.port, self.path)
+        }
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Url {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).map_err(|reason| InvalidUrl { text: text.chars().take(256).collect(), reason })
+    }
+}
+
+fn parse(text: &str) -> Result<Url, String> {
+    if let Some(port) = zeek_port(text)? {
+        return Ok(Url::new(DEFAULT_SCHEME, "", port));
+    }
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (checked_scheme(scheme)?, rest),
+        None => (DEFAULT_SCHEME.to_owned(), text),
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (host, port) = split_authority(authority)?;
+    let mut url = Url::new(&scheme, host, parse_port(port)?);
+    if path != "/" {
+        path.clone_into(&mut url.path);
+    }
+    Ok(url)
+}
+
+/// `9999/tcp` as Zeek writes ports; other protocols are named in the error.
+fn zeek_port(text: &str) -> Result<Option<u16>, String> {
+    let Some((number, protocol)) = text.split_once('/') else { return Ok(None) };
+    if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(None);
+    }
+    if protocol != "tcp" {
+        return Err(format!("a Broker port is a TCP port, not {protocol:?}"));
+    }
+    parse_port(number).map(Some)
+}
+
+fn checked_scheme(scheme: &str) -> Result<String, String> {
+    let valid =
+        scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    if scheme.is_empty() || !valid {
+        return Err("the scheme is not a word".to_owned());
+    }
+    Ok(scheme.to_ascii_lowercase())
+}
+
+fn split_authority(authority: &str) -> Result<(&str, &str), String> {
+    if let Some(rest) = authority.strip_prefix('[') {
+        let (host, port) =
+            rest.split_once(']').ok_or_else(|| "the bracket is not closed".to_owned())?;
+        if host.parse::<Ipv6Addr>().is_err() {
+            return Err(format!("{host:?} is not an IPv6 address"));
+        }
+        let port = port.strip_prefix(':').ok_or_else(no_port)?;
+        return Ok((host, port));
+    }
+    let (host, port) = authority.rsplit_once(':').ok_or_else(no_port)?;
+    if host.contains(':') {
+        return Err("an IPv6 address needs brackets, as in [::1]:9999".to_owned());
+    }
+    if host.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || b == b'@') {
+        return Err(format!("{host:?} is not a host name"));
+    }
+    Ok((host, port))
+}
+
+fn no_port() -> String {
+    "the port is missing (as in 127.0.0.1:9999)".to_owned()
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{text:?} is not a port number"));
+    }
+    text.parse().map_err(|_| format!("port {text} is above 65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_form_is_understood() {
+        for (text, shown) in [
+            ("tcp://127.0.0.1:9999", "tcp://127.0.0.1:9999"),
+            ("TCP://localhost:1/", "tcp://localhost:1"),
+            ("tls://[::1]:9999", "tls://[::1]:9999"),
+            ("ws://host:80/v1/messages/json", "ws://host:80/v1/messages/json"),
+            ("host:9999", "tcp://host:9999"),
+            ("[::1]:0", "tcp://[::1]:0"),
+            (":9999", "tcp://:9999"),
+            ("9999/tcp", "tcp://:9999"),
+        ] {
+            assert_eq!(text.parse::<Url>().unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("", "port is missing"),
+            ("tcp://", "port is missing"),
+            ("tcp://host", "port is missing"),
+            ("host:http", "not a port number"),
+            ("host:65536", "above 65535"),
+            ("9999/udp", "TCP port"),
+            ("://host:1", "scheme"),
+            ("::1:9999", "brackets"),
+            ("[::1", "bracket"),
+            ("[host]:1", "IPv6"),
+            ("a b:1", "host name"),
+        ] {
+            let error = text.parse::<Url>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text:?} gave {error:?}");
+        }
+    }
+}
