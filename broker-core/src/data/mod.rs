@@ -1,8 +1,11 @@
 //! The data model of Broker: one recursive value type with fifteen alternatives.
 
+mod binary;
 mod net;
+mod order;
 mod time;
 
+pub use binary::{DecodeError, DecodeErrorKind, DecodeLimits, validate};
 pub use bstr::{BStr, BString};
 pub use net::{Address, Port, Protocol, Subnet};
 pub use time::{Timespan, Timestamp};

@@ -1,0 +1,157 @@
+//! Checking a payload without building values.
+
+use super::canonical::canonicalize;
+use super::compare::compare;
+use super::cursor::Cursor;
+use super::decode::DecodeLimits;
+use super::error::{DecodeError, DecodeErrorKind};
+use super::tag;
+use crate::data::{Address, Protocol};
+use std::cmp::Ordering;
+
+/// Checks that `bytes` is exactly one value that [`Value::decode_with`](crate::data::Value) would
+/// accept, without building it.
+///
+/// Allocates nothing as long as the elements of sets and the keys of tables arrive in ascending
+/// order, which all senders that encode whole values do. Otherwise it sorts a copy, which takes
+/// memory in proportion to the octets received. Either way the time is at most in proportion to
+/// n log n of the size.
+///
+/// # Errors
+///
+/// The first thing found wrong; see [`DecodeErrorKind`] for the rules.
+pub fn validate(bytes: &[u8], limits: DecodeLimits) -> Result<(), DecodeError> {
+    let mut scanner = Scanner { input: Cursor::new(bytes), limit: limits.depth() };
+    match scanner.value(0) {
+        Ok(()) => finish(&scanner.input),
+        Err(Stop::Invalid(error)) => Err(error),
+        Err(Stop::Unordered) => canonicalize(bytes, limits).map(drop),
+    }
+}
+
+/// Refuses octets after the value.
+pub(super) fn finish(input: &Cursor<'_>) -> Result<(), DecodeError> {
+    match input.left() {
+        0 => Ok(()),
+        count => Err(DecodeError::new(DecodeErrorKind::TrailingBytes { count }, input.pos())),
+    }
+}
+
+/// Reads the payload of a value that is not a container, whose tag was read from `start`.
+#[inline]
+pub(super) fn scalar(input: &mut Cursor<'_>, tag: u8, start: usize) -> Result<(), DecodeError> {
+    match tag {
+        tag::NONE => Ok(()),
+        tag::COUNT | tag::INTEGER | tag::REAL | tag::TIMESTAMP | tag::TIMESPAN => {
+            input.take(8).map(drop)
+        }
+        tag::STRING | tag::ENUM => {
+            let size = input.size()?;
+            input.take(size).map(drop)
+        }
+        tag::BOOLEAN => input.take(1).map(drop),
+        tag::ADDRESS => input.take(16).map(drop),
+        tag::PORT => port(input),
+        tag::SUBNET => subnet(input),
+        tag => Err(DecodeError::new(DecodeErrorKind::UnknownTag(tag), start)),
+    }
+}
+
+#[inline]
+fn port(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    let [_, _, protocol] = input.array()?;
+    if protocol > Protocol::Icmp as u8 {
+        return Err(DecodeError::new(DecodeErrorKind::UnknownProtocol(protocol), input.pos() - 1));
+    }
+    Ok(())
+}
+
+fn subnet(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
+    let octets = input.array()?;
+    let length = input.u8()?;
+    let least = if Address::from_octets(octets).is_v4() { 96 } else { 0 };
+    if !(least..=128).contains(&length) {
+        return Err(DecodeError::new(
+            DecodeErrorKind::InvalidPrefixLength(length),
+            input.pos() - 1,
+        ));
+    }
+    Ok(())
+}
+
+enum Stop {
+    Invalid(DecodeError),
+    /// Elements of a set or keys of a table are not in ascending order.
+    Unordered,
+}
+
+impl From<DecodeError> for Stop {
+    fn from(error: DecodeError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+struct Scanner<'a> {
+    input: Cursor<'a>,
+    limit: usize,
+}
+
+impl Scanner<'_> {
+    #[inline]
+    fn value(&mut self, depth: usize) -> Result<(), Stop> {
+        let start = self.input.pos();
+        match self.input.u8()? {
+            tag @ (tag::VECTOR | tag::SET | tag::TABLE) => self.container(tag, start, depth),
+            tag => Ok(scalar(&mut self.input, tag, start)?),
+        }
+    }
+
+    fn container(&mut self, tag: u8, start: usize, depth: usize) -> Result<(), Stop> {
+        if depth >= self.limit {
+            let kind = DecodeErrorKind::TooDeep { limit: self.limit };
+            return Err(DecodeError::new(kind, start).into());
+        }
+        if tag == tag::VECTOR {
+            let count = self.input.element_count(1)?;
+            for _ in 0..count {
+                self.value(depth + 1)?;
+            }
+            return Ok(());
+        }
+        self.unique(tag == tag::TABLE, depth)
+    }
+
+    /// The elements of a set, or the pairs of a table.
+    fn unique(&mut self, is_table: bool, depth: usize) -> Result<(), Stop> {
+        let count = self.input.element_count(1 + usize::from(is_table))?;
+        let mut previous = None;
+        for _ in 0..count {
+            let start = self.input.pos();
+            self.value(depth + 1)?;
+            if let Some(previous) = previous.replace(start) {
+                self.ascending(previous, start, is_table)?;
+            }
+            if is_table {
+                self.value(depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ascending(&self, previous: usize, start: usize, is_table: bool) -> Result<(), Stop> {
+        let comparison = compare(self.input.from(previous), self.input.from(start));
+        if comparison.duplicate {
+            return Err(duplicate(is_table, start).into());
+        }
+        match comparison.order {
+            Ordering::Less => Ok(()),
+            _ => Err(Stop::Unordered),
+        }
+    }
+}
+
+pub(super) fn duplicate(is_table: bool, offset: usize) -> DecodeError {
+    let kind =
+        if is_table { DecodeErrorKind::DuplicateKey } else { DecodeErrorKind::DuplicateElement };
+    DecodeError::new(kind, offset)
+}
