@@ -3,12 +3,15 @@
 mod binary;
 mod net;
 mod order;
+mod text;
 mod time;
 
 pub use binary::{DecodeError, DecodeErrorKind, DecodeLimits, validate};
 pub use bstr::{BStr, BString};
-pub use net::{Address, Port, Protocol, Subnet};
-pub use time::{Timespan, Timestamp};
+pub use net::{
+    Address, InvalidAddress, InvalidPort, InvalidSubnet, NotIpv4, Port, Protocol, Subnet,
+};
+pub use time::{InvalidTimespan, InvalidTimestamp, TimeOutOfRange, Timespan, Timestamp};
 
 use std::collections::{BTreeMap, BTreeSet};
 
