@@ -3,7 +3,10 @@
 
 pub mod data;
 mod id;
+pub mod limits;
+pub mod transport;
 mod url;
 
 pub use id::{EndpointId, InvalidEndpointId};
+pub use limits::Limits;
 pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};

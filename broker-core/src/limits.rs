@@ -1,0 +1,134 @@
+//! Everything that is bounded, in one place: name, default and reason.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The least room a read gets. An idle connection keeps this much.
+pub const READ_CHUNK_MIN: usize = 2 * 1024;
+
+/// The most room a read gets: how far memory may run ahead of received octets.
+pub const READ_CHUNK_MAX: usize = 64 * 1024;
+
+/// Small frames are copied into segments of this size, the unit of one write.
+pub const SEGMENT: usize = 64 * 1024;
+
+/// Frames from this size on are shared between their destinations instead of being copied.
+pub const SHARE_FROM: usize = 4 * 1024;
+
+/// How much a writer takes from a queue at once, so that the bound of the queue covers nearly all
+/// that is waiting.
+pub const WRITE_BATCH: usize = 256 * 1024;
+
+/// The longest topic: its length travels in 16 bits.
+pub const TOPIC: usize = 0xffff;
+
+/// The configurable limits of an endpoint. In a configuration file each one is the key of the same
+/// name, with hyphens, in the table `limits`; times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// The largest frame before a peering is established, in octets. Default 64 KiB: a handshake
+    /// carries a filter and nothing larger.
+    pub handshake_frame: usize,
+
+    /// The largest frame of an established peering, in octets. Default 64 MiB, far above what Zeek
+    /// sends; memory follows what has arrived, not what is announced.
+    pub frame: usize,
+
+    /// How long a connection may take from being open to being peered. Default 10 s: the reference
+    /// waits for ever, and so do those who attack it.
+    #[serde(with = "seconds")]
+    pub handshake_time: Duration,
+
+    /// How long connecting to one address may take. Default 3 s.
+    #[serde(with = "seconds")]
+    pub connect_time: Duration,
+
+    /// Accepted connections that are not peered yet. Default 256; the next one is closed at once.
+    pub half_open: usize,
+
+    /// Peers and clients together. Default 4096.
+    pub peers: usize,
+
+    /// Containers inside each other in one value. Default 64, which the JSON form of the reference
+    /// can just express; its decoder overflows the stack instead.
+    pub data_depth: usize,
+
+    /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
+    pub filter_entries: usize,
+
+    /// Messages waiting for one peer. Default 8192, as in Zeek.
+    pub outbox_messages: usize,
+
+    /// Octets of memory waiting for one peer. Default 64 MiB.
+    pub outbox_bytes: usize,
+
+    /// Octets of routing updates, pings and pongs waiting for one peer. No policy drops these, so a
+    /// peer that causes them without reading is cut here. Default 1 MiB.
+    pub outbox_control_bytes: usize,
+
+    /// How long a peer may accept no octet at all before it is cut; 0 waits for ever. Default 10 s.
+    #[serde(with = "seconds")]
+    pub stalled_write: Duration,
+
+    /// How long a peer may take to acknowledge the end of a peering. Default 3 s, as in the
+    /// reference.
+    #[serde(with = "seconds")]
+    pub bye: Duration,
+
+    /// Messages waiting for one local subscriber or hub. Default 8192.
+    pub subscriber_messages: usize,
+
+    /// Octets of memory waiting for one local subscriber or hub. Default 64 MiB.
+    pub subscriber_bytes: usize,
+
+    /// Events waiting for one event stream. Default 4096; the oldest go first, and are counted.
+    pub events: usize,
+
+    /// Ended peers that the registry remembers. Default 1024; the oldest go first.
+    pub remembered_peers: usize,
+
+    /// Topics whose destinations are remembered per routing table. Default 4096.
+    pub routes_remembered: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_frame: 64 * 1024,
+            frame: 64 * 1024 * 1024,
+            handshake_time: Duration::from_secs(10),
+            connect_time: Duration::from_secs(3),
+            half_open: 256,
+            peers: 4096,
+            data_depth: 64,
+            filter_entries: 16384,
+            outbox_messages: 8192,
+            outbox_bytes: 64 * 1024 * 1024,
+            outbox_control_bytes: 1024 * 1024,
+            stalled_write: Duration::from_secs(10),
+            bye: Duration::from_secs(3),
+            subscriber_messages: 8192,
+            subscriber_bytes: 64 * 1024 * 1024,
+            events: 4096,
+            remembered_peers: 1024,
+            routes_remembered: 4096,
+        }
+    }
+}
+
+/// Times as seconds with a fraction.
+pub(crate) mod seconds {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
+    }
+}

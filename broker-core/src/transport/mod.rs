@@ -1,0 +1,154 @@
+//! The boundary between the protocol and whatever moves its bytes.
+//!
+//! A transport moves batches of frames and knows nothing of handshakes, filters or events. An
+//! endpoint is built with the transports it should have; the scheme of a URL picks one.
+
+mod buffer;
+mod error;
+mod mem;
+mod stream;
+mod write;
+
+pub use buffer::{FrameTooLarge, ReadBuffer};
+pub use error::{TransportError, TransportErrorKind};
+pub use mem::MemTransport;
+pub use stream::{StreamReader, StreamWriter};
+pub use write::{Chunk, WriteBatch};
+
+use crate::Url;
+use async_trait::async_trait;
+use std::fmt;
+use std::pin::Pin;
+
+/// Opens and accepts connections for the URL schemes it names.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// The schemes this transport serves, in lower case.
+    fn schemes(&self) -> &'static [&'static str];
+
+    /// Starts listening. Port 0 asks for a free port; [`Listener::url`] tells which one it became.
+    ///
+    /// # Errors
+    ///
+    /// The address is in use, not local, or not allowed for this process.
+    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError>;
+
+    /// Opens a connection, handshakes of the transport itself (TLS, WebSocket, ...) included.
+    ///
+    /// Cancel safe: dropping the future abandons the attempt.
+    ///
+    /// # Errors
+    ///
+    /// Everything that can go wrong before the first octet of Broker, classified by
+    /// [`TransportErrorKind`].
+    async fn connect(&self, to: &Url) -> Result<Connection, TransportError>;
+}
+
+/// Accepts connections until it is dropped.
+#[async_trait]
+pub trait Listener: Send {
+    /// Where this listener can be reached, with the port it really has.
+    fn url(&self) -> &Url;
+
+    /// Waits for the next connection. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// The error concerns this one accept (for example, no descriptor was free); the caller may
+    /// try again after a pause.
+    async fn accept(&mut self) -> Result<Incoming, TransportError>;
+}
+
+/// A connection whose transport handshake has not been done yet.
+///
+/// It is split from [`Listener::accept`] so that one slow client cannot hold up the next one.
+pub struct Incoming {
+    /// Where the connection comes from.
+    pub remote: Url,
+    /// Finishes the handshake of the transport.
+    pub establish: Pin<Box<dyn Future<Output = Result<Connection, TransportError>> + Send>>,
+}
+
+impl Incoming {
+    /// An incoming connection that needs no further handshake.
+    #[must_use]
+    pub fn ready(connection: Connection) -> Self {
+        let remote = connection.link.remote.clone();
+        Self { remote, establish: Box::pin(std::future::ready(Ok(connection))) }
+    }
+}
+
+/// An open connection: two halves that are driven by different tasks, and what is known of the link.
+pub struct Connection {
+    /// The receiving half.
+    pub reader: Box<dyn FrameReader>,
+    /// The sending half.
+    pub writer: Box<dyn FrameWriter>,
+    /// What is known about the link.
+    pub link: Link,
+}
+
+/// What is known about an open connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The other side's address, in the scheme of the transport.
+    pub remote: Url,
+    /// What protects the link.
+    pub protection: Protection,
+}
+
+/// What protects a link against others on its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// The link never leaves this process.
+    InProcess,
+    /// Nothing.
+    Plain,
+    /// Encrypted, but nobody knows with whom.
+    Encrypted,
+    /// Encrypted, and the other side proved to be the one named here.
+    Authenticated(String),
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InProcess => f.write_str("in process"),
+            Self::Plain => f.write_str("plain"),
+            Self::Encrypted => f.write_str("encrypted, not authenticated"),
+            Self::Authenticated(name) => write!(f, "authenticated as {name}"),
+        }
+    }
+}
+
+/// The receiving half of a connection.
+#[async_trait]
+pub trait FrameReader: Send {
+    /// Waits for octets and appends at least one of them to `buffer`.
+    ///
+    /// Every frame is preceded by its 32-bit length; a transport that moves bytes may append any
+    /// part of a frame, one that moves messages appends whole frames. The end of the stream is
+    /// [`TransportErrorKind::Closed`]. Cancel safe: octets taken from the link are in `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is over; what had been received before is in `buffer`.
+    async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError>;
+}
+
+/// The sending half of a connection.
+#[async_trait]
+pub trait FrameWriter: Send {
+    /// Writes the batch until it is empty, and flushes.
+    ///
+    /// Cancel safe: octets handed to the link are gone from the batch, so a caller can watch
+    /// [`WriteBatch::remaining`] for progress and call again.
+    ///
+    /// # Errors
+    ///
+    /// The connection is over; the rest of the batch is lost.
+    async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError>;
+
+    /// Tells the other side that nothing more will come. Errors are of no interest any more.
+    async fn shutdown(&mut self);
+}
