@@ -2,11 +2,15 @@
 //! [`transport`] trait. Nothing in here opens a socket.
 
 pub mod data;
+mod error;
+pub mod event;
 mod id;
 pub mod limits;
 pub mod transport;
 mod url;
+pub mod wire;
 
+pub use error::ErrorCode;
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};

@@ -1,0 +1,235 @@
+//! The messages of phase 1 (any version) and phase 2 (version 1).
+
+use super::{MAGIC, PROTOCOL_VERSION, Reader, frame, put_string, put_varbyte};
+use crate::{EndpointId, ErrorCode};
+use bstr::BString;
+use bytes::Bytes;
+
+/// A message of the handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HandshakeMessage {
+    /// Says who is there and which versions it speaks.
+    Hello {
+        /// The sender's id.
+        sender: EndpointId,
+        /// The lowest version it speaks.
+        min_version: u8,
+        /// The highest version it speaks.
+        max_version: u8,
+    },
+    /// Provokes early I/O errors and has no other meaning.
+    Probe,
+    /// The originator's choice of a version.
+    VersionSelect {
+        /// The sender's id.
+        sender: EndpointId,
+        /// The version both sides will speak.
+        version: u8,
+    },
+    /// Gives the reason for closing the connection.
+    DropConn {
+        /// The sender's id.
+        sender: EndpointId,
+        /// A known code; unknown ones do not decode.
+        code: ErrorCode,
+        /// The reason in words.
+        description: BString,
+    },
+    /// The originator's subscriptions.
+    OriginatorSyn(Vec<Bytes>),
+    /// The responder's subscriptions.
+    ResponderSynAck(Vec<Bytes>),
+    /// Ends the handshake.
+    OriginatorAck,
+}
+
+/// Why a handshake message is refused, and with which `drop_conn` it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{description}")]
+pub struct InvalidHandshakeMessage {
+    /// The code of the answer.
+    pub code: ErrorCode,
+    /// The text of the answer.
+    pub description: BString,
+}
+
+const HELLO: u8 = 6;
+const PROBE: u8 = 7;
+const VERSION_SELECT: u8 = 8;
+const DROP_CONN: u8 = 9;
+const ORIGINATOR_SYN: u8 = 10;
+const RESPONDER_SYN_ACK: u8 = 11;
+const ORIGINATOR_ACK: u8 = 12;
+
+impl HandshakeMessage {
+    /// A hello from `sender` that offers the one version of the protocol.
+    #[must_use]
+    pub fn hello(sender: EndpointId) -> Self {
+        Self::Hello { sender, min_version: PROTOCOL_VERSION, max_version: PROTOCOL_VERSION }
+    }
+
+    /// The name in diagnostics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Hello { .. } => "hello",
+            Self::Probe => "probe",
+            Self::VersionSelect { .. } => "version_select",
+            Self::DropConn { .. } => "drop_conn",
+            Self::OriginatorSyn(_) => "originator_syn",
+            Self::ResponderSynAck(_) => "responder_syn_ack",
+            Self::OriginatorAck => "originator_ack",
+        }
+    }
+
+    /// The message as a frame, length included.
+    #[must_use]
+    pub fn to_frame(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        frame::put_frame(&mut out, |out| self.put(out));
+        out
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello { sender, min_version, max_version } => {
+                put_phase_1(out, HELLO, Some(sender));
+                out.extend_from_slice(&[*min_version, *max_version]);
+            }
+            Self::Probe => put_phase_1(out, PROBE, None),
+            Self::VersionSelect { sender, version } => {
+                put_phase_1(out, VERSION_SELECT, Some(sender));
+                out.push(*version);
+            }
+            Self::DropConn { sender, code, description } => {
+                put_phase_1(out, DROP_CONN, Some(sender));
+                out.push(code.number());
+                put_string(out, description);
+            }
+            Self::OriginatorSyn(filter) => put_filter(out, ORIGINATOR_SYN, filter),
+            Self::ResponderSynAck(filter) => put_filter(out, RESPONDER_SYN_ACK, filter),
+            Self::OriginatorAck => out.push(ORIGINATOR_ACK),
+        }
+    }
+
+    /// Reads the payload of a frame; octets behind a complete message are ignored, as in the
+    /// reference.
+    ///
+    /// # Errors
+    ///
+    /// The message is not one of the handshake, or breaks one of the rules that hold in every
+    /// state; the error is the `drop_conn` to answer with.
+    pub fn decode(payload: &[u8]) -> Result<Self, InvalidHandshakeMessage> {
+        let mut reader = Reader::new(payload);
+        let tag = reader.u8().unwrap_or_default();
+        let (name, decoded) = match tag {
+            HELLO => ("hello_msg", decode_hello(&mut reader)),
+            PROBE => ("probe_msg", magic(&mut reader).map(|()| Self::Probe)),
+            VERSION_SELECT => ("version_select_msg", decode_version_select(&mut reader)),
+            DROP_CONN => ("drop_conn_msg", decode_drop_conn(&mut reader)),
+            ORIGINATOR_SYN => {
+                ("v1::originator_syn_msg", filter(&mut reader).map(Self::OriginatorSyn))
+            }
+            RESPONDER_SYN_ACK => {
+                ("v1::responder_syn_ack_msg", filter(&mut reader).map(Self::ResponderSynAck))
+            }
+            ORIGINATOR_ACK => ("v1::originator_ack_msg", Ok(Self::OriginatorAck)),
+            _ => return Err(refuse(ErrorCode::InvalidMessage, "invalid message type tag")),
+        };
+        decoded.map_err(|flaw| flaw.into_refusal(name))
+    }
+}
+
+fn put_phase_1(out: &mut Vec<u8>, tag: u8, sender: Option<&EndpointId>) {
+    out.push(tag);
+    out.extend_from_slice(&MAGIC.to_be_bytes());
+    if let Some(sender) = sender {
+        out.extend_from_slice(sender.as_bytes());
+    }
+}
+
+fn put_filter(out: &mut Vec<u8>, tag: u8, filter: &[Bytes]) {
+    out.push(tag);
+    put_varbyte(out, u32::try_from(filter.len()).unwrap_or(u32::MAX));
+    for topic in filter {
+        put_string(out, topic);
+    }
+}
+
+enum Flaw {
+    Truncated,
+    Refusal(InvalidHandshakeMessage),
+}
+
+impl Flaw {
+    fn into_refusal(self, name: &str) -> InvalidHandshakeMessage {
+        match self {
+            Self::Truncated => {
+                refuse(ErrorCode::InvalidMessage, &format!("failed to parse {name}"))
+            }
+            Self::Refusal(refusal) => refusal,
+        }
+    }
+}
+
+fn refuse(code: ErrorCode, description: &str) -> InvalidHandshakeMessage {
+    InvalidHandshakeMessage { code, description: description.into() }
+}
+
+fn need<T>(value: Option<T>) -> Result<T, Flaw> {
+    value.ok_or(Flaw::Truncated)
+}
+
+fn magic(reader: &mut Reader<'_>) -> Result<(), Flaw> {
+    if need(reader.u32())? == MAGIC {
+        return Ok(());
+    }
+    Err(Flaw::Refusal(refuse(ErrorCode::WrongMagicNumber, "wrong magic number")))
+}
+
+fn decode_hello(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
+    magic(reader)?;
+    let sender = need(reader.id())?;
+    let min_version = need(reader.u8())?;
+    let max_version = need(reader.u8())?;
+    if !(min_version..=max_version).contains(&PROTOCOL_VERSION) {
+        let refusal = refuse(ErrorCode::PeerIncompatible, "unsupported versions offered");
+        return Err(Flaw::Refusal(refusal));
+    }
+    Ok(HandshakeMessage::Hello { sender, min_version, max_version })
+}
+
+fn decode_version_select(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
+    magic(reader)?;
+    let sender = need(reader.id())?;
+    let version = need(reader.u8())?;
+    if version != PROTOCOL_VERSION {
+        let refusal = refuse(ErrorCode::PeerIncompatible, "unsupported version selected");
+        return Err(Flaw::Refusal(refusal));
+    }
+    Ok(HandshakeMessage::VersionSelect { sender, version })
+}
+
+fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
+    magic(reader)?;
+    let sender = need(reader.id())?;
+    let number = need(reader.u8())?;
+    let description = BString::from(need(reader.string())?);
+    // 41 exists, but the reference has no name for it and refuses it from peers.
+    match ErrorCode::from_number(number).filter(|code| *code <= ErrorCode::LogicError) {
+        Some(code) => Ok(HandshakeMessage::DropConn { sender, code, description }),
+        None => {
+            let refusal = InvalidHandshakeMessage { code: ErrorCode::Unspecified, description };
+            Err(Flaw::Refusal(refusal))
+        }
+    }
+}
+
+/// Reads a filter. Memory follows the octets that are there: every entry takes at least one.
+fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
+    let count = need(reader.varbyte())? as usize;
+    if count > reader.rest().len() {
+        return Err(Flaw::Truncated);
+    }
+    (0..count).map(|_| need(reader.string()).map(Bytes::copy_from_slice)).collect()
+}

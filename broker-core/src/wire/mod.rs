@@ -1,0 +1,23 @@
+//! The bytes of the protocol: frames, handshake messages and envelopes.
+//!
+//! Plain functions between octets and structs; what a message means is decided elsewhere.
+
+pub mod envelope;
+pub mod frame;
+pub mod handshake;
+mod primitive;
+pub mod routing_update;
+
+pub use primitive::{Reader, put_string, put_varbyte};
+
+/// The octets `ZEEK` that open every message of phase 1.
+pub const MAGIC: u32 = 0x5a45_454b;
+
+/// The one version of the protocol.
+pub const PROTOCOL_VERSION: u8 = 1;
+
+/// The hop limit that new messages carry.
+pub const DEFAULT_TTL: u16 = 16;
+
+/// The topic of routing updates, pings and pongs.
+pub const CONTROL_TOPIC: &[u8] = b"<$>";
