@@ -22,12 +22,11 @@ impl Chunk {
     }
 }
 
-/// Frames on their way to a link, in order, and how far the first piece has been written.
+/// Frames on their way to a link, in order, and how far they have been written.
 #[derive(Debug, Default)]
 pub struct WriteBatch {
-    chunks: VecDeque<Chunk>,
-    /// Octets of the first chunk that are already written (or were dropped before).
-    offset: usize,
+    /// Each chunk with the number of its octets that are not to be written (any more).
+    chunks: VecDeque<(Chunk, usize)>,
     remaining: usize,
     /// Emptied segments, for whoever fills the batch next.
     spare: Vec<Vec<u8>>,
@@ -41,15 +40,12 @@ impl WriteBatch {
     }
 
     /// Appends a chunk of which the first `skip` octets are not to be sent.
-    ///
-    /// A `skip` is only possible for the first chunk of a batch.
     pub(crate) fn push(&mut self, chunk: Chunk, skip: usize) {
-        debug_assert!(skip == 0 || self.chunks.is_empty());
-        if self.chunks.is_empty() {
-            self.offset = skip;
+        let length = chunk.as_slice().len().saturating_sub(skip);
+        if length > 0 {
+            self.remaining += length;
+            self.chunks.push_back((chunk, skip));
         }
-        self.remaining += chunk.as_slice().len() - skip;
-        self.chunks.push_back(chunk);
     }
 
     /// Appends whole frames with their prefixes.
@@ -72,16 +68,14 @@ impl WriteBatch {
     /// The first contiguous piece that is still to be written; empty if the batch is.
     #[must_use]
     pub fn first(&self) -> &[u8] {
-        self.chunks.front().and_then(|c| c.as_slice().get(self.offset..)).unwrap_or_default()
+        self.chunks.front().map(rest).unwrap_or_default()
     }
 
     /// Fills `slices` with the pieces still to be written, in order, and returns how many there are.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
-        let mut offset = self.offset;
         for (slot, chunk) in slices.iter_mut().zip(&self.chunks) {
-            *slot = IoSlice::new(chunk.as_slice().get(offset..).unwrap_or_default());
-            offset = 0;
+            *slot = IoSlice::new(rest(chunk));
             count += 1;
         }
         count
@@ -91,25 +85,30 @@ impl WriteBatch {
     pub fn advance(&mut self, count: usize) {
         let mut count = count.min(self.remaining);
         self.remaining -= count;
-        while let Some(chunk) = self.chunks.front() {
-            let left = chunk.as_slice().len() - self.offset;
+        while let Some(chunk) = self.chunks.front_mut() {
+            let left = rest(chunk).len();
             if count < left {
-                self.offset += count;
+                chunk.1 += count;
                 return;
             }
             count -= left;
-            self.offset = 0;
-            if let Some(Chunk::Segment(mut segment)) = self.chunks.pop_front() {
+            if let Some((Chunk::Segment(mut segment), _)) = self.chunks.pop_front() {
                 segment.clear();
                 self.spare.push(segment);
             }
         }
     }
 
-    /// An emptied segment to be filled again.
+    /// An emptied segment to be filled again; the others are given back to the allocator.
     pub(crate) fn reuse(&mut self) -> Option<Vec<u8>> {
-        self.spare.pop()
+        let segment = self.spare.pop();
+        self.spare.clear();
+        segment
     }
+}
+
+fn rest((chunk, skip): &(Chunk, usize)) -> &[u8] {
+    chunk.as_slice().get(*skip..).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,9 @@
+//! Bounded queues of frames: one per peer between routing and its writer, one per local consumer.
+
+mod bounded;
+mod frames;
+mod policy;
+
+pub(crate) use bounded::{BoundedQueue, Bounds, Closing, Push, QueueStats, Taken};
+pub(crate) use frames::Piece;
+pub use policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
