@@ -1,17 +1,26 @@
 //! The data model of Broker: one recursive value type with fifteen alternatives.
 
 mod binary;
+mod builder;
+mod convert;
 mod net;
 mod order;
+mod path;
 mod text;
 mod time;
+mod view;
 
-pub use binary::{DecodeError, DecodeErrorKind, DecodeLimits, validate};
+pub use binary::{DecodeError, DecodeErrorKind, DecodeLimits, Encode, validate};
 pub use bstr::{BStr, BString};
+pub use builder::{SetBuilder, Slot, TableBuilder, VectorBuilder};
+pub use convert::{ConversionError, Element, FromValue};
 pub use net::{
     Address, InvalidAddress, InvalidPort, InvalidSubnet, NotIpv4, Port, Protocol, Subnet,
 };
 pub use time::{InvalidTimespan, InvalidTimestamp, TimeOutOfRange, Timespan, Timestamp};
+pub use view::{Elements, Entries, View};
+
+pub use crate::{set, table, vector};
 
 use std::collections::{BTreeMap, BTreeSet};
 

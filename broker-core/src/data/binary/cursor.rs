@@ -1,7 +1,7 @@
 //! Reading fields off a payload.
 
 use super::error::{DecodeError, DecodeErrorKind};
-use super::varbyte;
+use super::{tag, varbyte};
 
 /// A position in a payload.
 #[derive(Clone, Copy)]
@@ -114,5 +114,33 @@ impl<'a> Cursor<'a> {
             Some(needed) if needed <= self.left() => Ok(count),
             needed => Err(self.end(needed.unwrap_or(usize::MAX))),
         }
+    }
+
+    /// Skips the value at the position, looking at the structure only. Does not recurse; takes
+    /// time in proportion to the octets skipped.
+    pub(crate) fn skip_value(&mut self) -> Result<(), DecodeError> {
+        let mut pending = 1_usize;
+        while pending > 0 {
+            pending -= 1;
+            let start = self.pos;
+            match self.u8()? {
+                tag::NONE => {}
+                tag::BOOLEAN => drop(self.take(1)?),
+                tag::COUNT | tag::INTEGER | tag::REAL | tag::TIMESTAMP | tag::TIMESPAN => {
+                    self.take(8)?;
+                }
+                tag::STRING | tag::ENUM => {
+                    let size = self.size()?;
+                    self.take(size)?;
+                }
+                tag::ADDRESS => drop(self.take(16)?),
+                tag::SUBNET => drop(self.take(17)?),
+                tag::PORT => drop(self.take(3)?),
+                tag::SET | tag::VECTOR => pending += self.element_count(1)?,
+                tag::TABLE => pending += 2 * self.element_count(2)?,
+                tag => return Err(DecodeError::new(DecodeErrorKind::UnknownTag(tag), start)),
+            }
+        }
+        Ok(())
     }
 }

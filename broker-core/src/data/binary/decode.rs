@@ -18,6 +18,8 @@ impl DecodeLimits {
     /// The highest depth that can be allowed: what the stack of any thread has room for.
     pub const HIGHEST_DEPTH: usize = 256;
 
+    pub(crate) const HIGHEST: Self = Self { max_depth: Self::HIGHEST_DEPTH };
+
     pub(crate) fn depth(self) -> usize {
         self.max_depth.min(Self::HIGHEST_DEPTH)
     }

@@ -1,50 +1,70 @@
 //! From values to octets.
 
 use super::{real, varbyte};
-use crate::data::Value;
+use crate::data::{
+    Address, BStr, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value, View,
+};
 use bytes::Bytes;
+
+/// What can be written as one value in binary format v1, without making a [`Value`] first.
+///
+/// Implemented for the types of the data model, [`View`] and those Rust types that have a
+/// [`From`] conversion to `Value`, with the same result. An own type, say the record of an event
+/// argument, implements it with a [`Slot`](crate::data::Slot):
+///
+/// ```
+/// use broker_core::data::{Encode, Slot};
+///
+/// struct Host { name: String, ports: Vec<u16> }
+///
+/// impl Encode for Host {
+///     fn encode_into(&self, out: &mut Vec<u8>) {
+///         Slot::new(out).vector().push(&self.name).push(&self.ports);
+///     }
+/// }
+/// ```
+pub trait Encode {
+    /// Appends exactly one value, sets and tables in it in ascending order.
+    fn encode_into(&self, out: &mut Vec<u8>);
+}
 
 impl Value {
     /// Appends the binary form. Sets and tables are written in ascending order, sizes in their
     /// shortest form, so equal values have equal encodings (apart from the sign of zero).
     ///
-    /// Never fails, and writes two things that receivers refuse: strings and containers of 2^32
-    /// octets or elements and more, which the format cannot express, and sets (or table keys) in
-    /// which NaN stands beside another real, which count as duplicates of each other.
+    /// Reals survive with every bit, apart from the sign and the payload of NaN and from subnormals:
+    /// up to 2^-1023 in magnitude the format has no place for them, and they are written as zero.
+    ///
+    /// Never fails, but what receivers refuse as duplicates can be written: sets or table keys with
+    /// NaN beside another real, or with several reals that are written as zero. Strings and
+    /// containers of 2^32 octets or elements and more are refused as well.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        out.push(self.kind() as u8);
         match self {
-            Self::None => {}
-            Self::Boolean(value) => out.push(u8::from(*value)),
-            Self::Count(value) => out.extend_from_slice(&value.to_be_bytes()),
-            Self::Integer(value) => out.extend_from_slice(&value.to_be_bytes()),
-            Self::Real(value) => out.extend_from_slice(&real::to_wire(*value).to_be_bytes()),
-            Self::String(value) => octets(value, out),
-            Self::Address(value) => out.extend_from_slice(value.octets()),
-            Self::Subnet(value) => {
-                out.extend_from_slice(value.address().octets());
-                out.push(value.raw_length());
-            }
-            Self::Port(value) => {
-                out.extend_from_slice(&value.number.to_be_bytes());
-                out.push(value.protocol as u8);
-            }
-            Self::Timestamp(value) => out.extend_from_slice(&value.0.to_be_bytes()),
-            Self::Timespan(value) => out.extend_from_slice(&value.0.to_be_bytes()),
-            Self::Enum(value) => octets(&value.0, out),
+            Self::None => out.push(Kind::None as u8),
+            Self::Boolean(value) => value.encode_into(out),
+            Self::Count(value) => value.encode_into(out),
+            Self::Integer(value) => value.encode_into(out),
+            Self::Real(value) => value.encode_into(out),
+            Self::String(value) => value.encode_into(out),
+            Self::Address(value) => value.encode_into(out),
+            Self::Subnet(value) => value.encode_into(out),
+            Self::Port(value) => value.encode_into(out),
+            Self::Timestamp(value) => value.encode_into(out),
+            Self::Timespan(value) => value.encode_into(out),
+            Self::Enum(value) => value.encode_into(out),
             Self::Set(elements) => {
-                varbyte::write(elements.len(), out);
+                head(Kind::Set, elements.len(), out);
                 elements.iter().for_each(|element| element.encode_into(out));
             }
             Self::Table(entries) => {
-                varbyte::write(entries.len(), out);
+                head(Kind::Table, entries.len(), out);
                 for (key, value) in entries {
                     key.encode_into(out);
                     value.encode_into(out);
                 }
             }
             Self::Vector(elements) => {
-                varbyte::write(elements.len(), out);
+                head(Kind::Vector, elements.len(), out);
                 elements.iter().for_each(|element| element.encode_into(out));
             }
         }
@@ -86,8 +106,140 @@ impl Value {
     }
 }
 
-/// Appends a string or label with its size.
-pub(crate) fn octets(octets: &[u8], out: &mut Vec<u8>) {
-    varbyte::write(octets.len(), out);
-    out.extend_from_slice(octets);
+/// Tag and size of a container, string or label.
+#[inline]
+pub(super) fn head(kind: Kind, size: usize, out: &mut Vec<u8>) {
+    out.push(kind as u8);
+    varbyte::write(size, out);
+}
+
+#[inline]
+fn number(kind: Kind, pattern: u64, out: &mut Vec<u8>) {
+    let mut octets = [kind as u8; 9];
+    octets[1..].copy_from_slice(&pattern.to_be_bytes());
+    out.extend_from_slice(&octets);
+}
+
+impl Encode for Value {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        self.encode_into(out);
+    }
+}
+
+impl Encode for View<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ascending());
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        (**self).encode_into(out);
+    }
+}
+
+impl Encode for bool {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[Kind::Boolean as u8, u8::from(*self)]);
+    }
+}
+
+impl Encode for u64 {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        number(Kind::Count, *self, out);
+    }
+}
+
+impl Encode for i64 {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        number(Kind::Integer, self.cast_unsigned(), out);
+    }
+}
+
+impl Encode for f64 {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        number(Kind::Real, real::to_wire(*self), out);
+    }
+}
+
+/// A string.
+impl Encode for [u8] {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        head(Kind::String, self.len(), out);
+        out.extend_from_slice(self);
+    }
+}
+
+impl Encode for str {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        self.as_bytes().encode_into(out);
+    }
+}
+
+impl Encode for BStr {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        let octets: &[u8] = self;
+        octets.encode_into(out);
+    }
+}
+
+impl Encode for BString {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        self.as_slice().encode_into(out);
+    }
+}
+
+impl Encode for EnumValue {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        head(Kind::Enum, self.0.len(), out);
+        out.extend_from_slice(&self.0);
+    }
+}
+
+impl Encode for Address {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.push(Kind::Address as u8);
+        out.extend_from_slice(self.octets());
+    }
+}
+
+impl Encode for Subnet {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.push(Kind::Subnet as u8);
+        out.extend_from_slice(self.address().octets());
+        out.push(self.raw_length());
+    }
+}
+
+impl Encode for Port {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        let [high, low] = self.number.to_be_bytes();
+        out.extend_from_slice(&[Kind::Port as u8, high, low, self.protocol as u8]);
+    }
+}
+
+impl Encode for Timestamp {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        number(Kind::Timestamp, self.0.cast_unsigned(), out);
+    }
+}
+
+impl Encode for Timespan {
+    #[inline]
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        number(Kind::Timespan, self.0.cast_unsigned(), out);
+    }
 }

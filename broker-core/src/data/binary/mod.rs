@@ -11,10 +11,19 @@ mod validate;
 mod varbyte;
 
 pub use decode::DecodeLimits;
+pub use encode::Encode;
 pub use error::{DecodeError, DecodeErrorKind};
 pub use validate::validate;
 
-/// The tags on the wire, for matching on octets.
+pub(super) use canonical::canonicalize;
+pub(super) use compare::compare;
+pub(super) use cursor::Cursor;
+pub(super) use decode::{build, port, subnet};
+pub(super) use real::from_wire as real_from_wire;
+pub(super) use validate::{WireOrder, is_ascending, scan};
+pub(super) use varbyte::write as write_size;
+
+/// The tags on the wire, for matching on octets; the same numbers as those of `Kind`.
 mod tag {
     pub(super) const NONE: u8 = 0;
     pub(super) const BOOLEAN: u8 = 1;

@@ -21,12 +21,33 @@ use std::cmp::Ordering;
 ///
 /// The first thing found wrong; see [`DecodeErrorKind`] for the rules.
 pub fn validate(bytes: &[u8], limits: DecodeLimits) -> Result<(), DecodeError> {
+    scan(bytes, limits).map(drop)
+}
+
+/// What is known about the order of the sets and tables in a valid payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WireOrder {
+    /// All of them are in ascending order.
+    Ascending,
+    /// Nothing.
+    Unknown,
+}
+
+/// As [`validate`], and says whether sets and tables are in ascending order.
+#[inline]
+pub(crate) fn scan(bytes: &[u8], limits: DecodeLimits) -> Result<WireOrder, DecodeError> {
     let mut scanner = Scanner { input: Cursor::new(bytes), limit: limits.depth() };
     match scanner.value(0) {
-        Ok(()) => finish(&scanner.input),
+        Ok(()) => finish(&scanner.input).map(|()| WireOrder::Ascending),
         Err(Stop::Invalid(error)) => Err(error),
-        Err(Stop::Unordered) => canonicalize(bytes, limits).map(drop),
+        Err(Stop::Unordered) => canonicalize(bytes, limits).map(|_| WireOrder::Unknown),
     }
+}
+
+/// Whether all sets and tables of a valid payload are in ascending order; never allocates.
+pub(crate) fn is_ascending(bytes: &[u8]) -> bool {
+    let limit = DecodeLimits::HIGHEST_DEPTH;
+    Scanner { input: Cursor::new(bytes), limit }.value(0).is_ok()
 }
 
 /// Refuses octets after the value.

@@ -1,0 +1,168 @@
+//! Properties of random values and of random damage to payloads.
+
+mod fixtures;
+
+use broker_core::data::{DecodeLimits, Encode, Value, View, validate};
+use fixtures::values::{encode_differently, value};
+use proptest::prelude::*;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+fn hash(value: &Value) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(value)
+}
+
+fn different(value: &Value) -> Vec<u8> {
+    let mut octets = Vec::new();
+    encode_differently(value, &mut octets);
+    octets
+}
+
+/// Every value inside, with the view of it.
+fn visit(view: View<'_>, value: &Value, check: &mut impl FnMut(View<'_>, &Value)) {
+    check(view, value);
+    match value {
+        Value::Vector(elements) => {
+            assert_eq!(view.iter().len(), elements.len());
+            view.iter().zip(elements).for_each(|(view, value)| visit(view, value, check));
+        }
+        Value::Set(elements) => {
+            view.iter().zip(elements).for_each(|(view, value)| visit(view, value, check));
+        }
+        Value::Table(entries) => {
+            for ((key_view, value_view), (key, value)) in view.entries().zip(entries) {
+                visit(key_view, key, check);
+                visit(value_view, value, check);
+            }
+        }
+        _ => assert_eq!(view.iter().len() + view.entries().len(), 0),
+    }
+}
+
+proptest! {
+    #[test]
+    fn values_survive_encoding(value in value()) {
+        let octets = value.encode();
+        prop_assert_eq!(octets.len(), value.encoded_len());
+        prop_assert_eq!(validate(&octets, DecodeLimits::default()), Ok(()));
+        let decoded = Value::decode(&octets).unwrap();
+        prop_assert_eq!(&decoded, &value);
+        prop_assert_eq!(decoded.encode(), octets);
+    }
+
+    #[test]
+    fn other_encodings_of_a_value_decode_to_the_same(value in value()) {
+        let octets = different(&value);
+        let decoded = Value::decode(&octets).unwrap();
+        prop_assert_eq!(&decoded, &value);
+        prop_assert_eq!(decoded.encode(), value.encode());
+        let view = View::parse(&octets).unwrap();
+        prop_assert_eq!(view.to_value(), decoded);
+        prop_assert_eq!(view.raw(), octets.as_slice());
+        let canonical = value.encode();
+        prop_assert_eq!(view, View::parse(&canonical).unwrap());
+    }
+
+    #[test]
+    fn views_order_as_values_do(a in value(), b in value()) {
+        let order = a.cmp(&b);
+        prop_assert_eq!(b.cmp(&a), order.reverse());
+        for (a_octets, b_octets) in [
+            (a.encode().to_vec(), b.encode().to_vec()),
+            (different(&a), b.encode().to_vec()),
+            (different(&a), different(&b)),
+        ] {
+            let (a_view, b_view) = (View::parse(&a_octets).unwrap(), View::parse(&b_octets).unwrap());
+            prop_assert_eq!(a_view.cmp(&b_view), order);
+            prop_assert_eq!(a_view.partial_cmp(&b), Some(order));
+            prop_assert_eq!(a.partial_cmp(&b_view), Some(order));
+        }
+    }
+
+    #[test]
+    fn the_order_is_transitive_and_agrees_with_hashes(mut values in prop::collection::vec(value(), 3)) {
+        values.sort();
+        prop_assert!(values[0] <= values[2]);
+        if values[0] == values[1] {
+            prop_assert_eq!(hash(&values[0]), hash(&values[1]));
+        }
+    }
+
+    #[test]
+    fn views_show_every_part(value in value()) {
+        let octets = value.encode();
+        let view = View::parse(&octets).unwrap();
+        visit(view, &value, &mut |view, value| {
+            assert_eq!(view.kind(), value.kind());
+            assert_eq!(view, *value);
+            assert_eq!(view.raw(), value.encode());
+        });
+    }
+
+    #[test]
+    fn sets_and_tables_find_what_is_in_them(value in value(), other in value()) {
+        for octets in [value.encode().to_vec(), different(&value)] {
+            let view = View::parse(&octets).unwrap();
+            if let Value::Set(elements) = &value {
+                elements.iter().for_each(|element| assert!(view.contains(element)));
+                prop_assert_eq!(view.contains(&other), elements.contains(&other));
+            }
+            if let Value::Table(entries) = &value {
+                for (key, value) in entries {
+                    prop_assert_eq!(view.lookup(key).map(|value| value.to_value()), Some(value.clone()));
+                }
+                prop_assert_eq!(view.lookup(&other).is_some(), entries.contains_key(&other));
+            }
+        }
+    }
+
+    #[test]
+    fn views_are_written_in_canonical_order(value in value()) {
+        let octets = different(&value);
+        let mut out = Vec::new();
+        View::parse(&octets).unwrap().encode_into(&mut out);
+        prop_assert_eq!(Value::decode(&out).unwrap(), value);
+    }
+
+    #[test]
+    fn damaged_payloads_are_judged_alike_and_do_no_harm(
+        value in value(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut octets = different(&value);
+        for (index, octet) in damage {
+            let at = index.index(octets.len());
+            octets[at] = if octet < 128 { octet % 16 } else { octet };
+        }
+        if let Some(cut) = cut {
+            octets.truncate(cut.index(octets.len()));
+        }
+        let verdict = validate(&octets, DecodeLimits::default());
+        match Value::decode(&octets) {
+            Err(error) => {
+                prop_assert_eq!(verdict, Err(error));
+                prop_assert!(error.offset() <= octets.len());
+            }
+            Ok(decoded) => {
+                prop_assert_eq!(verdict, Ok(()));
+                // Not the value again: the smallest reals do not survive.
+                let written = decoded.encode();
+                if let Ok(again) = Value::decode(&written) {
+                    prop_assert_eq!(again.encode(), written);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_sets_in_hostile_order_take_no_quadratic_time() {
+    let element =
+        |n: u64| Value::Vector(vec![Value::Set([Value::Count(n)].into()), Value::Count(n)]);
+    let count = 20_000_u64;
+    let mut octets = vec![12, 0xA0, 0x9C, 0x01];
+    (0..count)
+        .for_each(|n| element(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).encode_into(&mut octets));
+    assert_eq!(validate(&octets, DecodeLimits::default()), Ok(()));
+    assert_eq!(View::parse(&octets).unwrap(), Value::decode(&octets).unwrap());
+}
