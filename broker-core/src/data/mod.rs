@@ -9,6 +9,7 @@ mod path;
 mod text;
 mod time;
 mod view;
+pub mod zeek;
 
 pub use binary::{DecodeError, DecodeErrorKind, DecodeLimits, Encode, validate};
 pub use bstr::{BStr, BString};
