@@ -2,6 +2,7 @@
 //!
 //! Plain functions between octets and structs; what a message means is decided elsewhere.
 
+pub mod command;
 pub mod envelope;
 pub mod frame;
 pub mod handshake;

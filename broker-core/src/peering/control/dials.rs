@@ -1,0 +1,225 @@
+use super::{Action, Close, Control, Dial, DialId, DialState, OpenDial, Phase, Stage, Timer};
+use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity};
+use crate::peering::registry::same_address;
+use crate::peering::{Failure, Time};
+use crate::{EndpointId, ErrorCode, Url};
+use std::time::Duration;
+
+impl Control {
+    /// Asks for a peering with an address. There is one request for each address: asking again
+    /// changes the retry time of the one that exists, and makes it try at once.
+    pub(crate) fn peer(&mut self, url: Url, retry: Option<Duration>, now: Time) -> DialId {
+        if let Some(dial) = self.find_dial(&url) {
+            self.renew_dial(dial, retry, now);
+            return dial;
+        }
+        self.last_dial += 1;
+        let id = DialId(self.last_dial);
+        if self.phase != Phase::Running {
+            self.act(Action::Resolve { dial: id, outcome: Err(Failure::ShuttingDown) });
+            return id;
+        }
+        let state = DialState::Waiting(now);
+        let dial =
+            Dial { url, retry, state, failures: 0, last_error: None, since: now, again: false };
+        self.dials.insert(id, dial);
+        self.start_dial(id, now);
+        id
+    }
+
+    fn renew_dial(&mut self, id: DialId, retry: Option<Duration>, now: Time) {
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        dial.retry = retry.or(dial.retry);
+        let (retry, state) = (dial.retry, dial.state);
+        match state {
+            DialState::Attached(conn) => {
+                let Some(Stage::Peered(peering)) = self.conns.get(&conn).map(|conn| &conn.stage)
+                else {
+                    return;
+                };
+                let peer = peering.peer;
+                if peering.removal.is_some() {
+                    dial.again = true;
+                } else {
+                    self.registry.update(peer, |record| record.network.retry = retry);
+                    self.act(Action::Resolve { dial: id, outcome: Ok(peer) });
+                }
+            }
+            DialState::Waiting(at) => {
+                self.timers.cancel(at, Timer::Retry(id));
+                self.start_dial(id, now);
+            }
+            DialState::Connecting | DialState::Shaking(_) | DialState::Awaiting(_) => {}
+        }
+    }
+
+    pub(super) fn start_dial(&mut self, id: DialId, now: Time) {
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        dial.state = DialState::Connecting;
+        if dial.failures == 0 {
+            dial.since = now;
+        }
+        let url = dial.url.clone();
+        self.act(Action::Dial { dial: id, url });
+    }
+
+    /// A connection could not be opened, or did not get through the handshake.
+    pub(crate) fn dial_failed(&mut self, id: DialId, failure: Failure, now: Time) {
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        dial.failures = dial.failures.saturating_add(1);
+        dial.last_error = Some(failure.clone());
+        let (retry, failures) = (dial.retry, dial.failures);
+        let network = NetworkInfo { url: dial.url.clone(), retry };
+        let endpoint = EndpointInfo { id: EndpointId::NIL, network: Some(network) };
+        let message = format!("unable to connect to remote peer: {failure}");
+        let code = ErrorCode::PeerUnavailable;
+        let error = ErrorEvent { code, endpoint: Some(endpoint), message };
+        self.act(Action::Emit(Event::Error(error)));
+        match retry {
+            Some(retry) => {
+                let at = now + self.pause(retry, failures);
+                if let Some(dial) = self.dials.get_mut(&id) {
+                    dial.state = DialState::Waiting(at);
+                }
+                self.timers.set(at, Timer::Retry(id));
+            }
+            None => self.resolve_and_forget(id, failure),
+        }
+    }
+
+    fn resolve_and_forget(&mut self, id: DialId, failure: Failure) {
+        self.dials.remove(&id);
+        self.act(Action::Resolve { dial: id, outcome: Err(failure) });
+    }
+
+    /// The time until the next attempt: what was asked for, doubled with every failure if so
+    /// configured, and a little more so that many endpoints do not come back at one instant.
+    fn pause(&mut self, retry: Duration, failures: u32) -> Duration {
+        let base = match self.settings.retry_max {
+            Some(max) => {
+                let doublings = failures.saturating_sub(1).min(16);
+                retry.saturating_mul(1 << doublings).min(max.max(retry))
+            }
+            None => retry,
+        };
+        base + base.mul_f64(self.settings.retry_jitter * self.random.f64())
+    }
+
+    /// A connection of this request turned out to be one too many.
+    pub(super) fn dial_redundant(&mut self, id: DialId, peer: EndpointId, now: Time) {
+        if self.is_peered(peer) {
+            self.attach_or_forget(id, peer);
+        } else if self.pending.contains_key(&peer) {
+            if let Some(dial) = self.dials.get_mut(&id) {
+                dial.state = DialState::Awaiting(peer);
+            }
+        } else {
+            self.dial_failed(id, Failure::Redundant(peer), now);
+        }
+    }
+
+    /// The peering that a request wanted exists. An address with a retry time replaces one without,
+    /// so that the peering comes back after a loss; otherwise the request has done its work.
+    fn attach_or_forget(&mut self, id: DialId, peer: EndpointId) {
+        self.act(Action::Resolve { dial: id, outcome: Ok(peer) });
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        let network = NetworkInfo { url: dial.url.clone(), retry: dial.retry };
+        let adopted = self.registry.update(peer, |record| {
+            let adopt = network.retry.is_some() && record.network.retry.is_none();
+            if adopt {
+                record.network = network;
+            }
+            adopt.then_some(record.conn)
+        });
+        let Some(Some(conn)) = adopted else {
+            self.dials.remove(&id);
+            return;
+        };
+        dial.state = DialState::Attached(conn);
+        dial.failures = 0;
+        let Some(Stage::Peered(peering)) = self.conns.get_mut(&conn).map(|conn| &mut conn.stage)
+        else {
+            return;
+        };
+        if let Some(replaced) = peering.dial.replace(id) {
+            self.dials.remove(&replaced);
+        }
+    }
+
+    /// Lets requests that waited for a handshake with `peer` try on their own.
+    pub(super) fn retry_awaiting(&mut self, peer: EndpointId, now: Time) {
+        for id in self.awaiting(peer) {
+            self.start_dial(id, now);
+        }
+    }
+
+    /// Requests that wait for a handshake with `peer`.
+    pub(super) fn awaiting(&self, peer: EndpointId) -> Vec<DialId> {
+        let waits = |dial: &Dial| dial.state == DialState::Awaiting(peer);
+        self.dials.iter().filter(|(_, dial)| waits(dial)).map(|(id, _)| *id).collect()
+    }
+
+    /// Gives up a request that has no peering. Returns whether there was one for this address.
+    pub(super) fn cancel_dial(&mut self, url: &Url, failure: Failure, now: Time) -> bool {
+        let Some(id) = self.find_dial(url) else { return false };
+        let Some(dial) = self.dials.get(&id) else { return false };
+        match dial.state {
+            DialState::Attached(_) => return false,
+            DialState::Connecting => self.act(Action::AbandonDial { dial: id }),
+            DialState::Waiting(at) => self.timers.cancel(at, Timer::Retry(id)),
+            DialState::Awaiting(_) => {}
+            DialState::Shaking(conn) => {
+                self.dials.remove(&id);
+                self.handshake_failed(conn, failure.clone(), now);
+                self.act(Action::Close { conn, how: Close::Now });
+            }
+        }
+        self.resolve_and_forget(id, failure);
+        self.log(Severity::Info, "peering-cancelled", format!("{url}: no longer tried"));
+        true
+    }
+
+    pub(super) fn find_dial(&self, url: &Url) -> Option<DialId> {
+        let same = |dial: &Dial| same_address(&dial.url, url);
+        self.dials.iter().find(|(_, dial)| same(dial)).map(|(id, _)| *id)
+    }
+
+    /// Whether this endpoint has asked for a peering with this address and still wants it.
+    pub(crate) fn is_outbound(&self, url: &Url) -> bool {
+        let wanted = |dial: &Dial| match dial.state {
+            DialState::Attached(conn) => {
+                matches!(self.conns.get(&conn).map(|conn| &conn.stage),
+                    Some(Stage::Peered(peering)) if peering.removal.is_none())
+            }
+            _ => true,
+        };
+        self.find_dial(url).and_then(|id| self.dials.get(&id)).is_some_and(wanted)
+    }
+
+    /// The requests that have no peering.
+    pub(crate) fn open_dials(&self) -> Vec<OpenDial> {
+        self.dials
+            .values()
+            .filter(|dial| !matches!(dial.state, DialState::Attached(_)))
+            .map(|dial| OpenDial {
+                url: dial.url.clone(),
+                retry: dial.retry,
+                since: dial.since,
+                failures: dial.failures,
+                last_error: dial.last_error.as_ref().map(ToString::to_string),
+            })
+            .collect()
+    }
+
+    /// Gives up all requests.
+    pub(super) fn cancel_all_dials(&mut self) {
+        for (id, dial) in std::mem::take(&mut self.dials) {
+            match dial.state {
+                DialState::Connecting => self.act(Action::AbandonDial { dial: id }),
+                DialState::Waiting(at) => self.timers.cancel(at, Timer::Retry(id)),
+                DialState::Shaking(_) | DialState::Awaiting(_) | DialState::Attached(_) => {}
+            }
+            self.act(Action::Resolve { dial: id, outcome: Err(Failure::ShuttingDown) });
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The machine that decides about connections: whom to dial, whom to admit, what to announce, when
+//! to give up. It is told what happens and answers with [`Action`]s.
+
+mod admission;
+mod connections;
+mod dials;
+mod peerings;
+#[cfg(test)]
+mod tests;
+
+use super::bye::Bye;
+use super::handshake::Handshake;
+use super::timers::Timers;
+use super::{ConnId, Failure, PeerRegistry, Time};
+use crate::event::{Event, LogEvent, Severity};
+use crate::routing::LocalFilter;
+use crate::transport::Link;
+use crate::{EndpointId, Url};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use peerings::Unpeer;
+
+/// A request to be peered with an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DialId(pub(crate) u64);
+
+/// What the machine has to know from the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) id: EndpointId,
+    pub(crate) handshake_time: Duration,
+    pub(crate) bye: Duration,
+    pub(crate) peers: usize,
+    pub(crate) filter_entries: usize,
+    pub(crate) remembered_peers: usize,
+    /// By which fraction at most a retry comes later than asked for.
+    pub(crate) retry_jitter: f64,
+    /// Where doubling the time between retries ends; without it the time stays the same.
+    pub(crate) retry_max: Option<Duration>,
+    pub(crate) seed: u64,
+}
+
+/// How a connection is to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Close {
+    /// After what was sent on it.
+    Flush,
+    /// At once.
+    Now,
+}
+
+/// What has to be done because of what the machine was told.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Open a connection, and report with [`Control::dialled`] or [`Control::dial_failed`].
+    Dial { dial: DialId, url: Url },
+    /// Stop opening a connection.
+    AbandonDial { dial: DialId },
+    /// Send a frame that must not be dropped.
+    Send { conn: ConnId, frame: Vec<u8> },
+    /// End a connection, and report with [`Control::closed`].
+    Close { conn: ConnId, how: Close },
+    /// Let messages flow.
+    Install { conn: ConnId, peer: EndpointId, filter: Vec<Bytes> },
+    /// Let no more messages flow.
+    Uninstall { peer: EndpointId },
+    /// Route by this filter from now on.
+    SetFilter { peer: EndpointId, filter: Vec<Bytes> },
+    /// Tell everyone who listens.
+    Emit(Event),
+    /// A request is decided.
+    Resolve { dial: DialId, outcome: Result<EndpointId, Failure> },
+    /// Everything has been wound up.
+    Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Handshake(ConnId),
+    Bye(ConnId),
+    Retry(DialId),
+    Shutdown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Dialled(DialId),
+    Accepted,
+}
+
+#[derive(Debug)]
+struct Conn {
+    origin: Origin,
+    link: Link,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Shaking(Shaking),
+    Peered(Peering),
+    /// Being closed; nothing that happens on it matters any more.
+    Over,
+}
+
+#[derive(Debug)]
+struct Shaking {
+    handshake: Handshake,
+    deadline: Time,
+    /// The filter that has been announced on this connection.
+    announced: u64,
+    /// The peer, as soon as it is admitted or told to wait.
+    peer: Option<EndpointId>,
+}
+
+#[derive(Debug)]
+struct Peering {
+    peer: EndpointId,
+    /// The request that keeps this peering alive.
+    dial: Option<DialId>,
+    /// Set once this side wants it to end.
+    removal: Option<Removal>,
+    /// Set while the peer has not acknowledged that.
+    bye: Option<(Bye, Time)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    Unpeer,
+    Overflow,
+}
+
+#[derive(Debug)]
+struct Dial {
+    url: Url,
+    retry: Option<Duration>,
+    state: DialState,
+    /// Failed attempts in a row.
+    failures: u32,
+    last_error: Option<Failure>,
+    since: Time,
+    /// Asked for again while the peering was being removed.
+    again: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DialState {
+    Connecting,
+    Shaking(ConnId),
+    /// Redundant to another handshake with this peer, whose outcome is open.
+    Awaiting(EndpointId),
+    /// Until the next attempt.
+    Waiting(Time),
+    Attached(ConnId),
+}
+
+/// Handshakes with one peer.
+#[derive(Debug)]
+struct Pending {
+    owner: ConnId,
+    paused: Vec<ConnId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    ShuttingDown,
+    Stopped,
+}
+
+/// A request that has no peering, for the list of peers.
+#[derive(Debug, Clone)]
+pub(crate) struct OpenDial {
+    pub(crate) url: Url,
+    pub(crate) retry: Option<Duration>,
+    pub(crate) since: Time,
+    pub(crate) failures: u32,
+    pub(crate) last_error: Option<String>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Control {
+    settings: Settings,
+    registry: Arc<PeerRegistry>,
+    filter: LocalFilter,
+    conns: BTreeMap<ConnId, Conn>,
+    dials: BTreeMap<DialId, Dial>,
+    pending: HashMap<EndpointId, Pending>,
+    timers: Timers<Timer>,
+    actions: VecDeque<Action>,
+    phase: Phase,
+    last_conn: u64,
+    last_dial: u64,
+    last_bye: u64,
+    random: fastrand::Rng,
+}
+
+impl Control {
+    pub(crate) fn new(settings: Settings, registry: Arc<PeerRegistry>) -> Self {
+        let random = fastrand::Rng::with_seed(settings.seed);
+        Self {
+            settings,
+            registry,
+            filter: LocalFilter::default(),
+            conns: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            pending: HashMap::new(),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            phase: Phase::Running,
+            last_conn: 0,
+            last_dial: 0,
+            last_bye: 0,
+            random,
+        }
+    }
+
+    /// The next thing to do. To be called until there is nothing left, after every other call.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::tick`] has something to do, if nothing else happens before.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, now: Time) {
+        while let Some(timer) = self.timers.pop(now) {
+            match timer {
+                Timer::Handshake(conn) => self.handshake_timed_out(conn, now),
+                Timer::Bye(conn) => self.bye_timed_out(conn),
+                Timer::Retry(dial) => self.start_dial(dial, now),
+                Timer::Shutdown => self.force_shutdown(),
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    fn log(&mut self, level: Severity, id: &'static str, description: String) {
+        self.act(Action::Emit(Event::Log(LogEvent { level, id, description })));
+    }
+
+    /// Connections of any stage; for tests.
+    #[cfg(test)]
+    pub(crate) fn connections(&self) -> usize {
+        self.conns.len()
+    }
+}

@@ -1,0 +1,329 @@
+use super::{
+    Action, Close, Conn, Control, DialState, Origin, Peering, Phase, Removal, Stage, Timer,
+};
+use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity, Status, StatusCode};
+use crate::peering::bye::Bye;
+use crate::peering::{ConnId, Failure, PeerStatus, Time};
+use crate::wire::envelope::{ping_frame, routing_update_frame};
+use crate::{EndpointId, ErrorCode, Url};
+use bytes::Bytes;
+
+/// What became of a request to end a peering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unpeer {
+    /// The peer is told, or has been told before.
+    Leaving,
+    /// There was no peering yet; it is no longer tried.
+    Cancelled,
+    /// There is nothing of the kind.
+    Unknown,
+}
+
+impl Control {
+    /// A handshake is done: the peering exists from here on.
+    pub(super) fn establish(
+        &mut self,
+        id: ConnId,
+        peer: EndpointId,
+        filter: Vec<Bytes>,
+        now: Time,
+    ) {
+        let (entries, limit) = (filter.len(), self.settings.filter_entries);
+        if entries > limit {
+            let what = format!("the peer announced {entries} topics, the limit is {limit}");
+            self.handshake_failed(id, Failure::LimitReached(what), now);
+            self.act(Action::Close { conn: id, how: Close::Flush });
+            return;
+        }
+        let Some((origin, shaking)) = self.conclude(id) else { return };
+        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
+        let dial = match origin {
+            Origin::Dialled(dial) => Some(dial),
+            Origin::Accepted => None,
+        };
+        let mut network = None;
+        if let Some(dial) = dial.and_then(|dial| self.dials.get_mut(&dial)) {
+            dial.state = DialState::Attached(id);
+            dial.failures = 0;
+            dial.last_error = None;
+            network = Some(NetworkInfo { url: dial.url.clone(), retry: dial.retry });
+        }
+        self.registry.update(peer, |record| {
+            record.status = PeerStatus::Peered;
+            record.since = now;
+            if let Some(network) = network {
+                record.network = network;
+            }
+        });
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.stage = Stage::Peered(Peering { peer, dial, removal: None, bye: None });
+        }
+        self.act(Action::Install { conn: id, peer, filter });
+        self.emit_status(StatusCode::EndpointDiscovered, peer, "found a new peer in the network");
+        self.emit_status(StatusCode::PeerAdded, peer, "handshake successful");
+        if shaking.announced != self.filter.generation() {
+            self.announce_to(id, peer);
+        }
+        if let Some(dial) = dial {
+            self.act(Action::Resolve { dial, outcome: Ok(peer) });
+        }
+        self.release_redundant(peer, paused, now);
+    }
+
+    /// Ends the connections and requests that waited for this peering.
+    fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnId>, now: Time) {
+        for conn in paused {
+            if let Some((origin, _)) = self.conclude(conn) {
+                let code = ErrorCode::RedundantConnection;
+                self.drop_connection(conn, code, "redundant connection");
+                if let Origin::Dialled(dial) = origin {
+                    self.dial_redundant(dial, peer, now);
+                }
+            }
+        }
+        for dial in self.awaiting(peer) {
+            self.dial_redundant(dial, peer, now);
+        }
+    }
+
+    fn announce_to(&mut self, conn: ConnId, peer: EndpointId) {
+        let frame = routing_update_frame(self.settings.id, peer, self.filter.announced());
+        self.act(Action::Send { conn, frame });
+    }
+
+    /// A local consumer wants these topics as well.
+    pub(crate) fn subscribe(&mut self, topics: &[Bytes]) {
+        if self.filter.add(topics) {
+            self.announce();
+        }
+    }
+
+    /// A local consumer does not want these topics any more.
+    pub(crate) fn unsubscribe(&mut self, topics: &[Bytes]) {
+        if self.filter.remove(topics) {
+            self.announce();
+        }
+    }
+
+    /// Exchanges topics with one announcement at most.
+    pub(crate) fn resubscribe(&mut self, add: &[Bytes], remove: &[Bytes]) {
+        let added = self.filter.add(add);
+        let removed = self.filter.remove(remove);
+        if added || removed {
+            self.announce();
+        }
+    }
+
+    /// What peers are told.
+    pub(crate) fn announced(&self) -> Vec<Bytes> {
+        self.filter.announced().to_vec()
+    }
+
+    fn announce(&mut self) {
+        for (conn, peer) in self.installed() {
+            self.announce_to(conn, peer);
+        }
+    }
+
+    fn installed(&self) -> Vec<(ConnId, EndpointId)> {
+        let peered = |(id, conn): (&ConnId, &Conn)| match &conn.stage {
+            Stage::Peered(peering) => Some((*id, peering.peer)),
+            _ => None,
+        };
+        self.conns.iter().filter_map(peered).collect()
+    }
+
+    fn peering_mut(&mut self, id: ConnId) -> Option<&mut Peering> {
+        match &mut self.conns.get_mut(&id)?.stage {
+            Stage::Peered(peering) => Some(peering),
+            _ => None,
+        }
+    }
+
+    /// The peer has announced a new filter.
+    pub(crate) fn routing_update(&mut self, id: ConnId, filter: Vec<Bytes>) {
+        if let Some(peering) = self.peering_mut(id) {
+            let peer = peering.peer;
+            self.act(Action::SetFilter { peer, filter });
+        }
+    }
+
+    /// The peer has answered a ping.
+    pub(crate) fn pong(&mut self, id: ConnId, payload: &[u8]) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        let Some((_, deadline)) = peering.bye.take_if(|(bye, _)| bye.is_answered_by(payload))
+        else {
+            return;
+        };
+        self.timers.cancel(deadline, Timer::Bye(id));
+        self.act(Action::Close { conn: id, how: Close::Now });
+    }
+
+    /// Ends the peering with an address, or stops trying to make one.
+    pub(crate) fn unpeer(&mut self, url: &Url, now: Time) -> Unpeer {
+        if let Some((_, conn)) = self.registry.peered_at(url) {
+            self.say_bye(conn, now);
+            return Unpeer::Leaving;
+        }
+        if self.cancel_dial(url, Failure::Cancelled, now) {
+            return Unpeer::Cancelled;
+        }
+        let network = Some(NetworkInfo::new(url.clone()));
+        self.unknown_peer(EndpointInfo { id: EndpointId::NIL, network });
+        Unpeer::Unknown
+    }
+
+    /// Ends the peering with an endpoint.
+    pub(crate) fn unpeer_id(&mut self, peer: EndpointId, now: Time) -> Unpeer {
+        let peered = |record: &crate::peering::PeerRecord| {
+            (record.status == PeerStatus::Peered).then_some(record.conn)
+        };
+        if let Some(Some(conn)) = self.registry.read(peer, peered) {
+            self.say_bye(conn, now);
+            return Unpeer::Leaving;
+        }
+        self.unknown_peer(EndpointInfo { id: peer, network: None });
+        Unpeer::Unknown
+    }
+
+    fn unknown_peer(&mut self, endpoint: EndpointInfo) {
+        let message = "cannot unpeer from unknown peer".to_owned();
+        let code = ErrorCode::PeerInvalid;
+        let error = ErrorEvent { code, endpoint: Some(endpoint), message };
+        self.act(Action::Emit(Event::Error(error)));
+    }
+
+    fn say_bye(&mut self, id: ConnId, now: Time) {
+        self.last_bye += 1;
+        let bye = Bye::new(self.last_bye);
+        let own = self.settings.id;
+        let deadline = now + self.settings.bye;
+        let Some(peering) = self.peering_mut(id).filter(|peering| peering.removal.is_none()) else {
+            return;
+        };
+        let frame = ping_frame(own, peering.peer, bye.token());
+        peering.removal = Some(Removal::Unpeer);
+        peering.bye = Some((bye, deadline));
+        self.timers.set(deadline, Timer::Bye(id));
+        self.act(Action::Send { conn: id, frame });
+    }
+
+    pub(super) fn bye_timed_out(&mut self, id: ConnId) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        peering.bye = None;
+        let peer = peering.peer;
+        let text = format!("{peer}: {}", Failure::ByeTimeout);
+        self.log(Severity::Info, "bye-timeout", text);
+        self.act(Action::Close { conn: id, how: Close::Now });
+    }
+
+    /// The queue of a peer has overflowed, and its policy is to cut the peer.
+    pub(crate) fn overflow(&mut self, id: ConnId) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        peering.removal.get_or_insert(Removal::Overflow);
+        self.act(Action::Close { conn: id, how: Close::Now });
+    }
+
+    pub(super) fn end_peering(&mut self, id: ConnId, failure: &Failure, now: Time) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Stage::Peered(peering) = std::mem::replace(&mut conn.stage, Stage::Over) else {
+            return;
+        };
+        let peer = peering.peer;
+        if let Some((_, deadline)) = peering.bye {
+            self.timers.cancel(deadline, Timer::Bye(id));
+        }
+        self.act(Action::Uninstall { peer });
+        match peering.removal {
+            None => {
+                let text = "lost connection to remote peer";
+                self.emit_status(StatusCode::PeerLost, peer, text);
+            }
+            Some(Removal::Unpeer) => {
+                let text = "removed connection to remote peer";
+                self.emit_status(StatusCode::PeerRemoved, peer, text);
+            }
+            Some(Removal::Overflow) => {
+                let text = "removed connection to remote peer (caf::sec::backpressure_overflow)";
+                self.emit_status(StatusCode::PeerRemoved, peer, text);
+            }
+        }
+        self.emit_status(StatusCode::EndpointUnreachable, peer, "lost the last path");
+        if peering.removal.is_none() {
+            self.log(Severity::Info, "peer-lost", format!("{peer}: {failure}"));
+        }
+        let error = match peering.removal {
+            Some(Removal::Overflow) => Failure::Overflow.to_string(),
+            _ => failure.to_string(),
+        };
+        self.registry.update(peer, |record| {
+            record.status = PeerStatus::Disconnected;
+            record.since = now;
+            record.last_error = Some(error);
+        });
+        self.registry.forget_disconnected(self.settings.remembered_peers);
+        self.after_peering(&peering, failure, now);
+    }
+
+    /// A lost peering comes back, one that this side ended does not, unless it was asked for anew.
+    fn after_peering(&mut self, peering: &Peering, failure: &Failure, now: Time) {
+        let Some(id) = peering.dial else { return };
+        let Some(dial) = self.dials.get_mut(&id) else { return };
+        let again = std::mem::take(&mut dial.again);
+        let lost = peering.removal.is_none() && dial.retry.is_some();
+        if self.phase == Phase::Running && (again || lost) {
+            dial.last_error = Some(failure.clone());
+            self.start_dial(id, now);
+        } else {
+            self.dials.remove(&id);
+        }
+    }
+
+    fn emit_status(&mut self, code: StatusCode, peer: EndpointId, message: &str) {
+        let with_network =
+            matches!(code, StatusCode::PeerAdded | StatusCode::PeerRemoved | StatusCode::PeerLost);
+        let network = if with_network {
+            self.registry.read(peer, |record| record.network.clone())
+        } else {
+            None
+        };
+        let endpoint = EndpointInfo { id: peer, network };
+        let message = message.to_owned();
+        self.act(Action::Emit(Event::Status(Status { code, endpoint, message })));
+    }
+
+    /// Winds everything up: requests are cancelled, handshakes dropped, peers told.
+    /// [`Action::Stopped`] says when that is done, at the latest after the time for the bye.
+    pub(crate) fn shut_down(&mut self, now: Time) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::ShuttingDown;
+        self.cancel_all_dials();
+        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        for id in ids {
+            if self.is_shaking(id) {
+                self.handshake_failed(id, Failure::ShuttingDown, now);
+                self.drop_connection(id, ErrorCode::ShuttingDown, "shutting down");
+            } else {
+                self.say_bye(id, now);
+            }
+        }
+        self.timers.set(now + self.settings.bye, Timer::Shutdown);
+        self.stop_if_idle();
+    }
+
+    pub(super) fn force_shutdown(&mut self) {
+        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in ids {
+            self.act(Action::Close { conn, how: Close::Now });
+        }
+    }
+
+    pub(super) fn stop_if_idle(&mut self) {
+        if self.phase == Phase::ShuttingDown && self.installed().is_empty() {
+            self.phase = Phase::Stopped;
+            self.act(Action::Stopped);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The rules of peering, as state machines without I/O: octets and time in, decisions out.
+
+mod bye;
+mod control;
+mod failure;
+mod handshake;
+mod registry;
+mod status;
+mod timers;
+
+pub(crate) use control::{Action, Close, Control, DialId, OpenDial, Settings, Unpeer};
+pub use failure::{Failure, PeerError};
+pub(crate) use registry::{PeerRecord, PeerRegistry};
+pub use status::{Direction, PeerStatus};
+
+use std::fmt;
+use std::time::Duration;
+
+/// Time since the endpoint was started.
+pub(crate) type Time = Duration;
+
+/// A connection of this endpoint, peered or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnId(pub(crate) u64);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {}", self.0)
+    }
+}

@@ -1,0 +1,35 @@
+use super::Time;
+use std::collections::BTreeSet;
+
+/// What has to happen when, in order of time.
+#[derive(Debug)]
+pub(crate) struct Timers<K> {
+    due: BTreeSet<(Time, K)>,
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Self { due: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Copy> Timers<K> {
+    pub(crate) fn set(&mut self, at: Time, key: K) {
+        self.due.insert((at, key));
+    }
+
+    pub(crate) fn cancel(&mut self, at: Time, key: K) {
+        self.due.remove(&(at, key));
+    }
+
+    /// When the next one is due.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the next one that is due at `now`.
+    pub(crate) fn pop(&mut self, now: Time) -> Option<K> {
+        self.due.first().filter(|(at, _)| *at <= now)?;
+        self.due.pop_first().map(|(_, key)| key)
+    }
+}

@@ -1,0 +1,319 @@
+use super::is_internal;
+use super::router::Router;
+use super::table::{Destinations, Peer, Sink, Table};
+use crate::data::{DecodeLimits, validate};
+use crate::limits::SHARE_FROM;
+use crate::peering::ConnId;
+use crate::queue::{OverflowPolicy, Push};
+use crate::wire::command;
+use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
+use crate::wire::frame::PREFIX;
+use crate::wire::routing_update;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What the caller of [`Inbound::step`] has to do before the next step.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// The region is used up.
+    Done,
+    /// Wait until this local consumer has room.
+    Wait(Arc<Sink>),
+    /// Something that is not the data path's business.
+    Notice(Notice),
+}
+
+/// What the data path passes on to those who decide.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// The peer has announced a new filter.
+    RoutingUpdate(Vec<Bytes>),
+    /// A pong with this payload.
+    Pong(Bytes),
+    /// The peer did, for the first time, something that a conforming peer does not.
+    Misbehaved { id: &'static str, what: String },
+}
+
+/// Takes the envelopes that one peer sends to where they belong.
+///
+/// Consecutive messages on one topic are handled together: one look-up, one copy for each
+/// destination. No message is decoded; the payload is checked, because malformed payloads must not
+/// leave this endpoint, and passed on octet for octet.
+pub(crate) struct Inbound {
+    peer: Arc<Peer>,
+    filter_entries: usize,
+    route: Option<Route>,
+    /// Peers whose queue overflowed for good.
+    pub(crate) cut: Vec<ConnId>,
+}
+
+struct Route {
+    table: Arc<Table>,
+    topic: Vec<u8>,
+    destinations: Arc<Destinations>,
+}
+
+/// What to do with one envelope.
+enum Verdict {
+    /// Data or a command; part of a run with its neighbours on the same topic.
+    Route,
+    /// Nothing (any more).
+    Skip,
+    Notice(Notice),
+}
+
+impl Inbound {
+    pub(crate) fn new(peer: Arc<Peer>, filter_entries: usize) -> Self {
+        Self { peer, filter_entries, route: None, cut: Vec::new() }
+    }
+
+    /// Handles whole frames from the start of `region`, and says how many octets of it are done.
+    ///
+    /// Frames that are passed on are readdressed in place, so nobody may look at them again.
+    pub(crate) fn step(&mut self, router: &Router, region: &mut [u8]) -> (usize, Progress) {
+        let mut at = 0;
+        while let Some(length) = frame_length(region, at) {
+            let octets = region.get(at + PREFIX..at + length).unwrap_or_default();
+            if octets.is_empty() {
+                at += length;
+                continue;
+            }
+            let envelope = match Envelope::decode(octets) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    at += length;
+                    if let Some(notice) = self.malformed(&error.to_string()) {
+                        return (at, Progress::Notice(notice));
+                    }
+                    continue;
+                }
+            };
+            match self.judge(router, &envelope) {
+                Verdict::Skip => {
+                    self.count(1, length);
+                    at += length;
+                }
+                Verdict::Notice(notice) => {
+                    self.count(1, length);
+                    return (at + length, Progress::Notice(notice));
+                }
+                Verdict::Route => {
+                    let run = self.run(router, region, at, length, &envelope);
+                    if let Some(sink) = run.full_sink() {
+                        return (at, Progress::Wait(sink));
+                    }
+                    self.count(run.frames, run.end - at);
+                    let frames = region.get_mut(at..run.end).unwrap_or_default();
+                    self.deliver(router, &run, frames);
+                    at = run.end;
+                }
+            }
+        }
+        (at, Progress::Done)
+    }
+
+    fn count(&self, frames: usize, octets: usize) {
+        self.peer.counters.messages_in.fetch_add(frames as u64, Relaxed);
+        self.peer.counters.octets_in.fetch_add(octets as u64, Relaxed);
+    }
+
+    fn judge(&self, router: &Router, envelope: &Envelope<'_>) -> Verdict {
+        if envelope.sender != self.peer.id {
+            let what = format!("sent an envelope in the name of {}", envelope.sender);
+            return self.misbehaved(&self.peer.counters.forged, "forged-sender", what);
+        }
+        if is_internal(envelope.topic) {
+            let what = "sent a message on a topic below <$>/local/".to_owned();
+            return self.misbehaved(&self.peer.counters.internal, "internal-topic", what);
+        }
+        let for_us = envelope.receiver.is_nil() || envelope.receiver == router.id;
+        match envelope.kind {
+            EnvelopeType::Data | EnvelopeType::Command => match check_payload(router, envelope) {
+                Ok(()) => Verdict::Route,
+                Err(what) => self.malformed(&what).map_or(Verdict::Skip, Verdict::Notice),
+            },
+            // What keeps a link working is between its two ends; the reference passes it on.
+            _ if !for_us => Verdict::Skip,
+            EnvelopeType::RoutingUpdate => self.routing_update(envelope.payload),
+            EnvelopeType::Ping => self.answer(router, envelope.payload),
+            EnvelopeType::Pong => {
+                Verdict::Notice(Notice::Pong(Bytes::copy_from_slice(envelope.payload)))
+            }
+        }
+    }
+
+    fn routing_update(&self, payload: &[u8]) -> Verdict {
+        match routing_update::decode(payload, self.filter_entries) {
+            Ok(filter) => Verdict::Notice(Notice::RoutingUpdate(filter)),
+            Err(error) => {
+                let what = format!("routing update: {error}");
+                self.malformed(&what).map_or(Verdict::Skip, Verdict::Notice)
+            }
+        }
+    }
+
+    fn answer(&self, router: &Router, payload: &[u8]) -> Verdict {
+        let pong = pong_frame(router.id, self.peer.id, payload);
+        if self.peer.queue.push_control(&pong) == Push::Overflow {
+            let what = "causes pongs and does not read them".to_owned();
+            return Verdict::Notice(Notice::Misbehaved { id: "control-overflow", what });
+        }
+        Verdict::Skip
+    }
+
+    fn malformed(&self, what: &str) -> Option<Notice> {
+        let first = self.peer.counters.malformed.fetch_add(1, Relaxed) == 0;
+        let what = format!("sent a malformed message, which was dropped: {what}");
+        first.then_some(Notice::Misbehaved { id: "malformed-message", what })
+    }
+
+    fn misbehaved(&self, counter: &AtomicU64, id: &'static str, what: String) -> Verdict {
+        if counter.fetch_add(1, Relaxed) > 0 {
+            return Verdict::Skip;
+        }
+        Verdict::Notice(Notice::Misbehaved { id, what })
+    }
+
+    /// Finds the frames from `at` on that go the same way as the first one.
+    fn run(
+        &mut self,
+        router: &Router,
+        region: &[u8],
+        at: usize,
+        length: usize,
+        first: &Envelope<'_>,
+    ) -> Run {
+        let destinations = self.destinations(router, first.topic);
+        let unicast = (!first.receiver.is_nil()).then_some(first.receiver);
+        let mut run = Run {
+            end: at + length,
+            frames: 1,
+            data: first.kind == EnvelopeType::Data,
+            local: unicast.is_none_or(|receiver| receiver == router.id),
+            direct: unicast.and_then(|receiver| router.table().peer(receiver).cloned()),
+            multicast: unicast.is_none(),
+            ttl: first.ttl,
+            destinations,
+        };
+        while let Some(length) = frame_length(region, run.end) {
+            let octets = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
+            let Ok(next) = Envelope::decode(octets) else { break };
+            let same = next.topic == first.topic
+                && next.kind == first.kind
+                && next.receiver == first.receiver
+                && next.sender == first.sender
+                && next.ttl == first.ttl;
+            // A large frame is a run of its own, so that it can be shared.
+            let small = run.end - at < SHARE_FROM || run.frames > 1;
+            if !same || !small || length >= SHARE_FROM || check_payload(router, &next).is_err() {
+                break;
+            }
+            run.end += length;
+            run.frames += 1;
+        }
+        run
+    }
+
+    fn destinations(&mut self, router: &Router, topic: &[u8]) -> Arc<Destinations> {
+        if let Some(route) = &self.route
+            && route.topic == topic
+            && router.is_current(&route.table)
+        {
+            return Arc::clone(&route.destinations);
+        }
+        let table = Arc::clone(&router.table());
+        let destinations = table.destinations(topic);
+        let route = Route { table, topic: topic.to_vec(), destinations: Arc::clone(&destinations) };
+        self.route = Some(route);
+        destinations
+    }
+
+    fn deliver(&mut self, router: &Router, run: &Run, frames: &mut [u8]) {
+        if run.data && run.local {
+            let shared = share(run, frames, !run.destinations.sinks.is_empty());
+            for sink in &run.destinations.sinks {
+                match &shared {
+                    Some(frame) => sink.queue.push_shared(frame, true),
+                    None => sink.queue.push(frames, run.frames, true),
+                };
+            }
+        }
+        if !router.forwarding {
+            return;
+        }
+        let source = self.peer.id;
+        let mut peers = run.peers().filter(|peer| peer.id != source).peekable();
+        if peers.peek().is_none() {
+            return;
+        }
+        // The hop that brings it here has used one up; the next peer gets what is left.
+        let Some(ttl) = run.ttl.checked_sub(1).filter(|ttl| *ttl > 0) else {
+            self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
+            return;
+        };
+        let mut at = 0;
+        while let Some(length) = frame_length(frames, at) {
+            readdress(frames.get_mut(at..at + length).unwrap_or_default(), router.id, ttl);
+            at += length;
+        }
+        let shared = share(run, frames, true);
+        for peer in peers {
+            let pushed = match &shared {
+                Some(frame) => peer.queue.push_shared(frame, false),
+                None => peer.queue.push(frames, run.frames, false),
+            };
+            if pushed == Push::Overflow {
+                self.cut.push(peer.conn);
+            }
+        }
+    }
+}
+
+/// Consecutive frames that go the same way.
+struct Run {
+    end: usize,
+    frames: usize,
+    data: bool,
+    local: bool,
+    direct: Option<Arc<Peer>>,
+    multicast: bool,
+    ttl: u16,
+    destinations: Arc<Destinations>,
+}
+
+impl Run {
+    fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        let multicast = self.multicast.then_some(&self.destinations.peers);
+        multicast.into_iter().flatten().chain(&self.direct)
+    }
+
+    fn full_sink(&self) -> Option<Arc<Sink>> {
+        if !(self.data && self.local) {
+            return None;
+        }
+        let waits = |sink: &&Arc<Sink>| sink.queue.policy() == OverflowPolicy::Wait;
+        self.destinations.sinks.iter().filter(waits).find(|sink| sink.queue.is_full()).cloned()
+    }
+}
+
+/// A large frame is copied once for all its destinations.
+fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
+    let large = run.frames == 1 && frames.len() >= SHARE_FROM;
+    (large && wanted).then(|| Bytes::copy_from_slice(frames))
+}
+
+fn frame_length(region: &[u8], at: usize) -> Option<usize> {
+    let prefix = region.get(at..)?.first_chunk::<PREFIX>()?;
+    let length = PREFIX + u32::from_be_bytes(*prefix) as usize;
+    (at + length <= region.len()).then_some(length)
+}
+
+fn check_payload(router: &Router, envelope: &Envelope<'_>) -> Result<(), String> {
+    let limits = DecodeLimits { max_depth: router.data_depth };
+    if envelope.kind == EnvelopeType::Data {
+        validate(envelope.payload, limits).map_err(|error| format!("data: {error}"))
+    } else {
+        command::validate(envelope.payload, limits).map_err(|error| format!("command: {error}"))
+    }
+}

@@ -1,0 +1,15 @@
+//! Who gets which message: filters, the index over all subscriptions, and the data path.
+
+mod filter;
+mod inbound;
+mod index;
+mod outbound;
+mod router;
+mod table;
+
+pub(crate) use filter::{LocalFilter, is_internal};
+pub(crate) use inbound::{Inbound, Notice, Progress};
+pub(crate) use outbound::{Origin, Outbound};
+pub use outbound::{PublishError, Published};
+pub(crate) use router::Router;
+pub(crate) use table::{Peer, PeerCounters, Sink, SinkKind};

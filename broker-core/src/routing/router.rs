@@ -1,0 +1,126 @@
+use super::table::{Peer, Sink, Table};
+use crate::EndpointId;
+use crate::queue::Closing;
+use arc_swap::{ArcSwap, Guard};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) id: EndpointId,
+    /// Whether messages of peers are passed on to other peers.
+    pub(crate) forwarding: bool,
+    /// The deepest nesting that a payload may have to be passed on.
+    pub(crate) data_depth: usize,
+    remember: usize,
+    routes: Mutex<Routes>,
+    table: ArcSwap<Table>,
+    /// Set when the table no longer says what the routes say. The next reader makes a new one, so
+    /// that a storm of changes without traffic costs one table.
+    outdated: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Routes {
+    peers: BTreeMap<EndpointId, (Arc<Peer>, Vec<Bytes>)>,
+    sinks: BTreeMap<u64, (Arc<Sink>, Vec<Bytes>)>,
+}
+
+impl Router {
+    pub(crate) fn new(
+        id: EndpointId,
+        forwarding: bool,
+        data_depth: usize,
+        remember: usize,
+    ) -> Self {
+        Self {
+            id,
+            forwarding,
+            data_depth,
+            remember,
+            routes: Mutex::default(),
+            table: ArcSwap::default(),
+            outdated: AtomicBool::new(false),
+        }
+    }
+
+    /// The current table.
+    pub(crate) fn table(&self) -> Guard<Arc<Table>> {
+        if self.outdated.load(Ordering::Acquire) {
+            self.rebuild();
+        }
+        self.table.load()
+    }
+
+    /// Whether `table` is still the current one.
+    pub(crate) fn is_current(&self, table: &Arc<Table>) -> bool {
+        !self.outdated.load(Ordering::Acquire) && Arc::ptr_eq(&self.table.load(), table)
+    }
+
+    fn rebuild(&self) {
+        let routes = self.routes.lock();
+        if self.outdated.swap(false, Ordering::AcqRel) {
+            let peers = routes.peers.values().map(|(peer, filter)| (peer, filter.as_slice()));
+            let sinks = routes.sinks.values().map(|(sink, filter)| (sink, filter.as_slice()));
+            self.table.store(Arc::new(Table::new(peers, sinks, self.remember)));
+        }
+    }
+
+    fn change<R>(&self, change: impl FnOnce(&mut Routes) -> R) -> R {
+        let mut routes = self.routes.lock();
+        let result = change(&mut routes);
+        self.outdated.store(true, Ordering::Release);
+        result
+    }
+
+    pub(crate) fn add_peer(&self, peer: Arc<Peer>, filter: Vec<Bytes>) {
+        self.change(|routes| routes.peers.insert(peer.id, (peer, filter)));
+    }
+
+    /// Replaces the filter of a peer; a peer that is not installed has none.
+    pub(crate) fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
+        self.change(|routes| {
+            if let Some((_, current)) = routes.peers.get_mut(&id) {
+                *current = filter;
+            }
+        });
+    }
+
+    pub(crate) fn remove_peer(&self, id: EndpointId) {
+        self.change(|routes| routes.peers.remove(&id));
+    }
+
+    /// The filter that a peer has announced.
+    pub(crate) fn peer_filter(&self, id: EndpointId) -> Option<Vec<Bytes>> {
+        self.routes.lock().peers.get(&id).map(|(_, filter)| filter.clone())
+    }
+
+    /// An installed peer.
+    pub(crate) fn peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
+        self.routes.lock().peers.get(&id).map(|(peer, _)| Arc::clone(peer))
+    }
+
+    /// All installed peers.
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        self.routes.lock().peers.values().map(|(peer, _)| Arc::clone(peer)).collect()
+    }
+
+    pub(crate) fn set_sink(&self, sink: &Arc<Sink>, filter: Vec<Bytes>) {
+        self.change(|routes| routes.sinks.insert(sink.id, (Arc::clone(sink), filter)));
+    }
+
+    pub(crate) fn remove_sink(&self, id: u64) {
+        self.change(|routes| routes.sinks.remove(&id));
+    }
+
+    /// Ends every local consumer after what it has not read yet.
+    pub(crate) fn close_sinks(&self) {
+        for (sink, _) in self.routes.lock().sinks.values() {
+            sink.queue.close(Closing::Flush);
+        }
+    }
+}

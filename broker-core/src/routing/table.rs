@@ -1,0 +1,127 @@
+use super::index::PrefixIndex;
+use crate::EndpointId;
+use crate::peering::ConnId;
+use crate::queue::BoundedQueue;
+use bytes::Bytes;
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// An installed peer as the data path sees it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: EndpointId,
+    pub(crate) conn: ConnId,
+    pub(crate) queue: Arc<BoundedQueue>,
+    pub(crate) counters: PeerCounters,
+}
+
+/// What came from a peer. What went to it is counted by its queue.
+#[derive(Debug, Default)]
+pub(crate) struct PeerCounters {
+    pub(crate) messages_in: AtomicU64,
+    pub(crate) octets_in: AtomicU64,
+    /// Frames that are no envelopes, or whose payload is not what their type says.
+    pub(crate) malformed: AtomicU64,
+    /// Envelopes in the name of somebody else.
+    pub(crate) forged: AtomicU64,
+    /// Envelopes on topics that are internal to an endpoint.
+    pub(crate) internal: AtomicU64,
+    /// Envelopes that had no hop left, as in a forwarding loop.
+    pub(crate) expired: AtomicU64,
+}
+
+/// What kind of consumer a sink belongs to; it decides which local messages it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SinkKind {
+    Subscriber,
+    Hub,
+}
+
+/// The queue of a local consumer.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    pub(crate) id: u64,
+    pub(crate) kind: SinkKind,
+    pub(crate) queue: BoundedQueue,
+}
+
+/// Everyone who wants a topic.
+#[derive(Debug, Default)]
+pub(crate) struct Destinations {
+    pub(crate) peers: Vec<Arc<Peer>>,
+    pub(crate) sinks: Vec<Arc<Sink>>,
+}
+
+/// A snapshot of all subscriptions. It never changes; a change makes a new one.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    peers: Vec<Arc<Peer>>,
+    sinks: Vec<Arc<Sink>>,
+    index: PrefixIndex,
+    remembered: RwLock<HashMap<Box<[u8]>, Arc<Destinations>>>,
+    remember: usize,
+}
+
+impl Table {
+    /// A table over all peers and local consumers with their filters.
+    pub(crate) fn new<'a>(
+        peers: impl Iterator<Item = (&'a Arc<Peer>, &'a [Bytes])>,
+        sinks: impl Iterator<Item = (&'a Arc<Sink>, &'a [Bytes])>,
+        remember: usize,
+    ) -> Self {
+        let mut table = Self { remember, ..Self::default() };
+        let mut pairs = Vec::new();
+        for (peer, filter) in peers {
+            let at = table.peers.len() as u32;
+            pairs.extend(filter.iter().map(|prefix| (prefix.clone(), at)));
+            table.peers.push(Arc::clone(peer));
+        }
+        for (sink, filter) in sinks {
+            let at = (table.peers.len() + table.sinks.len()) as u32;
+            pairs.extend(filter.iter().map(|prefix| (prefix.clone(), at)));
+            table.sinks.push(Arc::clone(sink));
+        }
+        table.index = PrefixIndex::new(pairs);
+        table
+    }
+
+    /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics.
+    pub(crate) fn destinations(&self, topic: &[u8]) -> Arc<Destinations> {
+        if let Some(known) = self.remembered.read().get(topic) {
+            return Arc::clone(known);
+        }
+        let found = Arc::new(self.resolve(topic));
+        let mut remembered = self.remembered.write();
+        if remembered.len() >= self.remember {
+            // Topics come in families; starting over costs one lookup for each that is still used.
+            remembered.clear();
+        }
+        remembered.insert(topic.into(), Arc::clone(&found));
+        found
+    }
+
+    fn resolve(&self, topic: &[u8]) -> Destinations {
+        let mut found = Destinations::default();
+        for at in self.index.lookup(topic) {
+            let at = at as usize;
+            if let Some(peer) = self.peers.get(at) {
+                found.peers.push(Arc::clone(peer));
+            } else if let Some(sink) = self.sinks.get(at - self.peers.len()) {
+                found.sinks.push(Arc::clone(sink));
+            }
+        }
+        found
+    }
+
+    /// The peer with this id.
+    pub(crate) fn peer(&self, id: EndpointId) -> Option<&Arc<Peer>> {
+        self.peers.iter().find(|peer| peer.id == id)
+    }
+
+    /// The local consumers that subscribed to a prefix of `topic`, without remembering them.
+    pub(crate) fn sinks(&self, topic: &[u8]) -> Vec<Arc<Sink>> {
+        self.resolve(topic).sinks
+    }
+}
