@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The least room a read gets. An idle connection keeps this much.
+/// The least room a read gets. A connection that waits for its next frame holds none.
 pub const READ_CHUNK_MIN: usize = 2 * 1024;
 
 /// The most room a read gets: how far memory may run ahead of received octets.

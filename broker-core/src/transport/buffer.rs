@@ -67,13 +67,18 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives back memory that a burst left behind; for a reader about to wait.
+    /// Gives back the memory if no octet is in it; for a reader about to wait.
     pub fn release(&mut self) {
-        if self.is_empty() && self.octets.capacity() > READ_CHUNK_MAX / 4 {
+        if self.is_empty() {
             self.octets = Vec::new();
             self.start = 0;
-            self.chunk = READ_CHUNK_MIN;
         }
+    }
+
+    /// How much memory the buffer holds, in octets.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.octets.capacity()
     }
 
     /// Whether no octet is waiting.
@@ -183,6 +188,18 @@ mod tests {
         let error = FrameTooLarge { length: 11, limit: 10 };
         assert_eq!(buffer.complete_frames(10).unwrap_err(), error);
         assert_eq!(buffer.next_frame(10).unwrap_err(), error);
+    }
+
+    #[test]
+    fn release_gives_back_everything_but_octets_that_wait() {
+        let mut buffer = ReadBuffer::new();
+        receive(&mut buffer, &[0, 0, 0, 1, 7, 0]);
+        assert!(buffer.next_frame(10).unwrap().is_some());
+        buffer.release();
+        assert_eq!(buffer.pending(), [0]);
+        buffer.consume(1);
+        buffer.release();
+        assert_eq!(buffer.capacity(), 0);
     }
 
     #[test]

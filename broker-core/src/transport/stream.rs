@@ -1,6 +1,8 @@
 use super::{FrameReader, FrameWriter, ReadBuffer, TransportError, WriteBatch};
 use async_trait::async_trait;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Pieces handed to one vectored write.
@@ -13,7 +15,14 @@ pub struct StreamReader<R>(pub R);
 #[async_trait]
 impl<R: AsyncRead + Unpin + Send> FrameReader for StreamReader<R> {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
-        match self.0.read_buf(buffer.spare()).await {
+        let outcome = poll_fn(|cx| {
+            let outcome = pin!(self.0.read_buf(buffer.spare())).poll(cx);
+            if outcome.is_pending() {
+                buffer.release();
+            }
+            outcome
+        });
+        match outcome.await {
             Ok(0) => Err(TransportError::closed()),
             Ok(count) => {
                 buffer.filled(count);

@@ -1,0 +1,137 @@
+use crate::TcpOptions;
+use crate::names;
+use broker_core::Url;
+use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use std::net::{IpAddr, SocketAddr};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// See [`TcpTransport::dial`](crate::TcpTransport::dial).
+pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, TransportError> {
+    let doing = format!("connecting to {to}");
+    let invalid = |reason| TransportError::new(Kind::InvalidAddress, format!("{doing}: {reason}"));
+    if to.host().is_empty() {
+        return Err(invalid("the host is missing"));
+    }
+    if to.port() == 0 {
+        return Err(invalid("nobody can be reached at port 0"));
+    }
+    if let Ok(ip) = to.host().parse::<IpAddr>() {
+        return dial_address(SocketAddr::new(ip, to.port()), &doing, options).await;
+    }
+    let addresses = names::resolve(to.host(), to.port(), options.resolve_time)
+        .await
+        .map_err(|reason| TransportError::new(Kind::Resolve, format!("{doing}: {reason}")))?;
+    dial_first(&addresses, &doing, options).await
+}
+
+/// Connects to the first address that accepts.
+async fn dial_first(
+    addresses: &[SocketAddr],
+    doing: &str,
+    options: &TcpOptions,
+) -> Result<TcpStream, TransportError> {
+    let mut failures = Vec::new();
+    for address in addresses {
+        match dial_address(*address, &address.to_string(), options).await {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(all_failed(doing, &failures))
+}
+
+/// One error for a name none of whose addresses accepted: all reasons, and the kind that says most.
+fn all_failed(doing: &str, failures: &[TransportError]) -> TransportError {
+    let kind = failures.iter().map(TransportError::kind).min_by_key(|kind| rank(*kind));
+    let reasons: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    TransportError::new(kind.unwrap_or(Kind::Io), format!("{doing}: {}", reasons.join("; ")))
+}
+
+/// An address that answered says more than one that did not, and that more than a missing route,
+/// which is normal for one of the two IP versions. What is wrong at this side comes first.
+fn rank(kind: Kind) -> u8 {
+    match kind {
+        Kind::OutOfResources => 0,
+        Kind::PermissionDenied => 1,
+        Kind::Refused => 2,
+        Kind::Reset => 3,
+        Kind::TimedOut => 4,
+        Kind::Io => 5,
+        _ => 6,
+    }
+}
+
+async fn dial_address(
+    address: SocketAddr,
+    doing: &str,
+    options: &TcpOptions,
+) -> Result<TcpStream, TransportError> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
+    let socket = socket.map_err(|error| TransportError::from_io(&error, doing))?;
+    let time = options.connect_time;
+    let stream = tokio::time::timeout(time, socket.connect(address))
+        .await
+        .map_err(|_| {
+            TransportError::new(Kind::TimedOut, format!("{doing}: no answer within {time:?}"))
+        })?
+        .map_err(|error| dial_error(&error, doing))?;
+    if is_own_reflection(&stream) {
+        let error = std::io::ErrorKind::ConnectionRefused.into();
+        return Err(dial_error(&error, doing));
+    }
+    options.apply(&stream);
+    Ok(stream)
+}
+
+fn dial_error(error: &std::io::Error, doing: &str) -> TransportError {
+    if error.kind() == std::io::ErrorKind::AddrNotAvailable {
+        // Said of the other side's address when listening, but of this side's here.
+        let detail = format!("{doing}: this machine has no address or port to connect from");
+        return TransportError::new(Kind::Unreachable, detail);
+    }
+    TransportError::from_io(error, doing)
+}
+
+/// Whether the socket is connected to itself, as TCP allows when the dialled port happens to be the
+/// one chosen for the dialling side. Nothing listens there then, and whoever wants to could not.
+fn is_own_reflection(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_telling_reason_gives_the_kind_and_all_are_in_the_message() {
+        let unreachable = TransportError::new(Kind::Unreachable, "[2001:db8::1]:1: no route");
+        let silent = TransportError::new(Kind::TimedOut, "192.0.2.1:1: no answer within 3s");
+        let refused = TransportError::new(Kind::Refused, "192.0.2.2:1: connection refused");
+        let error = all_failed("connecting to tcp://host:1", &[unreachable, silent, refused]);
+        assert_eq!(error.kind(), Kind::Refused);
+        assert_eq!(
+            error.to_string(),
+            "connecting to tcp://host:1: [2001:db8::1]:1: no route; \
+             192.0.2.1:1: no answer within 3s; 192.0.2.2:1: connection refused"
+        );
+    }
+
+    #[tokio::test]
+    async fn addresses_are_tried_until_one_accepts() {
+        let listener = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+        let accepting = listener.local_addr().unwrap();
+        let refusing = SocketAddr::new("127.0.0.1".parse().unwrap(), accepting.port());
+        let options = TcpOptions::default();
+        let stream = dial_first(&[refusing, accepting], "connecting", &options).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), accepting);
+    }
+
+    #[tokio::test]
+    async fn a_socket_connected_to_itself_is_recognised() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let own = socket.local_addr().unwrap();
+        let stream = socket.connect(own).await.unwrap();
+        assert!(is_own_reflection(&stream));
+    }
+}

@@ -1,0 +1,51 @@
+use crate::TcpOptions;
+use crate::names;
+use if_addrs::{IfAddr, Interface};
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+/// Where a listener is to be, before the port.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// Every address of the machine, whichever IP versions it has.
+    Everywhere,
+    /// All of these, except those that turn out not to belong to this machine.
+    At(Vec<SocketAddr>),
+}
+
+/// The places that the host of a URL stands for; the error is a clause.
+///
+/// Names of interfaces are looked at before host names: finding them needs no resolver, and the
+/// reference takes every name for an interface.
+pub(crate) async fn places(host: &str, options: &TcpOptions) -> Result<Places, String> {
+    if host.is_empty() {
+        return Ok(Places::Everywhere);
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(Places::At(vec![SocketAddr::new(ip.to_canonical(), 0)]));
+    }
+    let interface = interface_addresses(host).unwrap_or_default();
+    if !interface.is_empty() {
+        return Ok(Places::At(interface));
+    }
+    let addresses = names::resolve(host, 0, options.resolve_time)
+        .await
+        .map_err(|reason| format!("{reason}, and no network interface is called {host}"))?;
+    Ok(Places::At(addresses))
+}
+
+fn interface_addresses(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let all = if_addrs::get_if_addrs()?;
+    Ok(all.iter().filter(|interface| interface.name == name).map(address).collect())
+}
+
+fn address(interface: &Interface) -> SocketAddr {
+    match &interface.addr {
+        IfAddr::V4(v4) => SocketAddr::new(v4.ip.into(), 0),
+        IfAddr::V6(v6) => {
+            // A link-local address means nothing without its link.
+            let scope = if v6.ip.is_unicast_link_local() { interface.index } else { None };
+            SocketAddrV6::new(v6.ip, 0, 0, scope.unwrap_or(0)).into()
+        }
+    }
+}
