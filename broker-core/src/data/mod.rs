@@ -3,6 +3,7 @@
 mod binary;
 mod builder;
 mod convert;
+pub mod json;
 mod net;
 mod order;
 mod path;
