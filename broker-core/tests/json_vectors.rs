@@ -9,7 +9,7 @@ use fixtures::{cases, hex, text, unhex};
 fn message_json(value: &Value) -> String {
     let mut out = Vec::new();
     json::encode_data_message("t", value, &mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("UTF-8")
 }
 
 /// The binary form of a data message, elements of sets and tables as they stand in the text.
@@ -129,7 +129,7 @@ fn json_is_the_text_of_the_reference_except_where_that_loses_something() {
 /// The value with reals cut to six decimals and timestamps to milliseconds, as the reference does.
 fn coarse(value: &Value) -> Value {
     match value {
-        Value::Real(real) => Value::Real(format!("{real:.6}").parse().unwrap()),
+        Value::Real(real) => Value::Real(format!("{real:.6}").parse().expect("a number")),
         Value::Timestamp(time) => {
             Value::Timestamp(Timestamp(time.0.div_euclid(1_000_000) * 1_000_000))
         }
@@ -190,7 +190,7 @@ fn assert_class(ours: &Result<String, JsonErrorClass>, reference: &str, input: &
     } else if reference == "ERR" {
         assert_eq!(class, JsonErrorClass::InvalidJson, "{input}");
     } else {
-        let code = reference.trim_start_matches("ERR ").split('(').next().unwrap();
+        let code = reference.trim_start_matches("ERR ").split('(').next().expect("a code");
         assert_eq!(class.name(), code, "{input}");
     }
 }

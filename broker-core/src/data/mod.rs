@@ -19,7 +19,7 @@ pub use convert::{ConversionError, Element, FromValue};
 pub use net::{
     Address, InvalidAddress, InvalidPort, InvalidSubnet, NotIpv4, Port, Protocol, Subnet,
 };
-pub use time::{InvalidTimespan, InvalidTimestamp, TimeOutOfRange, Timespan, Timestamp};
+pub use time::{InvalidTimespan, InvalidTimestamp, Timespan, Timestamp};
 pub use view::{Elements, Entries, View};
 
 pub use crate::{set, table, vector};

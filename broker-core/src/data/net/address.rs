@@ -32,38 +32,10 @@ impl Address {
     }
 }
 
-impl From<Ipv4Addr> for Address {
-    fn from(ip: Ipv4Addr) -> Self {
-        Self(ip.to_ipv6_mapped().octets())
-    }
-}
-
-impl From<Ipv6Addr> for Address {
-    /// Takes the octets as they are, so `::ffff:1.2.3.4` becomes an IPv4 address.
-    fn from(ip: Ipv6Addr) -> Self {
-        Self(ip.octets())
-    }
-}
-
-impl From<IpAddr> for Address {
-    fn from(ip: IpAddr) -> Self {
-        match ip {
-            IpAddr::V4(ip) => ip.into(),
-            IpAddr::V6(ip) => ip.into(),
-        }
-    }
-}
-
 impl From<Address> for Ipv6Addr {
     /// All 16 octets, an IPv4 address as `::ffff:a.b.c.d`.
     fn from(address: Address) -> Self {
         address.0.into()
-    }
-}
-
-impl From<Address> for IpAddr {
-    fn from(address: Address) -> Self {
-        Ipv6Addr::from(address).to_canonical()
     }
 }
 

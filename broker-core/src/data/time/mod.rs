@@ -10,9 +10,4 @@ mod timestamp;
 pub use timespan::{InvalidTimespan, Timespan};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 
-/// A point in time or a length of time does not fit the target type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the time is outside of the range of the target type")]
-pub struct TimeOutOfRange;
-
 const NANOS_PER_SECOND: i64 = 1_000_000_000;

@@ -1,8 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use super::{NANOS_PER_SECOND, TimeOutOfRange};
+use super::NANOS_PER_SECOND;
 use crate::data::text::excerpt;
 
 /// A length of time in nanoseconds; `i64::MAX` means "infinite" by convention.
@@ -34,23 +33,6 @@ impl fmt::Display for Timespan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (number, unit) = self.number_and_unit();
         write!(f, "{number}{unit}")
-    }
-}
-
-impl TryFrom<Duration> for Timespan {
-    type Error = TimeOutOfRange;
-
-    fn try_from(duration: Duration) -> Result<Self, TimeOutOfRange> {
-        i64::try_from(duration.as_nanos()).map(Self).map_err(|_| TimeOutOfRange)
-    }
-}
-
-impl TryFrom<Timespan> for Duration {
-    type Error = TimeOutOfRange;
-
-    /// Fails for negative timespans.
-    fn try_from(timespan: Timespan) -> Result<Self, TimeOutOfRange> {
-        u64::try_from(timespan.0).map(Self::from_nanos).map_err(|_| TimeOutOfRange)
     }
 }
 
@@ -291,15 +273,6 @@ mod tests {
             let error = text.parse::<Timespan>().unwrap_err();
             assert!(matches!(error, InvalidTimespan::Syntax(_)), "{text:?}: {error}");
         }
-    }
-
-    #[test]
-    fn durations_convert_both_ways() {
-        let span = Timespan::try_from(Duration::from_millis(1500)).unwrap();
-        assert_eq!(span, Timespan(1_500_000_000));
-        assert_eq!(Duration::try_from(span), Ok(Duration::from_millis(1500)));
-        assert_eq!(Duration::try_from(Timespan(-1)), Err(TimeOutOfRange));
-        assert_eq!(Timespan::try_from(Duration::MAX), Err(TimeOutOfRange));
     }
 
     proptest! {

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
+use super::NANOS_PER_SECOND;
 use super::calendar::{date_of, day_of, days_in_month};
-use super::{NANOS_PER_SECOND, TimeOutOfRange};
 use crate::data::text::excerpt;
 
 /// Nanoseconds since 1970-01-01T00:00:00Z, negative before.
@@ -19,7 +19,7 @@ impl Timestamp {
     /// The current time of the system clock.
     #[must_use]
     pub fn now() -> Self {
-        Self::try_from(SystemTime::now()).unwrap_or_default()
+        SystemTime::now().into()
     }
 
     /// Calls `use_text` with the text form.
@@ -59,34 +59,6 @@ const SECONDS_PER_DAY: i64 = 86_400;
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.with_text(|text| f.pad(std::str::from_utf8(text).map_err(|_| fmt::Error)?))
-    }
-}
-
-impl TryFrom<SystemTime> for Timestamp {
-    type Error = TimeOutOfRange;
-
-    fn try_from(time: SystemTime) -> Result<Self, TimeOutOfRange> {
-        let nanos = match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => i128::try_from(after.as_nanos()),
-            Err(before) => i128::try_from(before.duration().as_nanos()).map(|nanos| -nanos),
-        };
-        let nanos = nanos.map_err(|_| TimeOutOfRange)?;
-        i64::try_from(nanos).map(Self).map_err(|_| TimeOutOfRange)
-    }
-}
-
-impl TryFrom<Timestamp> for SystemTime {
-    type Error = TimeOutOfRange;
-
-    /// Fails only where the system's own time has a smaller range.
-    fn try_from(timestamp: Timestamp) -> Result<Self, TimeOutOfRange> {
-        let distance = Duration::from_nanos(timestamp.0.unsigned_abs());
-        let time = if timestamp.0 < 0 {
-            UNIX_EPOCH.checked_sub(distance)
-        } else {
-            UNIX_EPOCH.checked_add(distance)
-        };
-        time.ok_or(TimeOutOfRange)
     }
 }
 
@@ -367,16 +339,6 @@ mod tests {
             let error = text.parse::<Timestamp>().unwrap_err();
             assert!(matches!(error, InvalidTimestamp::Syntax(_)), "{text:?}: {error}");
         }
-    }
-
-    #[test]
-    fn system_times_convert_both_ways() {
-        for nanos in [0, 1_649_574_000_123_456_700, -500_000_000] {
-            let time = SystemTime::try_from(Timestamp(nanos)).unwrap();
-            assert_eq!(Timestamp::try_from(time), Ok(Timestamp(nanos)));
-        }
-        let far = UNIX_EPOCH + Duration::from_secs(10_000_000_000);
-        assert_eq!(Timestamp::try_from(far), Err(TimeOutOfRange));
     }
 
     proptest! {
