@@ -1,7 +1,9 @@
 //! The core of Broker in Rust: endpoint, peer registry, event model and the protocol, over a
 //! [`transport`] trait. Nothing in here opens a socket.
 
+mod config;
 pub mod data;
+pub mod endpoint;
 mod error;
 pub mod event;
 mod id;
@@ -13,6 +15,8 @@ pub mod transport;
 mod url;
 pub mod wire;
 
+pub use config::{Config, Preset};
+pub use endpoint::Endpoint;
 pub use error::ErrorCode;
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;

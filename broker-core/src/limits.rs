@@ -44,6 +44,11 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub connect_time: Duration,
 
+    /// How long dialling may take in all: every address of a name, and the handshake of the
+    /// transport. Default 30 s.
+    #[serde(with = "seconds")]
+    pub dial_time: Duration,
+
     /// Accepted connections that are not peered yet. Default 256; the next one is closed at once.
     pub half_open: usize,
 
@@ -76,6 +81,11 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub bye: Duration,
 
+    /// How long a connection that is being closed may take to hand over its last octets. Default
+    /// 1 s.
+    #[serde(with = "seconds")]
+    pub linger: Duration,
+
     /// Messages waiting for one local subscriber or hub. Default 8192.
     pub subscriber_messages: usize,
 
@@ -99,6 +109,7 @@ impl Default for Limits {
             frame: 64 * 1024 * 1024,
             handshake_time: Duration::from_secs(10),
             connect_time: Duration::from_secs(3),
+            dial_time: Duration::from_secs(30),
             half_open: 256,
             peers: 4096,
             data_depth: 64,
@@ -108,12 +119,32 @@ impl Default for Limits {
             outbox_control_bytes: 1024 * 1024,
             stalled_write: Duration::from_secs(10),
             bye: Duration::from_secs(3),
+            linger: Duration::from_secs(1),
             subscriber_messages: 8192,
             subscriber_bytes: 64 * 1024 * 1024,
             events: 4096,
             remembered_peers: 1024,
             routes_remembered: 4096,
         }
+    }
+}
+
+/// Times that may be absent, as seconds with a fraction.
+pub(crate) mod optional_seconds {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::time::Duration;
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_secs_f64()).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<f64>::deserialize(from)?.map(super::seconds::from_number).transpose()
     }
 }
 
@@ -127,8 +158,11 @@ pub(crate) mod seconds {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let seconds = f64::deserialize(from)?;
+        from_number(f64::deserialize(from)?)
+    }
+
+    pub(super) fn from_number<E: Error>(seconds: f64) -> Result<Duration, E> {
         Duration::try_from_secs_f64(seconds)
-            .map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
+            .map_err(|_| E::custom(format!("{seconds} is not a number of seconds")))
     }
 }

@@ -1,1 +1,43 @@
-//! See the README.
+//! Broker in Rust: peer-to-peer publish/subscribe that speaks the protocol of Zeek's Broker.
+//!
+//! This crate is what programs depend on: the endpoint, the data model and the event model of
+//! [`broker_core`], and the transports that the features pick.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use broker::{Endpoint, Retry, Url};
+//!
+//! let sensor = broker::builder().build()?;
+//! let collector = broker::builder().build()?;
+//! let mut alerts = collector.subscribe(["/alerts/"]);
+//!
+//! let url = collector.listen(&"tcp://127.0.0.1:0".parse::<Url>()?).await?;
+//! sensor.peer(&url, Retry::never()).await?;
+//! sensor.publish("/alerts/scan", "10.0.0.7").await?;
+//!
+//! let alert = alerts.recv().await.ok_or("shut down")?;
+//! assert_eq!(alert.view().as_str(), Some("10.0.0.7"));
+//! # Ok(())
+//! # }
+//! ```
+
+pub use broker_core::*;
+
+pub use broker_core::endpoint::{
+    EndpointBuilder, EventStream, Hub, Message, PeerHandle, PeerInfo, PeeringStats,
+    PeeringStatsTable, Publisher, Retry, Subscriber, SubscriberOptions,
+};
+pub use broker_core::event::Event;
+
+#[cfg(feature = "tcp")]
+pub use broker_transport_tcp as tcp;
+
+/// Describes an endpoint that has every transport this crate was built with.
+#[must_use]
+pub fn builder() -> EndpointBuilder {
+    let builder = Endpoint::builder().transport(transport::MemTransport::new());
+    #[cfg(feature = "tcp")]
+    let builder = builder.transport(tcp::TcpTransport::default());
+    builder
+}

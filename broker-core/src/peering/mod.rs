@@ -8,7 +8,8 @@ mod registry;
 mod status;
 mod timers;
 
-pub(crate) use control::{Action, Close, Control, DialId, OpenDial, Settings, Unpeer};
+pub(crate) use control::{Action, Close, Control, DialId, Settings, Unpeer};
+pub(crate) use failure::sniff;
 pub use failure::{Failure, PeerError};
 pub(crate) use registry::{PeerRecord, PeerRegistry};
 pub use status::{Direction, PeerStatus};

@@ -241,6 +241,7 @@ impl BoundedQueue {
             return Taken::Closed;
         }
         if state.queue.is_empty() {
+            state.queue.reclaim(batch);
             return state.nothing();
         }
         state.queue.take(WRITE_BATCH, batch);

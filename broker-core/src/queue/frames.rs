@@ -150,6 +150,13 @@ impl FrameQueue {
         }
     }
 
+    /// Takes emptied segments of a batch back.
+    pub(crate) fn reclaim(&mut self, batch: &mut WriteBatch) {
+        if let Some(segment) = batch.reuse() {
+            self.recycle(segment);
+        }
+    }
+
     fn recycle(&mut self, mut segment: Vec<u8>) {
         segment.clear();
         if self.spare.as_ref().is_none_or(|spare| spare.capacity() < segment.capacity()) {
@@ -159,9 +166,7 @@ impl FrameQueue {
 
     /// Moves frames, oldest first, until about `octets` have been moved or nothing is left.
     pub(crate) fn take(&mut self, octets: usize, batch: &mut WriteBatch) {
-        if let Some(segment) = batch.reuse() {
-            self.recycle(segment);
-        }
+        self.reclaim(batch);
         if !self.kept.is_empty() {
             self.messages -= std::mem::take(&mut self.kept_frames);
             self.memory -= self.kept.capacity();

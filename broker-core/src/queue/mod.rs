@@ -4,6 +4,6 @@ mod bounded;
 mod frames;
 mod policy;
 
-pub(crate) use bounded::{BoundedQueue, Bounds, Closing, Push, QueueStats, Taken};
+pub(crate) use bounded::{BoundedQueue, Bounds, Closing, Push, Taken};
 pub(crate) use frames::Piece;
 pub use policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};

@@ -31,6 +31,8 @@ pub(crate) enum Notice {
     RoutingUpdate(Vec<Bytes>),
     /// A pong with this payload.
     Pong(Bytes),
+    /// The peer causes answers and does not read them.
+    ControlOverflow,
     /// The peer did, for the first time, something that a conforming peer does not.
     Misbehaved { id: &'static str, what: String },
 }
@@ -156,8 +158,7 @@ impl Inbound {
     fn answer(&self, router: &Router, payload: &[u8]) -> Verdict {
         let pong = pong_frame(router.id, self.peer.id, payload);
         if self.peer.queue.push_control(&pong) == Push::Overflow {
-            let what = "causes pongs and does not read them".to_owned();
-            return Verdict::Notice(Notice::Misbehaved { id: "control-overflow", what });
+            return Verdict::Notice(Notice::ControlOverflow);
         }
         Verdict::Skip
     }

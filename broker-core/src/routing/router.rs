@@ -1,6 +1,9 @@
+use super::is_internal;
 use super::table::{Peer, Sink, Table};
 use crate::EndpointId;
 use crate::queue::Closing;
+use crate::wire::DEFAULT_TTL;
+use crate::wire::envelope::{Envelope, EnvelopeType};
 use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -115,6 +118,32 @@ impl Router {
 
     pub(crate) fn remove_sink(&self, id: u64) {
         self.change(|routes| routes.sinks.remove(&id));
+    }
+
+    /// Delivers a message of the endpoint about itself to the local consumers that asked for it by
+    /// a prefix below the internal topics; a subscription to everything does not.
+    pub(crate) fn publish_internally(&self, topic: &[u8], payload: &[u8]) {
+        let routes = self.routes.lock();
+        let wants = |filter: &[Bytes]| {
+            filter.iter().any(|prefix| is_internal(prefix) && topic.starts_with(prefix))
+        };
+        let mut frame = Vec::new();
+        for (sink, _) in routes.sinks.values().filter(|(_, filter)| wants(filter)) {
+            if frame.is_empty() {
+                let envelope = Envelope {
+                    sender: self.id,
+                    receiver: self.id,
+                    kind: EnvelopeType::Data,
+                    ttl: DEFAULT_TTL,
+                    topic,
+                    payload,
+                };
+                if envelope.put_frame(&mut frame).is_err() {
+                    return;
+                }
+            }
+            sink.queue.push(&frame, 1, false);
+        }
     }
 
     /// Ends every local consumer after what it has not read yet.

@@ -119,9 +119,4 @@ impl Table {
     pub(crate) fn peer(&self, id: EndpointId) -> Option<&Arc<Peer>> {
         self.peers.iter().find(|peer| peer.id == id)
     }
-
-    /// The local consumers that subscribed to a prefix of `topic`, without remembering them.
-    pub(crate) fn sinks(&self, topic: &[u8]) -> Vec<Arc<Sink>> {
-        self.resolve(topic).sinks
-    }
 }

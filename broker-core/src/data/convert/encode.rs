@@ -1,8 +1,7 @@
 //! Writing Rust types without making a value first.
 
 use super::Element;
-use super::std_types::{timespan, timestamp};
-use crate::data::{Address, Encode, Slot, Value};
+use crate::data::{Address, Encode, Slot, Timespan, Timestamp, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
@@ -23,18 +22,8 @@ encode_as! {
     i8 => i64, i16 => i64, i32 => i64,
     f32 => f64,
     IpAddr => Address, Ipv4Addr => Address, Ipv6Addr => Address,
-}
-
-impl Encode for SystemTime {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        timestamp(*self).encode_into(out);
-    }
-}
-
-impl Encode for Duration {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        timespan(*self).encode_into(out);
-    }
+    SystemTime => Timestamp,
+    Duration => Timespan,
 }
 
 impl Encode for usize {

@@ -2,9 +2,7 @@
 
 use super::{ConversionError, Element, FromValue};
 use crate::data::path::Step;
-use crate::data::{
-    Address, BString, EnumValue, Kind, NotIpv4, Port, Subnet, Timespan, Timestamp, Value,
-};
+use crate::data::{Address, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -45,10 +43,10 @@ read_copies! {
     Count => u64;
     Integer => i64;
     Real => f64;
-    Address => Address, IpAddr, Ipv6Addr;
+    Address => Address, IpAddr;
     Subnet => Subnet;
     Port => Port;
-    Timestamp => Timestamp;
+    Timestamp => Timestamp, SystemTime;
     Timespan => Timespan;
 }
 
@@ -83,25 +81,26 @@ impl FromValue for () {
 
 impl FromValue for Ipv4Addr {
     fn from_value(value: &Value) -> Result<Self> {
-        let address = Address::from_value(value)?;
-        address.try_into().map_err(|error: NotIpv4| ConversionError::custom(error.to_string()))
+        match IpAddr::from_value(value)? {
+            IpAddr::V4(address) => Ok(address),
+            IpAddr::V6(_) => {
+                Err(ConversionError::custom("expected IPv4 address, found IPv6 address"))
+            }
+        }
     }
 }
 
-/// Fails where the system's own time has a smaller range.
-impl FromValue for SystemTime {
+/// IPv4 addresses in their IPv6 form, `::ffff:a.b.c.d`.
+impl FromValue for Ipv6Addr {
     fn from_value(value: &Value) -> Result<Self> {
-        let timestamp = Timestamp::from_value(value)?;
-        timestamp.try_into().map_err(|_| ConversionError::range("a time", timestamp.0))
+        Address::from_value(value).map(|address| Self::from(*address.octets()))
     }
 }
 
 /// Fails for negative timespans.
 impl FromValue for Duration {
     fn from_value(value: &Value) -> Result<Self> {
-        let timespan = Timespan::from_value(value)?;
-        let expected = "a timespan of zero or more";
-        timespan.try_into().map_err(|_| ConversionError::range(expected, timespan.0))
+        Timespan::from_value(value)?.try_into()
     }
 }
 

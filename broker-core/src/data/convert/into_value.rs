@@ -1,7 +1,6 @@
 //! From Rust types to values.
 
 use super::Element;
-use super::std_types::{timespan, timestamp};
 use crate::data::{Address, BStr, BString, EnumValue, Port, Subnet, Timespan, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -29,7 +28,8 @@ convert! {
     Ipv4Addr => Address(Address), Ipv6Addr => Address(Address),
     Subnet => Subnet(Subnet),
     Port => Port(Port),
-    Timestamp => Timestamp(Timestamp), Timespan => Timespan(Timespan),
+    Timestamp => Timestamp(Timestamp), SystemTime => Timestamp(Timestamp),
+    Timespan => Timespan(Timespan), Duration => Timespan(Timespan),
     EnumValue => Enum(EnumValue),
 }
 
@@ -42,20 +42,6 @@ impl From<usize> for Value {
 impl From<isize> for Value {
     fn from(value: isize) -> Self {
         Self::Integer(value as i64)
-    }
-}
-
-/// Saturates at the ends of the range, in the years 1677 and 2262.
-impl From<SystemTime> for Value {
-    fn from(time: SystemTime) -> Self {
-        Self::Timestamp(timestamp(time))
-    }
-}
-
-/// Saturates at 2^63-1 nanoseconds, about 292 years, which means "infinite" by convention.
-impl From<Duration> for Value {
-    fn from(duration: Duration) -> Self {
-        Self::Timespan(timespan(duration))
     }
 }
 

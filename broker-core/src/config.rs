@@ -1,0 +1,86 @@
+//! How an endpoint is configured.
+
+use crate::event::Severity;
+use crate::limits::{Limits, optional_seconds, seconds};
+use crate::{EndpointId, OverflowPolicy};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The configuration of an endpoint. In a file each field is the key of the same name, with
+/// hyphens; times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    /// The endpoint's id. Default: a fresh random one at every start, as in the reference.
+    pub endpoint_id: Option<EndpointId>,
+
+    /// Whether messages of one peer are passed on to others. Default true; a leaf of the overlay
+    /// says false and still sends its own messages.
+    pub forwarding: bool,
+
+    /// What happens to messages for a peer whose queue is full. Default `drop_oldest`.
+    pub overflow_policy: OverflowPolicy,
+
+    /// By which fraction at most a retry comes later than asked for. Default 0.1: endpoints that
+    /// lost the same peer do not all come back at one instant.
+    pub retry_jitter: f64,
+
+    /// Doubles the time between retries with every failure, up to this time. Default: no doubling,
+    /// as in the reference.
+    #[serde(with = "optional_seconds")]
+    pub retry_max: Option<Duration>,
+
+    /// The least grave log events that are still reported. Default warnings.
+    pub log_level: Severity,
+
+    /// The window of the high-water marks in the peering statistics. Default 60 s, as in Zeek.
+    #[serde(with = "seconds")]
+    pub stats_window: Duration,
+
+    /// What is bounded, and where.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            endpoint_id: None,
+            forwarding: true,
+            overflow_policy: OverflowPolicy::default(),
+            retry_jitter: 0.1,
+            retry_max: None,
+            log_level: Severity::Warning,
+            stats_window: Duration::from_secs(60),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The queue settings of known implementations, to be chosen by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// The C++ library: 2048 messages for each peer, then the peer is cut.
+    Broker,
+    /// Zeek: 8192 messages for each peer, then the oldest are dropped, and messages of peers are
+    /// not passed on.
+    Zeek,
+}
+
+impl Config {
+    /// Takes the settings of a known implementation over.
+    pub fn apply(&mut self, preset: Preset) {
+        match preset {
+            Preset::Broker => {
+                self.limits.outbox_messages = 2048;
+                self.overflow_policy = OverflowPolicy::Disconnect;
+                self.forwarding = true;
+            }
+            Preset::Zeek => {
+                self.limits.outbox_messages = 8192;
+                self.overflow_policy = OverflowPolicy::DropOldest;
+                self.forwarding = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+use super::Endpoint;
+use super::shared::Shared;
+use super::timer;
+use crate::config::Config;
+use crate::peering::{Control, PeerRegistry, Settings};
+use crate::transport::Transport;
+use crate::{EndpointId, OverflowPolicy};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Describes an endpoint before it starts.
+#[derive(Default)]
+pub struct EndpointBuilder {
+    config: Config,
+    transports: HashMap<&'static str, Arc<dyn Transport>>,
+}
+
+impl fmt::Debug for EndpointBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// Why an endpoint cannot be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The nil id means "no endpoint".
+    #[error("the nil id cannot be an endpoint's own id")]
+    NilId,
+    /// The id would break the events of other implementations.
+    #[error("endpoint id {0} has version {1}; other implementations read only versions 1 to 5")]
+    IdVersion(EndpointId, u8),
+    /// A fraction is no fraction.
+    #[error("retry-jitter is {0}, it has to be from 0 to 1")]
+    Jitter(String),
+    /// A limit that is zero would stop everything.
+    #[error("the limit {0} is zero")]
+    ZeroLimit(&'static str),
+    /// Endpoints live on a runtime.
+    #[error("an endpoint can only be started from within a tokio runtime")]
+    NoRuntime,
+}
+
+impl EndpointBuilder {
+    /// Uses this configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Uses this id.
+    #[must_use]
+    pub fn id(mut self, id: EndpointId) -> Self {
+        self.config.endpoint_id = Some(id);
+        self
+    }
+
+    /// Passes messages of peers on to other peers, or does not.
+    #[must_use]
+    pub fn forwarding(mut self, forwarding: bool) -> Self {
+        self.config.forwarding = forwarding;
+        self
+    }
+
+    /// What happens to messages for a peer whose queue is full.
+    #[must_use]
+    pub fn overflow_policy(mut self, policy: OverflowPolicy) -> Self {
+        self.config.overflow_policy = policy;
+        self
+    }
+
+    /// Adds a transport. A later one replaces an earlier one for the same scheme.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        let transport: Arc<dyn Transport> = Arc::new(transport);
+        for scheme in transport.schemes() {
+            self.transports.insert(scheme, Arc::clone(&transport));
+        }
+        self
+    }
+
+    /// Starts the endpoint on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Something in the configuration cannot work.
+    pub fn build(self) -> Result<Endpoint, BuildError> {
+        let Self { config, transports } = self;
+        check(&config)?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(BuildError::NoRuntime);
+        }
+        let id = config.endpoint_id.unwrap_or_else(EndpointId::random);
+        let settings = Settings {
+            id,
+            handshake_time: config.limits.handshake_time,
+            bye: config.limits.bye,
+            peers: config.limits.peers,
+            filter_entries: config.limits.filter_entries,
+            remembered_peers: config.limits.remembered_peers,
+            retry_jitter: config.retry_jitter,
+            retry_max: config.retry_max,
+            seed: fastrand::u64(..),
+        };
+        let registry = Arc::new(PeerRegistry::default());
+        let control = Control::new(settings, Arc::clone(&registry));
+        let shared = Arc::new(Shared::new(id, config, transports, control, registry));
+        shared.tasks.spawn(timer::run(Arc::clone(&shared)));
+        Ok(Endpoint::new(shared))
+    }
+}
+
+fn check(config: &Config) -> Result<(), BuildError> {
+    if let Some(id) = config.endpoint_id {
+        let version = id.as_bytes()[6] >> 4;
+        if id.is_nil() {
+            return Err(BuildError::NilId);
+        }
+        if !(1..=5).contains(&version) {
+            return Err(BuildError::IdVersion(id, version));
+        }
+    }
+    if !(0.0..=1.0).contains(&config.retry_jitter) {
+        return Err(BuildError::Jitter(config.retry_jitter.to_string()));
+    }
+    let limits = &config.limits;
+    for (name, value) in [
+        ("handshake-frame", limits.handshake_frame),
+        ("frame", limits.frame),
+        ("half-open", limits.half_open),
+        ("peers", limits.peers),
+        ("outbox-messages", limits.outbox_messages),
+        ("outbox-bytes", limits.outbox_bytes),
+        ("outbox-control-bytes", limits.outbox_control_bytes),
+        ("subscriber-messages", limits.subscriber_messages),
+        ("subscriber-bytes", limits.subscriber_bytes),
+        ("events", limits.events),
+        ("routes-remembered", limits.routes_remembered),
+    ] {
+        if value == 0 {
+            return Err(BuildError::ZeroLimit(name));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+use crate::event::{Event, LogEvent, Severity};
+use futures_core::Stream;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+/// Hands every event to every stream.
+#[derive(Debug)]
+pub(super) struct EventBus {
+    streams: Mutex<Streams>,
+    capacity: usize,
+    log_level: Severity,
+}
+
+#[derive(Debug, Default)]
+struct Streams {
+    list: Vec<Weak<Mutex<Waiting>>>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    missed: u64,
+    waker: Option<Waker>,
+    closed: bool,
+}
+
+impl EventBus {
+    pub(super) fn new(capacity: usize, log_level: Severity) -> Self {
+        Self { streams: Mutex::default(), capacity, log_level }
+    }
+
+    pub(super) fn stream(&self) -> EventStream {
+        let mut streams = self.streams.lock();
+        let waiting = Waiting { closed: streams.closed, ..Waiting::default() };
+        let waiting = Arc::new(Mutex::new(waiting));
+        streams.list.push(Arc::downgrade(&waiting));
+        EventStream { waiting }
+    }
+
+    pub(super) fn emit(&self, event: &Event) {
+        if matches!(event, Event::Log(LogEvent { level, .. }) if *level > self.log_level) {
+            return;
+        }
+        self.for_each(|waiting| {
+            if waiting.events.len() == self.capacity {
+                waiting.events.pop_front();
+                waiting.missed += 1;
+            }
+            waiting.events.push_back(event.clone());
+        });
+    }
+
+    /// Ends every stream after what it has not handed out yet.
+    pub(super) fn close(&self) {
+        self.streams.lock().closed = true;
+        self.for_each(|waiting| waiting.closed = true);
+    }
+
+    fn for_each(&self, mut change: impl FnMut(&mut Waiting)) {
+        self.streams.lock().list.retain(|stream| {
+            let Some(stream) = stream.upgrade() else { return false };
+            let waker = {
+                let mut waiting = stream.lock();
+                change(&mut waiting);
+                waiting.waker.take()
+            };
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+            true
+        });
+    }
+}
+
+/// The events of an endpoint, in their order. Ends when the endpoint has shut down.
+///
+/// A stream that is not read keeps the newest events, up to the limit of the endpoint, and counts
+/// the others.
+#[derive(Debug)]
+pub struct EventStream {
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+impl EventStream {
+    /// Waits for the next event; `None` after the last one. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The next event, if one is there.
+    pub fn try_next(&mut self) -> Option<Event> {
+        self.waiting.lock().events.pop_front()
+    }
+
+    /// How many events this stream has lost because it was not read.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.waiting.lock().missed
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        let mut waiting = self.waiting.lock();
+        match waiting.events.pop_front() {
+            Some(event) => Poll::Ready(Some(event)),
+            None if waiting.closed => Poll::Ready(None),
+            None => {
+                waiting.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+use super::consumer::Consumer;
+use super::{Endpoint, Message, SubscriberOptions};
+use crate::EndpointId;
+use crate::data::Encode;
+use crate::routing::{Origin, PublishError, Published, SinkKind};
+
+/// A producer and consumer in one. See [`Endpoint::hub`].
+#[derive(Debug)]
+pub struct Hub {
+    consumer: Consumer,
+}
+
+impl Hub {
+    pub(super) fn new<T: AsRef<[u8]>>(
+        endpoint: Endpoint,
+        prefixes: impl IntoIterator<Item = T>,
+        options: SubscriberOptions,
+    ) -> Self {
+        Self { consumer: Consumer::new(endpoint, SinkKind::Hub, prefixes, options) }
+    }
+
+    /// Waits for the next message; `None` after the endpoint has shut down and everything has been
+    /// received. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.consumer.recv().await
+    }
+
+    /// The next message, if one is there.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        self.consumer.try_recv().ok()
+    }
+
+    /// Publishes a value to peers, to the subscribers of this endpoint and to its other hubs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::publish`].
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        let origin = Origin::Hub(self.consumer.id());
+        let shared = self.consumer.endpoint().shared();
+        shared.publish(origin, EndpointId::NIL, topic.as_ref(), value).await
+    }
+
+    /// Receives these topics as well.
+    pub fn add<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
+        self.consumer.change(prefixes, std::iter::empty::<&[u8]>());
+    }
+
+    /// No longer receives these topics.
+    pub fn remove<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
+        self.consumer.change(std::iter::empty::<&[u8]>(), prefixes);
+    }
+
+    /// How many messages were dropped because this hub was too slow.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.consumer.dropped()
+    }
+}

@@ -1,0 +1,110 @@
+use super::connection::{self, Opened};
+use super::shared::Shared;
+use crate::Url;
+use crate::event::{Event, LogEvent, Severity};
+use crate::transport::{Incoming, Listener, TransportError, TransportErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How long accepting pauses after an error, which is mostly a lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Starts listening, and accepts until the endpoint shuts down.
+pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, TransportError> {
+    if shared.stopping.is_cancelled() {
+        let detail = format!("listening on {at}: the endpoint has been shut down");
+        return Err(TransportError::new(TransportErrorKind::Closed, detail));
+    }
+    let listener = match shared.transport(at) {
+        Ok(transport) => transport.listen(at).await,
+        Err(error) => Err(error),
+    };
+    let listener = listener.inspect_err(|error| {
+        log(shared, Severity::Warning, "listen-failed", error.to_string());
+    })?;
+    let url = listener.url().clone();
+    log(shared, Severity::Info, "listen-success", format!("listening on {url}"));
+    let task = accept(Arc::clone(shared), listener);
+    let stopping = shared.stopping.clone();
+    shared.tasks.spawn(stopping.run_until_cancelled_owned(task));
+    Ok(url)
+}
+
+fn log(shared: &Shared, level: Severity, id: &'static str, description: String) {
+    shared.emit(Event::Log(LogEvent { level, id, description }));
+}
+
+async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
+    let mut complaint = Complaint::default();
+    loop {
+        match listener.accept().await {
+            Ok(incoming) => admit(&shared, incoming, &mut complaint),
+            Err(error) => {
+                let text = format!("accepting on {}: {error}", listener.url());
+                complaint.make(&shared, "accept-failed", &text);
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Gives a new connection its own task, if the number of half-open ones allows.
+fn admit(shared: &Arc<Shared>, incoming: Incoming, complaint: &mut Complaint) {
+    let Ok(permit) = Arc::clone(&shared.half_open).try_acquire_owned() else {
+        let limit = shared.config.limits.half_open;
+        let text = format!(
+            "closed a connection from {}: {limit} connections are not peered yet, the limit",
+            incoming.remote
+        );
+        complaint.make(shared, "too-many-half-open", &text);
+        return;
+    };
+    let task = establish(Arc::clone(shared), incoming, permit);
+    shared.tasks.spawn(task);
+}
+
+async fn establish(
+    shared: Arc<Shared>,
+    incoming: Incoming,
+    permit: tokio::sync::OwnedSemaphorePermit,
+) {
+    let began = shared.now();
+    let limit = shared.config.limits.handshake_time;
+    let Incoming { remote, establish } = incoming;
+    let text = match timeout(limit, establish).await {
+        Ok(Ok(connection)) => {
+            connection::run(shared, connection, Opened::Accepted { began, permit }).await;
+            return;
+        }
+        Ok(Err(error)) => format!("{remote}: {error}"),
+        Err(_) => format!(
+            "{remote}: the handshake of the transport was not done within {} s",
+            limit.as_secs_f64()
+        ),
+    };
+    log(&shared, Severity::Warning, "handshake-failed", text);
+}
+
+/// Says the same thing once a second at most, however often it happens.
+#[derive(Default)]
+struct Complaint {
+    last: Option<Duration>,
+    unsaid: u64,
+}
+
+impl Complaint {
+    fn make(&mut self, shared: &Shared, id: &'static str, text: &str) {
+        let now = shared.now();
+        if self.last.is_some_and(|last| now < last + Duration::from_secs(1)) {
+            self.unsaid += 1;
+            return;
+        }
+        let text = match std::mem::take(&mut self.unsaid) {
+            0 => text.to_owned(),
+            count => format!("{text} (and {count} more since the last message)"),
+        };
+        self.last = Some(now);
+        log(shared, Severity::Warning, id, text);
+    }
+}

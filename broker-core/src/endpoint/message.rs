@@ -1,0 +1,86 @@
+use crate::EndpointId;
+use crate::data::{DecodeError, Value, View};
+use crate::wire::envelope::Envelope;
+use bstr::BStr;
+use bytes::Bytes;
+use std::fmt;
+
+/// A received message. It holds the octets as they came, and looks into them when asked.
+///
+/// Small messages that arrived together share one block of memory of up to 64 KiB, which lives as
+/// long as any of them does; who keeps single messages for long keeps a [`Self::detached`] copy.
+#[derive(Clone)]
+pub struct Message {
+    envelope: Bytes,
+    payload_at: usize,
+}
+
+impl Message {
+    /// A message from the octets of an envelope that has been checked.
+    pub(super) fn new(envelope: Bytes) -> Self {
+        let payload = Envelope::decode(&envelope).map_or(0, |decoded| decoded.payload.len());
+        let payload_at = envelope.len() - payload;
+        Self { envelope, payload_at }
+    }
+
+    fn decoded(&self) -> Option<Envelope<'_>> {
+        Envelope::decode(&self.envelope).ok()
+    }
+
+    /// What the message is about: any octets.
+    #[must_use]
+    pub fn topic(&self) -> &BStr {
+        BStr::new(self.decoded().map_or(&[][..], |envelope| envelope.topic))
+    }
+
+    /// The endpoint that handed the message over: the last hop, not its origin.
+    #[must_use]
+    pub fn sender(&self) -> EndpointId {
+        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.sender)
+    }
+
+    /// Whom the message was addressed to; nil is everyone.
+    #[must_use]
+    pub fn receiver(&self) -> EndpointId {
+        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.receiver)
+    }
+
+    /// The encoded value.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.envelope.get(self.payload_at..).unwrap_or_default()
+    }
+
+    /// A view of the value that neither copies nor allocates, and checks nothing twice: received
+    /// payloads have been checked before they get here.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View::of_validated(self.payload())
+    }
+
+    /// The value, decoded.
+    ///
+    /// # Errors
+    ///
+    /// The payload is malformed. What an endpoint delivers is not; the depth of the value may
+    /// however exceed the default limit if the endpoint was configured with a higher one.
+    pub fn data(&self) -> Result<Value, DecodeError> {
+        Value::decode(self.payload())
+    }
+
+    /// A copy that shares no memory with other messages.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { envelope: Bytes::copy_from_slice(&self.envelope), payload_at: self.payload_at }
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("sender", &self.sender())
+            .field("topic", &self.topic())
+            .field("payload", &BStr::new(self.payload()))
+            .finish()
+    }
+}

@@ -1,0 +1,254 @@
+//! The endpoint: tasks, clocks and connections around the machines of the protocol.
+
+mod actions;
+mod builder;
+mod connection;
+mod consumer;
+mod dialler;
+mod events;
+mod hub;
+mod listener;
+mod message;
+mod ping;
+mod publisher;
+mod requests;
+mod shared;
+mod status_values;
+mod subscriber;
+mod table;
+mod timer;
+mod writer;
+
+pub use builder::{BuildError, EndpointBuilder};
+pub use events::EventStream;
+pub use hub::Hub;
+pub use message::Message;
+pub use ping::PingError;
+pub use publisher::Publisher;
+pub use requests::{PeerHandle, Retry};
+pub use subscriber::{Subscriber, SubscriberOptions};
+pub use table::{PeerInfo, PeeringStats, PeeringStatsTable};
+
+use crate::data::Encode;
+use crate::peering::{Time, Unpeer};
+use crate::routing::{Origin, PublishError, Published};
+use crate::transport::TransportError;
+use crate::{EndpointId, Url};
+use bytes::Bytes;
+use shared::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A node of the overlay.
+///
+/// Cheap to clone; the clones are one endpoint. When the last clone, and the last publisher,
+/// subscriber and hub made from it, is gone, the endpoint shuts down by itself.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    guard: Arc<Guard>,
+}
+
+/// Shuts the endpoint down when the last handle is dropped.
+#[derive(Debug)]
+struct Guard {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shared.begin_shutdown();
+    }
+}
+
+impl Endpoint {
+    /// Starts describing an endpoint.
+    #[must_use]
+    pub fn builder() -> EndpointBuilder {
+        EndpointBuilder::default()
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { guard: Arc::new(Guard { shared }) }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.guard.shared
+    }
+
+    /// The id of this endpoint (`Broker::node_id`).
+    #[must_use]
+    pub fn id(&self) -> EndpointId {
+        self.shared().id
+    }
+
+    /// Accepts peers at an address (`Broker::listen`), until the endpoint shuts down. Several
+    /// listeners are possible.
+    ///
+    /// Returns the address with the port it really has.
+    ///
+    /// # Errors
+    ///
+    /// No transport serves the scheme, or the address cannot be listened on.
+    pub async fn listen(&self, at: &Url) -> Result<Url, TransportError> {
+        listener::listen(self.shared(), at).await
+    }
+
+    /// Asks for a peering (`Broker::peer`) and returns at once.
+    ///
+    /// The outcome arrives as events, and at the handle for those who want to wait. With a retry
+    /// time the request is tried until it is fulfilled, and again whenever the peering is lost,
+    /// until [`Self::unpeer`] or the end of the endpoint. There is one request for each address.
+    pub fn peer(&self, url: &Url, retry: Retry) -> PeerHandle {
+        requests::peer(self.shared(), url, retry)
+    }
+
+    /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
+    /// delivered, then the peer is told. A request that has no peering yet is given up.
+    ///
+    /// Addresses are compared as text, like in the reference. Returns whether there was something
+    /// to end; if not, an error event says so as well.
+    pub fn unpeer(&self, url: &Url) -> bool {
+        self.shared().control(|control, now| control.unpeer(url, now)) != Unpeer::Unknown
+    }
+
+    /// Ends the peering with an endpoint.
+    pub fn unpeer_id(&self, id: EndpointId) -> bool {
+        self.shared().control(|control, now| control.unpeer_id(id, now)) != Unpeer::Unknown
+    }
+
+    /// Whether this endpoint has asked for a peering with this address and has not taken that back
+    /// (`Broker::is_outbound_peering`).
+    #[must_use]
+    pub fn is_outbound_peering(&self, url: &Url) -> bool {
+        self.shared().control(|control, _| control.is_outbound(url))
+    }
+
+    /// All peers, and all addresses that are still tried (`Broker::peers`).
+    #[must_use]
+    pub fn peers(&self) -> Vec<PeerInfo> {
+        table::peers(self.shared())
+    }
+
+    /// What waits for each peer, and what has been sent and dropped (`Broker::peering_stats`).
+    #[must_use]
+    pub fn peering_stats(&self) -> PeeringStatsTable {
+        table::stats(self.shared())
+    }
+
+    /// The filter that a peer has announced; `None` if there is no such peer.
+    #[must_use]
+    pub fn peer_filter(&self, id: EndpointId) -> Option<Vec<Bytes>> {
+        self.shared().router.peer_filter(id)
+    }
+
+    /// The filter that this endpoint announces: the subscriptions of all its consumers, merged.
+    #[must_use]
+    pub fn filter(&self) -> Vec<Bytes> {
+        self.shared().control(|control, _| control.announced())
+    }
+
+    /// Everything that happens from now on. Every stream gets every event, once.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        self.shared().events.stream()
+    }
+
+    /// Waits until `id` is a peer. Returns false if it is not within `limit`, or never will be
+    /// because the endpoint shuts down. Cancel safe.
+    pub async fn await_peer(&self, id: EndpointId, limit: Duration) -> bool {
+        requests::await_peer(self.shared(), id, limit).await
+    }
+
+    /// Measures the time to a peer and back with a ping of the protocol, which every
+    /// implementation answers.
+    ///
+    /// # Errors
+    ///
+    /// There is no such peer, or it did not answer within `limit`.
+    pub async fn ping(&self, id: EndpointId, limit: Duration) -> Result<Duration, PingError> {
+        ping::ping(self.shared(), id, limit).await
+    }
+
+    /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
+    /// Local subscribers do not see it; see [`Self::hub`] for a producer that they do see.
+    ///
+    /// Waits only for destinations whose overflow policy is `wait`. Cancel safe: a message whose
+    /// future is dropped has been handed to all its destinations or to none.
+    ///
+    /// # Errors
+    ///
+    /// The topic is reserved or too long, the message too large, or the endpoint shut down.
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        let topic = topic.as_ref();
+        self.shared().publish(Origin::Endpoint, EndpointId::NIL, topic, value).await
+    }
+
+    /// Publishes a value for one endpoint: a direct peer, whatever it subscribed to, or this
+    /// endpoint itself, whose subscribers and hubs then get it. To anybody else it goes nowhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::publish`].
+    pub async fn publish_to(
+        &self,
+        receiver: EndpointId,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        self.shared().publish(Origin::Endpoint, receiver, topic.as_ref(), value).await
+    }
+
+    /// A producer for one topic. What it publishes is seen like what [`Self::publish`] publishes.
+    #[must_use]
+    pub fn publisher(&self, topic: impl AsRef<[u8]>) -> Publisher {
+        Publisher::new(self.clone(), topic.as_ref())
+    }
+
+    /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks
+    /// the peers for it.
+    #[must_use]
+    pub fn subscribe<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Subscriber {
+        self.subscribe_with(prefixes, SubscriberOptions::default())
+    }
+
+    /// Like [`Self::subscribe`], with bounds and policy of the subscriber's queue.
+    #[must_use]
+    pub fn subscribe_with<T: AsRef<[u8]>>(
+        &self,
+        prefixes: impl IntoIterator<Item = T>,
+        options: SubscriberOptions,
+    ) -> Subscriber {
+        Subscriber::new(self.clone(), prefixes, options)
+    }
+
+    /// A producer and consumer in one. It receives everything on its prefixes, including what this
+    /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
+    /// publishes.
+    #[must_use]
+    pub fn hub<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Hub {
+        Hub::new(self.clone(), prefixes, SubscriberOptions::default())
+    }
+
+    /// Asks peers for these topics without a local consumer, so that they are passed on to the
+    /// peers that want them. Holds until the endpoint shuts down.
+    pub fn forward<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) {
+        let topics = consumer::topics(prefixes);
+        self.shared().control(|control, _| control.subscribe(&topics));
+    }
+
+    /// Ends all peerings in an orderly way and waits until everything has stopped: what was
+    /// published before reaches the peers, unless they take longer than the limit for the bye.
+    pub async fn shutdown(&self) {
+        self.shared().shut_down().await;
+    }
+
+    /// The time since this endpoint was started, the clock of its statistics.
+    #[must_use]
+    pub fn uptime(&self) -> Time {
+        self.shared().now()
+    }
+}

@@ -1,0 +1,85 @@
+use super::shared::Shared;
+use crate::peering::{Failure, PeerError, PeerStatus};
+use crate::{EndpointId, Url};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// How often a peering is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry(Option<Duration>);
+
+impl Retry {
+    /// Once, and never again after a loss.
+    #[must_use]
+    pub const fn never() -> Self {
+        Self(None)
+    }
+
+    /// Until it works, with this time between the attempts, and again after every loss. Zero is
+    /// [`Self::never`].
+    #[must_use]
+    pub const fn every(time: Duration) -> Self {
+        if time.is_zero() { Self(None) } else { Self(Some(time)) }
+    }
+}
+
+impl Default for Retry {
+    /// Every ten seconds, as in the reference.
+    fn default() -> Self {
+        Self::every(Duration::from_secs(10))
+    }
+}
+
+/// The outcome of a request for a peering: the id of the peer, or why there is none.
+///
+/// With a retry time it is decided by the first success, or when the request is given up. Dropping
+/// the handle changes nothing for the request.
+#[derive(Debug)]
+pub struct PeerHandle {
+    outcome: oneshot::Receiver<Result<EndpointId, Failure>>,
+}
+
+impl Future for PeerHandle {
+    type Output = Result<EndpointId, PeerError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.outcome).poll(context).map(|outcome| {
+            let outcome = outcome.unwrap_or(Err(Failure::ShuttingDown));
+            outcome.map_err(|failure| PeerError { failure })
+        })
+    }
+}
+
+pub(super) fn peer(shared: &Arc<Shared>, url: &Url, retry: Retry) -> PeerHandle {
+    let (waiter, outcome) = oneshot::channel();
+    let mut state = shared.lock();
+    let now = shared.now();
+    let dial = state.control.peer(url.clone(), retry.0, now);
+    state.dials.entry(dial).or_default().waiters.push(waiter);
+    shared.perform(&mut state);
+    PeerHandle { outcome }
+}
+
+pub(super) async fn await_peer(shared: &Arc<Shared>, id: EndpointId, limit: Duration) -> bool {
+    let peered = || shared.registry.status(id) == Some(PeerStatus::Peered);
+    let wait = async {
+        loop {
+            let changed = shared.peers_changed.notified();
+            if peered() {
+                return true;
+            }
+            if shared.stopping.is_cancelled() {
+                return false;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = shared.stopping.cancelled() => return peered(),
+            }
+        }
+    };
+    timeout(limit, wait).await.unwrap_or(false)
+}

@@ -1,0 +1,200 @@
+use super::events::EventBus;
+use super::ping::Pings;
+use crate::config::Config;
+use crate::data::Encode;
+use crate::peering::{Close, ConnId, Control, DialId, Failure, PeerRegistry, Time};
+use crate::queue::{BoundedQueue, Bounds};
+use crate::routing::{Origin, Outbound, Peer, PublishError, Published, Router};
+use crate::transport::{Transport, TransportError, TransportErrorKind};
+use crate::{EndpointId, Url};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What all tasks of an endpoint have in common.
+pub(super) struct Shared {
+    pub(super) id: EndpointId,
+    pub(super) config: Config,
+    pub(super) transports: HashMap<&'static str, Arc<dyn Transport>>,
+    pub(super) router: Router,
+    pub(super) registry: Arc<PeerRegistry>,
+    pub(super) events: EventBus,
+    pub(super) pings: Pings,
+    pub(super) half_open: Arc<Semaphore>,
+    /// Notified whenever a peer comes or the endpoint stops.
+    pub(super) peers_changed: Notify,
+    /// Wakes the timer when the next deadline has changed.
+    pub(super) timer: Notify,
+    /// Cancelled when nothing new may begin.
+    pub(super) stopping: CancellationToken,
+    /// Cancelled when all peerings have ended.
+    pub(super) stopped: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    started: Instant,
+    next_sink: AtomicU64,
+    state: Mutex<State>,
+}
+
+/// The machine that decides, and the things it decides about.
+pub(super) struct State {
+    pub(super) control: Control,
+    pub(super) conns: HashMap<ConnId, ConnHandle>,
+    pub(super) dials: HashMap<DialId, DialHandle>,
+    /// The deadline that the timer knows of.
+    pub(super) armed: Option<Time>,
+}
+
+/// What others may do with a connection.
+pub(super) struct ConnHandle {
+    pub(super) queue: Arc<BoundedQueue>,
+    pub(super) stop: Arc<Notify>,
+    pub(super) closing: Option<Close>,
+    pub(super) peer: Option<Arc<Peer>>,
+}
+
+/// Who waits for a request, and the task that dials for it.
+#[derive(Default)]
+pub(super) struct DialHandle {
+    pub(super) waiters: Vec<oneshot::Sender<Result<EndpointId, Failure>>>,
+    pub(super) task: Option<AbortHandle>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        id: EndpointId,
+        config: Config,
+        transports: HashMap<&'static str, Arc<dyn Transport>>,
+        control: Control,
+        registry: Arc<PeerRegistry>,
+    ) -> Self {
+        let limits = &config.limits;
+        Self {
+            id,
+            router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
+            registry,
+            events: EventBus::new(limits.events, config.log_level),
+            pings: Pings::default(),
+            half_open: Arc::new(Semaphore::new(limits.half_open)),
+            peers_changed: Notify::new(),
+            timer: Notify::new(),
+            stopping: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            started: Instant::now(),
+            next_sink: AtomicU64::new(1),
+            state: Mutex::new(State {
+                control,
+                conns: HashMap::new(),
+                dials: HashMap::new(),
+                armed: None,
+            }),
+            transports,
+            config,
+        }
+    }
+
+    /// The clock of the machines.
+    pub(super) fn now(&self) -> Time {
+        self.started.elapsed()
+    }
+
+    /// When a time of the machines is for the timers of tasks.
+    pub(super) fn instant(&self, time: Time) -> Instant {
+        self.started + time
+    }
+
+    pub(super) fn next_sink(&self) -> u64 {
+        self.next_sink.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Tells the machine something and does what it decides.
+    pub(super) fn control<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Control, Time) -> R) -> R {
+        let mut state = self.lock();
+        let result = tell(&mut state.control, self.now());
+        self.perform(&mut state);
+        result
+    }
+
+    pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {
+        self.transports.get(url.scheme()).ok_or_else(|| {
+            let mut known: Vec<&str> = self.transports.keys().copied().collect();
+            known.sort_unstable();
+            let detail = format!(
+                "{url}: this endpoint has no transport for {}:// (it has {})",
+                url.scheme(),
+                known.join(", ")
+            );
+            TransportError::new(TransportErrorKind::UnsupportedScheme, detail)
+        })
+    }
+
+    /// The bounds of a peer's queue.
+    pub(super) fn outbox_bounds(&self) -> Bounds {
+        let limits = &self.config.limits;
+        Bounds {
+            messages: limits.outbox_messages,
+            memory: limits.outbox_bytes,
+            control: limits.outbox_control_bytes,
+            policy: self.config.overflow_policy,
+        }
+    }
+
+    pub(super) async fn publish(
+        self: &Arc<Self>,
+        origin: Origin,
+        receiver: EndpointId,
+        topic: &[u8],
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        if self.stopping.is_cancelled() {
+            return Err(PublishError::ShutDown);
+        }
+        let limit = self.config.limits.frame;
+        let encode = |out: &mut Vec<u8>| value.encode_into(out);
+        let outbound = Outbound::new(&self.router, origin, receiver, topic, limit, encode)?;
+        outbound.room().await;
+        let mut cut = Vec::new();
+        let published = outbound.send(&mut cut);
+        self.cut(&mut cut);
+        Ok(published)
+    }
+
+    /// Ends the peerings whose queues have overflowed.
+    pub(super) fn cut(self: &Arc<Self>, conns: &mut Vec<ConnId>) {
+        for conn in conns.drain(..) {
+            self.control(|control, _| control.overflow(conn));
+        }
+    }
+
+    /// Starts the end of the endpoint, without waiting for it.
+    pub(super) fn begin_shutdown(self: &Arc<Self>) {
+        if !self.stopping.is_cancelled() {
+            self.stopping.cancel();
+            self.control(|control, now| control.shut_down(now));
+        }
+    }
+
+    pub(super) async fn shut_down(self: &Arc<Self>) {
+        self.begin_shutdown();
+        self.stopped.cancelled().await;
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}

@@ -1,0 +1,125 @@
+use super::shared::Shared;
+use crate::event::NetworkInfo;
+use crate::peering::{Direction, PeerStatus};
+use crate::transport::Protection;
+use crate::{EndpointId, OverflowPolicy};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A peer, or an address that is being tried (`Broker::PeerInfo`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct PeerInfo {
+    /// The peer's id; `None` as long as nobody has answered at the address.
+    pub id: Option<EndpointId>,
+    /// The address it is known under.
+    pub network: NetworkInfo,
+    /// Where the relation stands.
+    pub status: PeerStatus,
+    /// Which side opened the connection.
+    pub direction: Direction,
+    /// What protects the link; `None` while there is none.
+    pub protection: Option<Protection>,
+    /// For how long the status has been what it is.
+    pub age: Duration,
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+impl PeerInfo {
+    /// Whether this endpoint opened the connection.
+    #[must_use]
+    pub fn is_outbound(&self) -> bool {
+        self.direction == Direction::Outbound
+    }
+}
+
+/// The statistics of one peering. The first three are those of `BrokerPeeringStats`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeeringStats {
+    /// Messages that wait for the peer now.
+    pub num_queued: u64,
+    /// The most messages that waited at once, in the current window.
+    pub max_queued_recently: u64,
+    /// Messages that met a full queue.
+    pub num_overflows: u64,
+    /// Octets of memory that wait for the peer now.
+    pub queued_bytes: u64,
+    /// Messages that were dropped because of the policy.
+    pub dropped: u64,
+    /// The policy.
+    pub policy: OverflowPolicy,
+    /// Messages queued for the peer so far.
+    pub messages_out: u64,
+    /// Octets queued for the peer so far.
+    pub bytes_out: u64,
+    /// Messages received from the peer.
+    pub messages_in: u64,
+    /// Octets received from the peer.
+    pub bytes_in: u64,
+    /// Received messages that were dropped because they were malformed.
+    pub malformed: u64,
+    /// Received messages that were dropped because they claimed another sender.
+    pub forged: u64,
+    /// Received messages that were dropped because their topic is internal to an endpoint.
+    pub internal: u64,
+    /// Received messages that were not passed on because they had no hop left.
+    pub expired: u64,
+}
+
+/// The statistics of all peerings, by the id of the peer (`Broker::peering_stats`).
+pub type PeeringStatsTable = BTreeMap<EndpointId, PeeringStats>;
+
+pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
+    let state = shared.lock();
+    let now = shared.now();
+    let known = shared.registry.snapshot().into_iter().map(|(id, record)| PeerInfo {
+        id: Some(id),
+        network: record.network,
+        status: record.status,
+        direction: record.direction,
+        protection: (record.status != PeerStatus::Disconnected).then_some(record.protection),
+        age: now.saturating_sub(record.since),
+        failures: 0,
+        last_error: record.last_error,
+    });
+    let tried = state.control.open_dials().into_iter().map(|dial| PeerInfo {
+        id: None,
+        network: NetworkInfo { url: dial.url, retry: dial.retry },
+        status: PeerStatus::Connecting,
+        direction: Direction::Outbound,
+        protection: None,
+        age: now.saturating_sub(dial.since),
+        failures: dial.failures,
+        last_error: dial.last_error,
+    });
+    known.chain(tried).collect()
+}
+
+pub(super) fn stats(shared: &Shared) -> PeeringStatsTable {
+    let stats = |peer: Arc<crate::routing::Peer>| {
+        let queue = peer.queue.stats();
+        let counters = &peer.counters;
+        let stats = PeeringStats {
+            num_queued: queue.queued as u64,
+            max_queued_recently: queue.high_water as u64,
+            num_overflows: queue.overflows,
+            queued_bytes: queue.memory as u64,
+            dropped: queue.dropped,
+            policy: peer.queue.policy(),
+            messages_out: queue.pushed,
+            bytes_out: queue.pushed_octets,
+            messages_in: counters.messages_in.load(Relaxed),
+            bytes_in: counters.octets_in.load(Relaxed),
+            malformed: counters.malformed.load(Relaxed),
+            forged: counters.forged.load(Relaxed),
+            internal: counters.internal.load(Relaxed),
+            expired: counters.expired.load(Relaxed),
+        };
+        (peer.id, stats)
+    };
+    shared.router.peers().into_iter().map(stats).collect()
+}

@@ -1,0 +1,33 @@
+use super::shared::Shared;
+use std::sync::Arc;
+use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
+
+/// Tells the machine when something is due, and starts the windows of the statistics.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let stopped = shared.stopped.clone();
+    stopped.run_until_cancelled(tick(&shared)).await;
+}
+
+async fn tick(shared: &Arc<Shared>) {
+    let window = shared.config.stats_window.max(std::time::Duration::from_millis(1));
+    let mut windows = interval_at(tokio::time::Instant::now() + window, window);
+    windows.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let armed = shared.lock().armed;
+        let due = async {
+            match armed {
+                Some(time) => sleep_until(shared.instant(time)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => shared.control(|control, now| control.tick(now)),
+            () = shared.timer.notified() => {}
+            _ = windows.tick() => {
+                for peer in shared.router.peers() {
+                    peer.queue.start_window();
+                }
+            }
+        }
+    }
+}

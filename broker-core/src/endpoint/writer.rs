@@ -1,0 +1,63 @@
+use crate::Failure;
+use crate::queue::{BoundedQueue, Taken};
+use crate::transport::{FrameWriter, WriteBatch};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// How long a link has to be idle before the memory of its last burst is given back.
+const RELEASE_AFTER: Duration = Duration::from_secs(1);
+
+/// The sending half of a connection.
+pub(super) struct Output {
+    pub(super) writer: Box<dyn FrameWriter>,
+    pub(super) queue: Arc<BoundedQueue>,
+    /// How long the other side may accept nothing at all; zero is for ever.
+    pub(super) stalled: Duration,
+}
+
+impl Output {
+    /// Writes what is queued until the queue is closed or the link fails. In the latter case the
+    /// reason is left in `failure` and the reader told to stop.
+    pub(super) async fn run(mut self, failure: Arc<Mutex<Option<Failure>>>, stop: Arc<Notify>) {
+        let mut batch = WriteBatch::new();
+        loop {
+            match self.queue.take(&mut batch) {
+                Taken::Some => {
+                    if let Err(error) = self.send(&mut batch).await {
+                        *failure.lock() = Some(error);
+                        stop.notify_one();
+                        return;
+                    }
+                }
+                Taken::Idle => idle(&self.queue).await,
+                Taken::Closed => break,
+            }
+        }
+        self.writer.shutdown().await;
+    }
+
+    async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), Failure> {
+        if self.stalled.is_zero() {
+            return self.writer.send(batch).await.map_err(Failure::from);
+        }
+        loop {
+            let before = batch.remaining();
+            match timeout(self.stalled, self.writer.send(batch)).await {
+                Ok(sent) => return sent.map_err(Failure::from),
+                Err(_) if batch.remaining() < before => {}
+                Err(_) => return Err(Failure::StalledWrite(self.stalled)),
+            }
+        }
+    }
+}
+
+async fn idle(queue: &BoundedQueue) {
+    if queue.has_large_spare() && timeout(RELEASE_AFTER, queue.changed()).await.is_ok() {
+        return;
+    }
+    queue.release();
+    queue.changed().await;
+}
