@@ -2,6 +2,7 @@
 
 mod fixtures;
 
+use broker_core::data::serde::{from_value, to_value};
 use broker_core::data::{DecodeLimits, Encode, Value, View, validate};
 use fixtures::values::{encode_differently, value};
 use proptest::prelude::*;
@@ -121,6 +122,12 @@ proptest! {
         let mut out = Vec::new();
         View::parse(&octets).unwrap().encode_into(&mut out);
         prop_assert_eq!(Value::decode(&out).unwrap(), value);
+    }
+
+    #[test]
+    fn values_pass_through_serde(value in value()) {
+        prop_assert_eq!(to_value(&value).unwrap(), value.clone());
+        prop_assert_eq!(from_value::<Value>(&value).unwrap(), value);
     }
 
     #[test]

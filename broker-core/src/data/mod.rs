@@ -7,6 +7,7 @@ pub mod json;
 mod net;
 mod order;
 mod path;
+pub mod serde;
 mod text;
 mod time;
 mod view;
@@ -122,7 +123,7 @@ impl Kind {
 
     /// The name used in JSON (`@data-type`) and in messages for people.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::Boolean => "boolean",

@@ -8,7 +8,6 @@ pub(crate) enum Step {
     /// An element of a vector or set.
     Index(usize),
     /// A named field of a record.
-    #[allow(dead_code)]
     Field(&'static str),
     /// The key of the pair at this index of a table.
     Key(usize),
