@@ -39,6 +39,13 @@ fn visit(view: View<'_>, value: &Value, check: &mut impl FnMut(View<'_>, &Value)
     }
 }
 
+/// Vectors of vectors of a few reals, so that many are equal up to some point.
+fn reals() -> impl Strategy<Value = Value> {
+    let reals = [f64::NEG_INFINITY, -0.0, 0.0, 1.0, f64::INFINITY, f64::NAN];
+    let row = prop::collection::vec(prop::sample::select(reals.to_vec()), 0..4);
+    prop::collection::vec(row.prop_map(Value::vector), 0..3).prop_map(Value::Vector)
+}
+
 proptest! {
     #[test]
     fn values_survive_encoding(value in value()) {
@@ -77,6 +84,14 @@ proptest! {
             prop_assert_eq!(a_view.partial_cmp(&b), Some(order));
             prop_assert_eq!(a.partial_cmp(&b_view), Some(order));
         }
+    }
+
+    #[test]
+    fn views_order_reals_of_every_sort_as_values_do(a in reals(), b in reals()) {
+        let (a_octets, b_octets) = (a.encode(), b.encode());
+        let (a_view, b_view) = (View::parse(&a_octets).unwrap(), View::parse(&b_octets).unwrap());
+        prop_assert_eq!(a_view.cmp(&b_view), a.cmp(&b));
+        prop_assert_eq!(a_view.partial_cmp(&b), Some(a.cmp(&b)));
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn errors_say_what_is_wrong_and_where() {
         "unknown message type 6, only 1 to 5 are known at [1]",
     );
     refused(
-        event(vector![Value::label("x"), vector![]]),
+        event(vector![Value::enum_value("x"), vector![]]),
         "the name of an event must be of type string, not enum-value at [2][0]",
     );
     refused(

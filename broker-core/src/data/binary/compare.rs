@@ -20,7 +20,25 @@ pub(crate) struct Comparison {
 /// in them must be in ascending order on the wire. Neither allocates nor recurses.
 ///
 /// On octets that are not valid values the result is some ordering of the octets.
+#[inline]
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> Comparison {
+    if let (Some(a), Some(b)) = (short_string(a), short_string(b)) {
+        let order = a.cmp(b);
+        return Comparison { order, duplicate: order.is_eq() };
+    }
+    compare_any(a, b)
+}
+
+/// The octets of a string below 128 octets, the usual element of a set and key of a table.
+#[inline]
+fn short_string(value: &[u8]) -> Option<&[u8]> {
+    match value {
+        [tag::STRING, size @ ..0x80, octets @ ..] => octets.get(..usize::from(*size)),
+        _ => None,
+    }
+}
+
+fn compare_any(a: &[u8], b: &[u8]) -> Comparison {
     Comparer { a: Cursor::new(a), b: Cursor::new(b), nan: Ordering::Equal }.run().unwrap_or_else(
         |_| {
             let order = a.cmp(b);

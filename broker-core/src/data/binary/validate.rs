@@ -59,7 +59,7 @@ pub(super) fn finish(input: &Cursor<'_>) -> Result<(), DecodeError> {
 }
 
 /// Reads the payload of a value that is not a container, whose tag was read from `start`.
-#[inline]
+#[inline(always)]
 pub(super) fn scalar(input: &mut Cursor<'_>, tag: u8, start: usize) -> Result<(), DecodeError> {
     match tag {
         tag::NONE => Ok(()),

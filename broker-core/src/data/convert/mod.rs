@@ -92,7 +92,7 @@ impl Value {
     }
 
     /// An enum value with this label.
-    pub fn label(octets: impl Into<Vec<u8>>) -> Self {
+    pub fn enum_value(octets: impl Into<Vec<u8>>) -> Self {
         Self::Enum(super::EnumValue(octets.into().into()))
     }
 

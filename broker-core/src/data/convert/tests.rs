@@ -35,7 +35,7 @@ fn rust_types_convert_both_ways() {
     both_ways(String::from("ä"), Value::string("ä"));
     both_ways(BString::from(vec![0xFF, 0]), Value::string([0xFF, 0]));
     both_ways(vec![0xFF_u8, 0], Value::string([0xFF, 0]));
-    both_ways(EnumValue::from("Conn::LOG"), Value::label("Conn::LOG"));
+    both_ways(EnumValue::from("Conn::LOG"), Value::enum_value("Conn::LOG"));
     both_ways(Port::new(80, Protocol::Tcp), Value::Port(Port::new(80, Protocol::Tcp)));
     let subnet = Subnet::from_raw(Address::from(Ipv4Addr::new(10, 0, 0, 0)), 104);
     both_ways(subnet, Value::Subnet(subnet));
@@ -106,7 +106,7 @@ fn errors_name_what_was_expected_and_found_and_where() {
     refused::<u8>(&Value::Count(256), "expected u8, found 256, which is out of range");
     refused::<i8>(&Value::Integer(-129), "expected i8, found -129, which is out of range");
     refused::<String>(&Value::string([0xFF]), "expected UTF-8, found other octets");
-    refused::<String>(&Value::label("x"), "expected string, found enum-value");
+    refused::<String>(&Value::enum_value("x"), "expected string, found enum-value");
     refused::<(u64, u64)>(&vector![1_u64], "expected vector of 2 elements, found 1");
     refused::<Vec<(u64, String)>>(
         &vector![(1_u64, "a"), (1_u64, 2_u64)],

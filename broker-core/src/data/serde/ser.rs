@@ -127,7 +127,7 @@ impl ser::Serializer for Serializer {
         _index: u32,
         variant: &'static str,
     ) -> Result<Value> {
-        Ok(if name == name::VALUE { Value::None } else { Value::label(variant) })
+        Ok(if name == name::VALUE { Value::None } else { Value::enum_value(variant) })
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -156,7 +156,7 @@ impl ser::Serializer for Serializer {
             return tagged::restore(kind, value.serialize(self)?);
         }
         let content = value.serialize(self).map_err(|error| error.inside(Step::Index(1)))?;
-        Ok(Value::Vector(vec![Value::label(variant), content]))
+        Ok(Value::Vector(vec![Value::enum_value(variant), content]))
     }
 
     fn serialize_seq(self, len: Option<usize>) -> Result<Elements> {
@@ -214,7 +214,7 @@ impl Elements {
 
     fn of_variant(serializer: Serializer, variant: &'static str, len: usize) -> Self {
         let mut elements = Self::new(serializer, len.saturating_add(1));
-        elements.elements.push(Value::label(variant));
+        elements.elements.push(Value::enum_value(variant));
         elements
     }
 

@@ -105,10 +105,10 @@ fn newtypes_are_what_is_inside_and_tuples_are_vectors() {
 
 #[test]
 fn enums_are_labels_with_their_data_behind_them() {
-    both_ways(Choice::Plain, Value::label("Module::PLAIN"));
-    both_ways(Choice::One(1), vector![Value::label("One"), 1_u64]);
-    both_ways(Choice::Two(1, "x".to_owned()), vector![Value::label("Two"), 1_u64, "x"]);
-    both_ways(Choice::Named { a: 1, b: None }, vector![Value::label("Named"), 1_u64, ()]);
+    both_ways(Choice::Plain, Value::enum_value("Module::PLAIN"));
+    both_ways(Choice::One(1), vector![Value::enum_value("One"), 1_u64]);
+    both_ways(Choice::Two(1, "x".to_owned()), vector![Value::enum_value("Two"), 1_u64, "x"]);
+    both_ways(Choice::Named { a: 1, b: None }, vector![Value::enum_value("Named"), 1_u64, ()]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn types_of_the_data_model_stay_what_they_are() {
         "x",
     ];
     both_ways(natives(), expected);
-    both_ways(EnumValue(vec![0xFF].into()), Value::label([0xFF]));
+    both_ways(EnumValue(vec![0xFF].into()), Value::enum_value([0xFF]));
     let host_bits = Subnet::from_raw("10.1.2.3".parse().unwrap(), 104);
     both_ways(host_bits, Value::Subnet(host_bits));
 }
@@ -203,7 +203,7 @@ fn refused<T: DeserializeOwned + Debug>(value: &Value, message: &str) {
 #[test]
 fn errors_name_the_place() {
     refused::<u64>(&Value::Integer(1), "expected count, found integer");
-    refused::<String>(&Value::label("x"), "expected string, found enum-value");
+    refused::<String>(&Value::enum_value("x"), "expected string, found enum-value");
     refused::<Address>(&Value::string("::"), "expected address, found string");
     refused::<(u8, u8)>(&vector![1_u64], "expected vector of 2 elements, found 1");
     refused::<Vec<Skips>>(
@@ -215,11 +215,11 @@ fn errors_name_the_place() {
         "expected boolean, found count at [0].value[1]",
     );
     refused::<Choice>(
-        &vector![Value::label("Two"), 1_u64, 2_u64],
+        &vector![Value::enum_value("Two"), 1_u64, 2_u64],
         "expected string, found count at [2]",
     );
     refused::<Choice>(
-        &vector![Value::label("One"), 1_u64, 2_u64],
+        &vector![Value::enum_value("One"), 1_u64, 2_u64],
         "expected vector of 2 elements, found 3",
     );
     let range = from_value::<Skips>(&vector![true, 256_u64, 1_i64]).unwrap_err().to_string();
