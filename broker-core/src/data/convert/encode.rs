@@ -22,8 +22,7 @@ encode_as! {
     i8 => i64, i16 => i64, i32 => i64,
     f32 => f64,
     IpAddr => Address, Ipv4Addr => Address, Ipv6Addr => Address,
-    SystemTime => Timestamp,
-    Duration => Timespan,
+    SystemTime => Timestamp, Duration => Timespan,
 }
 
 impl Encode for usize {

@@ -2,7 +2,9 @@
 
 use super::{ConversionError, Element, FromValue};
 use crate::data::path::Step;
-use crate::data::{Address, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value};
+use crate::data::{
+    Address, BString, EnumValue, Kind, NotIpv4, Port, Subnet, Timespan, Timestamp, Value,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,10 +45,10 @@ read_copies! {
     Count => u64;
     Integer => i64;
     Real => f64;
-    Address => Address, IpAddr;
+    Address => Address, IpAddr, Ipv6Addr;
     Subnet => Subnet;
     Port => Port;
-    Timestamp => Timestamp, SystemTime;
+    Timestamp => Timestamp;
     Timespan => Timespan;
 }
 
@@ -81,19 +83,15 @@ impl FromValue for () {
 
 impl FromValue for Ipv4Addr {
     fn from_value(value: &Value) -> Result<Self> {
-        match IpAddr::from_value(value)? {
-            IpAddr::V4(address) => Ok(address),
-            IpAddr::V6(_) => {
-                Err(ConversionError::custom("expected IPv4 address, found IPv6 address"))
-            }
-        }
+        let address = Address::from_value(value)?;
+        address.try_into().map_err(|error: NotIpv4| ConversionError::custom(error.to_string()))
     }
 }
 
-/// IPv4 addresses in their IPv6 form, `::ffff:a.b.c.d`.
-impl FromValue for Ipv6Addr {
+/// Fails only where the system's own time has a smaller range.
+impl FromValue for SystemTime {
     fn from_value(value: &Value) -> Result<Self> {
-        Address::from_value(value).map(|address| Self::from(*address.octets()))
+        Timestamp::from_value(value)?.try_into()
     }
 }
 

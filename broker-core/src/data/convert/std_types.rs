@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 
 impl From<Ipv4Addr> for Address {
     fn from(address: Ipv4Addr) -> Self {
-        Self::from_octets(address.to_ipv6_mapped().octets())
+        address.to_ipv6_mapped().into()
     }
 }
 
-/// `::ffff:a.b.c.d` is the IPv4 address: the data model does not tell them apart.
+/// Takes the octets as they are, so `::ffff:a.b.c.d` becomes an IPv4 address.
 impl From<Ipv6Addr> for Address {
     fn from(address: Ipv6Addr) -> Self {
         Self::from_octets(address.octets())
@@ -30,39 +30,43 @@ impl From<IpAddr> for Address {
 /// IPv4 for addresses in `::ffff:0:0/96`.
 impl From<Address> for IpAddr {
     fn from(address: Address) -> Self {
-        Ipv6Addr::from(*address.octets()).to_canonical()
+        Ipv6Addr::from(address).to_canonical()
     }
-}
-
-fn saturate(nanoseconds: u128) -> i64 {
-    i64::try_from(nanoseconds).unwrap_or(i64::MAX)
 }
 
 /// Saturates at the ends of the range, in the years 1677 and 2262.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
-        match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(since) => Self(saturate(since.as_nanos())),
-            Err(before) => {
-                let before = i128::try_from(before.duration().as_nanos()).unwrap_or(i128::MAX);
-                Self(i64::try_from(-before).unwrap_or(i64::MIN))
+        let nanoseconds = |duration: Duration| i128::try_from(duration.as_nanos());
+        Self(match time.duration_since(SystemTime::UNIX_EPOCH).map(nanoseconds) {
+            Ok(after) => after.ok().and_then(|n| n.try_into().ok()).unwrap_or(i64::MAX),
+            Err(error) => {
+                let before = nanoseconds(error.duration()).ok();
+                before.and_then(|n| (-n).try_into().ok()).unwrap_or(i64::MIN)
             }
-        }
+        })
     }
 }
 
-/// Rounded down where the clock of the system is coarser.
-impl From<Timestamp> for SystemTime {
-    fn from(timestamp: Timestamp) -> Self {
-        let offset = Duration::from_nanos(timestamp.0.unsigned_abs());
-        if timestamp.0 < 0 { Self::UNIX_EPOCH - offset } else { Self::UNIX_EPOCH + offset }
+/// Fails only where the system's own time has a smaller range.
+impl TryFrom<Timestamp> for SystemTime {
+    type Error = ConversionError;
+
+    fn try_from(timestamp: Timestamp) -> Result<Self, ConversionError> {
+        let distance = Duration::from_nanos(timestamp.0.unsigned_abs());
+        let time = if timestamp.0 < 0 {
+            Self::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            Self::UNIX_EPOCH.checked_add(distance)
+        };
+        time.ok_or_else(|| ConversionError::range("a time of this system", timestamp.0))
     }
 }
 
 /// Saturates at 2^63-1 nanoseconds, about 292 years, which means "infinite" by convention.
 impl From<Duration> for Timespan {
     fn from(duration: Duration) -> Self {
-        Self(saturate(duration.as_nanos()))
+        duration.as_nanos().try_into().map_or(Self::INFINITE, Self)
     }
 }
 
@@ -71,10 +75,10 @@ impl TryFrom<Timespan> for Duration {
     type Error = ConversionError;
 
     fn try_from(timespan: Timespan) -> Result<Self, ConversionError> {
-        match u64::try_from(timespan.0) {
-            Ok(nanoseconds) => Ok(Self::from_nanos(nanoseconds)),
-            Err(_) => Err(ConversionError::range("a timespan of zero or more", timespan.0)),
-        }
+        let nanoseconds = u64::try_from(timespan.0);
+        nanoseconds
+            .map(Self::from_nanos)
+            .map_err(|_| ConversionError::range("a timespan of zero or more", timespan.0))
     }
 }
 
