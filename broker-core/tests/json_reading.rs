@@ -464,6 +464,17 @@ fn the_type_of_a_data_message_may_be_left_out_where_that_is_allowed() {
 }
 
 #[test]
+fn the_topic_of_a_data_message_may_be_left_out_where_that_is_allowed() {
+    let reader = JsonReader { require_topic: false, ..JsonReader::default() };
+    for topic in ["", r#""topic":"","#, r#""topic":5,"#, r#""topic":[],"#] {
+        let text = format!(r#"{{"type":"data-message",{topic}"@data-type":"count","data":1}}"#);
+        assert_eq!(reader.message(text.as_bytes()).unwrap().topic, "", "{text}");
+    }
+    let text = br#"{"type":"data-message","topic":"t","@data-type":"count","data":1}"#;
+    assert_eq!(reader.message(text).unwrap().topic, "t");
+}
+
+#[test]
 fn topics_that_are_not_utf8_come_back_exactly() {
     let mut text = Vec::new();
     json::encode_data_message(b"t\xff", &Value::None, &mut text);

@@ -1,5 +1,5 @@
 use super::error::JsonError;
-use super::scanner::Scanner;
+use super::scanner::{Scanner, Span};
 use crate::data::binary::{Cursor, write_size};
 use crate::data::{DecodeError, DecodeLimits, Kind, validate};
 
@@ -13,6 +13,8 @@ pub(super) struct Decoder<'a, 'o> {
     limits: DecodeLimits,
     /// How many values were begun.
     values: usize,
+    /// The containers in values that were postponed, in the order of their starts.
+    skipped: Vec<Span>,
     /// Whether there is a set or table in which something could be twice.
     has_unique: bool,
     trap: Option<Trap<'o>>,
@@ -91,7 +93,8 @@ impl<'a, 'o> Decoder<'a, 'o> {
         read: impl Fn(&mut Self) -> Result<T, JsonError>,
     ) -> Result<(T, bool), JsonError> {
         let input = Scanner::new(text)?;
-        let mut decoder = Self { input, out, limits, values: 0, has_unique: false, trap };
+        let mut decoder =
+            Self { input, out, limits, values: 0, skipped: Vec::new(), has_unique: false, trap };
         let result = read(&mut decoder)?;
         decoder.input.finish()?;
         Ok((result, decoder.has_unique))
@@ -103,7 +106,6 @@ impl<'a, 'o> Decoder<'a, 'o> {
         if let Some(trap) = self.trap
             && trap.value == self.values
         {
-            self.input.peek();
             return Err(JsonError::failed(self.input.pos(), trap.error.kind().to_string()));
         }
         self.values += 1;
@@ -112,8 +114,28 @@ impl<'a, 'o> Decoder<'a, 'o> {
 
     /// Takes a whole value of no interest.
     pub(super) fn skip(&mut self) -> Result<(), JsonError> {
-        // A table takes three JSON containers, the object around a value that is none two.
-        self.input.skip_value(3 * self.limits.depth() + 2)
+        self.input.skip_value(self.levels(), None)
+    }
+
+    /// Takes a whole value that cannot be read yet; returns where it starts, for
+    /// [`Decoder::back_at`].
+    ///
+    /// Such values may be inside each other, and going back leads through the outer ones to the
+    /// inner ones again. The containers in them are therefore noted, so that no text is skipped
+    /// more than once.
+    pub(super) fn postpone(&mut self) -> Result<usize, JsonError> {
+        let start = self.input.pos();
+        match self.skipped.binary_search_by_key(&start, |span| span.start) {
+            Ok(at) => self.input = self.input.at(self.skipped[at].end),
+            Err(_) => self.input.skip_value(self.levels(), Some(&mut self.skipped))?,
+        }
+        Ok(start)
+    }
+
+    /// How many JSON containers may be inside each other: a table takes three for each level, and
+    /// the object around a value that is none one, and its `data` another.
+    fn levels(&self) -> usize {
+        3 * self.limits.depth() + 2
     }
 
     /// Runs `read` at an earlier place of the text, then goes on here.

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::JsonReader;
 use super::decoder::Decoder;
 use super::error::JsonError;
 use super::scanner::{Scanner, Token};
@@ -76,9 +77,8 @@ impl Envelope {
 
 impl<'a> Decoder<'a, '_> {
     /// Reads a data message: writes its value, returns its topic.
-    pub(super) fn message(&mut self, require_type: bool) -> Result<Cow<'a, [u8]>, JsonError> {
+    pub(super) fn message(&mut self, reader: &JsonReader) -> Result<Cow<'a, [u8]>, JsonError> {
         self.begin()?;
-        self.input.peek();
         let start = self.input.pos();
         let token = self.input.token()?;
         if !matches!(token, Token::Object) {
@@ -89,9 +89,12 @@ impl<'a> Decoder<'a, '_> {
         }
         let mut envelope = Envelope::default();
         self.members(start, 0, Some(&mut envelope))?;
-        if require_type {
+        if reader.require_type {
             envelope.check_type(&self.input)?;
         }
-        envelope.topic(&self.input)
+        match envelope.topic(&self.input) {
+            Err(_) if !reader.require_topic => Ok(Cow::Borrowed(b"")),
+            topic => topic,
+        }
     }
 }

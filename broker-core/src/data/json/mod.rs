@@ -16,8 +16,8 @@
 //! in strings, and octets in strings that should have been escaped or are not UTF-8. Everything
 //! else is refused with a [`JsonError`] that says why and where.
 //!
-//! Reading takes memory in proportion to the text and time in proportion to the text times the
-//! nesting depth (that is, times one unless `data` stands before `@data-type`).
+//! Reading takes memory in proportion to the text, and time too, apart from comparing the elements of
+//! sets and the keys of tables.
 
 mod decoder;
 mod error;
@@ -30,7 +30,7 @@ mod typed;
 mod writer;
 
 pub use error::{JsonError, JsonErrorClass};
-pub use writer::{ToJson, encode_data_message};
+pub use writer::{ToJson, encode_data_message, write_string};
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ use super::{BString, DecodeLimits, Value, binary};
 /// A value and the topic it is published under.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DataMessage {
-    /// The topic: any octets, but not empty.
+    /// The topic: any octets, but not empty (unless [`JsonReader::require_topic`] is off).
     pub topic: BString,
     /// The value.
     pub value: Value,
@@ -53,11 +53,14 @@ pub struct JsonReader {
     /// Whether a data message must say with `type` that it is one. Servers of the WebSocket API do
     /// not look at it, and some clients leave it out.
     pub require_type: bool,
+    /// Whether a data message must have a topic. Otherwise a topic that is missing or no string
+    /// reads as the empty one, as in servers of the WebSocket API, which publish such messages.
+    pub require_topic: bool,
 }
 
 impl Default for JsonReader {
     fn default() -> Self {
-        Self { limits: DecodeLimits::default(), require_type: true }
+        Self { limits: DecodeLimits::default(), require_type: true, require_topic: true }
     }
 }
 
@@ -105,7 +108,7 @@ impl JsonReader {
         text: &'a [u8],
         payload: &mut Vec<u8>,
     ) -> Result<Cow<'a, [u8]>, JsonError> {
-        decoder::run(text, self.limits, payload, |decoder| decoder.message(self.require_type))
+        decoder::run(text, self.limits, payload, |decoder| decoder.message(self))
     }
 
     /// Reads plain JSON; see [`from_plain`].

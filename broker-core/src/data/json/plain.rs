@@ -7,7 +7,6 @@ impl Decoder<'_, '_> {
     /// Reads JSON without type names; every kind of JSON value stands for the nearest type.
     pub(super) fn plain(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin()?;
-        self.input.peek();
         let at = self.input.pos();
         let value = match self.input.token()? {
             Token::Null => Value::None,
@@ -76,7 +75,7 @@ pub(super) fn is_typed(text: &[u8]) -> bool {
             if *name == *b"@data-type" {
                 return Ok(true);
             }
-            input.skip_value(LEVELS)?;
+            input.skip_value(LEVELS, None)?;
             first = false;
         }
         Ok(false)

@@ -14,8 +14,8 @@ use crate::data::{Address, Kind, Port, Subnet, Timespan, Timestamp, Value};
 enum Member {
     #[default]
     Missing,
-    /// It was skipped; its value starts here in the text.
-    Skipped(usize),
+    /// It was passed over; its value starts here in the text.
+    Postponed(usize),
     /// It was read; what it says starts here in the output.
     Written(usize),
 }
@@ -33,7 +33,6 @@ impl<'a> Decoder<'a, '_> {
     /// Reads an object with `@data-type` and `data`, in any order and among others.
     pub(super) fn value(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin()?;
-        self.input.peek();
         let start = self.input.pos();
         match self.input.token()? {
             Token::Object => self.members(start, depth, None),
@@ -83,7 +82,7 @@ impl<'a> Decoder<'a, '_> {
         };
         let written = match members.data {
             Member::Written(written) => written,
-            Member::Skipped(pos) => {
+            Member::Postponed(pos) => {
                 let written = self.out.len();
                 self.back_at(pos, |this| this.payload(kind, depth))
                     .map_err(|error| error.in_member("data"))?;
@@ -117,16 +116,11 @@ impl<'a> Decoder<'a, '_> {
                 self.payload(kind, depth)?;
                 Ok(Member::Written(written))
             }
-            None => {
-                let pos = self.input.pos();
-                self.skip()?;
-                Ok(Member::Skipped(pos))
-            }
+            None => self.postpone().map(Member::Postponed),
         }
     }
 
     fn kind(&mut self) -> Result<Kind, JsonError> {
-        self.input.peek();
         let at = self.input.pos();
         let token = self.input.token()?;
         let kind = match &token {
@@ -137,7 +131,6 @@ impl<'a> Decoder<'a, '_> {
     }
 
     fn payload(&mut self, kind: Kind, depth: usize) -> Result<(), JsonError> {
-        self.input.peek();
         let at = self.input.pos();
         if kind == Kind::None {
             self.out.push(kind as u8);
@@ -161,7 +154,6 @@ impl<'a> Decoder<'a, '_> {
 
     /// Reads a pair of a table: an object with `key` and `value`, in any order and among others.
     fn pair(&mut self, depth: usize) -> Result<(), JsonError> {
-        self.input.peek();
         let start = self.input.pos();
         let token = self.input.token()?;
         if !matches!(token, Token::Object) {
@@ -172,7 +164,6 @@ impl<'a> Decoder<'a, '_> {
         while let Some(name) = self.input.member(first)? {
             first = false;
             let written = self.out.len();
-            let pos = self.input.pos();
             let result = match (&*name, key, value) {
                 (b"key", Member::Missing, _) => {
                     key = Member::Written(written);
@@ -183,8 +174,7 @@ impl<'a> Decoder<'a, '_> {
                     self.value(depth)
                 }
                 (b"value", Member::Missing, Member::Missing) => {
-                    value = Member::Skipped(pos);
-                    self.skip()
+                    self.postpone().map(|pos| value = Member::Postponed(pos))
                 }
                 _ => self.skip(),
             };
@@ -192,7 +182,7 @@ impl<'a> Decoder<'a, '_> {
         }
         match (key, value) {
             (Member::Written(_), Member::Written(_)) => Ok(()),
-            (Member::Written(_), Member::Skipped(pos)) => self
+            (Member::Written(_), Member::Postponed(pos)) => self
                 .back_at(pos, |this| this.value(depth))
                 .map_err(|error| error.in_member("value")),
             (Member::Written(_), Member::Missing) => {
@@ -204,7 +194,6 @@ impl<'a> Decoder<'a, '_> {
 
     /// Reads the hexadecimal digits of a value that its `data` does not show exactly.
     fn exact(&mut self, kind: Kind) -> Result<(), JsonError> {
-        self.input.peek();
         let at = self.input.pos();
         let token = self.input.token()?;
         let octets =

@@ -208,15 +208,16 @@ fn array<T>(
 /// name behind it with the exact octets.
 fn text(out: &mut Vec<u8>, octets: &[u8], hex_name: &str) {
     match std::str::from_utf8(octets) {
-        Ok(text) => string(out, text),
+        Ok(text) => write_string(text, out),
         Err(_) => {
-            string(out, &String::from_utf8_lossy(octets));
+            write_string(&String::from_utf8_lossy(octets), out);
             hex_member(out, hex_name, octets);
         }
     }
 }
 
-fn string(out: &mut Vec<u8>, text: &str) {
+/// Appends a text as a JSON string, quotes included.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|&b| needs_escape(b)) {
