@@ -76,7 +76,7 @@ fn addresses_of_the_standard_library_are_mapped() {
     assert!(Address::from(v4).is_v4());
     assert_eq!(
         Value::from(v6).to::<Ipv4Addr>().unwrap_err().to_string(),
-        "expected IPv4 address, found IPv6 address"
+        "2001:db8::1 is not an IPv4 address"
     );
 }
 
@@ -86,12 +86,10 @@ fn times_saturate_at_the_ends() {
     both_ways(epoch + Duration::from_nanos(1), Value::Timestamp(Timestamp(1)));
     both_ways(epoch - Duration::from_millis(1500), Value::Timestamp(Timestamp(-1_500_000_000)));
     let far = Duration::from_secs(1 << 40);
-    assert_eq!(Timestamp::from(epoch + far), Timestamp(i64::MAX));
-    assert_eq!(Timestamp::from(epoch - far), Timestamp(i64::MIN));
-    assert_eq!(Timestamp::from(SystemTime::from(Timestamp(i64::MIN))), Timestamp(i64::MIN));
+    assert_eq!(Value::from(epoch + far), Value::Timestamp(Timestamp(i64::MAX)));
+    assert_eq!(Value::from(epoch - far), Value::Timestamp(Timestamp(i64::MIN)));
     both_ways(Duration::from_millis(1500), Value::Timespan(Timespan(1_500_000_000)));
-    assert_eq!(Timespan::from(Duration::MAX), Timespan(i64::MAX));
-    assert!(Duration::try_from(Timespan(-1)).is_err());
+    assert_eq!(Value::from(Duration::MAX), Value::Timespan(Timespan::INFINITE));
 }
 
 #[track_caller]
