@@ -119,6 +119,8 @@ pub struct ErrorEvent {
     pub endpoint: Option<EndpointInfo>,
     /// The text of the reference, followed by what really happened.
     pub message: String,
+    /// What happened in a word, as in `refused`: see [`Failure::name`](crate::Failure::name).
+    pub reason: Option<&'static str>,
 }
 
 /// An entry of the endpoint's log.
@@ -130,6 +132,8 @@ pub struct LogEvent {
     pub id: &'static str,
     /// What happened, for people.
     pub description: String,
+    /// The failure behind it in a word: see [`Failure::name`](crate::Failure::name).
+    pub reason: Option<&'static str>,
 }
 
 /// Everything an endpoint reports to its event streams.
@@ -211,11 +215,11 @@ impl fmt::Display for Event {
                 }
                 None => write!(f, "{}({}, {message:?})", code.event_name(), endpoint.id),
             },
-            Self::Error(ErrorEvent { code, endpoint, message }) => match endpoint {
+            Self::Error(ErrorEvent { code, endpoint, message, .. }) => match endpoint {
                 Some(endpoint) => write!(f, "{code}({endpoint}, {message:?})"),
                 None => write!(f, "{code}({message:?})"),
             },
-            Self::Log(LogEvent { level, id, description }) => {
+            Self::Log(LogEvent { level, id, description, .. }) => {
                 write!(f, "{}({id}, {description:?})", level.name())
             }
         }

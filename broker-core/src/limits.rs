@@ -98,6 +98,10 @@ pub struct Limits {
     /// Ended peers that the registry remembers. Default 1024; the oldest go first.
     pub remembered_peers: usize,
 
+    /// Peers that get a label of their own in the metrics. Default 256; the others share one, so that
+    /// ever new peers do not make ever new time series.
+    pub metrics_peers: usize,
+
     /// Topics whose destinations are remembered per routing table. Default 4096.
     pub routes_remembered: usize,
 }
@@ -124,6 +128,7 @@ impl Default for Limits {
             subscriber_bytes: 64 * 1024 * 1024,
             events: 4096,
             remembered_peers: 1024,
+            metrics_peers: 256,
             routes_remembered: 4096,
         }
     }

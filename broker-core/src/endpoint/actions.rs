@@ -1,5 +1,5 @@
 use super::shared::{Shared, State};
-use super::{dialler, status_values};
+use super::{dialler, metrics, status_values};
 use crate::event::Event;
 use crate::peering::{Action, Close, ConnId};
 use crate::queue::{Closing, Push};
@@ -34,7 +34,11 @@ impl Shared {
                 Action::Install { conn, peer, filter } => {
                     self.install(state, conn, peer, filter);
                 }
-                Action::Uninstall { peer } => self.router.remove_peer(peer),
+                Action::Uninstall { peer } => {
+                    if let Some(peer) = self.router.remove_peer(peer) {
+                        self.metrics.ended(&peer);
+                    }
+                }
                 Action::SetFilter { peer, filter } => self.router.set_peer_filter(peer, filter),
                 Action::Emit(event) => self.emit(event),
                 Action::Resolve { dial, outcome } => {
@@ -70,6 +74,7 @@ impl Shared {
         let queue = Arc::clone(&handle.queue);
         let peer = Arc::new(Peer { id, conn, queue, counters: PeerCounters::default() });
         handle.peer = Some(Arc::clone(&peer));
+        metrics::connection_added();
         self.router.add_peer(peer, filter);
         self.peers_changed.notify_waiters();
     }
@@ -79,6 +84,7 @@ impl Shared {
         if let Some((topic, value)) = status_values::as_message(&event) {
             self.router.publish_internally(topic, &value.encode());
         }
+        metrics::count(&event);
         self.events.emit(&event);
     }
 

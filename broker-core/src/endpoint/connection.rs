@@ -247,7 +247,7 @@ fn notice_taken(
         Notice::Misbehaved { id, what } => {
             let description = format!("{} at {} {what}", peer.id, link.remote);
             let level = Severity::Warning;
-            shared.emit(Event::Log(LogEvent { level, id, description }));
+            shared.emit(Event::Log(LogEvent { level, id, description, reason: None }));
         }
     }
     shared.lock().conns.get(&id).is_some_and(|handle| handle.closing.is_none())

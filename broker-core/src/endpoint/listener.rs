@@ -21,7 +21,8 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
         Err(error) => Err(error),
     };
     let listener = listener.inspect_err(|error| {
-        log(shared, Severity::Warning, "listen-failed", error.to_string());
+        let reason = Some(error.kind().name());
+        log_failure(shared, Severity::Warning, "listen-failed", error.to_string(), reason);
     })?;
     let url = listener.url().clone();
     log(shared, Severity::Info, "listen-success", format!("listening on {url}"));
@@ -32,7 +33,17 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
 }
 
 fn log(shared: &Shared, level: Severity, id: &'static str, description: String) {
-    shared.emit(Event::Log(LogEvent { level, id, description }));
+    log_failure(shared, level, id, description, None);
+}
+
+fn log_failure(
+    shared: &Shared,
+    level: Severity,
+    id: &'static str,
+    description: String,
+    reason: Option<&'static str>,
+) {
+    shared.emit(Event::Log(LogEvent { level, id, description, reason }));
 }
 
 async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
@@ -72,18 +83,20 @@ async fn establish(
     let began = shared.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish } = incoming;
-    let text = match timeout(limit, establish).await {
+    let (text, reason) = match timeout(limit, establish).await {
         Ok(Ok(connection)) => {
             connection::run(shared, connection, Opened::Accepted { began, permit }).await;
             return;
         }
-        Ok(Err(error)) => format!("{remote}: {error}"),
-        Err(_) => format!(
-            "{remote}: the handshake of the transport was not done within {} s",
-            limit.as_secs_f64()
-        ),
+        Ok(Err(error)) => (format!("{remote}: {error}"), error.kind().name()),
+        Err(_) => {
+            let seconds = limit.as_secs_f64();
+            let text =
+                format!("{remote}: the handshake of the transport took longer than {seconds} s");
+            (text, "handshake-timeout")
+        }
     };
-    log(&shared, Severity::Warning, "handshake-failed", text);
+    log_failure(&shared, Severity::Warning, "handshake-failed", text, Some(reason));
 }
 
 /// Says the same thing once a second at most, however often it happens.

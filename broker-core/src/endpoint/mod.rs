@@ -9,6 +9,7 @@ mod events;
 mod hub;
 mod listener;
 mod message;
+mod metrics;
 mod ping;
 mod publisher;
 mod requests;
@@ -244,6 +245,18 @@ impl Endpoint {
     /// published before reaches the peers, unless they take longer than the limit for the bye.
     pub async fn shutdown(&self) {
         self.shared().shut_down().await;
+    }
+
+    /// Hands the current numbers to the recorder of the `metrics` facade, for example before a
+    /// scrape. Until then they cost the data path nothing but its own counters.
+    ///
+    /// Names: `broker_processed_messages_total{type}`, `zeek_broker_peer_buffer_messages{peer}`,
+    /// `zeek_broker_peer_buffer_recent_max_messages{peer}`,
+    /// `zeek_broker_peer_buffer_overflows_total{peer}` as in the reference and in Zeek, and
+    /// `broker_peer_*` for the rest. The first peers get a label of their own, up to the limit
+    /// `metrics-peers`; the others share the label `other`.
+    pub fn record_metrics(&self) {
+        self.shared().metrics.record(self.shared());
     }
 
     /// The time since this endpoint was started, the clock of its statistics.

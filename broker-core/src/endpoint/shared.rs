@@ -1,4 +1,5 @@
 use super::events::EventBus;
+use super::metrics::Metrics;
 use super::ping::Pings;
 use crate::config::Config;
 use crate::data::Encode;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<PeerRegistry>,
     pub(super) events: EventBus,
     pub(super) pings: Pings,
+    pub(super) metrics: Metrics,
     pub(super) half_open: Arc<Semaphore>,
     /// Notified whenever a peer comes or the endpoint stops.
     pub(super) peers_changed: Notify,
@@ -87,6 +89,7 @@ impl Shared {
             registry,
             events: EventBus::new(limits.events, config.log_level),
             pings: Pings::default(),
+            metrics: Metrics::new(limits.metrics_peers),
             half_open: Arc::new(Semaphore::new(limits.half_open)),
             peers_changed: Notify::new(),
             timer: Notify::new(),
@@ -172,6 +175,7 @@ impl Shared {
         outbound.room().await;
         let mut cut = Vec::new();
         let published = outbound.send(&mut cut);
+        self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
         Ok(published)
     }

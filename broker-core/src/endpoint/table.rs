@@ -1,6 +1,7 @@
 use super::shared::Shared;
 use crate::event::NetworkInfo;
 use crate::peering::{Direction, PeerStatus};
+use crate::routing::Peer;
 use crate::transport::Protection;
 use crate::{EndpointId, OverflowPolicy};
 use std::collections::BTreeMap;
@@ -100,26 +101,27 @@ pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
 }
 
 pub(super) fn stats(shared: &Shared) -> PeeringStatsTable {
-    let stats = |peer: Arc<crate::routing::Peer>| {
-        let queue = peer.queue.stats();
-        let counters = &peer.counters;
-        let stats = PeeringStats {
-            num_queued: queue.queued as u64,
-            max_queued_recently: queue.high_water as u64,
-            num_overflows: queue.overflows,
-            queued_bytes: queue.memory as u64,
-            dropped: queue.dropped,
-            policy: peer.queue.policy(),
-            messages_out: queue.pushed,
-            bytes_out: queue.pushed_octets,
-            messages_in: counters.messages_in.load(Relaxed),
-            bytes_in: counters.octets_in.load(Relaxed),
-            malformed: counters.malformed.load(Relaxed),
-            forged: counters.forged.load(Relaxed),
-            internal: counters.internal.load(Relaxed),
-            expired: counters.expired.load(Relaxed),
-        };
-        (peer.id, stats)
-    };
-    shared.router.peers().into_iter().map(stats).collect()
+    shared.router.peers().iter().map(|peer| (peer.id, peer_stats(peer))).collect()
+}
+
+/// The statistics of one peering.
+pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
+    let queue = peer.queue.stats();
+    let counters = &peer.counters;
+    PeeringStats {
+        num_queued: queue.queued as u64,
+        max_queued_recently: queue.high_water as u64,
+        num_overflows: queue.overflows,
+        queued_bytes: queue.memory as u64,
+        dropped: queue.dropped,
+        policy: peer.queue.policy(),
+        messages_out: queue.pushed,
+        bytes_out: queue.pushed_octets,
+        messages_in: counters.messages_in.iter().map(|count| count.load(Relaxed)).sum(),
+        bytes_in: counters.octets_in.load(Relaxed),
+        malformed: counters.malformed.load(Relaxed),
+        forged: counters.forged.load(Relaxed),
+        internal: counters.internal.load(Relaxed),
+        expired: counters.expired.load(Relaxed),
+    }
 }

@@ -91,13 +91,14 @@ impl Inbound {
                     continue;
                 }
             };
+            let kind = envelope.kind;
             match self.judge(router, &envelope) {
                 Verdict::Skip => {
-                    self.count(1, length);
+                    self.count(kind, 1, length);
                     at += length;
                 }
                 Verdict::Notice(notice) => {
-                    self.count(1, length);
+                    self.count(kind, 1, length);
                     return (at + length, Progress::Notice(notice));
                 }
                 Verdict::Route => {
@@ -105,7 +106,7 @@ impl Inbound {
                     if let Some(sink) = run.full_sink() {
                         return (at, Progress::Wait(sink));
                     }
-                    self.count(run.frames, run.end - at);
+                    self.count(kind, run.frames, run.end - at);
                     let frames = region.get_mut(at..run.end).unwrap_or_default();
                     self.deliver(router, &run, frames);
                     at = run.end;
@@ -115,8 +116,10 @@ impl Inbound {
         (at, Progress::Done)
     }
 
-    fn count(&self, frames: usize, octets: usize) {
-        self.peer.counters.messages_in.fetch_add(frames as u64, Relaxed);
+    fn count(&self, kind: EnvelopeType, frames: usize, octets: usize) {
+        if let Some(counter) = self.peer.counters.messages_in.get(kind as usize - 1) {
+            counter.fetch_add(frames as u64, Relaxed);
+        }
         self.peer.counters.octets_in.fetch_add(octets as u64, Relaxed);
     }
 

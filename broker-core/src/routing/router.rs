@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Router {
     pub(crate) forwarding: bool,
     /// The deepest nesting that a payload may have to be passed on.
     pub(crate) data_depth: usize,
+    /// Messages published here.
+    pub(crate) published: AtomicU64,
     remember: usize,
     routes: Mutex<Routes>,
     table: ArcSwap<Table>,
@@ -44,6 +46,7 @@ impl Router {
             id,
             forwarding,
             data_depth,
+            published: AtomicU64::new(0),
             remember,
             routes: Mutex::default(),
             table: ArcSwap::default(),
@@ -93,8 +96,8 @@ impl Router {
         });
     }
 
-    pub(crate) fn remove_peer(&self, id: EndpointId) {
-        self.change(|routes| routes.peers.remove(&id));
+    pub(crate) fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
+        self.change(|routes| routes.peers.remove(&id)).map(|(peer, _)| peer)
     }
 
     /// The filter that a peer has announced.

@@ -20,7 +20,8 @@ pub(crate) struct Peer {
 /// What came from a peer. What went to it is counted by its queue.
 #[derive(Debug, Default)]
 pub(crate) struct PeerCounters {
-    pub(crate) messages_in: AtomicU64,
+    /// Messages by type, in the order of the numbers on the wire.
+    pub(crate) messages_in: [AtomicU64; 5],
     pub(crate) octets_in: AtomicU64,
     /// Frames that are no envelopes, or whose payload is not what their type says.
     pub(crate) malformed: AtomicU64,

@@ -195,7 +195,7 @@ impl Control {
                     }
                     _ => Severity::Warning,
                 };
-                self.log(level, "handshake-failed", format!("{remote}: {failure}"));
+                self.log_failure(level, "handshake-failed", remote, &failure);
             }
             None => {}
         }

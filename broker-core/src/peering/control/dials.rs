@@ -73,7 +73,8 @@ impl Control {
         let endpoint = EndpointInfo { id: EndpointId::NIL, network: Some(network) };
         let message = format!("unable to connect to remote peer: {failure}");
         let code = ErrorCode::PeerUnavailable;
-        let error = ErrorEvent { code, endpoint: Some(endpoint), message };
+        let reason = Some(failure.name());
+        let error = ErrorEvent { code, endpoint: Some(endpoint), message, reason };
         self.act(Action::Emit(Event::Error(error)));
         match retry {
             Some(retry) => {

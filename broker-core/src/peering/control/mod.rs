@@ -18,6 +18,7 @@ use crate::transport::Link;
 use crate::{EndpointId, Url};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -246,7 +247,20 @@ impl Control {
     }
 
     fn log(&mut self, level: Severity, id: &'static str, description: String) {
-        self.act(Action::Emit(Event::Log(LogEvent { level, id, description })));
+        let event = LogEvent { level, id, description, reason: None };
+        self.act(Action::Emit(Event::Log(event)));
+    }
+
+    fn log_failure(
+        &mut self,
+        level: Severity,
+        id: &'static str,
+        who: impl fmt::Display,
+        failure: &Failure,
+    ) {
+        let description = format!("{who}: {failure}");
+        let event = LogEvent { level, id, description, reason: Some(failure.name()) };
+        self.act(Action::Emit(Event::Log(event)));
     }
 
     /// Connections of any stage; for tests.

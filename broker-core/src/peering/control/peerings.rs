@@ -189,7 +189,7 @@ impl Control {
     fn unknown_peer(&mut self, endpoint: EndpointInfo) {
         let message = "cannot unpeer from unknown peer".to_owned();
         let code = ErrorCode::PeerInvalid;
-        let error = ErrorEvent { code, endpoint: Some(endpoint), message };
+        let error = ErrorEvent { code, endpoint: Some(endpoint), message, reason: None };
         self.act(Action::Emit(Event::Error(error)));
     }
 
@@ -212,8 +212,7 @@ impl Control {
         let Some(peering) = self.peering_mut(id) else { return };
         peering.bye = None;
         let peer = peering.peer;
-        let text = format!("{peer}: {}", Failure::ByeTimeout);
-        self.log(Severity::Info, "bye-timeout", text);
+        self.log_failure(Severity::Info, "bye-timeout", peer, &Failure::ByeTimeout);
         self.act(Action::Close { conn: id, how: Close::Now });
     }
 
@@ -250,7 +249,7 @@ impl Control {
         }
         self.emit_status(StatusCode::EndpointUnreachable, peer, "lost the last path");
         if peering.removal.is_none() {
-            self.log(Severity::Info, "peer-lost", format!("{peer}: {failure}"));
+            self.log_failure(Severity::Info, "peer-lost", peer, failure);
         }
         let error = match peering.removal {
             Some(Removal::Overflow) => Failure::Overflow.to_string(),
