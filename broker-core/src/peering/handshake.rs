@@ -290,3 +290,6 @@ impl Handshake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
