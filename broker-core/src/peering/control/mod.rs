@@ -168,7 +168,8 @@ struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Running,
-    ShuttingDown,
+    /// Until this time at the latest.
+    ShuttingDown(Time),
     Stopped,
 }
 

@@ -297,7 +297,8 @@ impl Control {
         if self.phase != Phase::Running {
             return;
         }
-        self.phase = Phase::ShuttingDown;
+        let deadline = now + self.settings.bye;
+        self.phase = Phase::ShuttingDown(deadline);
         self.cancel_all_dials();
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();
         for id in ids {
@@ -308,7 +309,7 @@ impl Control {
                 self.say_bye(id, now);
             }
         }
-        self.timers.set(now + self.settings.bye, Timer::Shutdown);
+        self.timers.set(deadline, Timer::Shutdown);
         self.stop_if_idle();
     }
 
@@ -320,7 +321,9 @@ impl Control {
     }
 
     pub(super) fn stop_if_idle(&mut self) {
-        if self.phase == Phase::ShuttingDown && self.installed().is_empty() {
+        let Phase::ShuttingDown(deadline) = self.phase else { return };
+        if self.installed().is_empty() {
+            self.timers.cancel(deadline, Timer::Shutdown);
             self.phase = Phase::Stopped;
             self.act(Action::Stopped);
         }

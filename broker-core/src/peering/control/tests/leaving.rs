@@ -121,12 +121,14 @@ fn shutting_down_tells_everyone_and_stops_when_the_last_peering_has_ended() {
     assert_eq!(last.last().unwrap(), "stopped");
     assert!(last.contains(&"peer_removed large at x".to_owned()), "{last:?}");
     assert_eq!((rig.control.connections(), rig.control.dials.len()), (0, 0));
+    assert_eq!(rig.control.next_deadline(), None, "no timer is left");
 }
 
 #[test]
 fn shutting_down_without_peers_stops_at_once() {
     let mut rig = Rig::new();
     assert_eq!(shut_down(&mut rig), ["stopped"]);
+    assert_eq!(rig.control.next_deadline(), None, "no timer is left");
     assert_eq!(rig.peer("x", RETRY), ["resolve 1 shutting-down"]);
     assert!(rig.control.dials.is_empty());
 }
