@@ -76,9 +76,9 @@ impl PeerRegistry {
             .map(|peer| (*peer.key(), peer.conn))
     }
 
-    /// How many peers have this status.
-    pub(crate) fn count(&self, status: PeerStatus) -> usize {
-        self.peers.iter().filter(|peer| peer.status == status).count()
+    /// How many peers have such a status.
+    pub(crate) fn count(&self, such: impl Fn(PeerStatus) -> bool) -> usize {
+        self.peers.iter().filter(|peer| such(peer.status)).count()
     }
 
     /// Forgets the peers that have been disconnected for longest until at most `keep` are left.

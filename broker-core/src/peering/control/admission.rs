@@ -22,10 +22,14 @@ pub(super) struct Around<'a> {
 
 impl Around<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
-        let peered = self.control.registry.count(PeerStatus::Peered);
+        // Those that shake hands count as well: each of them may be a peer in a moment.
+        let taken = self
+            .control
+            .registry
+            .count(|status| status == PeerStatus::Peered || status.is_shaking_hands());
         let limit = self.control.settings.peers;
-        if peered >= limit {
-            let what = format!("this endpoint has {peered} peers, the limit is {limit}");
+        if taken >= limit {
+            let what = format!("this endpoint has {taken} peers, the limit is {limit}");
             return Admission::Refuse(Refusal::LimitReached(what));
         }
         let record = PeerRecord {

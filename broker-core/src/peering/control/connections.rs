@@ -162,8 +162,8 @@ impl Control {
                 now,
             };
             use crate::peering::handshake::{Admission, Role, Surroundings};
-            // The place is free, so only a shutdown or a limit can be in the way, and either ends
-            // the connection by its deadline.
+            // The place is free and counted, so only a shutdown can be in the way, which ends this
+            // connection as well.
             if around.admit(peer, Role::Originator) == Admission::Proceed {
                 shaking.handshake.resume(&mut around);
             }

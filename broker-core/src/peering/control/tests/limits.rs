@@ -81,6 +81,17 @@ fn one_peer_too_many_is_refused_in_both_roles() {
 }
 
 #[test]
+fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
+    let mut rig = Rig::with(Settings { peers: 1, ..settings() });
+    rig.accepted();
+    rig.accepted();
+    rig.hello(1, LARGE);
+    rig.hello(2, SMALL);
+    let told = rig.select(2, SMALL);
+    assert_eq!(told, ["send 2 drop_conn(1)", "log handshake-failed", "close 2 flush"]);
+}
+
+#[test]
 fn ended_peers_are_remembered_up_to_a_number_the_oldest_go_first() {
     let mut rig = Rig::with(Settings { remembered_peers: 3, ..settings() });
     let peer = |number: u8| EndpointId::from_bytes([0xa0 + number; 16]);
