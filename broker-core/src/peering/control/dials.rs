@@ -108,9 +108,9 @@ impl Control {
 
     /// A connection of this request turned out to be one too many.
     pub(super) fn dial_redundant(&mut self, id: DialId, peer: EndpointId, now: Time) {
-        if self.is_peered(peer) {
+        if self.is_peered(peer) && !self.is_leaving(peer) {
             self.attach_or_forget(id, peer);
-        } else if self.pending.contains_key(&peer) {
+        } else if self.is_peered(peer) || self.pending.contains_key(&peer) {
             if let Some(dial) = self.dials.get_mut(&id) {
                 dial.state = DialState::Awaiting(peer);
             }
@@ -147,14 +147,14 @@ impl Control {
         }
     }
 
-    /// Lets requests that waited for a handshake with `peer` try on their own.
+    /// Lets requests that waited for `peer` try on their own.
     pub(super) fn retry_awaiting(&mut self, peer: EndpointId, now: Time) {
         for id in self.awaiting(peer) {
             self.start_dial(id, now);
         }
     }
 
-    /// Requests that wait for a handshake with `peer`.
+    /// Requests that wait for the outcome of a handshake with `peer`, or for its leaving.
     pub(super) fn awaiting(&self, peer: EndpointId) -> Vec<DialId> {
         let waits = |dial: &Dial| dial.state == DialState::Awaiting(peer);
         self.dials.iter().filter(|(_, dial)| waits(dial)).map(|(id, _)| *id).collect()
@@ -189,8 +189,9 @@ impl Control {
     pub(crate) fn is_outbound(&self, url: &Url) -> bool {
         let wanted = |dial: &Dial| match dial.state {
             DialState::Attached(conn) => {
-                matches!(self.conns.get(&conn).map(|conn| &conn.stage),
-                    Some(Stage::Peered(peering)) if peering.removal.is_none())
+                dial.again
+                    || matches!(self.conns.get(&conn).map(|conn| &conn.stage),
+                        Some(Stage::Peered(peering)) if peering.removal.is_none())
             }
             _ => true,
         };

@@ -151,7 +151,8 @@ struct Dial {
 enum DialState {
     Connecting,
     Shaking(ConnId),
-    /// Redundant to another handshake with this peer, whose outcome is open.
+    /// Redundant to another handshake with this peer, whose outcome is open, or to a peering that
+    /// is being removed.
     Awaiting(EndpointId),
     /// Until the next attempt.
     Waiting(Time),

@@ -162,7 +162,7 @@ impl Control {
     /// Ends the peering with an address, or stops trying to make one.
     pub(crate) fn unpeer(&mut self, url: &Url, now: Time) -> Unpeer {
         if let Some((_, conn)) = self.registry.peered_at(url) {
-            self.say_bye(conn, now);
+            self.leave(conn, now);
             return Unpeer::Leaving;
         }
         if self.cancel_dial(url, Failure::Cancelled, now) {
@@ -179,7 +179,7 @@ impl Control {
             (record.status == PeerStatus::Peered).then_some(record.conn)
         };
         if let Some(Some(conn)) = self.registry.read(peer, peered) {
-            self.say_bye(conn, now);
+            self.leave(conn, now);
             return Unpeer::Leaving;
         }
         self.unknown_peer(EndpointInfo { id: peer, network: None });
@@ -191,6 +191,22 @@ impl Control {
         let code = ErrorCode::PeerInvalid;
         let error = ErrorEvent { code, endpoint: Some(endpoint), message, reason: None };
         self.act(Action::Emit(Event::Error(error)));
+    }
+
+    fn leave(&mut self, id: ConnId, now: Time) {
+        self.say_bye(id, now);
+        // Whoever asked for it again in the meantime is overruled.
+        let Some(id) = self.peering_mut(id).and_then(|peering| peering.dial) else { return };
+        if self.dials.get_mut(&id).is_some_and(|dial| std::mem::take(&mut dial.again)) {
+            self.act(Action::Resolve { dial: id, outcome: Err(Failure::Cancelled) });
+        }
+    }
+
+    /// Whether this side wants the peering with `peer` to end.
+    pub(super) fn is_leaving(&self, peer: EndpointId) -> bool {
+        let conn = self.registry.read(peer, |record| record.conn);
+        matches!(conn.and_then(|conn| self.conns.get(&conn)).map(|conn| &conn.stage),
+            Some(Stage::Peered(peering)) if peering.removal.is_some())
     }
 
     fn say_bye(&mut self, id: ConnId, now: Time) {
@@ -262,6 +278,7 @@ impl Control {
         });
         self.registry.forget_disconnected(self.settings.remembered_peers);
         self.after_peering(&peering, failure, now);
+        self.retry_awaiting(peer, now);
     }
 
     /// A lost peering comes back, one that this side ended does not, unless it was asked for anew.

@@ -92,6 +92,50 @@ fn asking_again_while_the_peering_is_being_removed_brings_it_back_afterwards() {
 }
 
 #[test]
+fn the_last_word_counts_while_the_peering_is_being_removed() {
+    let mut rig = Rig::new();
+    rig.peered_with("x", RETRY, LARGE);
+    for by_id in [false, true] {
+        rig.unpeer("x");
+        rig.peer("x", RETRY);
+        assert!(rig.control.is_outbound(&url("x")));
+        let again = if by_id {
+            rig.tell(|control, now| control.unpeer_id(LARGE, now))
+        } else {
+            rig.unpeer("x")
+        };
+        assert_eq!(again, ["resolve 1 cancelled"]);
+        assert!(!rig.control.is_outbound(&url("x")));
+    }
+    let ended = rig.closed(1);
+    assert!(!ended.contains(&"dial 1 x".to_owned()), "{ended:?}");
+    assert!(rig.control.dials.is_empty());
+}
+
+#[test]
+fn asking_for_another_address_of_a_peer_that_is_being_removed_brings_it_back_afterwards() {
+    let mut rig = Rig::new();
+    let conn = rig.peered_by(LARGE);
+    rig.tell(|control, now| control.unpeer_id(LARGE, now));
+    rig.peer("x", RETRY);
+    rig.dialled(1, "x");
+    assert_eq!(rig.hello(2, LARGE), ["send 2 drop_conn(39)", "close 2 flush"]);
+    rig.closed(2);
+    rig.pong(conn);
+    let ended = rig.closed(conn);
+    assert_eq!(ended.last().unwrap(), "dial 1 x");
+    // The same when the other side calls it redundant.
+    let mut rig = Rig::new();
+    let conn = rig.peered_by(SMALL);
+    rig.tell(|control, now| control.unpeer_id(SMALL, now));
+    rig.peer("x", None);
+    rig.dialled(1, "x");
+    let told = rig.dropped(2, SMALL, ErrorCode::RedundantConnection);
+    assert_eq!(told, ["close 2 flush"]);
+    assert_eq!(rig.closed(conn).last().unwrap(), "dial 1 x");
+}
+
+#[test]
 fn shutting_down_tells_everyone_and_stops_when_the_last_peering_has_ended() {
     let mut rig = Rig::new();
     rig.peered_with("x", RETRY, LARGE);
