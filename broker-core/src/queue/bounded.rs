@@ -65,9 +65,15 @@ pub(crate) struct QueueStats {
     pub(crate) overflows: u64,
     /// Messages dropped by the policy, or discarded with the queue.
     pub(crate) dropped: u64,
-    /// Messages that entered the queue.
+    /// Those of them that never entered the queue.
+    pub(crate) refused: u64,
+    /// Messages that entered the queue. They have been taken, were dropped, or are in it.
     pub(crate) pushed: u64,
     pub(crate) pushed_octets: u64,
+    /// Messages that left the queue for its consumer.
+    pub(crate) taken: u64,
+    /// Messages that came after the end of the queue.
+    pub(crate) late: u64,
 }
 
 /// A queue of frames between many producers and one consumer.
@@ -106,18 +112,21 @@ impl BoundedQueue {
     /// (see [`Self::room`]), so that under `wait` nothing of it is dropped.
     pub(crate) fn push(&self, frames: &[u8], count: usize, may_wait: bool) -> Push {
         let mut state = self.state.lock();
-        if state.closing.is_some() {
+        if state.is_late(count) {
             return Push::Closed;
         }
         let waited = may_wait && self.bounds.policy == OverflowPolicy::Wait;
         if waited || state.fits(&self.bounds, count, frames.len()) {
             state.append(frames, count);
         } else {
-            for frame in split(frames) {
+            for (at, frame) in split(frames).enumerate() {
                 match self.make_room(&mut state, frame.len()) {
                     Room::Yes => state.append(frame, 1),
                     Room::No => {}
-                    Room::Overflow => return Push::Overflow,
+                    Room::Overflow => {
+                        state.refuse(count - at - 1);
+                        return Push::Overflow;
+                    }
                 }
             }
         }
@@ -128,7 +137,7 @@ impl BoundedQueue {
     /// Pushes one large frame without copying it.
     pub(crate) fn push_shared(&self, frame: &Bytes, may_wait: bool) -> Push {
         let mut state = self.state.lock();
-        if state.closing.is_some() {
+        if state.is_late(1) {
             return Push::Closed;
         }
         let waited = may_wait && self.bounds.policy == OverflowPolicy::Wait;
@@ -155,11 +164,12 @@ impl BoundedQueue {
     /// Only their own bound ends the queue.
     pub(crate) fn push_control(&self, frame: &[u8]) -> Push {
         let mut state = self.state.lock();
-        if state.closing.is_some() {
+        if state.is_late(1) {
             return Push::Closed;
         }
         if state.queue.control() > 0 && state.queue.control() + frame.len() > self.bounds.control {
             state.stats.overflows += 1;
+            state.refuse(1);
             state.discard();
             state.closing = Some(Closing::Now);
             self.notify(state);
@@ -181,7 +191,7 @@ impl BoundedQueue {
         state.stats.overflows += 1;
         match self.bounds.policy {
             OverflowPolicy::Disconnect => {
-                state.stats.dropped += 1;
+                state.refuse(1);
                 state.discard();
                 state.closing = Some(Closing::Now);
                 self.consumer.notify_one();
@@ -198,7 +208,7 @@ impl BoundedQueue {
                 }
             }
         }
-        state.stats.dropped += 1;
+        state.refuse(1);
         Room::No
     }
 
@@ -223,6 +233,15 @@ impl BoundedQueue {
         full
     }
 
+    /// How many messages the queue has room for. A closed one takes any number.
+    pub(crate) fn vacancy(&self) -> usize {
+        let state = self.state.lock();
+        match state.closing {
+            Some(_) => usize::MAX,
+            None => self.bounds.messages.max(1).saturating_sub(state.queue.messages()),
+        }
+    }
+
     /// Waits until the queue has room or is closed. Cancel safe.
     pub(crate) async fn room(&self) {
         loop {
@@ -244,7 +263,9 @@ impl BoundedQueue {
             state.queue.reclaim(batch);
             return state.nothing();
         }
+        let before = state.queue.messages();
         state.queue.take(WRITE_BATCH, batch);
+        state.stats.taken += (before - state.queue.messages()) as u64;
         self.taken(state);
         Taken::Some
     }
@@ -257,6 +278,7 @@ impl BoundedQueue {
         }
         match state.queue.take_piece() {
             Some(piece) => {
+                state.stats.taken += piece.frames() as u64;
                 self.taken(state);
                 Ok(piece)
             }
@@ -336,6 +358,20 @@ impl State {
         }
         self.consumer_idle = true;
         Taken::Idle
+    }
+
+    /// Whether the queue has ended, which messages that still come have to be counted for.
+    fn is_late(&mut self, count: usize) -> bool {
+        let late = self.closing.is_some();
+        if late {
+            self.stats.late += count as u64;
+        }
+        late
+    }
+
+    fn refuse(&mut self, count: usize) {
+        self.stats.refused += count as u64;
+        self.stats.dropped += count as u64;
     }
 
     fn discard(&mut self) {
@@ -422,7 +458,38 @@ mod tests {
         assert_eq!(queue.push(&run(10..12), 2, false), Push::Overflow);
         assert_eq!(queue.push(&run(12..13), 1, false), Push::Closed);
         assert_eq!(queue.take(&mut WriteBatch::new()), Taken::Closed);
-        assert_eq!((queue.stats().queued, queue.stats().dropped), (0, 11));
+        let stats = queue.stats();
+        assert_eq!((stats.queued, stats.dropped, stats.refused, stats.late), (0, 12, 2, 1));
+    }
+
+    #[test]
+    fn every_message_is_accounted_for_under_every_policy() {
+        use OverflowPolicy as P;
+        let ping = ping_frame(EndpointId::NIL, EndpointId::NIL, b"");
+        for policy in [P::Disconnect, P::DropNewest, P::DropOldest, P::Wait] {
+            let queue = queue(10, policy);
+            let mut random = fastrand::Rng::with_seed(1);
+            let mut offered = 0;
+            for round in 0..200 {
+                let count = random.u32(1..8);
+                offered += u64::from(count);
+                queue.push(&run(0..count), count as usize, random.bool());
+                if random.u8(..4) == 0 {
+                    offered += 1;
+                    queue.push_control(&ping);
+                }
+                if random.u8(..4) == 0 {
+                    drain(&queue);
+                }
+                if round == 150 {
+                    queue.close(Closing::Flush);
+                }
+                let stats = queue.stats();
+                assert_eq!(offered, stats.pushed + stats.refused + stats.late, "{policy}");
+                let entered = stats.taken + stats.queued as u64 + stats.dropped - stats.refused;
+                assert_eq!(stats.pushed, entered, "{policy}");
+            }
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Piece {
         }
     }
 
-    fn frames(&self) -> usize {
+    pub(crate) fn frames(&self) -> usize {
         match self {
             Self::Segment { frames, .. } => *frames,
             Self::Shared(_) => 1,
