@@ -200,7 +200,8 @@ impl Inbound {
             ttl: first.ttl,
             destinations,
         };
-        while let Some(length) = frame_length(region, run.end) {
+        let most = run.vacancy();
+        while let Some(length) = frame_length(region, run.end).filter(|_| run.frames < most) {
             let octets = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
             let Ok(next) = Envelope::decode(octets) else { break };
             let same = next.topic == first.topic
@@ -292,12 +293,20 @@ impl Run {
         multicast.into_iter().flatten().chain(&self.direct)
     }
 
-    fn full_sink(&self) -> Option<Arc<Sink>> {
-        if !(self.data && self.local) {
-            return None;
-        }
+    /// The local consumers that the input has to wait for.
+    fn waiting_sinks(&self) -> impl Iterator<Item = &Arc<Sink>> {
         let waits = |sink: &&Arc<Sink>| sink.queue.policy() == OverflowPolicy::Wait;
-        self.destinations.sinks.iter().filter(waits).find(|sink| sink.queue.is_full()).cloned()
+        let sinks = (self.data && self.local).then_some(&self.destinations.sinks);
+        sinks.into_iter().flatten().filter(waits)
+    }
+
+    fn full_sink(&self) -> Option<Arc<Sink>> {
+        self.waiting_sinks().find(|sink| sink.queue.is_full()).cloned()
+    }
+
+    /// How many frames they have room for.
+    fn vacancy(&self) -> usize {
+        self.waiting_sinks().map(|sink| sink.queue.vacancy()).min().unwrap_or(usize::MAX)
     }
 }
 

@@ -6,6 +6,8 @@ mod index;
 mod outbound;
 mod router;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use filter::{LocalFilter, is_internal};
 pub(crate) use inbound::{Inbound, Notice, Progress};

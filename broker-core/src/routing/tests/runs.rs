@@ -1,0 +1,141 @@
+//! Neighbours that go the same way are handled together, and nobody can tell.
+
+use super::*;
+use crate::limits::SHARE_FROM;
+use std::sync::atomic::Ordering::Relaxed;
+
+fn large(sender: EndpointId, topic: &str, number: u8) -> Vec<u8> {
+    let payload = Value::from(vec![number; SHARE_FROM]).encode();
+    data_with(sender, NIL, topic, &payload, 16)
+}
+
+#[test]
+fn order_is_kept_whatever_the_runs_are_made_of() {
+    let rig = Rig::new();
+    let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut frames = Vec::new();
+    for number in 1..=500 {
+        let topic = ["/a", "/a", "/b", "/q"][random.usize(..4)];
+        let ttl = if random.u8(..10) == 0 { 9 } else { 16 };
+        frames.push(data_with(Q, NIL, topic, &Value::Count(number).encode(), ttl));
+        if random.u8(..20) == 0 {
+            frames.push(wire::envelope::ping_frame(Q, OWN, b""));
+            frames.push(vec![0; 4]);
+        }
+    }
+    rig.arrive(&rig.q, &frames);
+    assert_eq!(delivered(&sink), Vec::from_iter(1..=500));
+    assert_eq!(numbers(&rig.p), Vec::from_iter(1..=500));
+}
+
+#[test]
+fn it_makes_no_difference_where_the_reads_end() {
+    let frames: Vec<_> = (1..=20).map(|number| data(Q, NIL, "/a", number)).collect();
+    for size in 1..=20 {
+        let rig = Rig::new();
+        let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
+        let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+        for part in frames.chunks(size) {
+            rig.arrive_at(&mut inbound, part);
+        }
+        assert_eq!(delivered(&sink), Vec::from_iter(1..=20));
+        assert_eq!(rig.q.counters.messages_in.load(Relaxed), 20);
+        assert_eq!(rig.q.counters.octets_in.load(Relaxed), frames.concat().len() as u64);
+    }
+}
+
+#[test]
+fn an_incomplete_frame_at_the_end_is_left_alone() {
+    let rig = Rig::new();
+    let mut region = [data(Q, NIL, "/a", 1), data(Q, NIL, "/a", 2)].concat();
+    let whole = region.len() / 2;
+    region.pop();
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let (done, progress) = inbound.step(&rig.router, &mut region);
+    assert!(matches!(progress, Progress::Done));
+    assert_eq!((done, numbers(&rig.p)), (whole, vec![1]));
+}
+
+#[test]
+fn a_malformed_message_ends_a_run_without_its_neighbours() {
+    let rig = Rig::new();
+    let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
+    let bad = data_with(Q, NIL, "/a", &[99], 16);
+    let forged = data(P, NIL, "/a", 9);
+    let frames = [data(Q, NIL, "/a", 1), bad, data(Q, NIL, "/a", 2), forged, data(Q, NIL, "/a", 3)];
+    rig.arrive(&rig.q, &frames);
+    assert_eq!((delivered(&sink), numbers(&rig.p)), (vec![1, 2, 3], vec![1, 2, 3]));
+}
+
+#[test]
+fn a_filter_that_changes_between_two_runs_counts_for_the_second() {
+    let rig = Rig::new();
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 1)]);
+    rig.router.set_peer_filter(R, topics(&["/a"]));
+    rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 2)]);
+    rig.router.remove_peer(R);
+    rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 3)]);
+    assert_eq!((numbers(&rig.r), numbers(&rig.p)), (vec![2], vec![1, 2, 3]));
+}
+
+#[test]
+fn large_messages_are_runs_of_their_own_and_shared_by_those_who_get_the_same_octets() {
+    let rig = Rig::new();
+    rig.router.set_peer_filter(R, topics(&["/a"]));
+    let sinks = [1, 2].map(|id| rig.sink(id, SinkKind::Subscriber, &["/"]));
+    let frames = [data(Q, NIL, "/a", 1), large(Q, "/a", 2), data(Q, NIL, "/a", 3)];
+    rig.arrive(&rig.q, &frames);
+    let second = |queue: &BoundedQueue| {
+        assert!(matches!(queue.take_piece(), Ok(Piece::Segment { frames: 1, .. })));
+        let Ok(Piece::Shared(frame)) = queue.take_piece() else { panic!("it is not shared") };
+        assert!(matches!(queue.take_piece(), Ok(Piece::Segment { frames: 1, .. })));
+        frame.as_ptr()
+    };
+    assert_eq!(second(&sinks[0].queue), second(&sinks[1].queue));
+    assert_eq!(second(&rig.p.queue), second(&rig.r.queue));
+}
+
+#[test]
+fn a_run_keeps_the_bound_of_every_queue() {
+    for policy in [OverflowPolicy::DropNewest, OverflowPolicy::DropOldest] {
+        let rig = Rig::with(true, bounds(10, policy));
+        let sink = rig.sink_with(1, SinkKind::Subscriber, &["/"], bounds(3, policy));
+        let frames: Vec<_> = (1..=50).map(|number| data(Q, NIL, "/a", number)).collect();
+        rig.arrive(&rig.q, &frames);
+        let oldest = policy == OverflowPolicy::DropOldest;
+        let kept = |count: u64| if oldest { 51 - count..=50 } else { 1..=count };
+        assert_eq!(delivered(&sink), Vec::from_iter(kept(3)));
+        assert_eq!(numbers(&rig.p), Vec::from_iter(kept(10)));
+        assert_eq!((sink.queue.stats().dropped, rig.p.queue.stats().dropped), (47, 40));
+    }
+}
+
+#[test]
+fn a_run_does_not_overfill_a_consumer_that_makes_its_sources_wait() {
+    let rig = Rig::new();
+    let sink = rig.sink_with(1, SinkKind::Subscriber, &["/"], bounds(3, OverflowPolicy::Wait));
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let mut region: Vec<u8> = (1..=10).flat_map(|number| data(Q, NIL, "/a", number)).collect();
+    let (mut at, mut got) = (0, Vec::new());
+    while at < region.len() {
+        let (done, _) = inbound.step(&rig.router, &mut region[at..]);
+        at += done;
+        assert!(sink.queue.stats().queued <= 3);
+        got.extend(delivered(&sink));
+    }
+    assert_eq!((got, sink.queue.stats().dropped), (Vec::from_iter(1..=10), 0));
+    assert_eq!(numbers(&rig.p), Vec::from_iter(1..=10));
+}
+
+#[test]
+fn an_overflow_of_a_peer_is_reported_once_and_everything_offered_is_counted() {
+    let rig = Rig::with(true, bounds(4, OverflowPolicy::Disconnect));
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let frames: Vec<_> = (1..=9).map(|number| data(Q, NIL, "/a", number)).collect();
+    rig.arrive_at(&mut inbound, &frames);
+    rig.arrive_at(&mut inbound, &frames);
+    assert_eq!(inbound.cut, [rig.p.conn]);
+    assert_eq!(rig.p.queue.stats().dropped, 9);
+}
