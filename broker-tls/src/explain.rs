@@ -1,0 +1,168 @@
+//! What failures of TLS mean for whoever runs the endpoint.
+
+use broker_core::transport::TransportErrorKind as Kind;
+use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// The kind and the reason of an error of rustls. `refusal` is what the verifier said about the
+/// certificate of the peer, `own` the own certificate if there is one.
+pub(crate) fn rustls_error(
+    error: &Error,
+    refusal: Option<String>,
+    own: Option<&str>,
+) -> (Kind, String) {
+    let reason = match error {
+        Error::AlertReceived(alert) => alert_reason(*alert, own),
+        Error::InvalidCertificate(error) => {
+            let reason = refusal.unwrap_or_else(|| error.to_string());
+            format!("the other side is not trusted: {reason}")
+        }
+        Error::NoCertificatesPresented => {
+            "the other side presented no certificate, and here certificates are configured: both \
+             sides have to have certificates, or neither"
+                .to_owned()
+        }
+        Error::PeerIncompatible(cause) => incompatible(cause, own),
+        Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
+        Error::DecryptError => "what arrived does not decrypt".to_owned(),
+        other => format!("the TLS handshake failed: {other}"),
+    };
+    (Kind::Tls, reason)
+}
+
+fn invalid_message(cause: &InvalidMessage) -> String {
+    match cause {
+        InvalidMessage::InvalidContentType => "the other side does not speak TLS".to_owned(),
+        other => format!("what the other side sends is not valid TLS ({other:?})"),
+    }
+}
+
+fn incompatible(cause: &PeerIncompatible, own: Option<&str>) -> String {
+    match cause {
+        PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled
+        | PeerIncompatible::SupportedVersionsExtensionRequired
+        | PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
+            "the other side speaks no TLS version from 1.2 on".to_owned()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon if own.is_none() => {
+            "the other side speaks only the anonymous TLS 1.2 of old Broker endpoints without \
+             certificates, which needs the feature `anon-tls` here"
+                .to_owned()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "no cipher is common to both sides (endpoints without certificates offer only \
+             anonymous ones: both sides have to have certificates, or neither)"
+                .to_owned()
+        }
+        other => format!("no TLS parameters are common to both sides ({other:?})"),
+    }
+}
+
+/// The reason behind an alert with which the other side ended the handshake or the connection.
+fn alert_reason(alert: Alert, own: Option<&str>) -> String {
+    match own {
+        Some(own) => alert_with_certificate(alert, own),
+        None => alert_without_certificate(alert),
+    }
+}
+
+fn alert_with_certificate(alert: Alert, own: &str) -> String {
+    match alert {
+        Alert::UnknownCA => {
+            format!(
+                "the other side does not trust {own}: its CA is not among those configured there"
+            )
+        }
+        Alert::CertificateExpired => format!(
+            "the other side finds {own} or a CA in its chain expired or not valid yet (are both \
+             clocks right?)"
+        ),
+        Alert::UnsupportedCertificate => {
+            format!("the other side finds {own} not to be meant for this purpose")
+        }
+        Alert::CertificateRevoked => format!("the other side finds {own} revoked"),
+        Alert::AccessDenied => format!("{own} is not among those that the other side expects"),
+        Alert::BadCertificate | Alert::CertificateUnknown | Alert::DecryptError => {
+            format!("the other side refuses {own}")
+        }
+        Alert::HandshakeFailure => "the other side found no common parameters, as endpoints \
+             without certificates do: both sides have to have certificates, or neither"
+            .to_owned(),
+        other => other_alert(other),
+    }
+}
+
+fn alert_without_certificate(alert: Alert) -> String {
+    match alert {
+        Alert::CertificateRequired
+        | Alert::UnknownCA
+        | Alert::BadCertificate
+        | Alert::CertificateUnknown => {
+            "the other side demands a certificate, and none is configured here (set certificate, \
+             key and ca-file)"
+                .to_owned()
+        }
+        Alert::HandshakeFailure if !cfg!(feature = "anon-tls") => {
+            "the other side has no certificate either and speaks the anonymous TLS of such \
+             endpoints, for which this program has to be built with the feature `anon-tls`; it is \
+             not needed with certificates at both sides, nor for tcp://"
+                .to_owned()
+        }
+        Alert::HandshakeFailure => "the other side found no common parameters, as endpoints with \
+             certificates do: both sides have to have certificates, or neither"
+            .to_owned(),
+        other => other_alert(other),
+    }
+}
+
+fn other_alert(alert: Alert) -> String {
+    match alert {
+        Alert::ProtocolVersion => {
+            "the other side speaks no TLS version that is spoken here (1.2 and 1.3)".to_owned()
+        }
+        Alert::CloseNotify | Alert::UserCanceled => {
+            "the other side ended the TLS handshake".to_owned()
+        }
+        other => format!("the other side ended the encrypted connection with the alert {other:?}"),
+    }
+}
+
+/// The kind and the reason of an error of OpenSSL, which serves only the anonymous mode.
+#[cfg(feature = "anon-tls")]
+pub(crate) fn openssl_error(error: &openssl::ssl::Error) -> (Kind, String) {
+    /// OpenSSL numbers the alerts that arrive from here on.
+    const ALERTS: i32 = 1000;
+    let Some(first) = error.ssl_error().and_then(|stack| stack.errors().first()) else {
+        return match error.io_error() {
+            Some(error) => {
+                let error = broker_core::transport::TransportError::from_io(error, "encryption");
+                (error.kind(), error.to_string())
+            }
+            None => closed(),
+        };
+    };
+    if let Ok(alert) = u8::try_from(first.reason_code() - ALERTS) {
+        return (Kind::Tls, alert_without_certificate(Alert::from(alert)));
+    }
+    match first.reason().unwrap_or_default() {
+        "unexpected eof while reading" => closed(),
+        "wrong version number" | "http request" | "https proxy request" | "packet length too long" => {
+            (Kind::WrongProtocol, "the other side does not speak TLS".to_owned())
+        }
+        "unsupported protocol" | "version too low" => {
+            (Kind::Tls, "the other side speaks no TLS version from 1.2 on".to_owned())
+        }
+        "no shared cipher" => (
+            Kind::Tls,
+            "no cipher is common to both sides: endpoints with certificates and without cannot talk"
+                .to_owned(),
+        ),
+        reason => (Kind::Tls, format!("the TLS handshake failed: {reason}")),
+    }
+}
+
+#[cfg(feature = "anon-tls")]
+fn closed() -> (Kind, String) {
+    (Kind::Closed, "the other side closed the connection".to_owned())
+}

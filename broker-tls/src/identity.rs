@@ -1,0 +1,95 @@
+//! What an endpoint proves about itself.
+
+use crate::x509::{Certificate, Usage, Validity};
+use crate::{TlsError, TlsOptions, files, key};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The own certificate with its chain and its key.
+pub(crate) struct Identity {
+    /// Where the certificate comes from, for messages.
+    file: PathBuf,
+    chain: Vec<CertificateDer<'static>>,
+    /// Presents the certificate in every handshake, whatever the other side asks for: the reference
+    /// names no CAs when it asks.
+    pub(crate) resolver: Arc<SingleCertAndKey>,
+}
+
+impl Identity {
+    /// Reads certificate and key and checks that they belong together.
+    pub(crate) fn load(options: &TlsOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        let missing = |what, option| {
+            TlsError::new(format!(
+                "{what} is missing (option {option}): with any of certificate, key, passphrase, \
+                 ca-file and ca-dir set, certificate and key and a CA have to be"
+            ))
+        };
+        let file = options.certificate.as_deref();
+        let file = file.ok_or_else(|| missing("the certificate", "certificate"))?;
+        let key_file = options.key.as_deref();
+        let key_file = key_file.ok_or_else(|| missing("the key of the certificate", "key"))?;
+        let chain = files::certificates("the certificate", file)?;
+        let key = key::load(key_file, options.passphrase.as_ref())?;
+        let key = provider.key_provider.load_private_key(key).map_err(|error| {
+            TlsError::new(format!("the key in {} cannot be used: {error}", key_file.display()))
+        })?;
+        let leaf = parse_leaf(file, &chain)?;
+        if key.public_key().is_some_and(|key| key.as_ref() != leaf.public_key()) {
+            return Err(TlsError::new(format!(
+                "the key in {} is not that of the certificate {:?} in {} (its own certificate has \
+                 to come first there)",
+                key_file.display(),
+                leaf.name(),
+                file.display()
+            )));
+        }
+        let resolver = Arc::new(CertifiedKey::new(chain.clone(), key).into());
+        Ok(Self { file: file.to_owned(), chain, resolver })
+    }
+
+    /// The certificate as messages call it.
+    pub(crate) fn describe(&self) -> String {
+        match self.leaf() {
+            Some(leaf) => {
+                format!("the own certificate {:?} in {}", leaf.name(), self.file.display())
+            }
+            None => format!("the own certificate in {}", self.file.display()),
+        }
+    }
+
+    /// Whether the certificate can convince anybody now; the error is what is wrong with it.
+    pub(crate) fn check(&self, usage: Usage, now: UnixTime) -> Result<(), String> {
+        let Some(leaf) = self.leaf() else { return Ok(()) };
+        let renew = "put a new one there, it is read without a restart";
+        match leaf.validity(now) {
+            Validity::Expired => {
+                Err(format!("{} expired at {}; {renew}", self.describe(), leaf.not_after()))
+            }
+            Validity::NotYet => Err(format!(
+                "{} is not valid before {}, is the clock right?",
+                self.describe(),
+                leaf.not_before()
+            )),
+            Validity::Valid if !leaf.allows(usage) => {
+                Err(format!("{} is not meant for {usage}; {renew}", self.describe()))
+            }
+            Validity::Valid => Ok(()),
+        }
+    }
+
+    fn leaf(&self) -> Option<Certificate<'_>> {
+        self.chain.first().and_then(|der| Certificate::parse(der))
+    }
+}
+
+fn parse_leaf<'a>(
+    file: &Path,
+    chain: &'a [CertificateDer<'static>],
+) -> Result<Certificate<'a>, TlsError> {
+    chain.first().and_then(|der| Certificate::parse(der)).ok_or_else(|| {
+        TlsError::new(format!("the certificate in {} is not readable", file.display()))
+    })
+}

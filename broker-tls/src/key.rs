@@ -1,0 +1,63 @@
+//! The private key of an endpoint, from all the forms in which OpenSSL writes one.
+
+use crate::{Passphrase, TlsError, files, legacy_key};
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use std::path::Path;
+
+/// Reads the only private key of a PEM file.
+pub(crate) fn load(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let sections = files::sections("the key", path)?;
+    let mut keys = sections.iter().filter(|section| section.tag().ends_with("PRIVATE KEY"));
+    let Some(key) = keys.next() else {
+        let detail = format!("the key: no private key is in {}", path.display());
+        return Err(TlsError::new(detail));
+    };
+    if keys.next().is_some() {
+        let detail = format!("the key: more than one private key is in {}", path.display());
+        return Err(TlsError::new(detail));
+    }
+    decode(key, passphrase).map_err(|reason| {
+        TlsError::new(format!("the key in {} cannot be used: {reason}", path.display()))
+    })
+}
+
+fn decode(
+    section: &pem::Pem,
+    passphrase: Option<&Passphrase>,
+) -> Result<PrivateKeyDer<'static>, String> {
+    let protected =
+        section.tag() == "ENCRYPTED PRIVATE KEY" || section.headers().get("DEK-Info").is_some();
+    let octets = match (protected, passphrase) {
+        (false, _) => section.contents().to_vec(),
+        (true, None) => return Err("it is protected, and no passphrase is set".to_owned()),
+        (true, Some(passphrase)) => match section.headers().get("DEK-Info") {
+            Some(cipher) => legacy_key::decrypt(section.contents(), cipher, passphrase.as_bytes())?,
+            None => decrypt_pkcs8(section.contents(), passphrase)?,
+        },
+    };
+    match section.tag() {
+        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => Ok(PrivatePkcs8KeyDer::from(octets).into()),
+        "RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(octets).into()),
+        "EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(octets).into()),
+        other => Err(format!("{other:?} is not a supported kind, only RSA, ECDSA and Ed25519 are")),
+    }
+}
+
+fn decrypt_pkcs8(octets: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, String> {
+    use pkcs8::pkcs5::Error as Cause;
+    let key = EncryptedPrivateKeyInfoRef::try_from(octets)
+        .map_err(|error| format!("its protection is not readable ({error})"))?;
+    match key.decrypt(passphrase.as_bytes()) {
+        Ok(plain) => Ok(plain.as_bytes().to_vec()),
+        Err(pkcs8::Error::EncryptedPrivateKey(
+            error @ (Cause::UnsupportedAlgorithm { .. } | Cause::NoPbes1CryptSupport),
+        )) => Err(format!("it is protected in an unsupported way ({error})")),
+        Err(_) => Err(WRONG_PASSPHRASE.to_owned()),
+    }
+}
+
+pub(crate) const WRONG_PASSPHRASE: &str = "the passphrase is wrong";

@@ -1,0 +1,284 @@
+use crate::anonymous::Throwaway;
+use crate::authorities::Authorities;
+use crate::expectations::Expectations;
+use crate::identity::Identity;
+use crate::reload::Stamps;
+use crate::verifier::{AnyServer, PeerVerifier};
+use crate::x509::Usage;
+use crate::{TlsError, TlsOptions, Witness};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, ServerConfig};
+use std::fmt;
+use std::sync::Arc;
+
+/// The encryption of an endpoint: configurations for each connection, from certificates that can be
+/// replaced at any time.
+///
+/// Clones share the certificates.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    options: TlsOptions,
+    expectations: Arc<Expectations>,
+    provider: Arc<CryptoProvider>,
+    material: ArcSwap<Material>,
+    reload: Mutex<Reload>,
+}
+
+/// What has been read last, and what became of it.
+struct Reload {
+    stamps: Stamps,
+    error: Option<TlsError>,
+}
+
+/// What configurations are made of.
+enum Material {
+    Certificates {
+        identity: Identity,
+        authorities: Arc<Authorities>,
+    },
+    Anonymous {
+        resolver: Arc<SingleCertAndKey>,
+        #[cfg(feature = "anon-tls")]
+        openssl: crate::openssl::Contexts,
+    },
+}
+
+impl Tls {
+    /// Reads the files that `options` name. Blocks while it does.
+    ///
+    /// # Errors
+    ///
+    /// Options that belong together are incomplete, a file is not readable or not what it should
+    /// be, the passphrase is wrong or missing, or the key is not that of the certificate.
+    pub fn new(options: TlsOptions) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let expectations = Arc::new(Expectations::new(&options)?);
+        let stamps = Stamps::of(&options);
+        let material = ArcSwap::from_pointee(Material::load(&options, &provider)?);
+        let reload = Mutex::new(Reload { stamps, error: None });
+        Ok(Self(Arc::new(Shared { options, expectations, provider, material, reload })))
+    }
+
+    /// Whether links are encrypted without anybody proving who they are.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.0.options.is_anonymous()
+    }
+
+    /// Reads the files again. Connections made from now on use what they hold; those that exist are
+    /// not touched. Blocks while it reads.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`]; what has been read before stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.read_again(&mut self.0.reload.lock())
+    }
+
+    /// Reads the files again if one of them has changed since they were last read, successfully or
+    /// not. Blocks while it looks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::reload`], once for each change.
+    pub fn reload_if_changed(&self) -> Result<(), TlsError> {
+        let mut reload = self.0.reload.lock();
+        if Stamps::of(&self.0.options) == reload.stamps {
+            return Ok(());
+        }
+        self.read_again(&mut reload)
+    }
+
+    /// Why the files could not be read the last time, if they could not: what is in use is older.
+    #[must_use]
+    pub fn reload_error(&self) -> Option<TlsError> {
+        self.0.reload.lock().error.clone()
+    }
+
+    fn read_again(&self, reload: &mut Reload) -> Result<(), TlsError> {
+        if self.is_anonymous() {
+            return Ok(());
+        }
+        reload.stamps = Stamps::of(&self.0.options);
+        match Material::load(&self.0.options, &self.0.provider) {
+            Ok(material) => {
+                self.0.material.store(Arc::new(material));
+                reload.error = None;
+                Ok(())
+            }
+            Err(error) => {
+                reload.error = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the own certificate can convince those who dial; the anonymous mode needs none.
+    ///
+    /// # Errors
+    ///
+    /// It has expired, is not valid yet, or is not meant for this.
+    pub fn check_listening(&self) -> Result<(), TlsError> {
+        self.check_own(Usage::Server)
+    }
+
+    fn check_own(&self, usage: Usage) -> Result<(), TlsError> {
+        match &**self.0.material.load() {
+            Material::Certificates { identity, .. } => {
+                identity.check(usage, UnixTime::now()).map_err(TlsError::new)
+            }
+            Material::Anonymous { .. } => Ok(()),
+        }
+    }
+
+    /// The configuration for dialling `host` once, and the witness of that one handshake.
+    ///
+    /// It sends no server name and resumes no session, as acceptors of the reference cannot stand
+    /// resumption; versions 1.2 and 1.3 are on.
+    ///
+    /// # Errors
+    ///
+    /// The own certificate has expired, is not valid yet, or is not meant for dialling.
+    pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, Witness), TlsError> {
+        self.check_own(Usage::Client)?;
+        let material = self.0.material.load();
+        let witness = material.witness();
+        let builder = ClientConfig::builder_with_provider(self.0.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::new(error.to_string()))?
+            .dangerous();
+        let mut config = match &**material {
+            Material::Certificates { identity, authorities } => {
+                let host = self.0.options.check_host.then(|| host.to_owned());
+                let verifier = self.verifier(authorities, host, &witness);
+                builder
+                    .with_custom_certificate_verifier(Arc::new(verifier))
+                    .with_client_cert_resolver(identity.resolver.clone())
+            }
+            Material::Anonymous { .. } => {
+                let algorithms = self.0.provider.signature_verification_algorithms;
+                builder
+                    .with_custom_certificate_verifier(Arc::new(AnyServer { algorithms }))
+                    .with_no_client_auth()
+            }
+        };
+        config.enable_sni = false;
+        config.resumption = Resumption::disabled();
+        Ok((config, witness))
+    }
+
+    /// The configuration for accepting one connection, and the witness of its handshake.
+    ///
+    /// A listener that shares one configuration among its connections, as QUIC does, learns nothing
+    /// from the witness; [`peer_name`](crate::peer_name) tells whom it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// None that the caller could do something about.
+    pub fn rustls_server(&self) -> Result<(ServerConfig, Witness), TlsError> {
+        let material = self.0.material.load();
+        let witness = material.witness();
+        let builder = ServerConfig::builder_with_provider(self.0.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::new(error.to_string()))?;
+        let mut config = match &**material {
+            Material::Certificates { identity, authorities } => {
+                let verifier = self.verifier(authorities, None, &witness);
+                builder
+                    .with_client_cert_verifier(Arc::new(verifier))
+                    .with_cert_resolver(identity.resolver.clone())
+            }
+            Material::Anonymous { resolver, .. } => {
+                builder.with_no_client_auth().with_cert_resolver(resolver.clone())
+            }
+        };
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok((config, witness))
+    }
+
+    fn verifier(
+        &self,
+        authorities: &Arc<Authorities>,
+        host: Option<String>,
+        witness: &Witness,
+    ) -> PeerVerifier {
+        PeerVerifier {
+            authorities: authorities.clone(),
+            expectations: self.0.expectations.clone(),
+            host,
+            witness: witness.clone(),
+            algorithms: self.0.provider.signature_verification_algorithms,
+        }
+    }
+
+    /// In the anonymous mode, the session of OpenSSL for dialling once; `None` otherwise.
+    ///
+    /// # Errors
+    ///
+    /// OpenSSL has no memory left.
+    #[cfg(feature = "anon-tls")]
+    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+        self.openssl(crate::openssl::Contexts::client)
+    }
+
+    /// In the anonymous mode, the session of OpenSSL for accepting one connection; `None` otherwise.
+    ///
+    /// # Errors
+    ///
+    /// OpenSSL has no memory left.
+    #[cfg(feature = "anon-tls")]
+    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+        self.openssl(crate::openssl::Contexts::server)
+    }
+
+    #[cfg(feature = "anon-tls")]
+    fn openssl(
+        &self,
+        session: impl Fn(&crate::openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
+    ) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+        match &**self.0.material.load() {
+            Material::Anonymous { openssl, .. } => {
+                Some(session(openssl).map(|ssl| (ssl, Witness::new(None))))
+            }
+            Material::Certificates { .. } => None,
+        }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.0.options).finish()
+    }
+}
+
+impl Material {
+    fn load(options: &TlsOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        if options.is_anonymous() {
+            let throwaway = Throwaway::generate()?;
+            return Ok(Self::Anonymous {
+                resolver: throwaway.resolver(provider)?,
+                #[cfg(feature = "anon-tls")]
+                openssl: crate::openssl::Contexts::new(&throwaway)?,
+            });
+        }
+        let identity = Identity::load(options, provider)?;
+        let authorities = Arc::new(Authorities::load(options)?);
+        Ok(Self::Certificates { identity, authorities })
+    }
+
+    fn witness(&self) -> Witness {
+        Witness::new(match self {
+            Self::Certificates { identity, .. } => Some(identity.describe()),
+            Self::Anonymous { .. } => None,
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! The checks of this crate in the places where rustls asks for them.
+
+use crate::authorities::Authorities;
+use crate::chain::Presented;
+use crate::expectations::Expectations;
+use crate::witness::Witness;
+use crate::x509::{Certificate, Usage};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use std::fmt;
+use std::sync::Arc;
+
+/// The methods about handshake signatures, which both traits of rustls have.
+macro_rules! signature_checks {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.algorithms.supported_schemes()
+        }
+    };
+}
+
+/// Accepts peers with a certificate of a trusted CA that meets the expectations, and leaves with
+/// the witness who it was or why not.
+pub(crate) struct PeerVerifier {
+    pub(crate) authorities: Arc<Authorities>,
+    pub(crate) expectations: Arc<Expectations>,
+    /// What the certificate of a dialled peer has to be valid for.
+    pub(crate) host: Option<String>,
+    pub(crate) witness: Witness,
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl PeerVerifier {
+    fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
+        let outcome = presented
+            .verify(&self.authorities, self.algorithms.all)
+            .and_then(|()| self.expectations.check(presented.leaf, self.host.as_deref()));
+        match outcome {
+            Ok(()) => {
+                let name = Certificate::parse(presented.leaf).map(|leaf| leaf.name());
+                self.witness.saw_peer(name.unwrap_or_default());
+                Ok(())
+            }
+            Err(refusal) => {
+                self.witness.saw_refusal(refusal.reason);
+                Err(Error::InvalidCertificate(refusal.error))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PeerVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerVerifier").finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for PeerVerifier {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verify(&Presented { leaf, intermediates, usage: Usage::Server, now })?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    signature_checks!();
+}
+
+impl ClientCertVerifier for PeerVerifier {
+    /// None: clients of the reference send what they have, and others need not know whom we trust.
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(&Presented { leaf, intermediates, usage: Usage::Client, now })?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    signature_checks!();
+}
+
+/// Accepts every certificate: who has none configured cannot know whom to expect. That the other
+/// side holds the key of the one it presents is still checked.
+#[derive(Debug)]
+pub(crate) struct AnyServer {
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    signature_checks!();
+}
+
+// The functions of rustls for certificates parse them with webpki, which refuses version 1. For the
+// signature only the key matters.
+
+fn public_key(certificate: &CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'static>, Error> {
+    Certificate::parse(certificate)
+        .map(|certificate| SubjectPublicKeyInfoDer::from(certificate.public_key().to_vec()))
+        .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))
+}
+
+fn verify_tls12_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let key = public_key(certificate)?;
+    let bad = || Error::InvalidCertificate(CertificateError::BadSignature);
+    let key = webpki::RawPublicKeyEntity::try_from(&key).map_err(|_| bad())?;
+    // In TLS 1.2 a scheme leaves the curve open, so several algorithms may fit.
+    let fitting = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+    let valid = fitting
+        .flat_map(|(_, algorithms)| *algorithms)
+        .any(|algorithm| key.verify_signature(*algorithm, message, signature.signature()).is_ok());
+    if valid { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad()) }
+}
+
+fn verify_tls13_signature(
+    message: &[u8],
+    certificate: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let key = public_key(certificate)?;
+    verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
+}

@@ -1,0 +1,188 @@
+//! What this crate wants to know about a certificate beyond what rustls looks at.
+
+use crate::Pin;
+use rustls::pki_types::UnixTime;
+use std::fmt;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::{X509Name, X509Version};
+
+/// What a certificate is presented for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usage {
+    /// Its owner accepted the connection.
+    Server,
+    /// Its owner opened the connection.
+    Client,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "accepting connections (TLS servers)",
+            Self::Client => "opening connections (TLS clients)",
+        })
+    }
+}
+
+/// Where a moment lies in relation to the validity of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Validity {
+    Valid,
+    NotYet,
+    Expired,
+}
+
+/// A parsed certificate.
+pub(crate) struct Certificate<'a>(X509Certificate<'a>);
+
+impl<'a> Certificate<'a> {
+    /// The certificate in `der`, or `None` if it is not one.
+    pub(crate) fn parse(der: &'a [u8]) -> Option<Self> {
+        match X509Certificate::from_der(der) {
+            Ok(([], certificate)) => Some(Self(certificate)),
+            _ => None,
+        }
+    }
+
+    /// A name for people: the subject, or else the first alternative name, or else the key.
+    pub(crate) fn name(&self) -> String {
+        name_or(self.0.subject(), || {
+            self.alternative_names()
+                .find_map(|name| match name {
+                    GeneralName::DNSName(name) | GeneralName::URI(name) => Some(name.to_string()),
+                    _ => None,
+                })
+                .unwrap_or_else(|| format!("key {}", self.pin()))
+        })
+    }
+
+    /// The issuer as a name for people.
+    pub(crate) fn issuer(&self) -> String {
+        name_or(self.0.issuer(), || "an issuer without a name".to_owned())
+    }
+
+    /// The only common name of the subject.
+    pub(crate) fn common_name(&self) -> Option<&str> {
+        let mut names = self.0.subject().iter_common_name();
+        names.next().filter(|_| names.next().is_none())?.as_str().ok()
+    }
+
+    fn alternative_names(&self) -> impl Iterator<Item = &GeneralName<'_>> {
+        let extension = self.0.subject_alternative_name().ok().flatten();
+        extension.into_iter().flat_map(|extension| &extension.value.general_names)
+    }
+
+    pub(crate) fn has_alternative_names(&self) -> bool {
+        self.alternative_names().next().is_some()
+    }
+
+    /// The public key in DER form.
+    pub(crate) fn public_key(&self) -> &[u8] {
+        self.0.public_key().raw
+    }
+
+    pub(crate) fn pin(&self) -> Pin {
+        Pin::of_public_key(self.public_key())
+    }
+
+    pub(crate) fn is_version_1(&self) -> bool {
+        self.0.version() == X509Version::V1
+    }
+
+    /// Whether the certificate says that it is that of a CA.
+    pub(crate) fn is_ca(&self) -> bool {
+        self.0.is_ca()
+    }
+
+    pub(crate) fn is_self_issued(&self) -> bool {
+        self.0.issuer().as_raw() == self.0.subject().as_raw()
+    }
+
+    /// Whether the subject of `issuer` is the issuer of this certificate, and its key made the
+    /// signature. SHA-1 signatures do not count.
+    pub(crate) fn is_signed_by(&self, issuer: &Certificate<'_>) -> bool {
+        use x509_parser::oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA};
+        let algorithm = &self.0.signature_algorithm.algorithm;
+        self.names_issuer(issuer)
+            && *algorithm != OID_PKCS1_SHA1WITHRSA
+            && *algorithm != OID_SHA1_WITH_RSA
+            && self.0.verify_signature(Some(issuer.0.public_key())).is_ok()
+    }
+
+    /// Whether the subject of `issuer` is the issuer of this certificate.
+    pub(crate) fn names_issuer(&self, issuer: &Certificate<'_>) -> bool {
+        self.0.issuer().as_raw() == issuer.0.subject().as_raw()
+    }
+
+    pub(crate) fn validity(&self, now: UnixTime) -> Validity {
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if now < self.0.validity().not_before.timestamp() {
+            Validity::NotYet
+        } else if now > self.0.validity().not_after.timestamp() {
+            Validity::Expired
+        } else {
+            Validity::Valid
+        }
+    }
+
+    pub(crate) fn not_before(&self) -> &ASN1Time {
+        &self.0.validity().not_before
+    }
+
+    pub(crate) fn not_after(&self) -> &ASN1Time {
+        &self.0.validity().not_after
+    }
+
+    /// Whether the key usage extensions, where present, allow TLS in this role.
+    pub(crate) fn allows(&self, usage: Usage) -> bool {
+        let key_usage = self.0.key_usage().is_ok_and(|extension| {
+            extension.is_none_or(|extension| {
+                let usage = extension.value;
+                usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()
+            })
+        });
+        key_usage && self.extended_usage_allows(usage)
+    }
+
+    fn extended_usage_allows(&self, usage: Usage) -> bool {
+        self.0.extended_key_usage().is_ok_and(|extension| {
+            extension.is_none_or(|extension| {
+                let allowed = extension.value;
+                allowed.any
+                    || match usage {
+                        Usage::Server => allowed.server_auth,
+                        Usage::Client => allowed.client_auth,
+                    }
+            })
+        })
+    }
+
+    /// Whether an extension that must not be ignored is one that nobody here looks at.
+    pub(crate) fn has_unknown_critical_extension(&self) -> bool {
+        self.0.extensions().iter().filter(|extension| extension.critical).any(|extension| {
+            !matches!(
+                extension.parsed_extension(),
+                ParsedExtension::BasicConstraints(_)
+                    | ParsedExtension::KeyUsage(_)
+                    | ParsedExtension::ExtendedKeyUsage(_)
+                    | ParsedExtension::SubjectAlternativeName(_)
+            )
+        })
+    }
+}
+
+fn name_or(name: &X509Name<'_>, otherwise: impl FnOnce() -> String) -> String {
+    let text = name.to_string();
+    printable(if text.is_empty() { otherwise() } else { text })
+}
+
+/// Whoever presents a certificate chose the names in it; messages quote them.
+fn printable(text: String) -> String {
+    text.chars().take(NAME_LENGTH).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// How much of a name messages show.
+const NAME_LENGTH: usize = 256;

@@ -1,0 +1,127 @@
+//! Private keys in every form in which OpenSSL writes them. The ones in `keys/` are all the same
+//! key, which protects nothing but these tests.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod pki;
+
+use broker_tls::{Passphrase, Tls, TlsOptions};
+use pki::{Authority, Files, Issued};
+use rcgen::{CertificateParams, KeyPair};
+use std::path::PathBuf;
+
+fn key_file(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/keys", name].iter().collect()
+}
+
+/// Loads a certificate of the key with the key in the given file.
+fn load(name: &str, passphrase: Option<&str>) -> Result<Tls, String> {
+    let key = std::fs::read_to_string(key_file("pkcs8.pem")).unwrap();
+    let pair = KeyPair::from_pem(&key).unwrap();
+    let certificate = CertificateParams::default().self_signed(&pair).unwrap().pem();
+    let files = Files::new();
+    let mut options =
+        files.options("node", &Issued { certificate, key }, &Authority::new("ca").pem);
+    options.key = Some(key_file(name));
+    options.passphrase = passphrase.map(|text| Passphrase::from(text.to_owned()));
+    Tls::new(options).map_err(|error| error.to_string())
+}
+
+const PROTECTED: [&str; 7] = [
+    "legacy-des3.pem",
+    "legacy-aes128.pem",
+    "legacy-aes192.pem",
+    "legacy-aes256.pem",
+    "pkcs8-aes256.pem",
+    "pkcs8-des3-sha1.pem",
+    "pkcs8-scrypt.pem",
+];
+
+#[test]
+fn plain_keys_are_read_with_and_without_a_passphrase() {
+    for name in ["pkcs8.pem", "sec1.pem"] {
+        load(name, None).unwrap();
+        load(name, Some("not needed")).unwrap();
+    }
+}
+
+#[test]
+fn protected_keys_are_read_with_their_passphrase() {
+    for name in PROTECTED {
+        load(name, Some("secret")).unwrap();
+    }
+}
+
+#[test]
+fn a_wrong_or_missing_passphrase_is_said_to_be_so() {
+    for name in PROTECTED {
+        let wrong = load(name, Some("Secret")).unwrap_err();
+        assert!(wrong.ends_with("the passphrase is wrong"), "{name} gave {wrong}");
+        let missing = load(name, None).unwrap_err();
+        assert!(missing.ends_with("no passphrase is set"), "{name} gave {missing}");
+    }
+}
+
+#[test]
+fn unsupported_protection_is_said_to_be_so() {
+    for name in ["legacy-camellia128.pem", "pkcs8-pbes1.pem"] {
+        let error = load(name, Some("secret")).unwrap_err();
+        assert!(error.contains("supported"), "{name} gave {error}");
+    }
+}
+
+#[test]
+fn the_key_must_be_that_of_the_certificate() {
+    // This file also has the parameters in front of the key, as `openssl ecparam` writes it.
+    let error = load("other-with-parameters.pem", None).unwrap_err();
+    assert!(error.contains("is not that of the certificate"), "{error}");
+}
+
+#[test]
+fn incomplete_options_are_refused_with_what_is_missing() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let complete = files.options("node", &authority.issue("node"), &authority.pem);
+    Tls::new(complete.clone()).unwrap();
+    for (options, missing) in [
+        (TlsOptions { certificate: None, ..complete.clone() }, "the certificate is missing"),
+        (TlsOptions { key: None, ..complete.clone() }, "the key of the certificate is missing"),
+        (TlsOptions { ca_file: None, ..complete.clone() }, "no CA is set"),
+        (TlsOptions { check_host: true, ..TlsOptions::default() }, "need certificates"),
+        (TlsOptions { names: vec!["two words".to_owned()], ..complete.clone() }, "two words"),
+    ] {
+        let error = Tls::new(options).unwrap_err().to_string();
+        assert!(error.contains(missing), "{error}");
+    }
+}
+
+#[test]
+fn files_that_do_not_hold_what_they_should_are_named() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let node = authority.issue("node");
+    let complete = files.options("node", &node, &authority.pem);
+    let broken = "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n";
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (name, text) in
+        [("text", "hello"), ("broken", broken), ("empty", empty), ("key", &node.key)]
+    {
+        let file = files.write(name, text);
+        for options in [
+            TlsOptions { certificate: Some(file.clone()), ..complete.clone() },
+            TlsOptions { ca_file: Some(file.clone()), ..complete.clone() },
+        ] {
+            let error = Tls::new(options).unwrap_err().to_string();
+            assert!(error.contains(&file.display().to_string()), "{name} gave {error}");
+        }
+    }
+    for (file, reason) in [
+        (files.write("certificate", &node.certificate), "no private key is in"),
+        (files.write("two", &(node.key.clone() + &node.key)), "more than one private key"),
+        (files.path().join("absent"), "cannot be read"),
+    ] {
+        let options = TlsOptions { key: Some(file.clone()), ..complete.clone() };
+        let error = Tls::new(options).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+        assert!(error.contains(&file.display().to_string()), "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Handshakes between two endpoints without a network.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+use broker_core::transport::Protection;
+use broker_tls::{Tls, TlsOptions, Witness};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use std::io;
+use std::sync::Arc;
+
+/// How a handshake ended at one side.
+pub type Outcome = Result<Protection, String>;
+
+pub fn tls(options: TlsOptions) -> Tls {
+    Tls::new(options).unwrap()
+}
+
+/// What the dialling and the accepting side make of each other.
+pub fn handshake(dialler: &Tls, acceptor: &Tls) -> (Outcome, Outcome) {
+    handshake_at(dialler, acceptor, "node.example")
+}
+
+pub fn handshake_at(dialler: &Tls, acceptor: &Tls, host: &str) -> (Outcome, Outcome) {
+    let client = dialler.rustls_client(host).unwrap();
+    let server = acceptor.rustls_server().unwrap();
+    run(client, server)
+}
+
+/// Carries octets to and fro until neither side has any left.
+pub fn run(
+    (client, client_witness): (ClientConfig, Witness),
+    (server, server_witness): (ServerConfig, Witness),
+) -> (Outcome, Outcome) {
+    let name = ServerName::try_from("unused").unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    let (mut client_end, mut server_end) = (None, None);
+    loop {
+        let mut octets = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut octets).unwrap();
+        }
+        let mut moved = !octets.is_empty();
+        feed(octets, &mut server_end, |rest| {
+            server.read_tls(rest)?;
+            server.process_new_packets().map(drop).map_err(io::Error::other)
+        });
+        let mut octets = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut octets).unwrap();
+        }
+        moved |= !octets.is_empty();
+        feed(octets, &mut client_end, |rest| {
+            client.read_tls(rest)?;
+            client.process_new_packets().map(drop).map_err(io::Error::other)
+        });
+        if !moved {
+            break;
+        }
+    }
+    let outcome = |end: Option<io::Error>, witness: &Witness, unfinished| match end {
+        Some(error) => Err(witness.explain(&error, "handshake").to_string()),
+        None if unfinished => Err("unfinished".to_owned()),
+        None => Ok(witness.protection()),
+    };
+    (
+        outcome(client_end, &client_witness, client.is_handshaking()),
+        outcome(server_end, &server_witness, server.is_handshaking()),
+    )
+}
+
+fn feed(
+    octets: Vec<u8>,
+    end: &mut Option<io::Error>,
+    mut read: impl FnMut(&mut &[u8]) -> io::Result<()>,
+) {
+    let mut rest = octets.as_slice();
+    while end.is_none() && !rest.is_empty() {
+        *end = read(&mut rest).err();
+    }
+}
