@@ -13,6 +13,8 @@
 //! that endpoints of the reference use, P-384 key exchange included.
 
 mod anonymous;
+#[cfg(feature = "anon-tls")]
+mod anonymous_openssl;
 mod authorities;
 mod chain;
 mod error;
@@ -22,8 +24,6 @@ mod files;
 mod identity;
 mod key;
 mod legacy_key;
-#[cfg(feature = "anon-tls")]
-mod openssl;
 mod options;
 mod reload;
 mod tls;

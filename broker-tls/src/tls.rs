@@ -47,7 +47,7 @@ enum Material {
     Anonymous {
         resolver: Arc<SingleCertAndKey>,
         #[cfg(feature = "anon-tls")]
-        openssl: crate::openssl::Contexts,
+        openssl: crate::anonymous_openssl::Contexts,
     },
 }
 
@@ -227,7 +227,7 @@ impl Tls {
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
     pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
-        self.openssl(crate::openssl::Contexts::client)
+        self.openssl(crate::anonymous_openssl::Contexts::client)
     }
 
     /// In the anonymous mode, the session of OpenSSL for accepting one connection; `None` otherwise.
@@ -237,13 +237,13 @@ impl Tls {
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
     pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
-        self.openssl(crate::openssl::Contexts::server)
+        self.openssl(crate::anonymous_openssl::Contexts::server)
     }
 
     #[cfg(feature = "anon-tls")]
     fn openssl(
         &self,
-        session: impl Fn(&crate::openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
+        session: impl Fn(&crate::anonymous_openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
     ) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
         match &**self.0.material.load() {
             Material::Anonymous { openssl, .. } => {
@@ -267,7 +267,7 @@ impl Material {
             return Ok(Self::Anonymous {
                 resolver: throwaway.resolver(provider)?,
                 #[cfg(feature = "anon-tls")]
-                openssl: crate::openssl::Contexts::new(&throwaway)?,
+                openssl: crate::anonymous_openssl::Contexts::new(&throwaway)?,
             });
         }
         let identity = Identity::load(options, provider)?;

@@ -1,15 +1,19 @@
-//! `tcp://` for Broker endpoints: plain TCP, no protection.
+//! `tcp://` and `tls://` for Broker endpoints.
 //!
-//! [`TcpTransport`] is the transport. Its two halves, [`TcpTransport::dial`] and
+//! [`TcpTransport`] serves plain TCP without any protection, and with the feature `tls`
+//! [`TlsTransport`](tls::TlsTransport) serves TLS over the same sockets. The two halves of the former, [`TcpTransport::dial`] and
 //! [`TcpTransport::bind`], are there for transports that put a layer of their own over TCP and
 //! want names, addresses, options and error messages to be the same everywhere.
 
 mod dial;
+mod foreign;
 mod link;
 mod listen;
 mod names;
 mod options;
 mod places;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use listen::TcpAcceptor;
 pub use options::{Keepalive, TcpOptions};
@@ -17,7 +21,7 @@ pub use options::{Keepalive, TcpOptions};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Incoming, Listener, Protection, Transport, TransportError, TransportErrorKind,
+    Connection, Incoming, Listener, Transport, TransportError, TransportErrorKind,
 };
 use tokio::net::TcpStream;
 
@@ -81,7 +85,7 @@ impl Transport for TcpTransport {
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.dial(to).await?;
-        Ok(link::connection(stream, to.clone(), Protection::Plain))
+        Ok(link::connection(stream, to.clone()))
     }
 }
 
@@ -104,6 +108,6 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let (stream, remote) = self.0.accept().await?;
-        Ok(Incoming::ready(link::connection(stream, remote, Protection::Plain)))
+        Ok(Incoming::ready(link::connection(stream, remote)))
     }
 }

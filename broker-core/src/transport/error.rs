@@ -83,8 +83,14 @@ impl TransportError {
 
     /// Classifies an error of the operating system; `doing` says during what, as in
     /// "connecting to 127.0.0.1:9999".
+    ///
+    /// An error that a layer below has already explained, and wrapped with [`io::Error::other`],
+    /// stays as it is.
     #[must_use]
     pub fn from_io(error: &io::Error, doing: &str) -> Self {
+        if let Some(explained) = error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            return explained.clone();
+        }
         let (kind, text) = classify(error);
         Self::new(kind, format!("{doing}: {text}"))
     }

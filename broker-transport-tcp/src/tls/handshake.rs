@@ -1,0 +1,149 @@
+//! The handshakes of both sides, with rustls or, in the anonymous mode, with OpenSSL.
+
+#[cfg(feature = "anon-tls")]
+use super::anonymous;
+use super::overheard::{HEAD, Overheard};
+use super::{stream, unusable};
+use crate::foreign::{Speaker, speaker};
+use broker_core::Url;
+use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
+use broker_tls::{Tls, Witness};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// Encrypts a connection that this side has opened.
+pub(super) async fn dial(
+    tls: &Tls,
+    socket: TcpStream,
+    to: &Url,
+    doing: &str,
+) -> Result<Connection, TransportError> {
+    let socket = Overheard::new(socket);
+    #[cfg(feature = "anon-tls")]
+    if let Some(session) = tls.openssl_client() {
+        let (session, witness) = session.map_err(|error| unusable(&error, doing))?;
+        return match anonymous::connect(session, socket).await {
+            Ok(stream) => Ok(stream::connection(stream, to.clone(), witness)),
+            Err((error, head)) => Err(dial_error(&error, &head, &witness, doing)),
+        };
+    }
+    let (config, witness) =
+        tls.rustls_client(to.host()).map_err(|error| unusable(&error, doing))?;
+    // The name is neither sent nor looked at; whether the certificate has to be valid for the host
+    // is a matter of the options.
+    let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
+    match TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible().await {
+        Ok(stream) => Ok(stream::connection(stream, to.clone(), witness)),
+        Err((error, socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
+    }
+}
+
+fn dial_error(error: &io::Error, head: &[u8], witness: &Witness, doing: &str) -> TransportError {
+    match speaker(head) {
+        None | Some(Speaker::Tls) => {}
+        Some(other) => {
+            let detail = format!("{doing}: the other side speaks {}{}", other.name(), cure(other));
+            return TransportError::new(Kind::WrongProtocol, detail);
+        }
+    }
+    let explained = witness.explain(error, doing);
+    if explained.is_closed() {
+        let detail = format!(
+            "{doing}: the other side closed the connection during the TLS handshake, as one that \
+             expects no encryption or has other certificates does"
+        );
+        return TransportError::new(Kind::Closed, detail);
+    }
+    explained
+}
+
+/// Encrypts a connection that this side has accepted.
+pub(super) async fn accept(
+    tls: &Tls,
+    mut socket: TcpStream,
+    remote: Url,
+) -> Result<Connection, TransportError> {
+    if let Err(error) = expect_hello(&socket).await {
+        // No alert: to a plain peer it would be the length of a huge frame.
+        close(&mut socket).await;
+        return Err(error);
+    }
+    let socket = Overheard::new(socket);
+    #[cfg(feature = "anon-tls")]
+    if let Some(session) = tls.openssl_server() {
+        let (session, witness) = session.map_err(|error| unusable(&error, DOING))?;
+        return match anonymous::accept(session, socket).await {
+            Ok(stream) => Ok(stream::connection(stream, remote, witness)),
+            Err(error) => Err(accept_error(&error, &witness)),
+        };
+    }
+    let (config, witness) = tls.rustls_server().map_err(|error| unusable(&error, DOING))?;
+    match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
+        Ok(stream) => Ok(stream::connection(stream, remote, witness)),
+        Err((error, mut socket)) => {
+            close(&mut socket).await;
+            Err(accept_error(&error, &witness))
+        }
+    }
+}
+
+const DOING: &str = "the TLS handshake failed";
+
+/// Waits for the first octet and checks that it can begin a TLS handshake.
+async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
+    let mut head = [0; HEAD];
+    let count = socket.peek(&mut head).await;
+    let count = count.map_err(|error| TransportError::from_io(&error, DOING))?;
+    let head = head.get(..count).unwrap_or_default();
+    let detail = match (head.first(), speaker(head)) {
+        (Some(0x16), _) => return Ok(()),
+        (None, _) => {
+            let detail = "the other side closed the connection before it said anything";
+            return Err(TransportError::new(Kind::Closed, detail));
+        }
+        (_, Some(Speaker::Tls)) => "the other side began with a TLS alert".to_owned(),
+        (_, Some(other)) => {
+            let name = other.name();
+            format!("the other side speaks {name}, and this address is encrypted{}", cure(other))
+        }
+        (_, None) => "the other side does not speak TLS, and this address is encrypted".to_owned(),
+    };
+    Err(TransportError::new(Kind::WrongProtocol, detail))
+}
+
+/// What to do about a peer that speaks something else, as the end of a sentence.
+fn cure(speaker: Speaker) -> &'static str {
+    match speaker {
+        Speaker::Broker => ": use tcp:// here, or switch encryption on there",
+        _ => "",
+    }
+}
+
+fn accept_error(error: &io::Error, witness: &Witness) -> TransportError {
+    let explained = witness.explain(error, DOING);
+    if explained.is_closed() {
+        let detail = "the other side closed the connection in the middle of the TLS handshake";
+        return TransportError::new(Kind::Closed, detail);
+    }
+    explained
+}
+
+/// How much and how long a refused peer may still send.
+const LINGER_OCTETS: u64 = 64 * 1024;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// Closes a connection so that the other side sees an orderly end, and the alert before it if there
+/// is one: closing with octets unread would reset the connection and destroy what is underway.
+pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S) {
+    let drain = async {
+        socket.shutdown().await?;
+        tokio::io::copy(&mut (&mut *socket).take(LINGER_OCTETS), &mut tokio::io::sink()).await
+    };
+    let _ = timeout(LINGER_TIME, drain).await;
+}

@@ -1,0 +1,102 @@
+use async_trait::async_trait;
+use broker_core::Url;
+use broker_core::transport::{
+    Connection, FrameWriter, Link, StreamReader, StreamWriter, TransportError, WriteBatch,
+};
+use broker_tls::Witness;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, WriteHalf};
+use tokio::time::timeout;
+
+/// How long the other side may take to accept the end of the encrypted stream.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
+
+/// The connection over an encrypted stream whose handshake is done.
+pub(super) fn connection<S>(stream: S, remote: Url, witness: Witness) -> Connection
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let protection = witness.protection();
+    let (reader, writer) = tokio::io::split(Explained { stream, witness });
+    Connection {
+        reader: Box::new(StreamReader(reader)),
+        writer: Box::new(TlsWriter(StreamWriter(writer))),
+        link: Link { remote, protection },
+    }
+}
+
+/// Each write makes records of its own, so what one `send` has sent needs nothing of the next one
+/// to be decrypted.
+struct TlsWriter<S>(StreamWriter<WriteHalf<Explained<S>>>);
+
+#[async_trait]
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameWriter for TlsWriter<S> {
+    async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
+        self.0.send(batch).await
+    }
+
+    async fn shutdown(&mut self) {
+        // Unlike that of a socket, the end of an encrypted stream takes octets, for which there may
+        // be no room.
+        let _ = timeout(SHUTDOWN_TIME, self.0.shutdown()).await;
+    }
+}
+
+/// An encrypted stream whose errors say what they mean.
+struct Explained<S> {
+    stream: S,
+    witness: Witness,
+}
+
+impl<S> Explained<S> {
+    fn explain<T>(&self, outcome: Poll<io::Result<T>>, doing: &str) -> Poll<io::Result<T>> {
+        outcome.map_err(|error| io::Error::other(self.witness.explain(&error, doing)))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Explained<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.explain(outcome, "receiving")
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Explained<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, octets);
+        self.explain(outcome, "sending")
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
+        self.explain(outcome, "sending")
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.explain(outcome, "sending")
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
