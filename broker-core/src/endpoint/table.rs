@@ -117,7 +117,7 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         policy: peer.queue.policy(),
         messages_out: queue.pushed,
         bytes_out: queue.pushed_octets,
-        messages_in: counters.messages_in.iter().map(|count| count.load(Relaxed)).sum(),
+        messages_in: counters.messages_in(),
         bytes_in: counters.octets_in.load(Relaxed),
         malformed: counters.malformed.load(Relaxed),
         forged: counters.forged.load(Relaxed),

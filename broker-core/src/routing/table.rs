@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An installed peer as the data path sees it.
 #[derive(Debug)]
@@ -38,6 +38,13 @@ pub(crate) struct PeerCounters {
 pub(crate) enum SinkKind {
     Subscriber,
     Hub,
+}
+
+impl PeerCounters {
+    /// Messages of every type.
+    pub(crate) fn messages_in(&self) -> u64 {
+        self.messages_in.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
 }
 
 /// The queue of a local consumer.

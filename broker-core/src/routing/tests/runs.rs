@@ -40,7 +40,7 @@ fn it_makes_no_difference_where_the_reads_end() {
             rig.arrive_at(&mut inbound, part);
         }
         assert_eq!(delivered(&sink), Vec::from_iter(1..=20));
-        assert_eq!(rig.q.counters.messages_in.load(Relaxed), 20);
+        assert_eq!(rig.q.counters.messages_in(), 20);
         assert_eq!(rig.q.counters.octets_in.load(Relaxed), frames.concat().len() as u64);
     }
 }
