@@ -30,14 +30,20 @@ pub use broker_core::endpoint::{
 };
 pub use broker_core::event::Event;
 
+mod transports;
+
+#[cfg(feature = "tls")]
+pub use broker_tls as tls;
 #[cfg(feature = "tcp")]
 pub use broker_transport_tcp as tcp;
+pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
-/// Describes an endpoint that has every transport this crate was built with.
+/// Describes an endpoint that has every transport this crate was built with, in their default
+/// settings.
 #[must_use]
 pub fn builder() -> EndpointBuilder {
-    let builder = Endpoint::builder().transport(transport::MemTransport::new());
-    #[cfg(feature = "tcp")]
-    let builder = builder.transport(tcp::TcpTransport::default());
-    builder
+    builder_with(&Limits::default(), TransportOptions::default())
+        // The default settings name no files; should the encryption fail all the same, an endpoint
+        // without it says so when it is asked for.
+        .unwrap_or_else(|_| Endpoint::builder())
 }

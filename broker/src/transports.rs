@@ -1,0 +1,54 @@
+//! The transports that the features of this crate pick, as one set.
+
+use crate::{Endpoint, EndpointBuilder, Limits, transport};
+use serde::Deserialize;
+
+/// What the compiled-in transports need to know. In a configuration file each field is the table of
+/// the same name.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TransportOptions {
+    /// Certificates and demands for `tls://`. Default: encryption without anybody proving anything,
+    /// as between endpoints of the reference that have no certificates.
+    #[cfg(feature = "tls")]
+    pub tls: broker_tls::TlsOptions,
+}
+
+/// Why a transport cannot be set up.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportSetupError {
+    /// The certificates, keys or demands of the encryption cannot be used.
+    #[cfg(feature = "tls")]
+    #[error("tls: {0}")]
+    Tls(#[from] broker_tls::TlsError),
+}
+
+/// Describes an endpoint that has every transport this crate was built with, set up by `options`
+/// within `limits`. Reads the files that the options name, and blocks while it does.
+///
+/// # Errors
+///
+/// A transport cannot be set up with these options.
+pub fn builder_with(
+    limits: &Limits,
+    options: TransportOptions,
+) -> Result<EndpointBuilder, TransportSetupError> {
+    let builder = Endpoint::builder().transport(transport::MemTransport::new());
+    // Without features there is nothing to set up.
+    let _ = (limits, &options);
+    #[cfg(feature = "tcp")]
+    let tcp = broker_transport_tcp::TcpTransport::new(
+        broker_transport_tcp::TcpOptions::from_limits(limits),
+    );
+    #[cfg(feature = "tcp")]
+    let builder = builder.transport(tcp.clone());
+    #[cfg(feature = "tls")]
+    let builder = {
+        let tls = broker_tls::Tls::new(options.tls)?;
+        let transport = broker_transport_tcp::tls::TlsTransport::new(tcp, tls)
+            .with_handshake_time(limits.handshake_time / 2);
+        builder.transport(transport)
+    };
+    Ok(builder)
+}
