@@ -11,6 +11,7 @@ pub mod limits;
 mod peering;
 mod queue;
 mod routing;
+mod session;
 pub mod transport;
 mod url;
 pub mod wire;

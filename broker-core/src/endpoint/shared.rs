@@ -3,9 +3,10 @@ use super::metrics::Metrics;
 use super::ping::Pings;
 use crate::config::Config;
 use crate::data::Encode;
-use crate::peering::{Close, ConnId, Control, DialId, Failure, PeerRegistry, Time};
-use crate::queue::{BoundedQueue, Bounds};
-use crate::routing::{Origin, Outbound, Peer, PublishError, Published, Router};
+use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
+use crate::queue::Bounds;
+use crate::routing::{Origin, Outbound, PublishError, Published, Router};
+use crate::session::{Core, Host};
 use crate::transport::{Transport, TransportError, TransportErrorKind};
 use crate::{EndpointId, Url};
 use parking_lot::{Mutex, MutexGuard};
@@ -44,21 +45,12 @@ pub(super) struct Shared {
     state: Mutex<State>,
 }
 
-/// The machine that decides, and the things it decides about.
+/// The machine, its connections, and what belongs to its requests.
 pub(super) struct State {
-    pub(super) control: Control,
-    pub(super) conns: HashMap<ConnId, ConnHandle>,
+    pub(super) core: Core,
     pub(super) dials: HashMap<DialId, DialHandle>,
     /// The deadline that the timer knows of.
     pub(super) armed: Option<Time>,
-}
-
-/// What others may do with a connection.
-pub(super) struct ConnHandle {
-    pub(super) queue: Arc<BoundedQueue>,
-    pub(super) stop: Arc<Notify>,
-    pub(super) closing: Option<Close>,
-    pub(super) peer: Option<Arc<Peer>>,
 }
 
 /// Who waits for a request, and the task that dials for it.
@@ -99,8 +91,7 @@ impl Shared {
             started: Instant::now(),
             next_sink: AtomicU64::new(1),
             state: Mutex::new(State {
-                control,
-                conns: HashMap::new(),
+                core: Core::new(control),
                 dials: HashMap::new(),
                 armed: None,
             }),
@@ -129,10 +120,7 @@ impl Shared {
 
     /// Tells the machine something and does what it decides.
     pub(super) fn control<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Control, Time) -> R) -> R {
-        let mut state = self.lock();
-        let result = tell(&mut state.control, self.now());
-        self.perform(&mut state);
-        result
+        self.tell(|core, now| tell(&mut core.control, now))
     }
 
     pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {

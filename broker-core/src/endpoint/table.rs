@@ -87,7 +87,7 @@ pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
         failures: 0,
         last_error: record.last_error,
     });
-    let tried = state.control.open_dials().into_iter().map(|dial| PeerInfo {
+    let tried = state.core.control.open_dials().into_iter().map(|dial| PeerInfo {
         id: None,
         network: NetworkInfo { url: dial.url, retry: dial.retry },
         status: PeerStatus::Connecting,

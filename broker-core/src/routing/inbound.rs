@@ -70,6 +70,11 @@ impl Inbound {
         Self { peer, filter_entries, route: None, cut: Vec::new() }
     }
 
+    /// Whose messages these are.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// Handles whole frames from the start of `region`, and says how many octets of it are done.
     ///
     /// Frames that are passed on are readdressed in place, so nobody may look at them again.

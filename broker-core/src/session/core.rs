@@ -1,0 +1,109 @@
+use crate::event::Event;
+use crate::peering::{Action, Close, ConnId, Control, DialId};
+use crate::queue::{BoundedQueue, Closing, Push};
+use crate::routing::{Peer, PeerCounters, Router};
+use crate::{EndpointId, Failure, Url};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The machine that decides about connections, and the connections it decides about.
+pub(crate) struct Core {
+    pub(crate) control: Control,
+    pub(crate) conns: HashMap<ConnId, ConnHandle>,
+}
+
+/// What others may do with a connection.
+pub(crate) struct ConnHandle {
+    pub(crate) queue: Arc<BoundedQueue>,
+    /// Tells whoever reads the connection to stop.
+    pub(crate) stop: Arc<Notify>,
+    pub(crate) closing: Option<Close>,
+    pub(crate) peer: Option<Arc<Peer>>,
+}
+
+/// The part of the actions that needs more than the connections. Nothing in here waits.
+pub(crate) trait Outside {
+    /// Opens a connection for a request.
+    fn dial(&mut self, dial: DialId, url: Url);
+    /// Stops opening a connection.
+    fn abandon(&mut self, dial: DialId);
+    /// A peer has been installed.
+    fn installed(&mut self);
+    /// A peer is no longer installed.
+    fn uninstalled(&mut self, peer: &Peer);
+    /// Tells everyone who listens.
+    fn emit(&mut self, event: Event);
+    /// Tells everyone who waits for a request.
+    fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>);
+    /// Everything has been wound up.
+    fn stopped(&mut self);
+}
+
+impl Core {
+    pub(crate) fn new(control: Control) -> Self {
+        Self { control, conns: HashMap::new() }
+    }
+
+    /// Makes the handle of a connection known that the machine has just taken.
+    pub(crate) fn register(&mut self, id: ConnId, queue: &Arc<BoundedQueue>, stop: &Arc<Notify>) {
+        let (queue, stop) = (Arc::clone(queue), Arc::clone(stop));
+        self.conns.insert(id, ConnHandle { queue, stop, closing: None, peer: None });
+    }
+
+    /// Does what the machine has decided, in its order.
+    pub(crate) fn settle(&mut self, router: &Router, outside: &mut impl Outside) {
+        while let Some(action) = self.control.next_action() {
+            match action {
+                Action::Dial { dial, url } => outside.dial(dial, url),
+                Action::AbandonDial { dial } => outside.abandon(dial),
+                Action::Send { conn, frame } => self.send(conn, &frame),
+                Action::Close { conn, how } => self.close(conn, how),
+                Action::Install { conn, peer, filter } => {
+                    self.install(router, conn, peer, filter);
+                    outside.installed();
+                }
+                Action::Uninstall { peer } => {
+                    if let Some(peer) = router.remove_peer(peer) {
+                        outside.uninstalled(&peer);
+                    }
+                }
+                Action::SetFilter { peer, filter } => router.set_peer_filter(peer, filter),
+                Action::Emit(event) => outside.emit(event),
+                Action::Resolve { dial, outcome } => outside.resolve(dial, outcome),
+                Action::Stopped => {
+                    router.close_sinks();
+                    outside.stopped();
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &[u8]) {
+        let handle = self.conns.get(&conn);
+        if handle.map(|handle| handle.queue.push_control(frame)) == Some(Push::Overflow) {
+            self.control.overflow(conn);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, how: Close) {
+        let Some(handle) = self.conns.get_mut(&conn) else { return };
+        if handle.closing != Some(Close::Now) {
+            handle.closing = Some(how);
+        }
+        handle.queue.close(match how {
+            Close::Flush => Closing::Flush,
+            Close::Now => Closing::Now,
+        });
+        handle.stop.notify_one();
+    }
+
+    fn install(&mut self, router: &Router, conn: ConnId, id: EndpointId, filter: Vec<Bytes>) {
+        let Some(handle) = self.conns.get_mut(&conn) else { return };
+        let queue = Arc::clone(&handle.queue);
+        let peer = Arc::new(Peer { id, conn, queue, counters: PeerCounters::default() });
+        handle.peer = Some(Arc::clone(&peer));
+        router.add_peer(peer, filter);
+    }
+}
