@@ -81,6 +81,14 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub bye: Duration,
 
+    /// How long a peer may have been silent when a second connection claims to be that peer. After
+    /// that it is pinged, and taken for lost if it is still silent when the time for the bye is
+    /// over. Default 10 s; so a peer that vanished without a word and came back with its old id
+    /// gets in again after seconds, while the reference refuses it until the operating system
+    /// gives up.
+    #[serde(with = "seconds")]
+    pub liveness: Duration,
+
     /// How long a connection that is being closed may take to hand over its last octets. Default
     /// 1 s.
     #[serde(with = "seconds")]
@@ -123,6 +131,7 @@ impl Default for Limits {
             outbox_control_bytes: 1024 * 1024,
             stalled_write: Duration::from_secs(10),
             bye: Duration::from_secs(3),
+            liveness: Duration::from_secs(10),
             linger: Duration::from_secs(1),
             subscriber_messages: 8192,
             subscriber_bytes: 64 * 1024 * 1024,

@@ -80,6 +80,10 @@ impl Host for Arc<Shared> {
         &self.router
     }
 
+    fn now(&self) -> Time {
+        Shared::now(self)
+    }
+
     fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
         let mut state = self.lock();
         let result = tell(&mut state.core, self.now());

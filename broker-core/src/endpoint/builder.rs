@@ -97,6 +97,7 @@ impl EndpointBuilder {
             id,
             handshake_time: config.limits.handshake_time,
             bye: config.limits.bye,
+            liveness: config.limits.liveness,
             peers: config.limits.peers,
             filter_entries: config.limits.filter_entries,
             remembered_peers: config.limits.remembered_peers,

@@ -87,6 +87,12 @@ pub enum Failure {
     /// The peer did not acknowledge the end of the peering in time.
     #[error("the peer did not acknowledge the end of the peering")]
     ByeTimeout,
+    /// Another connection claimed to be this peer, which had not been heard of for this time.
+    #[error(
+        "the peer was silent for {} s and did not answer when another connection came in its name",
+        .0.as_secs_f64()
+    )]
+    Silent(Duration),
 }
 
 impl Failure {
@@ -116,6 +122,7 @@ impl Failure {
             Self::ControlOverflow => "control-overflow",
             Self::StalledWrite(_) => "stalled-write",
             Self::ByeTimeout => "bye-timeout",
+            Self::Silent(_) => "silent",
         }
     }
 

@@ -4,6 +4,7 @@ mod bye;
 mod control;
 mod failure;
 mod handshake;
+mod heard;
 mod registry;
 mod status;
 mod timers;
@@ -11,6 +12,7 @@ mod timers;
 pub(crate) use control::{Action, Close, Control, DialId, Settings, Unpeer};
 pub(crate) use failure::sniff;
 pub use failure::{Failure, PeerError};
+pub(crate) use heard::Heard;
 pub(crate) use registry::{PeerRecord, PeerRegistry};
 pub use status::{Direction, PeerStatus};
 

@@ -1,6 +1,6 @@
 use super::index::PrefixIndex;
 use crate::EndpointId;
-use crate::peering::ConnId;
+use crate::peering::{ConnId, Heard};
 use crate::queue::BoundedQueue;
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -15,6 +15,7 @@ pub(crate) struct Peer {
     pub(crate) conn: ConnId,
     pub(crate) queue: Arc<BoundedQueue>,
     pub(crate) counters: PeerCounters,
+    pub(crate) heard: Arc<Heard>,
 }
 
 /// What came from a peer. What went to it is counted by its queue.

@@ -7,7 +7,7 @@ mod runs;
 
 use super::*;
 use crate::data::Value;
-use crate::peering::ConnId;
+use crate::peering::{ConnId, Heard};
 use crate::queue::{BoundedQueue, Bounds, OverflowPolicy, Piece, Taken};
 use crate::transport::WriteBatch;
 use crate::wire::envelope::{Envelope, EnvelopeType};
@@ -15,6 +15,7 @@ use crate::wire::frame::payloads;
 use crate::{EndpointId, wire};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 
 const OWN: EndpointId = EndpointId::from_bytes([0x11; 16]);
 const P: EndpointId = EndpointId::from_bytes([0xaa; 16]);
@@ -42,7 +43,8 @@ fn topics(list: &[&'static str]) -> Vec<Bytes> {
 fn peer(id: EndpointId, bounds: Bounds) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
     let conn = ConnId(u64::from(id.as_bytes()[0]));
-    Arc::new(Peer { id, conn, queue, counters: PeerCounters::default() })
+    let heard = Arc::new(Heard::new(Duration::ZERO));
+    Arc::new(Peer { id, conn, queue, counters: PeerCounters::default(), heard })
 }
 
 impl Rig {

@@ -60,8 +60,14 @@ impl Core {
                 Action::AbandonDial { dial } => outside.abandon(dial),
                 Action::Send { conn, frame } => self.send(conn, &frame),
                 Action::Close { conn, how } => self.close(conn, how),
-                Action::Install { conn, peer, filter } => {
-                    self.install(router, conn, peer, filter);
+                Action::Install { conn, peer, filter, heard } => {
+                    self.install(router, conn, filter, |queue| Peer {
+                        id: peer,
+                        conn,
+                        queue,
+                        counters: PeerCounters::default(),
+                        heard,
+                    });
                     outside.installed();
                 }
                 Action::Uninstall { peer } => {
@@ -99,10 +105,15 @@ impl Core {
         handle.stop.notify_one();
     }
 
-    fn install(&mut self, router: &Router, conn: ConnId, id: EndpointId, filter: Vec<Bytes>) {
+    fn install(
+        &mut self,
+        router: &Router,
+        conn: ConnId,
+        filter: Vec<Bytes>,
+        peer: impl FnOnce(Arc<BoundedQueue>) -> Peer,
+    ) {
         let Some(handle) = self.conns.get_mut(&conn) else { return };
-        let queue = Arc::clone(&handle.queue);
-        let peer = Arc::new(Peer { id, conn, queue, counters: PeerCounters::default() });
+        let peer = Arc::new(peer(Arc::clone(&handle.queue)));
         handle.peer = Some(Arc::clone(&peer));
         router.add_peer(peer, filter);
     }

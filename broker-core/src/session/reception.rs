@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// The endpoint that a connection belongs to.
 pub(crate) trait Host {
     fn router(&self) -> &Router;
+    fn now(&self) -> Time;
     /// Tells the machine something and does what it decides.
     fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R;
     /// Looks something up.
@@ -114,6 +115,7 @@ impl Reception {
 
     fn receive(&mut self, host: &impl Host) -> Result<Wants, Failure> {
         let Some(inbound) = &mut self.inbound else { return Ok(Wants::Octets) };
+        inbound.peer().heard.note(host.now());
         let region = self
             .buffer
             .complete_frames(self.frame)
@@ -128,7 +130,10 @@ impl Reception {
             }
             match progress {
                 Progress::Done => break Wants::Octets,
-                Progress::Wait(sink) => break Wants::Room(sink),
+                Progress::Wait(sink) => {
+                    inbound.peer().heard.suspend();
+                    break Wants::Room(sink);
+                }
                 Progress::Notice(notice) => {
                     take_notice(host, self.id, &self.link, inbound.peer(), notice);
                     if is_closing(host, self.id) {

@@ -60,7 +60,10 @@ impl Surroundings for Around<'_> {
         match self.control.registry.status(id) {
             None | Some(PeerStatus::Initialized) => self.proceed(id, PeerStatus::Connecting),
             Some(PeerStatus::Disconnected) => self.proceed(id, PeerStatus::Reconnecting),
-            Some(PeerStatus::Connected | PeerStatus::Peered) => Admission::Refuse(redundant),
+            Some(PeerStatus::Connected | PeerStatus::Peered) => {
+                self.control.suspect(id, self.now);
+                Admission::Refuse(redundant)
+            }
             Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => match role {
                 Role::Responder => Admission::Refuse(redundant),
                 Role::Originator => {

@@ -4,6 +4,7 @@
 mod admission;
 mod connections;
 mod dials;
+mod liveness;
 mod peerings;
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ mod tests;
 use super::bye::Bye;
 use super::handshake::Handshake;
 use super::timers::Timers;
-use super::{ConnId, Failure, PeerRegistry, Time};
+use super::{ConnId, Failure, Heard, PeerRegistry, Time};
 use crate::event::{Event, LogEvent, Severity};
 use crate::routing::LocalFilter;
 use crate::transport::Link;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) id: EndpointId,
     pub(crate) handshake_time: Duration,
     pub(crate) bye: Duration,
+    /// How long a peer may have been silent before its place is questioned.
+    pub(crate) liveness: Duration,
     pub(crate) peers: usize,
     pub(crate) filter_entries: usize,
     pub(crate) remembered_peers: usize,
@@ -65,7 +68,7 @@ pub(crate) enum Action {
     /// End a connection, and report with [`Control::closed`].
     Close { conn: ConnId, how: Close },
     /// Let messages flow.
-    Install { conn: ConnId, peer: EndpointId, filter: Vec<Bytes> },
+    Install { conn: ConnId, peer: EndpointId, filter: Vec<Bytes>, heard: Arc<Heard> },
     /// Let no more messages flow.
     Uninstall { peer: EndpointId },
     /// Route by this filter from now on.
@@ -82,6 +85,7 @@ pub(crate) enum Action {
 enum Timer {
     Handshake(ConnId),
     Bye(ConnId),
+    Liveness(ConnId),
     Retry(DialId),
     Shutdown,
 }
@@ -126,6 +130,11 @@ struct Peering {
     removal: Option<Removal>,
     /// Set while the peer has not acknowledged that.
     bye: Option<(Bye, Time)>,
+    heard: Arc<Heard>,
+    /// When the peer was asked for a sign of life, and until when it has time for one.
+    check: Option<(Time, Time)>,
+    /// Why this side takes the peer for lost.
+    cut: Option<Failure>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,6 +247,7 @@ impl Control {
             match timer {
                 Timer::Handshake(conn) => self.handshake_timed_out(conn, now),
                 Timer::Bye(conn) => self.bye_timed_out(conn),
+                Timer::Liveness(conn) => self.liveness_checked(conn, now),
                 Timer::Retry(dial) => self.start_dial(dial, now),
                 Timer::Shutdown => self.force_shutdown(),
             }

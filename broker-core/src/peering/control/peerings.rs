@@ -3,10 +3,11 @@ use super::{
 };
 use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity, Status, StatusCode};
 use crate::peering::bye::Bye;
-use crate::peering::{ConnId, Failure, PeerStatus, Time};
+use crate::peering::{ConnId, Failure, Heard, PeerStatus, Time};
 use crate::wire::envelope::{ping_frame, routing_update_frame};
 use crate::{EndpointId, ErrorCode, Url};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What became of a request to end a peering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +56,13 @@ impl Control {
                 record.network = network;
             }
         });
+        let heard = Arc::new(Heard::new(now));
         if let Some(conn) = self.conns.get_mut(&id) {
-            conn.stage = Stage::Peered(Peering { peer, dial, removal: None, bye: None });
+            let (removal, bye, check, cut) = (None, None, None, None);
+            let heard = Arc::clone(&heard);
+            conn.stage = Stage::Peered(Peering { peer, dial, removal, bye, heard, check, cut });
         }
-        self.act(Action::Install { conn: id, peer, filter });
+        self.act(Action::Install { conn: id, peer, filter, heard });
         self.emit_status(StatusCode::EndpointDiscovered, peer, "found a new peer in the network");
         self.emit_status(StatusCode::PeerAdded, peer, "handshake successful");
         if shaking.announced != self.filter.generation() {
@@ -133,7 +137,7 @@ impl Control {
         self.conns.iter().filter_map(peered).collect()
     }
 
-    fn peering_mut(&mut self, id: ConnId) -> Option<&mut Peering> {
+    pub(super) fn peering_mut(&mut self, id: ConnId) -> Option<&mut Peering> {
         match &mut self.conns.get_mut(&id)?.stage {
             Stage::Peered(peering) => Some(peering),
             _ => None,
@@ -248,6 +252,10 @@ impl Control {
         if let Some((_, deadline)) = peering.bye {
             self.timers.cancel(deadline, Timer::Bye(id));
         }
+        if let Some((_, deadline)) = peering.check {
+            self.timers.cancel(deadline, Timer::Liveness(id));
+        }
+        let failure = peering.cut.as_ref().unwrap_or(failure);
         self.act(Action::Uninstall { peer });
         match peering.removal {
             None => {

@@ -5,6 +5,7 @@ mod dials;
 mod filters;
 mod leaving;
 mod limits;
+mod liveness;
 mod peerings;
 mod redundancy;
 
@@ -22,6 +23,7 @@ const LARGE: EndpointId = EndpointId::from_bytes([0xee; 16]);
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BYE: Duration = Duration::from_secs(3);
+const LIVENESS: Duration = Duration::from_secs(20);
 const RETRY: Option<Duration> = Some(Duration::from_secs(7));
 
 fn settings() -> Settings {
@@ -29,6 +31,7 @@ fn settings() -> Settings {
         id: OWN,
         handshake_time: HANDSHAKE,
         bye: BYE,
+        liveness: LIVENESS,
         peers: 100,
         filter_entries: 100,
         remembered_peers: 100,
@@ -54,6 +57,8 @@ struct Rig {
     accepted: u32,
     /// The token of the last ping.
     token: Vec<u8>,
+    /// When the installed peers were heard of.
+    heard: BTreeMap<u64, Arc<Heard>>,
 }
 
 impl Rig {
@@ -64,7 +69,14 @@ impl Rig {
     fn with(settings: Settings) -> Self {
         let registry = Arc::new(PeerRegistry::default());
         let control = Control::new(settings, Arc::clone(&registry));
-        Self { control, registry, now: Time::from_secs(100), accepted: 0, token: Vec::new() }
+        Self {
+            control,
+            registry,
+            now: Time::from_secs(100),
+            accepted: 0,
+            token: Vec::new(),
+            heard: BTreeMap::new(),
+        }
     }
 
     /// Tells the machine something and returns what it wants done.
@@ -197,7 +209,8 @@ impl Rig {
                 format!("send {} {}", conn.0, self.describe_frame(&frame))
             }
             Action::Close { conn, how } => format!("close {} {how:?}", conn.0).to_lowercase(),
-            Action::Install { conn, peer, filter } => {
+            Action::Install { conn, peer, filter, heard } => {
+                self.heard.insert(conn.0, heard);
                 format!("install {} {} {}", conn.0, name(peer), list(&filter))
             }
             Action::Uninstall { peer } => format!("uninstall {}", name(peer)),
