@@ -180,9 +180,12 @@ impl Presented<'_> {
         error: &webpki::Error,
     ) -> Option<Refusal> {
         let configured = authorities.issuers_of(leaf).next().is_some();
+        // OpenSSL presents the whole chain with the CA at its end, which may be known here or not.
         let presented = || {
             let mut chain = self.intermediates.iter().filter_map(|der| Certificate::parse(der));
-            chain.any(|issuer| leaf.names_issuer(&issuer))
+            chain.any(|issuer| {
+                leaf.names_issuer(&issuer) && authorities.issuers_of(&issuer).next().is_some()
+            })
         };
         let unknown = match error {
             webpki::Error::UnknownIssuer => true,

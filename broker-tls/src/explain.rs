@@ -24,7 +24,7 @@ pub(crate) fn rustls_error(
         Error::PeerIncompatible(cause) => incompatible(cause, own),
         Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
         Error::DecryptError => "what arrived does not decrypt".to_owned(),
-        other => format!("the TLS handshake failed: {other}"),
+        other => format!("an error of TLS: {other}"),
     };
     (Kind::Tls, reason)
 }
@@ -159,7 +159,10 @@ pub(crate) fn openssl_error(error: &openssl::ssl::Error) -> (Kind, String) {
             "no cipher is common to both sides: endpoints with certificates and without cannot talk"
                 .to_owned(),
         ),
-        reason => (Kind::Tls, format!("the TLS handshake failed: {reason}")),
+        "unexpected message" | "length mismatch" | "bad length" => {
+            (Kind::WrongProtocol, "what the other side sends is not valid TLS".to_owned())
+        }
+        reason => (Kind::Tls, format!("an error of TLS: {reason}")),
     }
 }
 

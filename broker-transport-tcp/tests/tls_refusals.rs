@@ -9,7 +9,7 @@ mod tls_support;
 use broker_core::Url;
 use broker_core::transport::{ReadBuffer, Transport, TransportError, TransportErrorKind as Kind};
 use broker_transport_tcp::TcpTransport;
-use broker_transport_tcp::tls::TlsOptions;
+use broker_transport_tcp::tls::{TlsOptions, TlsTransport};
 use pki::{Authority, expired, not_yet_valid};
 use std::time::Duration;
 use tls_support::{Setting, accept, listen, meet, transport};
@@ -25,11 +25,23 @@ fn assert_says(error: &TransportError, kind: Kind, words: &str) {
 const HELLO: &[u8] = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x01\x01";
 const PROBE: &[u8] = b"\0\0\0\x05\x07ZEEK";
 
+/// Endpoints with certificates and without.
+fn both_kinds() -> [TlsTransport; 2] {
+    [Setting::new().endpoint("node"), transport(TlsOptions::default())]
+}
+
+/// The same, which give up soon.
+fn both_impatient() -> [TlsTransport; 2] {
+    both_kinds().map(|node| node.with_handshake_time(Duration::from_millis(100)))
+}
+
 /// What a listener makes of a client that sends `octets`, and what the client receives.
-async fn accept_from(octets: &'static [u8], and_close: bool) -> (TransportError, Vec<u8>) {
-    let setting = Setting::new();
-    let acceptor = setting.endpoint("acceptor").with_handshake_time(Duration::from_millis(300));
-    let mut listener = listen(&acceptor).await;
+async fn accept_from(
+    acceptor: &TlsTransport,
+    octets: &'static [u8],
+    and_close: bool,
+) -> (TransportError, Vec<u8>) {
+    let mut listener = listen(acceptor).await;
     let url = listener.url().clone();
     let client = async {
         let mut client = TcpStream::connect((url.host(), url.port())).await.unwrap();
@@ -47,43 +59,57 @@ async fn accept_from(octets: &'static [u8], and_close: bool) -> (TransportError,
 
 #[tokio::test]
 async fn a_plain_peer_at_an_encrypted_address_is_recognised_and_gets_no_alert() {
-    let (error, answer) = accept_from(HELLO, false).await;
-    assert_says(&error, Kind::WrongProtocol, "Broker without encryption");
-    assert_says(&error, Kind::WrongProtocol, "this address is encrypted");
-    assert_eq!(answer, b"", "a plain peer would take an alert for the length of a frame");
+    for node in both_kinds() {
+        let (error, answer) = accept_from(&node, HELLO, false).await;
+        assert_says(&error, Kind::WrongProtocol, "Broker without encryption");
+        assert_says(&error, Kind::WrongProtocol, "this address is encrypted");
+        assert_eq!(answer, b"", "a plain peer would take an alert for the length of a frame");
+    }
 }
 
 #[tokio::test]
 async fn others_at_an_encrypted_address_are_recognised_or_at_least_refused() {
-    for (octets, words) in [
-        (&b"GET / HTTP/1.1\r\n\r\n"[..], "speaks HTTP"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
-        (b"\xff\xff\xff\xff garbage", "does not speak TLS"),
-    ] {
-        let (error, _) = accept_from(octets, false).await;
-        assert_says(&error, Kind::WrongProtocol, words);
+    for node in both_kinds() {
+        for (octets, words) in [
+            (&b"GET / HTTP/1.1\r\n\r\n"[..], "speaks HTTP"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
+            (b"\xff\xff\xff\xff garbage", "does not speak TLS"),
+        ] {
+            let (error, _) = accept_from(&node, octets, false).await;
+            assert_says(&error, Kind::WrongProtocol, words);
+        }
+        // A record like that of a hello, with nothing of the kind in it.
+        let (error, _) = accept_from(&node, b"\x16\x03\x01\x00\x05hello", false).await;
+        assert_says(&error, Kind::WrongProtocol, "not valid TLS");
     }
-    // A record like that of a hello, with nothing of the kind in it.
-    let (error, _) = accept_from(b"\x16\x03\x01\x00\x05hello", false).await;
-    assert_says(&error, Kind::WrongProtocol, "not valid TLS");
 }
 
 #[tokio::test]
 async fn a_client_that_stops_in_the_middle_is_given_up() {
-    let (error, _) = accept_from(b"\x16\x03\x01\x02", true).await;
-    assert_says(&error, Kind::Closed, "closed the connection in the middle of the TLS handshake");
-    let (error, _) = accept_from(b"", true).await;
-    assert_says(&error, Kind::Closed, "before it said anything");
-    let (error, _) = accept_from(b"\x16\x03\x01\x02", false).await;
-    assert_says(&error, Kind::TimedOut, "did not finish the TLS handshake within 300ms");
+    for node in both_kinds() {
+        let (error, _) = accept_from(&node, b"\x16\x03\x01\x02", true).await;
+        assert_says(
+            &error,
+            Kind::Closed,
+            "closed the connection in the middle of the TLS handshake",
+        );
+        let (error, _) = accept_from(&node, b"", true).await;
+        assert_says(&error, Kind::Closed, "before it said anything");
+    }
+    for node in both_impatient() {
+        let (error, _) = accept_from(&node, b"\x16\x03\x01\x02", false).await;
+        assert_says(&error, Kind::TimedOut, "did not finish the TLS handshake within 100ms");
+    }
 }
 
 #[tokio::test]
 async fn a_client_that_speaks_only_tls_1_1_is_refused_with_an_alert() {
-    for hello in [TLS_1_1_HELLO, TLS_1_1_HELLO_WITH_SIGNATURES] {
-        let (error, answer) = accept_from(hello, false).await;
-        assert_says(&error, Kind::Tls, "speaks no TLS version from 1.2 on");
-        assert!(matches!(answer[..], [0x15, 3, _, 0, 2, 2, _]), "{answer:?}");
+    for node in both_kinds() {
+        for hello in [TLS_1_1_HELLO, TLS_1_1_HELLO_WITH_SIGNATURES] {
+            let (error, answer) = accept_from(&node, hello, false).await;
+            assert_says(&error, Kind::Tls, "speaks no TLS version from 1.2 on");
+            assert!(matches!(answer[..], [0x15, 3, _, 0, 2, 2, _]), "{answer:?}");
+        }
     }
 }
 
@@ -97,9 +123,7 @@ const TLS_1_1_HELLO_WITH_SIGNATURES: &[u8] = b"\x16\x03\x01\x00\x37\x01\x00\x00\
     \x00\x08\x00\x0d\x00\x04\x00\x02\x04\x01";
 
 /// What a dialler makes of an acceptor that answers whatever it gets with `answer`.
-async fn dial_to(answer: &'static [u8]) -> TransportError {
-    let setting = Setting::new();
-    let dialler = setting.endpoint("dialler").with_handshake_time(Duration::from_millis(300));
+async fn dial_to(dialler: &TlsTransport, answer: &'static [u8]) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {
@@ -114,23 +138,33 @@ async fn dial_to(answer: &'static [u8]) -> TransportError {
 
 #[tokio::test]
 async fn a_plain_acceptor_is_recognised_by_its_first_frame() {
-    let error = dial_to(PROBE).await;
-    assert_says(&error, Kind::WrongProtocol, "speaks Broker without encryption: use tcp:// here");
-    assert!(error.to_string().starts_with("connecting to tls://127.0.0.1:"), "{error}");
-    let error = dial_to(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-    assert_says(&error, Kind::WrongProtocol, "speaks HTTP");
+    for node in both_kinds() {
+        let error = dial_to(&node, PROBE).await;
+        assert_says(
+            &error,
+            Kind::WrongProtocol,
+            "speaks Broker without encryption: use tcp:// here",
+        );
+        assert!(error.to_string().starts_with("connecting to tls://127.0.0.1:"), "{error}");
+        let error = dial_to(&node, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        assert_says(&error, Kind::WrongProtocol, "speaks HTTP");
+    }
 }
 
 #[tokio::test]
 async fn an_acceptor_that_says_nothing_is_given_up() {
-    let error = dial_to(b"").await;
-    assert_says(&error, Kind::TimedOut, "did not answer the TLS handshake within 300ms");
+    for node in both_impatient() {
+        let error = dial_to(&node, b"").await;
+        assert_says(&error, Kind::TimedOut, "did not answer the TLS handshake within 100ms");
+    }
 }
 
 #[tokio::test]
 async fn garbage_from_an_acceptor_is_refused() {
-    let error = dial_to(b"\x16\x03\x03\x00\x05hello").await;
-    assert_says(&error, Kind::WrongProtocol, "not valid TLS");
+    for node in both_kinds() {
+        let error = dial_to(&node, b"\x16\x03\x03\x00\x05hello").await;
+        assert_says(&error, Kind::WrongProtocol, "not valid TLS");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Handshakes between two endpoints without a network.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod setting;
+
 use broker_core::transport::Protection;
 use broker_tls::{Tls, TlsOptions, Witness};
 use rustls::pki_types::ServerName;

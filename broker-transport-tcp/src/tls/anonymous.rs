@@ -15,7 +15,7 @@ pub(super) async fn connect(
     let mut stream = SslStream::new(session, socket).map_err(|error| (error.into(), Vec::new()))?;
     match Pin::new(&mut stream).connect().await {
         Ok(()) => Ok(stream),
-        Err(error) => Err((io_error(error), stream.get_ref().head().to_vec())),
+        Err(error) => Err((io_error(error), stream.get_mut().head().to_vec())),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn dial(
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
     match TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible().await {
         Ok(stream) => Ok(stream::connection(stream, to.clone(), witness)),
-        Err((error, socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
+        Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
     }
 }
 

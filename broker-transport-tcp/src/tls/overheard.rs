@@ -20,8 +20,11 @@ impl Overheard {
         Self { socket, head: [0; HEAD], heard: 0 }
     }
 
-    /// The first octets, as far as they have arrived.
-    pub(super) fn head(&self) -> &[u8] {
+    /// The first octets, as far as they have arrived. The stream is of no use any more after this,
+    /// as octets that have arrived and were not asked for may be taken from it.
+    pub(super) fn head(&mut self) -> &[u8] {
+        let room = self.head.get_mut(self.heard..).unwrap_or_default();
+        self.heard += self.socket.try_read(room).unwrap_or_default();
         self.head.get(..self.heard).unwrap_or_default()
     }
 }
