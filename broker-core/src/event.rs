@@ -99,6 +99,27 @@ impl StatusCode {
     }
 }
 
+/// What tells a client of an endpoint from a peer.
+///
+/// Clients are attached to one endpoint by another protocol than that of the overlay; the rest of
+/// the overlay does not know of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLabel {
+    /// The protocol, as the reference names the type of such a client: `web-socket`.
+    pub kind: &'static str,
+    /// What the client calls itself, if it says.
+    pub application: Option<std::sync::Arc<str>>,
+}
+
+impl fmt::Display for ClientLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.application {
+            Some(application) => write!(f, "{} client {application}", self.kind),
+            None => write!(f, "{} client", self.kind),
+        }
+    }
+}
+
 /// A change of the overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -106,6 +127,8 @@ pub struct Status {
     pub code: StatusCode,
     /// The endpoint it concerns.
     pub endpoint: EndpointInfo,
+    /// Set if that is a client of this endpoint and not a peer.
+    pub client: Option<ClientLabel>,
     /// The text of the reference.
     pub message: String,
 }
@@ -208,7 +231,7 @@ impl fmt::Display for Event {
             Self::Status(Status { code: StatusCode::Unspecified, .. }) => {
                 f.write_str("unspecified(\"\")")
             }
-            Self::Status(Status { code, endpoint, message }) => match &endpoint.network {
+            Self::Status(Status { code, endpoint, message, .. }) => match &endpoint.network {
                 Some(network) => {
                     let address = network.url.host_and_port();
                     write!(f, "{}({}, {address}, {message:?})", code.event_name(), endpoint.id)

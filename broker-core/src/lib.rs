@@ -23,5 +23,5 @@ pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use peering::{Direction, Failure, PeerError, PeerStatus};
 pub use queue::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
-pub use routing::{PublishError, Published};
+pub use routing::{PrefixIndex, PublishError, Published, is_internal};
 pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};

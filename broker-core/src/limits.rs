@@ -52,7 +52,7 @@ pub struct Limits {
     /// Accepted connections that are not peered yet. Default 256; the next one is closed at once.
     pub half_open: usize,
 
-    /// Peers and clients together. Default 4096.
+    /// Peers. Default 4096. Clients are bounded by whoever serves them.
     pub peers: usize,
 
     /// Containers inside each other in one value. Default 64, which the JSON form of the reference

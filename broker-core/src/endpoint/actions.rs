@@ -52,7 +52,7 @@ impl Outside for Actions<'_> {
     }
 
     fn installed(&mut self) {
-        metrics::connection_added();
+        metrics::connection_added("native");
         self.shared.peers_changed.notify_waiters();
     }
 

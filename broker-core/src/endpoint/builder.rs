@@ -9,11 +9,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+type StartHook = Box<dyn FnOnce(&Endpoint) + Send>;
+
 /// Describes an endpoint before it starts.
 #[derive(Default)]
 pub struct EndpointBuilder {
     config: Config,
     transports: HashMap<&'static str, Arc<dyn Transport>>,
+    on_start: Vec<StartHook>,
 }
 
 impl fmt::Debug for EndpointBuilder {
@@ -81,13 +84,21 @@ impl EndpointBuilder {
         self
     }
 
+    /// Calls `start` with the endpoint as soon as it runs. For services that belong to the endpoint,
+    /// like a gateway for clients that speak another protocol; see [`Endpoint::companion`].
+    #[must_use]
+    pub fn on_start(mut self, start: impl FnOnce(&Endpoint) + Send + 'static) -> Self {
+        self.on_start.push(Box::new(start));
+        self
+    }
+
     /// Starts the endpoint on the current tokio runtime.
     ///
     /// # Errors
     ///
     /// Something in the configuration cannot work.
     pub fn build(self) -> Result<Endpoint, BuildError> {
-        let Self { config, transports } = self;
+        let Self { config, transports, on_start } = self;
         check(&config)?;
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BuildError::NoRuntime);
@@ -109,7 +120,9 @@ impl EndpointBuilder {
         let control = Control::new(settings, Arc::clone(&registry));
         let shared = Arc::new(Shared::new(id, config, transports, control, registry));
         shared.tasks.spawn(timer::run(Arc::clone(&shared)));
-        Ok(Endpoint::new(shared))
+        let endpoint = Endpoint::new(shared);
+        on_start.into_iter().for_each(|start| start(&endpoint));
+        Ok(endpoint)
     }
 }
 

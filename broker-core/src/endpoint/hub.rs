@@ -40,9 +40,14 @@ impl Hub {
         topic: impl AsRef<[u8]>,
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
-        let origin = Origin::Hub(self.consumer.id());
-        let shared = self.consumer.endpoint().shared();
-        shared.publish(origin, EndpointId::NIL, topic.as_ref(), value).await
+        publish(self.consumer.endpoint(), self.consumer.id(), topic.as_ref(), value).await
+    }
+
+    /// A handle that publishes in the name of this hub, from any task. It does not keep the hub's
+    /// subscriptions alive.
+    #[must_use]
+    pub fn sender(&self) -> HubSender {
+        HubSender { endpoint: self.consumer.endpoint().clone(), id: self.consumer.id() }
     }
 
     /// Receives these topics as well.
@@ -60,4 +65,35 @@ impl Hub {
     pub fn dropped(&self) -> u64 {
         self.consumer.dropped()
     }
+}
+
+/// Publishes in the name of a [`Hub`]: the hub itself does not see it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HubSender {
+    endpoint: Endpoint,
+    id: u64,
+}
+
+impl HubSender {
+    /// Publishes a value like [`Hub::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::publish`].
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        publish(&self.endpoint, self.id, topic.as_ref(), value).await
+    }
+}
+
+async fn publish(
+    endpoint: &Endpoint,
+    hub: u64,
+    topic: &[u8],
+    value: &(impl Encode + ?Sized),
+) -> Result<Published, PublishError> {
+    endpoint.shared().publish(Origin::Hub(hub), EndpointId::NIL, topic, value).await
 }

@@ -18,8 +18,9 @@ pub(super) fn count(event: &Event) {
     match event {
         Event::Status(status) => match status.code {
             StatusCode::PeerLost | StatusCode::PeerRemoved => {
-                gauge!("broker_connections", "type" => "native").decrement(1.0);
-                if status.message.contains("backpressure_overflow") {
+                let kind = status.client.as_ref().map_or("native", |client| client.kind);
+                gauge!("broker_connections", "type" => kind).decrement(1.0);
+                if status.client.is_none() && status.message.contains("backpressure_overflow") {
                     counter!("zeek_broker_backpressure_disconnects_total").increment(1);
                 }
             }
@@ -43,9 +44,9 @@ pub(super) fn count(event: &Event) {
     }
 }
 
-/// A peering has begun. Its end is counted with the event.
-pub(super) fn connection_added() {
-    gauge!("broker_connections", "type" => "native").increment(1.0);
+/// A peering, or the session of a client, has begun. Its end is counted with the event.
+pub(super) fn connection_added(kind: &'static str) {
+    gauge!("broker_connections", "type" => kind).increment(1.0);
 }
 
 /// What has been handed to the recorder, so that the next time only the difference is.

@@ -2,6 +2,8 @@
 
 mod actions;
 mod builder;
+mod client;
+mod companion;
 mod connection;
 mod consumer;
 mod dialler;
@@ -21,8 +23,10 @@ mod timer;
 mod writer;
 
 pub use builder::{BuildError, EndpointBuilder};
+pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
+pub use companion::WeakEndpoint;
 pub use events::EventStream;
-pub use hub::Hub;
+pub use hub::{Hub, HubSender};
 pub use message::Message;
 pub use ping::PingError;
 pub use publisher::Publisher;
@@ -53,11 +57,15 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Guard {
     shared: Arc<Shared>,
+    /// False for the handles of services, which end with the endpoint and not the other way round.
+    owner: bool,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.shared.begin_shutdown();
+        if self.owner {
+            self.shared.begin_shutdown();
+        }
     }
 }
 
@@ -69,7 +77,7 @@ impl Endpoint {
     }
 
     fn new(shared: Arc<Shared>) -> Self {
-        Self { guard: Arc::new(Guard { shared }) }
+        Self { guard: Arc::new(Guard { shared, owner: true }) }
     }
 
     fn shared(&self) -> &Arc<Shared> {

@@ -1,3 +1,4 @@
+use super::client::Clients;
 use super::events::EventBus;
 use super::metrics::Metrics;
 use super::ping::Pings;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) registry: Arc<PeerRegistry>,
     pub(super) events: EventBus,
     pub(super) pings: Pings,
+    pub(super) clients: Clients,
     pub(super) metrics: Metrics,
     pub(super) half_open: Arc<Semaphore>,
     /// Notified whenever a peer comes or the endpoint stops.
@@ -81,6 +83,7 @@ impl Shared {
             registry,
             events: EventBus::new(limits.events, config.log_level),
             pings: Pings::default(),
+            clients: Clients::default(),
             metrics: Metrics::new(limits.metrics_peers),
             half_open: Arc::new(Semaphore::new(limits.half_open)),
             peers_changed: Notify::new(),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 /// Topics below this prefix never leave their endpoint.
 pub(crate) const INTERNAL_PREFIX: &[u8] = b"<$>/local/";
 
-/// Whether messages on this topic are none of anybody else's business.
-pub(crate) fn is_internal(topic: &[u8]) -> bool {
+/// Whether a topic is internal to an endpoint: messages on it are none of anybody else's business.
+#[must_use]
+pub fn is_internal(topic: &[u8]) -> bool {
     topic.starts_with(INTERNAL_PREFIX)
 }
 

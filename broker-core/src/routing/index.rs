@@ -6,7 +6,7 @@ use bytes::Bytes;
 /// prefixes of a topic lie on one chain of these links, so looking one up costs a binary search
 /// and the length of the chain, whatever the number of subscriptions that do not match.
 #[derive(Debug, Default)]
-pub(crate) struct PrefixIndex {
+pub struct PrefixIndex {
     entries: Vec<Entry>,
 }
 
@@ -19,7 +19,8 @@ struct Entry {
 
 impl PrefixIndex {
     /// An index over all pairs of a prefix and a destination, in any order.
-    pub(crate) fn new(mut pairs: Vec<(Bytes, u32)>) -> Self {
+    #[must_use]
+    pub fn new(mut pairs: Vec<(Bytes, u32)>) -> Self {
         pairs.sort_unstable();
         let mut entries: Vec<Entry> = Vec::new();
         let mut chain: Vec<u32> = Vec::new();
@@ -39,7 +40,8 @@ impl PrefixIndex {
     }
 
     /// The destinations that want `topic`, in ascending order and each one once.
-    pub(crate) fn lookup(&self, topic: &[u8]) -> Vec<u32> {
+    #[must_use]
+    pub fn lookup(&self, topic: &[u8]) -> Vec<u32> {
         let mut found = Vec::new();
         let after = self.entries.partition_point(|entry| entry.prefix.as_ref() <= topic);
         let mut at = after.checked_sub(1).map(|at| at as u32);

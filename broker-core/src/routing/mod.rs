@@ -9,8 +9,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use filter::{LocalFilter, is_internal};
+pub(crate) use filter::LocalFilter;
+pub use filter::is_internal;
 pub(crate) use inbound::{Inbound, Notice, Progress};
+pub use index::PrefixIndex;
 pub(crate) use outbound::{Origin, Outbound};
 pub use outbound::{PublishError, Published};
 pub(crate) use router::Router;

@@ -313,7 +313,7 @@ impl Control {
         };
         let endpoint = EndpointInfo { id: peer, network };
         let message = message.to_owned();
-        self.act(Action::Emit(Event::Status(Status { code, endpoint, message })));
+        self.act(Action::Emit(Event::Status(Status { code, endpoint, client: None, message })));
     }
 
     /// Winds everything up: requests are cancelled, handshakes dropped, peers told.
