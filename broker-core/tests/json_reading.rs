@@ -517,3 +517,23 @@ fn an_object_with_a_type_name_is_not_plain() {
     assert!(either(r#"{"@data-type":"bogus"}"#).is_err());
     assert!(either("").is_err());
 }
+
+#[test]
+fn the_form_of_a_text_follows_from_the_members_of_its_object() {
+    use json::Form;
+    for (text, form) in [
+        (r#"{"type":"data-message","topic":"t","@data-type":"none"}"#, Form::DataMessage),
+        (r#"{"type":"data-message"}"#, Form::DataMessage),
+        (r#"{"@data-type":"count","data":1,"topic":"t"}"#, Form::DataMessage),
+        (r#"{"topic-hex":"74","data":1,"@data-type":"count"}"#, Form::DataMessage),
+        (r#"{"data":[{"topic":1}],"@data-type":"count"}"#, Form::Value),
+        (r#"{"@data-type":"count","type":"x"}"#, Form::Value),
+        (r#"{"@data-type":"#, Form::Value),
+        (r#"{"topic":"t","type":"error"}"#, Form::Plain),
+        (r#"{"type":["data-message"]}"#, Form::Plain),
+        (r#"["@data-type"]"#, Form::Plain),
+        ("", Form::Plain),
+    ] {
+        assert_eq!(Form::of(text.as_bytes()), form, "{text}");
+    }
+}

@@ -90,6 +90,14 @@ impl Endpoint {
         self.shared().id
     }
 
+    /// The URL schemes that this endpoint can listen on and dial, in alphabetical order.
+    #[must_use]
+    pub fn schemes(&self) -> Vec<&'static str> {
+        let mut schemes: Vec<_> = self.shared().transports.keys().copied().collect();
+        schemes.sort_unstable();
+        schemes
+    }
+
     /// Accepts peers at an address (`Broker::listen`), until the endpoint shuts down. Several
     /// listeners are possible.
     ///

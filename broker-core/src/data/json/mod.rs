@@ -21,6 +21,7 @@
 
 mod decoder;
 mod error;
+mod form;
 mod message;
 mod number;
 mod plain;
@@ -30,6 +31,7 @@ mod typed;
 mod writer;
 
 pub use error::{JsonError, JsonErrorClass};
+pub use form::Form;
 pub use writer::{ToJson, encode_data_message, write_string};
 
 use std::borrow::Cow;
@@ -181,12 +183,12 @@ pub fn from_plain(text: &[u8]) -> Result<Value, JsonError> {
     JsonReader::default().plain(text)
 }
 
-/// Reads a value in either form: by [`from_slice`] if the text is an object with a member
-/// `@data-type`, else by [`from_plain`].
+/// Reads a value in either form: by [`from_plain`] if its [`Form`] is plain, else by [`from_slice`]
+/// (of a data message that is the value).
 ///
 /// # Errors
 ///
 /// As these two.
 pub fn from_typed_or_plain(text: &[u8]) -> Result<Value, JsonError> {
-    if plain::is_typed(text) { from_slice(text) } else { from_plain(text) }
+    if Form::of(text) == Form::Plain { from_plain(text) } else { from_slice(text) }
 }

@@ -1,7 +1,7 @@
 use super::decoder::Decoder;
 use super::error::JsonError;
-use super::scanner::{Scanner, Token};
-use crate::data::{DecodeLimits, Kind, Value};
+use super::scanner::Token;
+use crate::data::{Kind, Value};
 
 impl Decoder<'_, '_> {
     /// Reads JSON without type names; every kind of JSON value stands for the nearest type.
@@ -58,27 +58,4 @@ impl Decoder<'_, '_> {
         }
         Ok(count)
     }
-}
-
-/// Whether the text is an object that says with `@data-type` what it stands for. Texts that are not
-/// JSON may count as either.
-pub(super) fn is_typed(text: &[u8]) -> bool {
-    /// Deeper texts are refused by either.
-    const LEVELS: usize = 3 * DecodeLimits::HIGHEST_DEPTH;
-    let search = || -> Result<bool, JsonError> {
-        let mut input = Scanner::new(text)?;
-        if !matches!(input.token()?, Token::Object) {
-            return Ok(false);
-        }
-        let mut first = true;
-        while let Some(name) = input.member(first)? {
-            if *name == *b"@data-type" {
-                return Ok(true);
-            }
-            input.skip_value(LEVELS, None)?;
-            first = false;
-        }
-        Ok(false)
-    };
-    search().unwrap_or(false)
 }
