@@ -1,2 +1,69 @@
-//! The `broker-cli` command.
-fn main() {}
+//! The `broker-cli` command: nodes, publishers and subscribers of a Broker overlay, and tools to
+//! look at it.
+
+mod commands;
+mod config_file;
+mod failure;
+mod lines;
+mod options;
+mod output;
+mod reporter;
+mod session;
+mod signals;
+mod values;
+
+use clap::{Parser, Subcommand};
+use failure::{Exit, Failure};
+use std::process::ExitCode;
+
+/// Peer-to-peer publish/subscribe that speaks the protocol of Zeek's Broker.
+#[derive(Parser)]
+#[command(version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+URLs: tcp://host:port, host:port, [::1]:port, and 9999/tcp as Zeek writes ports.
+
+Exit codes: 0 ok, also when whoever reads the output has gone; 1 failure; 2 usage; 3 cannot \
+connect; 4 refused by or at the handshake; 5 timed out; 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Node(commands::node::Node),
+    Sub(commands::sub::Sub),
+    Pub(commands::publish::Pub),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = match run(cli) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            if let Some(message) = failure.message() {
+                output::diagnose(message);
+            }
+            failure.exit()
+        }
+    };
+    exit.into()
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Node(node) => node.run().await,
+            Command::Sub(sub) => sub.run().await,
+            Command::Pub(publish) => publish.run().await,
+        }
+    });
+    // A thread that is blocked in standard input or output does not hold up the end.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,53 @@
+use crate::failure::Failure;
+use crate::options::{EndpointOptions, seconds};
+use crate::session::{Persistence, Session, Stop, elapsed};
+use crate::signals::Signal;
+use broker::OverflowPolicy;
+use clap::Args;
+use std::time::Duration;
+
+/// The time between attempts to peer, as in Zeek.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Run an endpoint that connects others: a hub, a gateway, a bridge
+///
+/// Runs until it is told to stop: SIGTERM and the end of --wait end it with exit code 0, SIGINT
+/// with 130, and all of them tell the peers first. Messages of one peer are passed on to the others
+/// that want them if this endpoint has asked for their topics with --forward.
+///
+/// With --retry 0 it ends as soon as a peering cannot be made (3, 4), or when all are lost and it
+/// does not listen (1).
+#[derive(Args)]
+pub(crate) struct Node {
+    /// Stop after this time [default: run until told to stop]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    wait: Option<Duration>,
+
+    #[command(flatten)]
+    endpoint: EndpointOptions,
+}
+
+impl Node {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let settings = self.endpoint.settle(OverflowPolicy::default())?;
+        if settings.listen.is_empty() && settings.peers.is_empty() {
+            return Err(Failure::usage(
+                "a node without --listen and --peer has nothing to do; give it one of them",
+            ));
+        }
+        let retry = settings.retry.unwrap_or(RETRY);
+        let mut session = Session::new(&self.endpoint, settings)?;
+        let outcome = match self.serve(&mut session, Persistence::always(Some(retry))).await {
+            Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
+            Err(stop) => Err(stop.into()),
+        };
+        session.finish(outcome).await
+    }
+
+    async fn serve(&self, session: &mut Session, persistence: Persistence) -> Result<(), Stop> {
+        let end = elapsed(self.wait);
+        session.listen().await?;
+        session.dial(persistence);
+        session.during(end).await
+    }
+}

@@ -1,0 +1,144 @@
+use super::source::{Entry, Source};
+use crate::failure::{Exit, Failure};
+use crate::output::diagnose;
+use crate::session::{Session, Stop};
+use broker::data::BString;
+use broker::endpoint::PingError;
+use broker::{EndpointId, PublishError};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How often to look whether a peer has subscribed, of which no event tells.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// After this time the person who waits for the confirmation is told so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The steps of publishing.
+pub(super) struct Publisher<'a> {
+    session: &'a mut Session,
+    published: u64,
+    /// How many messages nobody had subscribed to.
+    unwanted: u64,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(session: &'a mut Session) -> Self {
+        Self { session, published: 0, unwanted: 0 }
+    }
+
+    /// Waits for the peerings that were asked for; if there are none, for a peer that comes by
+    /// itself and wants the topic.
+    pub(super) async fn meet(
+        &mut self,
+        limit: Duration,
+        topic: Option<&BString>,
+    ) -> Result<(), Stop> {
+        let met = timeout(limit, async {
+            while !self.session.is_connected() {
+                self.session.step().await?;
+            }
+            while !self.is_wanted(topic) {
+                if let Ok(went_on) = timeout(LOOK_AGAIN, self.session.step()).await {
+                    went_on?;
+                }
+            }
+            Ok(())
+        });
+        match met.await {
+            Ok(met) => met,
+            // Peers that want something else are told nothing, but there is somebody.
+            Err(_) if self.session.is_connected() && !self.session.peers().is_empty() => Ok(()),
+            Err(_) => Err(self.session.not_connected(limit).into()),
+        }
+    }
+
+    /// Whether there is reason to publish: peerings that were asked for, or a peer that came and
+    /// has subscribed.
+    fn is_wanted(&self, topic: Option<&BString>) -> bool {
+        let wants = |id: &EndpointId| match (topic, self.session.endpoint.peer_filter(*id)) {
+            (Some(topic), Some(filter)) => filter.iter().any(|prefix| topic.starts_with(prefix)),
+            (None, filter) => filter.is_some(),
+            (Some(_), None) => false,
+        };
+        self.session.has_dialled() || self.session.peers().iter().any(wants)
+    }
+
+    /// Publishes everything. The inner error is about a value that cannot be published, and ends
+    /// the source.
+    pub(super) async fn publish_all(
+        &mut self,
+        source: &mut Source,
+    ) -> Result<Result<(), Failure>, Stop> {
+        while let Some(entry) = self.session.during(source.next()).await? {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            if let Err(error) = self.publish(&entry).await? {
+                return Ok(Err(match entry.line {
+                    Some(line) => Failure::other(format!("line {line}: {error}")),
+                    None => Failure::usage(error.to_string()),
+                }));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn publish(&mut self, entry: &Entry) -> Result<Result<(), PublishError>, Stop> {
+        while self.session.peers().is_empty() && self.session.comes_back() {
+            self.session.step().await?;
+        }
+        let endpoint = self.session.endpoint.clone();
+        let published = self.session.during(endpoint.publish(&entry.topic, &entry.value)).await?;
+        Ok(published.map(|to| {
+            self.published += 1;
+            self.unwanted += u64::from(to.peers == 0);
+        }))
+    }
+
+    /// Says what nobody had subscribed to.
+    pub(super) fn report(&self) {
+        match (self.published, self.unwanted) {
+            (_, 0) => {}
+            (1, 1) => diagnose("nobody had subscribed to the topic"),
+            (all, unwanted) => diagnose(format_args!(
+                "nobody had subscribed to the topics of {unwanted} of {all} messages"
+            )),
+        }
+    }
+
+    /// Waits until every peer has read everything that was published.
+    pub(super) async fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Stop> {
+        let limit = limit.unwrap_or(Duration::MAX);
+        for peer in self.session.peers().clone() {
+            let endpoint = self.session.endpoint.clone();
+            // The answer to a ping comes after everything that was sent before it was read.
+            let mut ping = pin!(endpoint.ping(peer, limit));
+            let answer = match timeout(PATIENCE, self.session.during(&mut ping)).await {
+                Ok(answer) => answer?,
+                Err(_) => {
+                    diagnose(format_args!(
+                        "waiting for {peer} to read everything; an interrupt gives that up"
+                    ));
+                    self.session.during(&mut ping).await?
+                }
+            };
+            answer.map_err(|error| unconfirmed(peer, &error))?;
+        }
+        if self.session.ended() > 0 {
+            let text = "a peering ended before all was confirmed; messages may have been lost";
+            return Err(Failure::other(text).into());
+        }
+        Ok(())
+    }
+}
+
+fn unconfirmed(peer: EndpointId, error: &PingError) -> Failure {
+    let exit = match error {
+        PingError::TimedOut(_) => Exit::TimedOut,
+        PingError::NotPeered(_) => Exit::Failure,
+    };
+    Failure::new(exit, format!("{peer} has not confirmed that it has read everything: {error}"))
+}

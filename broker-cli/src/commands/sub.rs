@@ -1,0 +1,134 @@
+use crate::failure::{Exit, Failure};
+use crate::options::{EndpointOptions, positive, seconds};
+use crate::output::{Output, Reader};
+use crate::session::{Persistence, Session, Stop, elapsed};
+use crate::signals::Signal;
+use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
+use clap::Args;
+use std::pin::pin;
+use std::time::Duration;
+
+/// The time after which a lost peering is tried again, as in Zeek.
+const COME_BACK: Duration = Duration::from_secs(1);
+
+/// Receive messages and print them, one line each
+///
+/// A data message of the JSON form, or "TOPIC: VALUE" as text. If standard output is read slowly,
+/// the peers are read slowly as well; nothing is dropped at this end.
+///
+/// The first attempt to peer has to succeed (3 and 4 if not), after a loss it comes back every
+/// second; --retry sets one time for both. Ends with 0 after --count messages, with 5 if --wait is
+/// over before. Without --count it ends with 0 when --wait is over (5 if it never was peered) or on
+/// SIGTERM.
+#[derive(Args)]
+pub(crate) struct Sub {
+    /// Topics that begin with one of these; '' is every topic
+    #[arg(required = true, value_name = "PREFIX")]
+    prefixes: Vec<String>,
+
+    /// End after this many messages [default: no end]
+    #[arg(long, value_name = "N", value_parser = positive::<u64>)]
+    count: Option<u64>,
+
+    /// End after this time, counted from the start [default: no end]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    wait: Option<Duration>,
+
+    #[command(flatten)]
+    endpoint: EndpointOptions,
+}
+
+impl Sub {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let settings = self.endpoint.settle(OverflowPolicy::default())?;
+        if settings.listen.is_empty() && settings.peers.is_empty() {
+            return Err(Failure::usage("nobody to receive from; give --peer or --listen"));
+        }
+        let persistence = match settings.retry {
+            None => Persistence { at_first: None, after_loss: Some(COME_BACK) },
+            retry => Persistence::always(retry),
+        };
+        let mut session = Session::new(&self.endpoint, settings)?;
+        let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
+        let subscriber = session.endpoint.subscribe_with(&self.prefixes, options);
+        let mut receiver = Receiver { subscriber, received: 0, count: self.count };
+        let outcome = self.receive(&mut session, &mut receiver, persistence).await;
+        let outcome = self.judge(outcome, receiver.received);
+        // Peers that wait for this end to read on have to be heard for the shutdown.
+        drop(receiver);
+        session.finish(outcome).await
+    }
+
+    async fn receive(
+        &self,
+        session: &mut Session,
+        receiver: &mut Receiver,
+        persistence: Persistence,
+    ) -> Result<End, Stop> {
+        let mut end = pin!(elapsed(self.wait));
+        let reader = Reader::watch();
+        session.listen().await?;
+        session.dial(persistence);
+        loop {
+            while !session.out.is_full()
+                && let Some(message) = receiver.subscriber.try_recv()
+            {
+                if receiver.print(&message, &mut session.out) {
+                    return Ok(End::Counted);
+                }
+            }
+            let has_room = !session.out.is_full();
+            tokio::select! {
+                biased;
+                went_on = session.step() => went_on?,
+                () = &mut end => return match session.is_connected() {
+                    true => Ok(End::Elapsed),
+                    false => Err(session.not_connected(self.wait.unwrap_or_default()).into()),
+                },
+                () = reader.gone() => return Err(Failure::closed_pipe().into()),
+                Some(message) = receiver.subscriber.recv(), if has_room => {
+                    if receiver.print(&message, &mut session.out) {
+                        return Ok(End::Counted);
+                    }
+                }
+            }
+        }
+    }
+
+    /// How the command ends, after what has happened.
+    fn judge(&self, outcome: Result<End, Stop>, received: u64) -> Result<(), Failure> {
+        match (outcome, self.count) {
+            (Ok(End::Counted), _) | (Ok(End::Elapsed), None) => Ok(()),
+            (Err(Stop::Signal(Signal::Terminate)), None) => Ok(()),
+            (Ok(End::Elapsed), Some(count)) => Err(Failure::new(
+                Exit::TimedOut,
+                format!(
+                    "received {received} of {count} messages within {} s",
+                    self.wait.unwrap_or_default().as_secs_f64()
+                ),
+            )),
+            (Err(stop), _) => Err(stop.into()),
+        }
+    }
+}
+
+/// Why there is nothing left to do.
+enum End {
+    Counted,
+    Elapsed,
+}
+
+struct Receiver {
+    subscriber: Subscriber,
+    received: u64,
+    count: Option<u64>,
+}
+
+impl Receiver {
+    /// Prints a message. Returns whether it was the last one wanted.
+    fn print(&mut self, message: &Message, out: &mut Output) -> bool {
+        out.message(message);
+        self.received += 1;
+        self.count == Some(self.received)
+    }
+}

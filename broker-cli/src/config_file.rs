@@ -1,0 +1,126 @@
+//! The configuration file: TOML with the keys of [`Config`] and the addresses.
+
+use crate::failure::Failure;
+use crate::options::seconds;
+use broker::{Config, Url};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use std::path::Path;
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// What a configuration file says.
+#[derive(Debug, Default)]
+pub(crate) struct ConfigFile {
+    pub(crate) config: Config,
+    pub(crate) listen: Vec<Url>,
+    pub(crate) peer: Vec<Url>,
+    pub(crate) forward: Vec<String>,
+    pub(crate) retry: Option<Duration>,
+    /// Whether the policy for slow peers is the choice of the file or the default.
+    pub(crate) names_overflow_policy: bool,
+    /// The same for the limit on stalled writes.
+    pub(crate) names_stalled_write: bool,
+}
+
+/// The keys that are not part of the endpoint's configuration but options of the command line.
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Links {
+    #[serde(deserialize_with = "urls")]
+    listen: Vec<Url>,
+    #[serde(deserialize_with = "urls")]
+    peer: Vec<Url>,
+    forward: Vec<String>,
+    #[serde(deserialize_with = "optional_seconds")]
+    retry: Option<Duration>,
+}
+
+const LINK_KEYS: [&str; 4] = ["listen", "peer", "forward", "retry"];
+
+impl ConfigFile {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        Self::parse(&text).map_err(|error| {
+            let line = match error.span() {
+                Some(span) => format!(", line {}", line_of(&text, span.start)),
+                None => String::new(),
+            };
+            Failure::usage(format!("{}{line}: {}", path.display(), error.message()))
+        })
+    }
+
+    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        let document = DeTable::parse(text)?;
+        let span = document.span();
+        let mut endpoint = document.into_inner();
+        let mut links = DeTable::new();
+        for key in LINK_KEYS {
+            if let Some((key, value)) = endpoint.remove_entry(key) {
+                links.insert(key, value);
+            }
+        }
+        let names_stalled_write = endpoint
+            .get("limits")
+            .and_then(|limits| limits.get_ref().get("stalled-write"))
+            .is_some();
+        let names_overflow_policy = endpoint.contains_key("overflow-policy");
+        let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
+        let config = Config::deserialize(read(endpoint))?;
+        let Links { listen, peer, forward, retry } = Links::deserialize(read(links))?;
+        Ok(Self {
+            config,
+            listen,
+            peer,
+            forward,
+            retry,
+            names_overflow_policy,
+            names_stalled_write,
+        })
+    }
+}
+
+/// The line, counted from 1, that an offset is in.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}
+
+fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
+}
+
+fn optional_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let number = f64::deserialize(from)?;
+    seconds(&number.to_string()).map(Some).map_err(D::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn refusal(text: &str) -> String {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        ConfigFile::read(file.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, reason) in [
+            ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
+            ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),
+            ("listen = [\n \"host\"\n]\n", 1, "the port is missing"),
+            ("forwarding = 3\n", 1, "invalid type: integer `3`, expected a boolean"),
+            ("forward = [\n", 1, "unclosed array"),
+            ("retry = -1\n", 1, "not negative"),
+            ("a = 1\nretry = \"x\"\n", 1, "unknown field `a`"),
+        ] {
+            let error = refusal(text);
+            assert!(error.contains(&format!(", line {line}: ")), "{text:?} gave {error:?}");
+            assert!(error.contains(reason), "{text:?} gave {error:?}");
+        }
+    }
+}

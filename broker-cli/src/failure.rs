@@ -1,0 +1,162 @@
+//! How commands end: exit codes, and the message for the person who started them.
+
+use broker::transport::{TransportError, TransportErrorKind as Kind};
+use broker::{PeerError, Url};
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command ended, as its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Nothing went wrong.
+    Ok = 0,
+    /// Something failed that has no code of its own.
+    Failure = 1,
+    /// The command line or a configuration file makes no sense.
+    Usage = 2,
+    /// No connection to a peer.
+    CannotConnect = 3,
+    /// A connection, but no peering: handshake or encryption refused it.
+    Refused = 4,
+    /// What was waited for did not happen in time.
+    TimedOut = 5,
+    /// Ended by a signal before it was done.
+    Interrupted = 130,
+}
+
+/// The end of a command that did not do all it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    exit: Exit,
+    /// What to tell; empty if there is nothing to say.
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+
+    /// A failure without a code of its own.
+    pub(crate) fn other(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failure, message)
+    }
+
+    /// Something in the command line that only shows when it is looked at as a whole.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Whoever read the output has gone, so there is nothing left to do and nobody to tell.
+    pub(crate) fn closed_pipe() -> Self {
+        Self::new(Exit::Ok, "")
+    }
+
+    /// A signal came before the command was done.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "")
+    }
+
+    /// Listening did not work.
+    pub(crate) fn listening(error: &TransportError) -> Self {
+        let exit = match error.kind() {
+            Kind::UnsupportedScheme | Kind::InvalidAddress => Exit::Usage,
+            _ => Exit::Failure,
+        };
+        Self::new(exit, error.to_string())
+    }
+
+    /// A peering did not come about.
+    pub(crate) fn peering(url: &Url, error: &PeerError) -> Self {
+        let (exit, hint) = classify(&error.failure);
+        let reason = error.failure.to_string();
+        let place = if reason.contains(&url.to_string()) {
+            String::new()
+        } else {
+            format!("cannot peer with {url}: ")
+        };
+        Self::new(exit, format!("{place}{reason}{hint}"))
+    }
+
+    /// Standard output cannot be written.
+    pub(crate) fn output(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::closed_pipe(),
+            _ => Self::other(format!("writing to standard output: {error}")),
+        }
+    }
+
+    pub(crate) fn message(&self) -> Option<&str> {
+        Some(self.message.as_str()).filter(|message| !message.is_empty())
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The exit code for a peering that did not come about, and what else to say about it.
+fn classify(failure: &broker::Failure) -> (Exit, &'static str) {
+    use broker::Failure as F;
+    match failure {
+        F::Transport(error) => match error.kind() {
+            Kind::UnsupportedScheme | Kind::InvalidAddress => (Exit::Usage, ""),
+            Kind::Tls | Kind::WrongProtocol => (Exit::Refused, ""),
+            // Only an open connection can be closed, so this happened during the handshake.
+            Kind::Closed | Kind::Reset => (
+                Exit::Refused,
+                " before the handshake was done; it may expect TLS, or not speak Broker at all",
+            ),
+            _ => (Exit::CannotConnect, ""),
+        },
+        F::HandshakeTimeout { .. } => (Exit::TimedOut, ""),
+        failure if failure.is_refusal() => (Exit::Refused, ""),
+        _ => (Exit::Failure, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peering(failure: broker::Failure) -> Failure {
+        let url = Url::new("tcp", "host", 9);
+        Failure::peering(&url, &PeerError { failure })
+    }
+
+    #[test]
+    fn every_way_of_not_becoming_a_peer_has_its_exit_code() {
+        let transport = |kind| peering(TransportError::new(kind, "connecting").into()).exit();
+        for kind in [Kind::Resolve, Kind::Refused, Kind::TimedOut, Kind::Unreachable, Kind::Io] {
+            assert_eq!(transport(kind), Exit::CannotConnect);
+        }
+        for kind in [Kind::Tls, Kind::WrongProtocol, Kind::Closed, Kind::Reset] {
+            assert_eq!(transport(kind), Exit::Refused);
+        }
+        for kind in [Kind::UnsupportedScheme, Kind::InvalidAddress] {
+            assert_eq!(transport(kind), Exit::Usage);
+        }
+        assert_eq!(peering(broker::Failure::NotBroker("it speaks SSH")).exit(), Exit::Refused);
+        assert_eq!(peering(broker::Failure::Cancelled).exit(), Exit::Failure);
+    }
+
+    #[test]
+    fn messages_about_peerings_name_the_address_once() {
+        let named = TransportError::new(Kind::Refused, "connecting to tcp://host:9: refused");
+        assert_eq!(peering(named.into()).to_string(), "connecting to tcp://host:9: refused");
+        let unnamed = peering(broker::Failure::NilId).to_string();
+        assert_eq!(unnamed, "cannot peer with tcp://host:9: the peer uses the nil id");
+    }
+}

@@ -1,0 +1,286 @@
+//! The options that the commands with an endpoint have in common.
+
+use crate::config_file::ConfigFile;
+use crate::failure::Failure;
+use crate::output::Format;
+use broker::event::Severity;
+use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, Url};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a command with an endpoint can be told about it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Endpoint")]
+pub(crate) struct EndpointOptions {
+    /// Accept peers at this address; may be repeated. Port 0 picks a free port, an empty host
+    /// stands for all addresses of this machine, and 9999/tcp for :9999 [default: do not listen]
+    #[arg(long, value_name = "URL")]
+    pub(crate) listen: Vec<Url>,
+
+    /// Peer with this address; may be repeated. An empty host stands for 127.0.0.1
+    /// [default: none]
+    #[arg(long, value_name = "URL")]
+    pub(crate) peer: Vec<Url>,
+
+    /// Try again this long after a peering could not be made or was lost; 0 = never
+    /// [default: node 1; others try once, and `sub` comes back after 1 when a peering is lost]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) retry: Option<Duration>,
+
+    /// The id of this endpoint [default: a fresh random one]
+    #[arg(long, value_name = "UUID")]
+    endpoint_id: Option<EndpointId>,
+
+    /// Ask peers for topics with this prefix and pass them on to the peers that want them, without
+    /// a consumer of its own; may be repeated [default: none]
+    #[arg(long, value_name = "PREFIX")]
+    forward: Vec<String>,
+
+    /// Do not pass messages of one peer on to others [default: pass them on]
+    #[arg(long)]
+    disable_forwarding: bool,
+
+    /// Read this TOML file first; options of the command line override what it says
+    /// [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// What happens to messages for a peer that reads too slowly [default: pub wait, others
+    /// drop_oldest]
+    #[arg(long, value_name = "POLICY", value_parser = policies())]
+    overflow: Option<OverflowPolicy>,
+
+    /// How many messages may wait for each peer [default: 8192]
+    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
+    peer_buffer_size: Option<usize>,
+
+    /// Queue settings of a known implementation: broker (2048 messages, then disconnect) or zeek
+    /// (8192 messages, then drop the oldest; no forwarding) [default: none]
+    #[arg(long, value_name = "NAME", value_parser = presets())]
+    preset: Option<Preset>,
+
+    /// The least grave log events to show [default: warning]
+    #[arg(long, value_name = "LEVEL", value_parser = levels())]
+    log_level: Option<Severity>,
+
+    /// Show what happens to peerings, errors and log events on standard output. Without this,
+    /// errors and log events go to standard error
+    #[arg(long)]
+    pub(crate) events: bool,
+
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// The form of standard output.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
+    /// The form of standard output: JSON Lines or text for people [default: text on a terminal,
+    /// else json]
+    #[arg(long, value_enum, value_name = "FORM", hide_possible_values = true)]
+    output: Option<Format>,
+}
+
+impl OutputOptions {
+    /// The form that was asked for, or the one that fits what standard output is.
+    pub(crate) fn format(&self) -> Format {
+        self.output.unwrap_or_else(Format::detect)
+    }
+}
+
+/// What the options and the configuration file come to.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) listen: Vec<Url>,
+    pub(crate) peers: Vec<Url>,
+    pub(crate) forward: Vec<String>,
+    /// The time between attempts to peer, if anybody said something about it.
+    pub(crate) retry: Option<Duration>,
+}
+
+impl EndpointOptions {
+    /// Settles the file, the options and what `default_policy` says if neither of these names a
+    /// policy for slow peers.
+    pub(crate) fn settle(&self, default_policy: OverflowPolicy) -> Result<Settings, Failure> {
+        let file = match &self.config {
+            Some(path) => ConfigFile::read(path)?,
+            None => ConfigFile::default(),
+        };
+        let named = file.names_overflow_policy || self.preset.is_some() || self.overflow.is_some();
+        let mut config = file.config;
+        if let Some(preset) = self.preset {
+            config.apply(preset);
+        }
+        if !named {
+            config.overflow_policy = default_policy;
+        }
+        if let Some(policy) = self.overflow {
+            config.overflow_policy = policy;
+        }
+        if config.overflow_policy == OverflowPolicy::Wait && !file.names_stalled_write {
+            // Whoever chooses to wait for slow readers does not want them cut for being slow.
+            config.limits.stalled_write = Duration::ZERO;
+        }
+        config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
+        config.log_level = self.log_level.unwrap_or(config.log_level);
+        config.limits.outbox_messages =
+            self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
+        config.forwarding &= !self.disable_forwarding;
+        let peers = or_else(&self.peer, file.peer);
+        Ok(Settings {
+            config,
+            listen: or_else(&self.listen, file.listen),
+            peers: peers.into_iter().map(dialable).collect(),
+            forward: or_else(&self.forward, file.forward),
+            retry: self.retry.or(file.retry),
+        })
+    }
+}
+
+fn or_else<T: Clone>(options: &[T], file: Vec<T>) -> Vec<T> {
+    if options.is_empty() { file } else { options.to_vec() }
+}
+
+/// The address as it is dialled: without a host it means this machine.
+pub(crate) fn dialable(url: Url) -> Url {
+    if url.host().is_empty() { url.with_host("127.0.0.1") } else { url }
+}
+
+/// The retry that an option of this many seconds asks for.
+pub(crate) fn retry(time: Option<Duration>) -> Retry {
+    time.map_or(Retry::never(), Retry::every)
+}
+
+/// Times on the command line: seconds, fractions allowed.
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(number)
+        .map_err(|_| "a number of seconds is not negative, and finite".to_owned())
+}
+
+/// Numbers from 1 on.
+pub(crate) fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number: &u64| *number > 0);
+    number.and_then(|number| number.try_into().ok()).ok_or("not a whole number from 1 on".into())
+}
+
+fn policies() -> impl TypedValueParser<Value = OverflowPolicy> {
+    PossibleValuesParser::new(["disconnect", "drop_newest", "drop_oldest", "wait"])
+        .try_map(|name| name.parse::<OverflowPolicy>())
+}
+
+fn presets() -> impl TypedValueParser<Value = Preset> {
+    PossibleValuesParser::new(["broker", "zeek"]).map(|name| match name.as_str() {
+        "broker" => Preset::Broker,
+        _ => Preset::Zeek,
+    })
+}
+
+/// The levels, the gravest first.
+const LEVELS: [Severity; 6] = [
+    Severity::Critical,
+    Severity::Error,
+    Severity::Warning,
+    Severity::Info,
+    Severity::Verbose,
+    Severity::Debug,
+];
+
+fn levels() -> impl TypedValueParser<Value = Severity> {
+    PossibleValuesParser::new(LEVELS.map(Severity::name)).try_map(|name| {
+        LEVELS.into_iter().find(|level| level.name() == name).ok_or("no such level")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::io::Write;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        endpoint: EndpointOptions,
+    }
+
+    fn settle(args: &[&str]) -> Settings {
+        let args = std::iter::once(&"test").chain(args);
+        let options = Options::try_parse_from(args).unwrap_or_else(|error| panic!("{error}"));
+        options.endpoint.settle(OverflowPolicy::DropOldest).unwrap()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_command_line_overrides_the_file() {
+        let file = file(
+            "forwarding = false\noverflow-policy = \"disconnect\"\nlog-level = \"debug\"\n\
+             listen = [\"127.0.0.1:1\"]\npeer = [\"host:2\", \"3/tcp\"]\nforward = [\"/a\"]\n\
+             retry = 0.5\n[limits]\noutbox-messages = 7\nbye = 1\n",
+        );
+        let path = file.path().to_str().unwrap();
+        let from_file = settle(&["--config", path]);
+        assert!(!from_file.config.forwarding);
+        assert_eq!(from_file.config.overflow_policy, OverflowPolicy::Disconnect);
+        assert_eq!(from_file.config.log_level, Severity::Debug);
+        assert_eq!(from_file.config.limits.outbox_messages, 7);
+        assert_eq!(from_file.config.limits.bye, Duration::from_secs(1));
+        assert_eq!(from_file.listen, ["127.0.0.1:1".parse().unwrap()]);
+        let peers = ["host:2".parse().unwrap(), "127.0.0.1:3".parse().unwrap()];
+        assert_eq!(from_file.peers, peers);
+        assert_eq!(from_file.retry, Some(Duration::from_millis(500)));
+        let settings = settle(&[
+            "--config",
+            path,
+            "--listen",
+            "[::1]:9",
+            "--peer",
+            "other:4",
+            "--retry",
+            "0",
+            "--overflow",
+            "wait",
+            "--peer-buffer-size",
+            "5",
+            "--log-level",
+            "error",
+            "--forward",
+            "/b",
+        ]);
+        assert_eq!(settings.config.overflow_policy, OverflowPolicy::Wait);
+        assert_eq!(settings.config.log_level, Severity::Error);
+        assert_eq!(settings.config.limits.outbox_messages, 5);
+        assert_eq!(settings.listen, ["[::1]:9".parse().unwrap()]);
+        assert_eq!(settings.peers, ["other:4".parse().unwrap()]);
+        assert_eq!(settings.forward, ["/b"]);
+        assert_eq!(settings.retry, Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_preset_yields_to_single_options() {
+        let zeek = settle(&["--preset", "zeek"]).config;
+        assert!(!zeek.forwarding);
+        let broker = settle(&["--preset", "broker", "--peer-buffer-size", "9"]).config;
+        assert_eq!(broker.limits.outbox_messages, 9);
+        assert_eq!(broker.overflow_policy, OverflowPolicy::Disconnect);
+    }
+
+    #[test]
+    fn waiting_for_slow_readers_does_not_cut_them_unless_the_file_says_so() {
+        assert!(!settle(&[]).config.limits.stalled_write.is_zero());
+        assert!(settle(&["--overflow", "wait"]).config.limits.stalled_write.is_zero());
+        let file = file("[limits]\nstalled-write = 4\n");
+        let path = file.path().to_str().unwrap();
+        let config = settle(&["--overflow", "wait", "--config", path]).config;
+        assert_eq!(config.limits.stalled_write, Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,207 @@
+//! The lines of standard output that are not data messages.
+
+use broker::Url;
+use broker::event::{ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Status};
+use serde::Serialize;
+use std::fmt;
+
+/// A listener is ready.
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "listening")]
+pub(crate) struct Listening {
+    url: String,
+}
+
+impl Listening {
+    pub(crate) fn new(url: &Url) -> Self {
+        Self { url: url.to_string() }
+    }
+}
+
+impl fmt::Display for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "listening on {}", self.url)
+    }
+}
+
+/// An event of an endpoint. Members that the event has nothing to say in are left out.
+#[derive(Serialize, Default)]
+pub(crate) struct EventRecord<'a> {
+    #[serde(rename = "type")]
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<EndpointRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<ClientRecord<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    /// The failure behind an error or log event, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// What is known of a client that is no peer.
+#[derive(Serialize)]
+struct ClientRecord<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<&'a str>,
+}
+
+impl<'a> From<&'a ClientLabel> for ClientRecord<'a> {
+    fn from(label: &'a ClientLabel) -> Self {
+        Self { kind: label.kind, application: label.application.as_deref() }
+    }
+}
+
+#[derive(Serialize)]
+struct EndpointRecord<'a> {
+    id: String,
+    /// Left out if the address is not known, as the field of the record is optional in Zeek.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<NetworkRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct NetworkRecord<'a> {
+    address: &'a str,
+    bound_port: String,
+}
+
+impl<'a> From<&'a EndpointInfo> for EndpointRecord<'a> {
+    fn from(endpoint: &'a EndpointInfo) -> Self {
+        let network = |network: &'a NetworkInfo| NetworkRecord {
+            address: network.url.host(),
+            bound_port: format!("{}/tcp", network.url.port()),
+        };
+        Self { id: endpoint.id.to_string(), network: endpoint.network.as_ref().map(network) }
+    }
+}
+
+impl<'a> EventRecord<'a> {
+    pub(crate) fn new(event: &'a Event) -> Self {
+        let base = Self { name: event.name(), ..Self::default() };
+        match event {
+            Event::Status(Status { endpoint, client, message, .. }) => Self {
+                endpoint: Some(endpoint.into()),
+                client: client.as_ref().map(Into::into),
+                message: Some(message),
+                ..base
+            },
+            Event::Error(ErrorEvent { code, endpoint, message, reason }) => Self {
+                code: Some(code.name()),
+                reason: *reason,
+                endpoint: endpoint.as_ref().map(Into::into),
+                message: Some(message),
+                ..base
+            },
+            Event::Log(LogEvent { level, id, description, reason }) => Self {
+                level: Some(level.name()),
+                reason: *reason,
+                id: Some(id),
+                description: Some(description),
+                ..base
+            },
+        }
+    }
+}
+
+impl fmt::Display for EventRecord<'_> {
+    /// The line for people, as in `peer_added ID at ADDR:PORT: handshake successful`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)?;
+        for word in [self.level, self.code, self.id].into_iter().flatten() {
+            write!(f, " {word}")?;
+        }
+        if let Some(endpoint) = self.endpoint.as_ref().filter(|_| self.code.is_none()) {
+            write!(f, " {}", endpoint.id)?;
+            if let Some(network) = &endpoint.network {
+                let port = network.bound_port.trim_end_matches("/tcp");
+                write!(f, " at {}:{port}", network.address)?;
+            }
+        }
+        match self.message.or(self.description) {
+            Some(text) => write!(f, ": {text}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker::event::{Severity, StatusCode};
+    use broker::{EndpointId, ErrorCode};
+
+    fn lines(event: &Event) -> (String, String) {
+        let record = EventRecord::new(event);
+        (serde_json::to_string(&record).unwrap(), record.to_string())
+    }
+
+    fn status(code: StatusCode, network: Option<NetworkInfo>) -> Event {
+        let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
+        let endpoint = EndpointInfo { id, network };
+        Event::Status(Status { code, endpoint, client: None, message: "text".to_owned() })
+    }
+
+    #[test]
+    fn listeners_are_announced_with_their_url() {
+        let record = Listening::new(&"tcp://127.0.0.1:41234".parse().unwrap());
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(json, r#"{"type":"listening","url":"tcp://127.0.0.1:41234"}"#);
+        assert_eq!(record.to_string(), "listening on tcp://127.0.0.1:41234");
+    }
+
+    #[test]
+    fn events_have_their_name_and_the_endpoint_with_its_address_if_known() {
+        let network = NetworkInfo::new("tcp://[::1]:9999".parse().unwrap());
+        let (json, text) = lines(&status(StatusCode::PeerAdded, Some(network)));
+        assert_eq!(
+            json,
+            r#"{"type":"peer_added","endpoint":{"id":"11111111-1111-4111-8111-111111111111","network":{"address":"::1","bound_port":"9999/tcp"}},"message":"text"}"#
+        );
+        assert_eq!(text, "peer_added 11111111-1111-4111-8111-111111111111 at ::1:9999: text");
+        let (json, text) = lines(&status(StatusCode::EndpointDiscovered, None));
+        assert_eq!(
+            json,
+            r#"{"type":"endpoint_discovered","endpoint":{"id":"11111111-1111-4111-8111-111111111111"},"message":"text"}"#
+        );
+        assert_eq!(text, "endpoint_discovered 11111111-1111-4111-8111-111111111111: text");
+    }
+
+    #[test]
+    fn errors_have_a_code_and_log_events_a_level_and_an_id() {
+        let endpoint = Some(EndpointInfo { id: EndpointId::NIL, network: None });
+        let message = "unable to connect".to_owned();
+        let error =
+            ErrorEvent { code: ErrorCode::PeerUnavailable, endpoint, message, reason: None };
+        let (json, text) = lines(&Event::Error(error));
+        assert_eq!(
+            json,
+            r#"{"type":"error","code":"peer_unavailable","endpoint":{"id":"00000000-0000-0000-0000-000000000000"},"message":"unable to connect"}"#
+        );
+        assert_eq!(text, "error peer_unavailable: unable to connect");
+        let description = "it speaks \"SSH\"".to_owned();
+        let log = LogEvent {
+            level: Severity::Warning,
+            id: "handshake-failed",
+            description,
+            reason: None,
+        };
+        let (json, text) = lines(&Event::Log(log));
+        assert_eq!(
+            json,
+            r#"{"type":"internal_log_event","level":"warning","id":"handshake-failed","description":"it speaks \"SSH\""}"#
+        );
+        assert_eq!(text, "internal_log_event warning handshake-failed: it speaks \"SSH\"");
+    }
+}

@@ -1,0 +1,65 @@
+//! The signals that end a command.
+
+use std::io;
+
+/// A request to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C.
+    Interrupt,
+    /// The regular end of a service.
+    Terminate,
+}
+
+#[cfg(unix)]
+mod listening {
+    use super::{Signal, io};
+    use tokio::signal::unix::{self, SignalKind};
+
+    /// Receives the signals from its creation on.
+    pub(crate) struct Signals {
+        interrupt: unix::Signal,
+        terminate: unix::Signal,
+    }
+
+    impl Signals {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: unix::signal(SignalKind::interrupt())?,
+                terminate: unix::signal(SignalKind::terminate())?,
+            })
+        }
+
+        /// Waits for the next signal. Cancel safe.
+        pub(crate) async fn next(&mut self) -> Signal {
+            tokio::select! {
+                _ = self.interrupt.recv() => Signal::Interrupt,
+                _ = self.terminate.recv() => Signal::Terminate,
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod listening {
+    use super::{Signal, io};
+
+    /// Receives the signals as long as somebody waits for them.
+    pub(crate) struct Signals;
+
+    impl Signals {
+        pub(crate) fn new() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        /// Waits for the next signal. Cancel safe.
+        pub(crate) async fn next(&mut self) -> Signal {
+            match tokio::signal::ctrl_c().await {
+                Ok(()) => Signal::Interrupt,
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+pub(crate) use listening::Signals;
