@@ -1,4 +1,5 @@
-//! Where endpoints listen and dial: `scheme://host:port[/path]`, `host:port` and Zeek's `9999/tcp`.
+//! Where endpoints listen and dial: `scheme://host:port[/path][?query]`, `host:port` and Zeek's
+//! `9999/tcp`.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -17,6 +18,7 @@ pub struct Url {
     host: String,
     port: u16,
     path: String,
+    query: String,
 }
 
 /// Why a text is not a usable URL.
@@ -32,7 +34,13 @@ impl Url {
     /// every interface.
     #[must_use]
     pub fn new(scheme: &str, host: &str, port: u16) -> Self {
-        Self { scheme: scheme.to_owned(), host: host.to_owned(), port, path: String::new() }
+        Self {
+            scheme: scheme.to_owned(),
+            host: host.to_owned(),
+            port,
+            path: String::new(),
+            query: String::new(),
+        }
     }
 
     /// The scheme, in lower case.
@@ -59,6 +67,19 @@ impl Url {
         &self.path
     }
 
+    /// What follows the question mark, or empty. What it means is up to the transport.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// The parameters of the query in order, each as its name and its value. Nothing is decoded:
+    /// no parameter of this project needs escapes.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parts = self.query.split('&').filter(|part| !part.is_empty());
+        parts.map(|part| part.split_once('=').unwrap_or((part, "")))
+    }
+
     /// The same URL with another port.
     #[must_use]
     pub fn with_port(mut self, port: u16) -> Self {
@@ -83,10 +104,11 @@ impl Url {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {
-            write!(f, "{}://[{}]:{}{}", self.scheme, self.host, self.port, self.path)
+            write!(f, "{}://[{}]:{}{}", self.scheme, self.host, self.port, self.path)?;
         } else {
-            write!(f, "{}://{}:{}{}", self.scheme, self.host, self.port, self.path)
+            write!(f, "{}://{}:{}{}", self.scheme, self.host, self.port, self.path)?;
         }
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
     }
 }
 
@@ -112,12 +134,14 @@ fn parse(text: &str) -> Result<Url, String> {
         Some((scheme, rest)) => (checked_scheme(scheme)?, rest),
         None => (DEFAULT_SCHEME.to_owned(), text),
     };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = match rest.find('/') {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
     let (host, port) = split_authority(authority)?;
     let mut url = Url::new(&scheme, host, parse_port(port)?);
+    query.clone_into(&mut url.query);
     if path != "/" {
         path.clone_into(&mut url.path);
     }
@@ -187,6 +211,10 @@ mod tests {
             ("TCP://localhost:1/", "tcp://localhost:1"),
             ("tls://[::1]:9999", "tls://[::1]:9999"),
             ("ws://host:80/v1/messages/json", "ws://host:80/v1/messages/json"),
+            ("quic://host:1?pin=sha256:00", "quic://host:1?pin=sha256:00"),
+            ("ws://host:80/?a", "ws://host:80?a"),
+            ("ws://host:80/path?a=/b?c", "ws://host:80/path?a=/b?c"),
+            ("host:9999?", "tcp://host:9999"),
             ("host:9999", "tcp://host:9999"),
             ("[::1]:0", "tcp://[::1]:0"),
             (":9999", "tcp://:9999"),
@@ -194,6 +222,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Url>().unwrap().to_string(), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn parameters_are_split_at_ampersands_and_the_first_equals_sign() {
+        let url: Url = "quic://host:1?pin=sha256:ab=&&flag&x=".parse().unwrap();
+        let found: Vec<_> = url.parameters().collect();
+        assert_eq!(found, [("pin", "sha256:ab="), ("flag", ""), ("x", "")]);
+        assert_eq!(Url::new("tcp", "host", 1).parameters().count(), 0);
     }
 
     #[test]

@@ -89,12 +89,12 @@ impl Transport for TcpTransport {
     }
 }
 
-/// A socket has a host and a port, and nothing that a path could name.
+/// A socket has a host and a port, and nothing that a path could name or a query say.
 fn check_url(url: &Url, doing: &str) -> Result<(), TransportError> {
-    if url.path().is_empty() {
+    if url.path().is_empty() && url.query().is_empty() {
         return Ok(());
     }
-    let detail = format!("{doing} {url}: a {}:// address has no path", url.scheme());
+    let detail = format!("{doing} {url}: a {}:// address has no path and no query", url.scheme());
     Err(TransportError::new(TransportErrorKind::InvalidAddress, detail))
 }
 

@@ -65,6 +65,7 @@ async fn addresses_that_cannot_be_dialled_fail_before_any_attempt() {
         ("tcp://:9999", "the host is missing"),
         ("tcp://broker.invalid:0", "port 0"),
         ("tcp://127.0.0.1:9999/path", "has no path"),
+        ("tcp://127.0.0.1:9999?pin=1", "no query"),
     ] {
         let error = TcpTransport::default().connect(&url(text)).await.err().unwrap();
         assert_eq!(error.kind(), Kind::InvalidAddress, "{text}");
