@@ -1,9 +1,10 @@
 //! `tcp://` and `tls://` for Broker endpoints.
 //!
 //! [`TcpTransport`] serves plain TCP without any protection, and with the feature `tls`
-//! [`TlsTransport`](tls::TlsTransport) serves TLS over the same sockets. The two halves of the former, [`TcpTransport::dial`] and
-//! [`TcpTransport::bind`], are there for transports that put a layer of their own over TCP and
-//! want names, addresses, options and error messages to be the same everywhere.
+//! `tls::TlsTransport` serves TLS over the same sockets. The two halves of the former,
+//! [`TcpTransport::dial`] and [`TcpTransport::bind`], are there for transports that put a layer of
+//! their own over TCP and want names, addresses, options and error messages to be the same
+//! everywhere.
 
 mod dial;
 mod foreign;
