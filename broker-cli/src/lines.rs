@@ -45,6 +45,13 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+impl<R: io::Read> Lines<io::BufReader<R>> {
+    /// Whether reading on means to ask the system for more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.reader.buffer().is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -35,6 +35,8 @@ enum Command {
     Node(commands::node::Node),
     Sub(commands::sub::Sub),
     Pub(commands::publish::Pub),
+    Ping(commands::ping::Ping),
+    Convert(commands::convert::Convert),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +63,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Node(node) => node.run().await,
             Command::Sub(sub) => sub.run().await,
             Command::Pub(publish) => publish.run().await,
+            Command::Ping(ping) => ping.run().await,
+            Command::Convert(convert) => convert.run().await,
         }
     });
     // A thread that is blocked in standard input or output does not hold up the end.

@@ -50,14 +50,16 @@ pub(crate) struct Session {
     settings: Settings,
     /// The requests for peerings that have not been fulfilled yet.
     dialling: Option<Dialling>,
+    /// The peers that fulfilled them, in the order of the addresses.
+    dialled: Vec<EndpointId>,
     /// Whether peerings that are lost come back.
     comes_back: bool,
     peers: BTreeSet<EndpointId>,
     ended: u64,
 }
 
-/// Ends with the first failure, or when all requests have been fulfilled.
-type Dialling = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+/// Ends with the first failure, or when all requests have been fulfilled, with the peers.
+type Dialling = Pin<Box<dyn Future<Output = Result<Vec<EndpointId>, Failure>> + Send>>;
 
 /// How often peerings are tried.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +99,7 @@ impl Session {
             settings,
             endpoint,
             dialling: None,
+            dialled: Vec::new(),
             comes_back: false,
             peers: BTreeSet::new(),
             ended: 0,
@@ -111,6 +114,25 @@ impl Session {
     /// How many peerings have ended, as far as its events have been looked at.
     pub(crate) fn ended(&self) -> u64 {
         self.ended
+    }
+
+    /// The peers at the addresses that were dialled, in their order, when all are connected.
+    pub(crate) fn dialled(&self) -> &[EndpointId] {
+        &self.dialled
+    }
+
+    /// Waits until all peerings that were asked for have been made.
+    pub(crate) async fn connected(&mut self, limit: Duration) -> Result<(), Stop> {
+        let connected = async {
+            while !self.is_connected() {
+                self.step().await?;
+            }
+            Ok(())
+        };
+        match timeout(limit, connected).await {
+            Ok(connected) => connected,
+            Err(_) => Err(self.not_connected(limit).into()),
+        }
     }
 
     /// Whether peerings are asked for, rather than waited for.
@@ -147,14 +169,15 @@ impl Session {
         let endpoint = self.endpoint.clone();
         self.comes_back = after_loss.is_some();
         self.dialling = Some(Box::pin(async move {
+            let mut peers = Vec::new();
             for (url, handle) in requests {
-                handle.await.map_err(|error| Failure::peering(&url, &error))?;
+                peers.push(handle.await.map_err(|error| Failure::peering(&url, &error))?);
                 if at_first.is_none() && after_loss.is_some() {
                     // Asking again for a peering that exists only changes its retry time.
                     drop(endpoint.peer(&url, retry(after_loss)));
                 }
             }
-            Ok(())
+            Ok(peers)
         }));
     }
 
@@ -196,7 +219,8 @@ impl Session {
             }
             dialled = outcome(&mut self.dialling) => {
                 self.dialling = None;
-                Ok(dialled?)
+                self.dialled = dialled?;
+                Ok(())
             }
             flushed = self.out.flush(), if self.out.is_pending() => Ok(flushed?),
         }
@@ -287,7 +311,7 @@ impl Session {
 }
 
 /// What became of the requests; for ever if there are none.
-async fn outcome(dialling: &mut Option<Dialling>) -> Result<(), Failure> {
+async fn outcome(dialling: &mut Option<Dialling>) -> Result<Vec<EndpointId>, Failure> {
     match dialling {
         Some(dialling) => dialling.await,
         None => std::future::pending().await,

@@ -2,7 +2,7 @@
 
 mod reader;
 mod records;
-mod text;
+pub(crate) mod text;
 
 pub(crate) use reader::Reader;
 pub(crate) use records::{EventRecord, Listening};

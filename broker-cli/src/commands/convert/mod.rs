@@ -1,0 +1,146 @@
+mod exact;
+mod hex;
+
+use crate::failure::Failure;
+use crate::lines::Lines;
+use crate::output::{diagnose, text};
+use crate::signals::Signals;
+use broker::data::json::{self, Form, JsonReader};
+use broker::data::{BStr, BString, View};
+use clap::{Args, ValueEnum};
+use std::io::{BufReader, BufWriter, Write};
+
+/// Convert values between their forms, one per line
+///
+/// Reads standard input, a value or data message per line, and writes standard output. Lines of the
+/// binary form are hexadecimal digits; data messages have none, so of these only the value is
+/// written, with a warning. JSON without type names is understood as by `pub`.
+///
+/// JSON says all about a value. Binary input that is not as this program would write it (other
+/// patterns for true or for NaN, sizes in more octets than needed) has its octets in a member
+/// @binary beside it, so that converting back gives the same octets.
+///
+/// The first line that is wrong ends the command with 1, after the lines before it.
+#[derive(Args)]
+pub(crate) struct Convert {
+    /// The form of standard input
+    #[arg(long, value_enum, value_name = "FORM")]
+    from: Source,
+
+    /// The form of standard output; text is for people and cannot be converted back
+    #[arg(long, value_enum, value_name = "FORM")]
+    to: Target,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Source {
+    Json,
+    Bin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Target {
+    Json,
+    Bin,
+    Text,
+}
+
+/// A value in the binary form, and a topic if it came with one.
+#[derive(Debug, PartialEq, Eq)]
+struct Payload {
+    topic: Option<BString>,
+    octets: Vec<u8>,
+}
+
+impl Convert {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let mut signals = Signals::new()
+            .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
+        let work = tokio::task::spawn_blocking(move || self.convert());
+        tokio::select! {
+            done = work => done.unwrap_or_else(|error| Err(Failure::other(error.to_string()))),
+            _ = signals.next() => Err(Failure::interrupted()),
+        }
+    }
+
+    fn convert(&self) -> Result<(), Failure> {
+        let mut input = Lines::new(BufReader::with_capacity(64 * 1024, std::io::stdin()));
+        let mut output = BufWriter::with_capacity(64 * 1024, std::io::stdout());
+        let result = self.convert_lines(&mut input, &mut output);
+        let flushed = output.flush().map_err(|error| Failure::output(&error));
+        result.and(flushed)
+    }
+
+    fn convert_lines(
+        &self,
+        input: &mut Lines<BufReader<std::io::Stdin>>,
+        output: &mut impl Write,
+    ) -> Result<(), Failure> {
+        let (mut line, mut out) = (Vec::new(), Vec::new());
+        let mut has_lost_topic = false;
+        loop {
+            if input.is_drained() {
+                output.flush().map_err(|error| Failure::output(&error))?;
+            }
+            let number = input
+                .next(&mut line)
+                .map_err(|error| Failure::other(format!("reading standard input: {error}")))?;
+            let Some(number) = number else { return Ok(()) };
+            let payload = self
+                .read(&line)
+                .map_err(|reason| Failure::other(format!("line {number}: {reason}")))?;
+            let loses_topic = self.to == Target::Bin && payload.topic.is_some();
+            if loses_topic && !std::mem::replace(&mut has_lost_topic, true) {
+                diagnose("the binary form of a data message is that of its value, without topic");
+            }
+            out.clear();
+            self.write(&payload, &mut out)
+                .map_err(|reason| Failure::other(format!("line {number}: {reason}")))?;
+            out.push(b'\n');
+            output.write_all(&out).map_err(|error| Failure::output(&error))?;
+        }
+    }
+
+    fn read(&self, line: &[u8]) -> Result<Payload, String> {
+        match self.from {
+            Source::Bin => Ok(Payload { topic: None, octets: hex::read(line)? }),
+            Source::Json => {
+                let payload = read_json(line).map_err(|error| error.to_string())?;
+                match exact::octets_beside(line, &payload.octets)? {
+                    Some(octets) => Ok(Payload { octets, ..payload }),
+                    None => Ok(payload),
+                }
+            }
+        }
+    }
+
+    fn write(&self, payload: &Payload, out: &mut Vec<u8>) -> Result<(), String> {
+        let view = View::parse(&payload.octets).map_err(|error| error.to_string())?;
+        let topic = payload.topic.as_deref().map(BStr::new);
+        match (self.to, topic) {
+            (Target::Json, _) => exact::write(topic, view, out),
+            (Target::Bin, _) => hex::write(&payload.octets, out),
+            (Target::Text, Some(topic)) => text::message(topic, &view.to_value(), out),
+            (Target::Text, None) => text::value(&view.to_value(), out),
+        }
+        Ok(())
+    }
+}
+
+/// Reads JSON in any form. The elements of sets and tables stay in the order of the text.
+fn read_json(line: &[u8]) -> Result<Payload, json::JsonError> {
+    let reader = JsonReader { require_type: false, ..JsonReader::default() };
+    let mut octets = Vec::new();
+    let topic = match Form::of(line) {
+        Form::Plain => {
+            reader.plain(line)?.encode_into(&mut octets);
+            None
+        }
+        Form::Value => {
+            reader.value_into(line, &mut octets)?;
+            None
+        }
+        Form::DataMessage => Some(reader.message_into(line, &mut octets)?.into_owned().into()),
+    };
+    Ok(Payload { topic, octets })
+}
