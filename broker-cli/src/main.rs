@@ -32,6 +32,7 @@ connect; 4 refused by or at the handshake; 5 timed out; 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(commands::demo::Demo),
     Node(commands::node::Node),
     Sub(commands::sub::Sub),
     Pub(commands::publish::Pub),
@@ -60,6 +61,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
     let result = runtime.block_on(async {
         match cli.command {
+            Command::Demo(demo) => demo.run().await,
             Command::Node(node) => node.run().await,
             Command::Sub(sub) => sub.run().await,
             Command::Pub(publish) => publish.run().await,

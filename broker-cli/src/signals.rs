@@ -1,5 +1,6 @@
 //! The signals that end a command.
 
+use crate::failure::Failure;
 use std::io;
 
 /// A request to end.
@@ -63,3 +64,17 @@ mod listening {
 }
 
 pub(crate) use listening::Signals;
+
+/// Does some work that nobody has to be told about if a signal cuts it short.
+///
+/// # Errors
+///
+/// A signal came first.
+pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
+    let mut signals = Signals::new()
+        .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
+    tokio::select! {
+        done = work => Ok(done),
+        _ = signals.next() => Err(Failure::interrupted()),
+    }
+}

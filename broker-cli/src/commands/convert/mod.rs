@@ -4,7 +4,7 @@ mod hex;
 use crate::failure::Failure;
 use crate::lines::Lines;
 use crate::output::{diagnose, text};
-use crate::signals::Signals;
+use crate::signals;
 use broker::data::json::{self, Form, JsonReader};
 use broker::data::{BStr, BString, View};
 use clap::{Args, ValueEnum};
@@ -54,13 +54,10 @@ struct Payload {
 
 impl Convert {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut signals = Signals::new()
-            .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
         let work = tokio::task::spawn_blocking(move || self.convert());
-        tokio::select! {
-            done = work => done.unwrap_or_else(|error| Err(Failure::other(error.to_string()))),
-            _ = signals.next() => Err(Failure::interrupted()),
-        }
+        signals::unless_interrupted(work)
+            .await?
+            .unwrap_or_else(|error| Err(Failure::other(error.to_string())))
     }
 
     fn convert(&self) -> Result<(), Failure> {

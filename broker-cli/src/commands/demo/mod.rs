@@ -1,0 +1,49 @@
+mod overlay;
+mod slow;
+mod stage;
+mod trouble;
+mod values;
+
+use crate::failure::Failure;
+use crate::options::OutputOptions;
+use crate::output::Output;
+use crate::signals;
+use clap::Args;
+use stage::Stage;
+
+/// Show what an overlay is, in one process
+///
+/// Starts a hub that listens with every transport this program has, sensors and dashboards around
+/// it, lets them exchange values of every type, and shows the messages, the events of all endpoints
+/// and what happens when something goes wrong. Compares what arrived with what was sent, and ends
+/// with 1 if anything differs. Listens on 127.0.0.1 only, at free ports.
+///
+/// In JSON, events have two members more than elsewhere: the names of the `observer` that reports
+/// them and, if it takes part, of the `subject` they are about.
+#[derive(Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let mut stage = Stage::new(Output::new(self.output.format()));
+        signals::unless_interrupted(async {
+            let played = play(&mut stage).await;
+            stage.close(played).await
+        })
+        .await?
+    }
+}
+
+/// All scenes, in their order.
+async fn play(stage: &mut Stage) -> Result<(), Failure> {
+    let mut hub = overlay::start_hub(stage).await?;
+    overlay::across_all_transports(stage, &mut hub).await?;
+    trouble::refused_connection(stage).await?;
+    trouble::unknown_peer(stage).await?;
+    trouble::wrong_protocol(stage, &mut hub).await?;
+    slow::a_slow_reader(stage).await?;
+    hub.leave(stage).await
+}

@@ -1,0 +1,52 @@
+use super::overlay::Hub;
+use super::stage::Stage;
+use crate::failure::Failure;
+use broker::{Config, Retry, Url};
+
+/// An address at which nobody listens.
+fn nowhere() -> Url {
+    if cfg!(feature = "tcp") {
+        Url::new("tcp", "127.0.0.1", 1)
+    } else {
+        Url::new("mem", "nobody", 1)
+    }
+}
+
+/// A connection that is refused is an error event, and no end.
+pub(super) async fn refused_connection(stage: &mut Stage) -> Result<(), Failure> {
+    stage.step("A stray peers with an address where nothing listens");
+    let mut stray = stage.enter("stray", Config::default())?;
+    let refused = stray.endpoint.peer(&nowhere(), Retry::never()).await.is_err();
+    stray.hear(stage, "error").await?;
+    stage.check(refused, "the connection was refused");
+    stray.leave(stage).await
+}
+
+/// So is the end of a peering that never was.
+pub(super) async fn unknown_peer(stage: &mut Stage) -> Result<(), Failure> {
+    stage.step("Somebody takes a peering back that does not exist");
+    let mut somebody = stage.enter("somebody", Config::default())?;
+    let known = somebody.endpoint.unpeer(&nowhere());
+    somebody.hear(stage, "error").await?;
+    stage.check(!known, "there was no such peering");
+    somebody.leave(stage).await
+}
+
+/// What is no Broker at all is named in the log of the hub.
+#[cfg(feature = "tcp")]
+pub(super) async fn wrong_protocol(stage: &mut Stage, hub: &mut Hub) -> Result<(), Failure> {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    let Some(url) = hub.urls.iter().find(|url| url.scheme() == "tcp") else { return Ok(()) };
+    stage.step("A browser mistakes the hub for a web server");
+    let failed = |error: std::io::Error| Failure::other(format!("connecting to {url}: {error}"));
+    let mut browser = TcpStream::connect((url.host(), url.port())).await.map_err(failed)?;
+    browser.write_all(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await.map_err(failed)?;
+    hub.actor.hear(stage, "internal_log_event").await
+}
+
+/// Without TCP nobody else can connect.
+#[cfg(not(feature = "tcp"))]
+pub(super) async fn wrong_protocol(_: &mut Stage, _: &mut Hub) -> Result<(), Failure> {
+    Ok(())
+}
