@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::options::seconds;
-use broker::{Config, Url};
+use broker::{Config, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use toml::de::DeTable;
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
     pub(crate) config: Config,
+    pub(crate) transports: TransportOptions,
     pub(crate) listen: Vec<Url>,
     pub(crate) peer: Vec<Url>,
     pub(crate) forward: Vec<String>,
@@ -55,12 +56,8 @@ impl ConfigFile {
         let document = DeTable::parse(text)?;
         let span = document.span();
         let mut endpoint = document.into_inner();
-        let mut links = DeTable::new();
-        for key in LINK_KEYS {
-            if let Some((key, value)) = endpoint.remove_entry(key) {
-                links.insert(key, value);
-            }
-        }
+        let links = take(&mut endpoint, &LINK_KEYS);
+        let transports = take(&mut endpoint, TransportOptions::TABLES);
         let names_stalled_write = endpoint
             .get("limits")
             .and_then(|limits| limits.get_ref().get("stalled-write"))
@@ -69,8 +66,10 @@ impl ConfigFile {
         let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
         let config = Config::deserialize(read(endpoint))?;
         let Links { listen, peer, forward, retry } = Links::deserialize(read(links))?;
+        let transports = TransportOptions::deserialize(read(transports))?;
         Ok(Self {
             config,
+            transports,
             listen,
             peer,
             forward,
@@ -79,6 +78,11 @@ impl ConfigFile {
             names_stalled_write,
         })
     }
+}
+
+/// Moves these keys to a table of their own.
+fn take<'a>(from: &mut DeTable<'a>, keys: &[&str]) -> DeTable<'a> {
+    keys.iter().filter_map(|key| from.remove_entry(*key)).collect()
 }
 
 /// The line, counted from 1, that an offset is in.
@@ -113,6 +117,8 @@ mod tests {
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
             ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),
             ("listen = [\n \"host\"\n]\n", 1, "the port is missing"),
+            #[cfg(feature = "tls")]
+            ("[tls]\ncertificat = \"x\"\n", 2, "unknown field `certificat`"),
             ("forwarding = 3\n", 1, "invalid type: integer `3`, expected a boolean"),
             ("forward = [\n", 1, "unclosed array"),
             ("retry = -1\n", 1, "not negative"),

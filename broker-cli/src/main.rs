@@ -10,6 +10,8 @@ mod output;
 mod reporter;
 mod session;
 mod signals;
+#[cfg(feature = "tls")]
+mod tls_options;
 mod values;
 
 use clap::{Parser, Subcommand};

@@ -4,7 +4,7 @@ use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::output::Format;
 use broker::event::Severity;
-use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, Url};
+use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, TransportOptions, Url};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::path::PathBuf;
@@ -70,6 +70,10 @@ pub(crate) struct EndpointOptions {
     #[arg(long)]
     pub(crate) events: bool,
 
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: crate::tls_options::TlsArgs,
+
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
@@ -95,6 +99,7 @@ impl OutputOptions {
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
+    pub(crate) transports: TransportOptions,
     pub(crate) listen: Vec<Url>,
     pub(crate) peers: Vec<Url>,
     pub(crate) forward: Vec<String>,
@@ -131,8 +136,13 @@ impl EndpointOptions {
             self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
         config.forwarding &= !self.disable_forwarding;
         let peers = or_else(&self.peer, file.peer);
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        let mut transports = file.transports;
+        #[cfg(feature = "tls")]
+        self.tls.apply(&mut transports.tls);
         Ok(Settings {
             config,
+            transports,
             listen: or_else(&self.listen, file.listen),
             peers: peers.into_iter().map(dialable).collect(),
             forward: or_else(&self.forward, file.forward),

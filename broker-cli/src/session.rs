@@ -84,7 +84,9 @@ impl Session {
         let signals = Signals::new()
             .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
         let reporter = (!options.events).then(|| Reporter::new(settings.config.log_level));
-        let endpoint = broker::builder()
+        let transports = settings.transports.clone();
+        let endpoint = broker::builder_with(&settings.config.limits, transports)
+            .map_err(|error| Failure::usage(error.to_string()))?
             .config(settings.config.clone())
             .build()
             .map_err(|error| Failure::usage(error.to_string()))?;

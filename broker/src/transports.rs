@@ -14,6 +14,14 @@ pub struct TransportOptions {
     pub tls: broker_tls::TlsOptions,
 }
 
+impl TransportOptions {
+    /// The names of the tables.
+    pub const TABLES: &[&str] = &[
+        #[cfg(feature = "tls")]
+        "tls",
+    ];
+}
+
 /// Why a transport cannot be set up.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

@@ -1,0 +1,72 @@
+//! What the command line can say about encryption.
+
+use broker::tls::{Passphrase, Pin, TlsOptions};
+use clap::Args;
+use std::path::PathBuf;
+
+/// The environment variable with the passphrase of the key: a command line is for everybody to
+/// read.
+const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
+
+/// Certificates and demands for tls:// addresses. Without any of these, links are encrypted and
+/// nobody proves anything; with any of them both sides have to present a certificate of a trusted
+/// CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Encryption (tls://)")]
+pub(crate) struct TlsArgs {
+    /// PEM file with the own certificate, followed by its intermediates [default: none]
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<PathBuf>,
+
+    /// PEM file with the private key [default: none]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+
+    /// PEM file with trusted CAs [default: none]
+    #[arg(long, value_name = "FILE")]
+    tls_ca_file: Option<PathBuf>,
+
+    /// Directory with PEM files of trusted CAs [default: none]
+    #[arg(long, value_name = "DIR")]
+    tls_ca_dir: Option<PathBuf>,
+
+    /// The certificate of a dialled peer must be valid for the host that was dialled [default: any
+    /// certificate of a trusted CA will do]
+    #[arg(long)]
+    tls_check_host: bool,
+
+    /// The certificate of every peer must be valid for this name, or another one given like this;
+    /// may be repeated [default: any name]
+    #[arg(long, value_name = "NAME")]
+    tls_name: Vec<String>,
+
+    /// The public key of every peer must be this one, or another one given like this: the SHA-256
+    /// of its SubjectPublicKeyInfo as 64 hexadecimal digits; may be repeated [default: any key]
+    #[arg(long, value_name = "PIN")]
+    tls_pin: Vec<Pin>,
+}
+
+impl TlsArgs {
+    /// Lets what the command line says override what the file says.
+    pub(crate) fn apply(&self, options: &mut TlsOptions) {
+        let set = |target: &mut Option<PathBuf>, given: &Option<PathBuf>| {
+            if given.is_some() {
+                target.clone_from(given);
+            }
+        };
+        set(&mut options.certificate, &self.tls_certificate);
+        set(&mut options.key, &self.tls_key);
+        set(&mut options.ca_file, &self.tls_ca_file);
+        set(&mut options.ca_dir, &self.tls_ca_dir);
+        options.check_host |= self.tls_check_host;
+        if !self.tls_name.is_empty() {
+            options.names.clone_from(&self.tls_name);
+        }
+        if !self.tls_pin.is_empty() {
+            options.pins.clone_from(&self.tls_pin);
+        }
+        if let Ok(passphrase) = std::env::var(PASSPHRASE) {
+            options.passphrase = Some(Passphrase::from(passphrase));
+        }
+    }
+}
