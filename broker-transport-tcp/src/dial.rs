@@ -3,10 +3,36 @@ use crate::names;
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// See [`TcpTransport::dial`](crate::TcpTransport::dial).
 pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, TransportError> {
+    dial_with(to, options.resolve_time, |address, doing| async move {
+        dial_address(address, &doing, options).await
+    })
+    .await
+}
+
+/// Dials the host and the port of `to`, whatever its scheme, with `dial`, which gets an address and
+/// what messages are to say that it is doing.
+///
+/// A host name is resolved within `resolve_time`, and its addresses are tried in the order of the
+/// resolver until one accepts. Cancel safe if `dial` is: dropping the future abandons the attempt.
+///
+/// # Errors
+///
+/// The host is empty, the port is 0, the name does not resolve, or no address accepted; the message
+/// then has a reason for each address, and the kind is that of the most telling one.
+pub async fn dial_with<C, D, F>(
+    to: &Url,
+    resolve_time: Duration,
+    dial: D,
+) -> Result<C, TransportError>
+where
+    D: Fn(SocketAddr, String) -> F,
+    F: Future<Output = Result<C, TransportError>>,
+{
     let doing = format!("connecting to {to}");
     let invalid = |reason| TransportError::new(Kind::InvalidAddress, format!("{doing}: {reason}"));
     if to.host().is_empty() {
@@ -16,24 +42,28 @@ pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, Tr
         return Err(invalid("nobody can be reached at port 0"));
     }
     if let Ok(ip) = to.host().parse::<IpAddr>() {
-        return dial_address(SocketAddr::new(ip, to.port()), &doing, options).await;
+        return dial(SocketAddr::new(ip, to.port()), doing).await;
     }
-    let addresses = names::resolve(to.host(), to.port(), options.resolve_time)
+    let addresses = names::resolve(to.host(), to.port(), resolve_time)
         .await
         .map_err(|reason| TransportError::new(Kind::Resolve, format!("{doing}: {reason}")))?;
-    dial_first(&addresses, &doing, options).await
+    dial_first(&addresses, &doing, dial).await
 }
 
 /// Connects to the first address that accepts.
-async fn dial_first(
+async fn dial_first<C, D, F>(
     addresses: &[SocketAddr],
     doing: &str,
-    options: &TcpOptions,
-) -> Result<TcpStream, TransportError> {
+    dial: D,
+) -> Result<C, TransportError>
+where
+    D: Fn(SocketAddr, String) -> F,
+    F: Future<Output = Result<C, TransportError>>,
+{
     let mut failures = Vec::new();
     for address in addresses {
-        match dial_address(*address, &address.to_string(), options).await {
-            Ok(stream) => return Ok(stream),
+        match dial(*address, address.to_string()).await {
+            Ok(connection) => return Ok(connection),
             Err(failure) => failures.push(failure),
         }
     }
@@ -122,7 +152,10 @@ mod tests {
         let accepting = listener.local_addr().unwrap();
         let refusing = SocketAddr::new("127.0.0.1".parse().unwrap(), accepting.port());
         let options = TcpOptions::default();
-        let stream = dial_first(&[refusing, accepting], "connecting", &options).await.unwrap();
+        let options = &options;
+        let dial =
+            |address, doing: String| async move { dial_address(address, &doing, options).await };
+        let stream = dial_first(&[refusing, accepting], "connecting", dial).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), accepting);
     }
 

@@ -1,11 +1,12 @@
 //! `tcp://` and `tls://` for Broker endpoints.
 //!
 //! [`TcpTransport`] serves plain TCP without any protection, and with the feature `tls`
-//! `tls::TlsTransport` serves TLS over the same sockets. The two halves of the former,
-//! [`TcpTransport::dial`] and [`TcpTransport::bind`], are there for transports that put a layer of
-//! their own over TCP and want names, addresses, options and error messages to be the same
-//! everywhere.
+//! `tls::TlsTransport` serves TLS over the same sockets. The two halves of the
+//! former, [`TcpTransport::dial`] and [`TcpTransport::bind`], are there for transports that put a
+//! layer of their own over TCP and want names, addresses, options and error messages to be the same
+//! everywhere; [`dial_with`] and [`bind_with`] are for those with sockets of another kind.
 
+mod bind;
 mod dial;
 mod foreign;
 mod link;
@@ -16,6 +17,8 @@ mod places;
 #[cfg(feature = "tls")]
 pub mod tls;
 
+pub use bind::bind_with;
+pub use dial::dial_with;
 pub use listen::TcpAcceptor;
 pub use options::{Keepalive, TcpOptions};
 

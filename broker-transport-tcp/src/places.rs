@@ -1,8 +1,8 @@
-use crate::TcpOptions;
 use crate::names;
 use if_addrs::{IfAddr, Interface};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 /// Where a listener is to be, before the port.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) enum Places {
 ///
 /// Names of interfaces are looked at before host names: finding them needs no resolver, and the
 /// reference takes every name for an interface.
-pub(crate) async fn places(host: &str, options: &TcpOptions) -> Result<Places, String> {
+pub(crate) async fn places(host: &str, resolve_time: Duration) -> Result<Places, String> {
     if host.is_empty() {
         return Ok(Places::Everywhere);
     }
@@ -28,7 +28,7 @@ pub(crate) async fn places(host: &str, options: &TcpOptions) -> Result<Places, S
     if !interface.is_empty() {
         return Ok(Places::At(interface));
     }
-    let addresses = names::resolve(host, 0, options.resolve_time)
+    let addresses = names::resolve(host, 0, resolve_time)
         .await
         .map_err(|reason| format!("{reason}, and no network interface is called {host}"))?;
     Ok(Places::At(addresses))
