@@ -44,10 +44,10 @@ impl Output {
             return self.writer.send(batch).await.map_err(Failure::from);
         }
         loop {
-            let before = batch.remaining();
+            let before = batch.progress();
             match timeout(self.stalled, self.writer.send(batch)).await {
                 Ok(sent) => return sent.map_err(Failure::from),
-                Err(_) if batch.remaining() < before => {}
+                Err(_) if batch.progress() != before => {}
                 Err(_) => return Err(Failure::StalledWrite(self.stalled)),
             }
         }

@@ -141,8 +141,9 @@ pub trait FrameReader: Send {
 pub trait FrameWriter: Send {
     /// Writes the batch until it is empty, and flushes.
     ///
-    /// Cancel safe: octets handed to the link are gone from the batch, so a caller can watch
-    /// [`WriteBatch::remaining`] for progress and call again.
+    /// Cancel safe: octets handed to the link are gone from the batch, so a caller can call again.
+    /// A writer that keeps octets of its own waits only while they are above a bound, and tells
+    /// [`WriteBatch::note_progress`] meanwhile whenever the link takes some.
     ///
     /// # Errors
     ///

@@ -28,6 +28,8 @@ pub struct WriteBatch {
     /// Each chunk with the number of its octets that are not to be written (any more).
     chunks: VecDeque<(Chunk, usize)>,
     remaining: usize,
+    /// Counts the steps that the link has made.
+    progress: u64,
     /// Emptied segments, for whoever fills the batch next.
     spare: Vec<Vec<u8>>,
 }
@@ -71,6 +73,16 @@ impl WriteBatch {
         self.chunks.front().map(rest).unwrap_or_default()
     }
 
+    /// What is still to be written of the first piece, if it is a large frame that can be kept
+    /// without copying it.
+    #[must_use]
+    pub fn first_shared(&self) -> Option<Bytes> {
+        match self.chunks.front() {
+            Some((Chunk::Shared(octets), skip)) => octets.get(*skip..).map(|o| octets.slice_ref(o)),
+            _ => None,
+        }
+    }
+
     /// Fills `slices` with the pieces still to be written, in order, and returns how many there are.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
@@ -85,6 +97,7 @@ impl WriteBatch {
     pub fn advance(&mut self, count: usize) {
         let mut count = count.min(self.remaining);
         self.remaining -= count;
+        self.note_progress();
         while let Some(chunk) = self.chunks.front_mut() {
             let left = rest(chunk).len();
             if count < left {
@@ -97,6 +110,17 @@ impl WriteBatch {
                 self.spare.push(segment);
             }
         }
+    }
+
+    /// Notes that the link accepts octets, for a transport that keeps some which have left the batch:
+    /// while it waits for the link to take them, the link is slow and not dead.
+    pub fn note_progress(&mut self) {
+        self.progress += 1;
+    }
+
+    /// Something that changes whenever the link has accepted octets.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress
     }
 
     /// An emptied segment to be filled again; the others are given back to the allocator.
@@ -136,5 +160,19 @@ mod tests {
             assert_eq!(written, whole, "in steps of {step}");
             assert!(batch.reuse().is_some_and(|segment| segment.is_empty()));
         }
+    }
+
+    #[test]
+    fn a_large_frame_can_be_kept_without_a_copy_and_a_segment_cannot() {
+        let frame = Bytes::from(vec![7; 10]);
+        let mut batch = WriteBatch::new();
+        batch.push(Chunk::Shared(frame.clone()), 0);
+        batch.push(Chunk::Segment(vec![1; 3]), 0);
+        batch.advance(4);
+        let kept = batch.first_shared().unwrap();
+        assert_eq!((kept.as_ptr(), kept.len()), (frame[4..].as_ptr(), 6));
+        batch.advance(6);
+        assert_eq!(batch.first_shared(), None);
+        assert_eq!(batch.first(), [1; 3]);
     }
 }
