@@ -1,7 +1,7 @@
 //! The anonymous mode of the reference, TLS 1.2 without certificates, which rustls does not have.
 
 use crate::TlsError;
-use crate::anonymous::Throwaway;
+use crate::self_signed::SelfSigned;
 use openssl::error::ErrorStack;
 use openssl::pkey::PKey;
 use openssl::ssl::{
@@ -18,7 +18,7 @@ pub(crate) struct Contexts {
 
 impl Contexts {
     /// Contexts whose accepting one presents `certificate` to those who speak TLS 1.3.
-    pub(crate) fn new(certificate: &Throwaway) -> Result<Self, TlsError> {
+    pub(crate) fn new(certificate: &SelfSigned) -> Result<Self, TlsError> {
         build(certificate).map_err(|error| failed(&error))
     }
 
@@ -35,7 +35,7 @@ fn failed(error: &ErrorStack) -> TlsError {
     TlsError::new(format!("OpenSSL cannot be set up for the anonymous mode: {error}"))
 }
 
-fn build(certificate: &Throwaway) -> Result<Contexts, ErrorStack> {
+fn build(certificate: &SelfSigned) -> Result<Contexts, ErrorStack> {
     let client = parameters()?;
     let mut server = parameters()?;
     server.set_certificate(X509::from_der(&certificate.certificate)?.as_ref())?;

@@ -5,6 +5,7 @@ use crate::x509::Certificate;
 use crate::{Pin, TlsError, TlsOptions};
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, ServerName};
+use std::sync::Arc;
 
 /// What the options say about the peers.
 #[derive(Debug, Default)]
@@ -16,6 +17,12 @@ pub(crate) struct Expectations {
 impl Expectations {
     pub(crate) fn new(options: &TlsOptions) -> Result<Self, TlsError> {
         let any = options.check_host || !options.names.is_empty() || !options.pins.is_empty();
+        if options.self_signed.is_some() && (options.check_host || !options.names.is_empty()) {
+            return Err(TlsError::new(
+                "the options check-host and names need certificates of a CA: with self-signed only \
+                 pins tell peers apart",
+            ));
+        }
         if any && options.is_anonymous() {
             return Err(TlsError::new(
                 "the options check-host, names and pins need certificates: set certificate, key \
@@ -27,6 +34,19 @@ impl Expectations {
             return Err(TlsError::new(detail));
         }
         Ok(Self { names: options.names.clone(), pins: options.pins.clone() })
+    }
+
+    /// The keys that peers may have; any if there are none.
+    pub(crate) fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// The same with other pins.
+    pub(crate) fn with_pins(self: &Arc<Self>, pins: &[Pin]) -> Arc<Self> {
+        if self.pins == pins {
+            return self.clone();
+        }
+        Arc::new(Self { names: self.names.clone(), pins: pins.to_vec() })
     }
 
     /// Checks a certificate that is trusted; `host` is what it has to be valid for besides.

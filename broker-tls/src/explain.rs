@@ -104,6 +104,7 @@ fn alert_without_certificate(alert: Alert) -> String {
              key and ca-file)"
                 .to_owned()
         }
+        Alert::AccessDenied => "the other side expects another key".to_owned(),
         Alert::HandshakeFailure if !cfg!(feature = "anon-tls") => {
             "the other side has no certificate either and speaks the anonymous TLS of such \
              endpoints, for which this program has to be built with the feature `anon-tls`; it is \

@@ -80,6 +80,11 @@ impl Identity {
         }
     }
 
+    /// The pin of the certificate.
+    pub(crate) fn pin(&self) -> Option<crate::Pin> {
+        crate::x509::pin_of(&self.chain)
+    }
+
     fn leaf(&self) -> Option<Certificate<'_>> {
         self.chain.first().and_then(|der| Certificate::parse(der))
     }

@@ -4,6 +4,9 @@
 //! with the [`Witness`] of its handshake: how the link is protected, or why it could not be made.
 //! Nothing in here opens a socket, so every transport with a TLS layer can use it.
 //!
+//! Three modes: certificates of a CA at both sides; keys that endpoints make for themselves and pin
+//! each other by; and none of these.
+//!
 //! Without certificates links are encrypted only. Two programs built with rustls then agree on TLS
 //! 1.3; the reference dials such endpoints but cannot be dialled that way. The feature `anon-tls`
 //! adds what it speaks, through OpenSSL, and for that one mode.
@@ -24,8 +27,10 @@ mod files;
 mod identity;
 mod key;
 mod legacy_key;
+mod material;
 mod options;
 mod reload;
+mod self_signed;
 mod tls;
 mod verifier;
 mod witness;
@@ -35,12 +40,3 @@ pub use error::TlsError;
 pub use options::{Passphrase, Pin, TlsOptions};
 pub use tls::Tls;
 pub use witness::Witness;
-
-use rustls::pki_types::CertificateDer;
-
-/// The name for people of the owner of a verified chain: the subject of its first certificate, or
-/// else an alternative name, or else the SHA-256 of its key.
-#[must_use]
-pub fn peer_name(chain: &[CertificateDer<'_>]) -> Option<String> {
-    chain.first().and_then(|der| x509::Certificate::parse(der)).map(|leaf| leaf.name())
-}

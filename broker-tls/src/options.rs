@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// Without any of the five fields of the identity (`certificate` to `ca_dir`) links are encrypted
 /// and nobody proves anything, as between endpoints of the reference that have no certificates.
 /// With any of them both sides of every link have to present a certificate of a trusted CA.
+///
+/// With `self_signed` instead there is no CA: endpoints prove that they hold their keys, and know
+/// each other by the pins of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsOptions {
@@ -28,6 +31,12 @@ pub struct TlsOptions {
     /// they are called; those without a certificate in them are passed over.
     pub ca_dir: Option<PathBuf>,
 
+    /// PEM file with the own key and a certificate that does nothing but carry it. If there is no
+    /// such file, both are made and kept there. Not together with the five fields above.
+    ///
+    /// Whom this endpoint dials has to be pinned; whom it accepts, only if there are `pins`.
+    pub self_signed: Option<PathBuf>,
+
     /// Whether the certificate of a dialled peer must be valid for the host that was dialled.
     /// Default off: any certificate of a trusted CA will do, as in the reference.
     pub check_host: bool,
@@ -44,11 +53,16 @@ impl TlsOptions {
     /// Whether links are encrypted without anybody proving who they are.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
-        self.certificate.is_none()
-            && self.key.is_none()
-            && self.passphrase.is_none()
-            && self.ca_file.is_none()
-            && self.ca_dir.is_none()
+        !self.has_certificates() && self.self_signed.is_none()
+    }
+
+    /// Whether any of the fields about certificates of CAs is set.
+    pub(crate) fn has_certificates(&self) -> bool {
+        self.certificate.is_some()
+            || self.key.is_some()
+            || self.passphrase.is_some()
+            || self.ca_file.is_some()
+            || self.ca_dir.is_some()
     }
 }
 
@@ -77,7 +91,8 @@ impl fmt::Debug for Passphrase {
 
 /// The SHA-256 of a public key (the DER form of `SubjectPublicKeyInfo`).
 ///
-/// Written as 64 hexadecimal digits, with or without colons between the octets.
+/// Written as 64 hexadecimal digits, with or without colons between the octets, and with or without
+/// `sha256:` in front of them.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Pin([u8; 32]);
@@ -99,10 +114,11 @@ impl std::str::FromStr for Pin {
     type Err = TlsError;
 
     fn from_str(text: &str) -> Result<Self, TlsError> {
+        let bare = text.strip_prefix("sha256:").unwrap_or(text);
         let digits: Vec<u32> =
-            text.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();
+            bare.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();
         let mut pin = [0; 32];
-        if digits.len() != 64 || text.chars().any(|c| c != ':' && !c.is_ascii_hexdigit()) {
+        if digits.len() != 64 || bare.chars().any(|c| c != ':' && !c.is_ascii_hexdigit()) {
             return Err(TlsError::new(format!(
                 "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal digits"
             )));
@@ -164,6 +180,7 @@ mod tests {
         assert_eq!(text.to_uppercase().parse::<Pin>().unwrap(), pin);
         let pairs: Vec<_> = text.as_bytes().chunks(2).map(String::from_utf8_lossy).collect();
         assert_eq!(pairs.join(":").parse::<Pin>().unwrap(), pin);
+        assert_eq!(format!("sha256:{text}").parse::<Pin>().unwrap(), pin);
         for wrong in ["", "e3b0", &text[1..], &format!("{text}0"), &text.replace('e', "g")] {
             assert!(wrong.parse::<Pin>().is_err(), "{wrong:?}");
         }

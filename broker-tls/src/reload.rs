@@ -8,7 +8,7 @@ pub(crate) struct Stamps(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
 
 impl Stamps {
     pub(crate) fn of(options: &TlsOptions) -> Self {
-        let named = [&options.certificate, &options.key, &options.ca_file];
+        let named = [&options.certificate, &options.key, &options.ca_file, &options.self_signed];
         let mut files: Vec<PathBuf> = named.into_iter().flatten().cloned().collect();
         if let Some(directory) = &options.ca_dir {
             files.extend(files::files_in(directory).unwrap_or_default());

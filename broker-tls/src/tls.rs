@@ -1,18 +1,16 @@
-use crate::anonymous::Throwaway;
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
-use crate::identity::Identity;
+use crate::material::Material;
 use crate::reload::Stamps;
-use crate::verifier::{AnyServer, PeerVerifier};
+use crate::verifier::{KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
-use crate::{TlsError, TlsOptions, Witness};
+use crate::{Pin, TlsError, TlsOptions, Witness};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
@@ -36,19 +34,6 @@ struct Shared {
 struct Reload {
     stamps: Stamps,
     error: Option<TlsError>,
-}
-
-/// What configurations are made of.
-enum Material {
-    Certificates {
-        identity: Identity,
-        authorities: Arc<Authorities>,
-    },
-    Anonymous {
-        resolver: Arc<SingleCertAndKey>,
-        #[cfg(feature = "anon-tls")]
-        openssl: crate::anonymous_openssl::Contexts,
-    },
 }
 
 impl Tls {
@@ -104,7 +89,7 @@ impl Tls {
     }
 
     fn read_again(&self, reload: &mut Reload) -> Result<(), TlsError> {
-        if self.is_anonymous() {
+        if self.0.options.is_anonymous() {
             return Ok(());
         }
         reload.stamps = Stamps::of(&self.0.options);
@@ -121,6 +106,13 @@ impl Tls {
         }
     }
 
+    /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous
+    /// mode it is that of a key which lives as long as this process.
+    #[must_use]
+    pub fn own_pin(&self) -> Option<Pin> {
+        self.0.material.load().own_pin()
+    }
+
     /// Whether the own certificate can convince those who dial; the anonymous mode needs none.
     ///
     /// # Errors
@@ -135,7 +127,7 @@ impl Tls {
             Material::Certificates { identity, .. } => {
                 identity.check(usage, UnixTime::now()).map_err(TlsError::new)
             }
-            Material::Anonymous { .. } => Ok(()),
+            Material::SelfSigned { .. } | Material::Anonymous { .. } => Ok(()),
         }
     }
 
@@ -148,9 +140,25 @@ impl Tls {
     ///
     /// The own certificate has expired, is not valid yet, or is not meant for dialling.
     pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, Witness), TlsError> {
+        self.rustls_client_pinned(host, &[])
+    }
+
+    /// As [`Self::rustls_client`], but if there are `pins`, the key of the other side has to be one
+    /// of them, instead of one of those in the options. Without certificates of a CA nothing else
+    /// is asked of it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::rustls_client`]; or the own certificate signs itself, and no key is pinned.
+    pub fn rustls_client_pinned(
+        &self,
+        host: &str,
+        pins: &[Pin],
+    ) -> Result<(ClientConfig, Witness), TlsError> {
         self.check_own(Usage::Client)?;
         let material = self.0.material.load();
         let witness = material.witness();
+        let pins = if pins.is_empty() { self.0.expectations.pins() } else { pins };
         let builder = ClientConfig::builder_with_provider(self.0.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(error.to_string()))?
@@ -158,17 +166,24 @@ impl Tls {
         let mut config = match &**material {
             Material::Certificates { identity, authorities } => {
                 let host = self.0.options.check_host.then(|| host.to_owned());
-                let verifier = self.verifier(authorities, host, &witness);
+                let expectations = self.0.expectations.with_pins(pins);
+                let verifier = self.verifier(authorities, expectations, host, &witness);
                 builder
                     .with_custom_certificate_verifier(Arc::new(verifier))
                     .with_client_cert_resolver(identity.resolver.clone())
             }
-            Material::Anonymous { .. } => {
-                let algorithms = self.0.provider.signature_verification_algorithms;
-                builder
-                    .with_custom_certificate_verifier(Arc::new(AnyServer { algorithms }))
-                    .with_no_client_auth()
+            Material::SelfSigned { .. } if pins.is_empty() => {
+                return Err(TlsError::new(
+                    "no key is pinned, so the other side could be anybody: with self-signed the \
+                     option pins, or the URL, has to say which key the other side has",
+                ));
             }
+            Material::SelfSigned { resolver, .. } => builder
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_client_cert_resolver(resolver.clone()),
+            Material::Anonymous { .. } => builder
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_no_client_auth(),
         };
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
@@ -176,9 +191,6 @@ impl Tls {
     }
 
     /// The configuration for accepting one connection, and the witness of its handshake.
-    ///
-    /// A listener that shares one configuration among its connections, as QUIC does, learns nothing
-    /// from the witness; [`peer_name`](crate::peer_name) tells whom it is connected to.
     ///
     /// # Errors
     ///
@@ -191,10 +203,17 @@ impl Tls {
             .map_err(|error| TlsError::new(error.to_string()))?;
         let mut config = match &**material {
             Material::Certificates { identity, authorities } => {
-                let verifier = self.verifier(authorities, None, &witness);
+                let expectations = self.0.expectations.clone();
+                let verifier = self.verifier(authorities, expectations, None, &witness);
                 builder
                     .with_client_cert_verifier(Arc::new(verifier))
                     .with_cert_resolver(identity.resolver.clone())
+            }
+            Material::SelfSigned { resolver, .. } => {
+                let verifier = self.key_verifier(self.0.expectations.pins(), &witness);
+                builder
+                    .with_client_cert_verifier(Arc::new(verifier))
+                    .with_cert_resolver(resolver.clone())
             }
             Material::Anonymous { resolver, .. } => {
                 builder.with_no_client_auth().with_cert_resolver(resolver.clone())
@@ -208,13 +227,22 @@ impl Tls {
     fn verifier(
         &self,
         authorities: &Arc<Authorities>,
+        expectations: Arc<Expectations>,
         host: Option<String>,
         witness: &Witness,
     ) -> PeerVerifier {
         PeerVerifier {
             authorities: authorities.clone(),
-            expectations: self.0.expectations.clone(),
+            expectations,
             host,
+            witness: witness.clone(),
+            algorithms: self.0.provider.signature_verification_algorithms,
+        }
+    }
+
+    fn key_verifier(&self, pins: &[Pin], witness: &Witness) -> KeyVerifier {
+        KeyVerifier {
+            pins: pins.to_vec(),
             witness: witness.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
@@ -249,7 +277,7 @@ impl Tls {
             Material::Anonymous { openssl, .. } => {
                 Some(session(openssl).map(|ssl| (ssl, Witness::new(None))))
             }
-            Material::Certificates { .. } => None,
+            Material::Certificates { .. } | Material::SelfSigned { .. } => None,
         }
     }
 }
@@ -257,28 +285,5 @@ impl Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tls").field(&self.0.options).finish()
-    }
-}
-
-impl Material {
-    fn load(options: &TlsOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
-        if options.is_anonymous() {
-            let throwaway = Throwaway::generate()?;
-            return Ok(Self::Anonymous {
-                resolver: throwaway.resolver(provider)?,
-                #[cfg(feature = "anon-tls")]
-                openssl: crate::anonymous_openssl::Contexts::new(&throwaway)?,
-            });
-        }
-        let identity = Identity::load(options, provider)?;
-        let authorities = Arc::new(Authorities::load(options)?);
-        Ok(Self::Certificates { identity, authorities })
-    }
-
-    fn witness(&self) -> Witness {
-        Witness::new(match self {
-            Self::Certificates { identity, .. } => Some(identity.describe()),
-            Self::Anonymous { .. } => None,
-        })
     }
 }

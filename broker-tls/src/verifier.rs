@@ -1,5 +1,6 @@
 //! The checks of this crate in the places where rustls asks for them.
 
+use crate::Pin;
 use crate::authorities::Authorities;
 use crate::chain::Presented;
 use crate::expectations::Expectations;
@@ -111,23 +112,67 @@ impl ClientCertVerifier for PeerVerifier {
     signature_checks!();
 }
 
-/// Accepts every certificate: who has none configured cannot know whom to expect. That the other
-/// side holds the key of the one it presents is still checked.
-#[derive(Debug)]
-pub(crate) struct AnyServer {
+/// Accepts peers by their keys alone, whatever the certificate says that carries one: those whose
+/// key is pinned, or everybody if no key is. That the other side holds the key is checked in any
+/// case.
+pub(crate) struct KeyVerifier {
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) witness: Witness,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for AnyServer {
+impl KeyVerifier {
+    fn verify(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        if self.pins.is_empty() {
+            return Ok(());
+        }
+        let leaf = Certificate::parse(leaf)
+            .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        let pin = leaf.pin();
+        if self.pins.contains(&pin) {
+            self.witness.saw_peer(format!("key {pin}"));
+            return Ok(());
+        }
+        self.witness.saw_refusal(format!("its key is {pin}, which is not pinned here"));
+        Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    }
+}
+
+impl fmt::Debug for KeyVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyVerifier").field("pins", &self.pins).finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
-        _leaf: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.verify(leaf)?;
         Ok(ServerCertVerified::assertion())
+    }
+
+    signature_checks!();
+}
+
+impl ClientCertVerifier for KeyVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verify(leaf)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     signature_checks!();

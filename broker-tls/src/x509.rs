@@ -1,7 +1,7 @@
 //! What this crate wants to know about a certificate beyond what rustls looks at.
 
 use crate::Pin;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use std::fmt;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -172,6 +172,11 @@ impl<'a> Certificate<'a> {
             )
         })
     }
+}
+
+/// The pin of the first certificate of a chain, if it is readable.
+pub(crate) fn pin_of(chain: &[CertificateDer<'_>]) -> Option<Pin> {
+    chain.first().and_then(|der| Certificate::parse(der)).map(|leaf| leaf.pin())
 }
 
 fn name_or(name: &X509Name<'_>, otherwise: impl FnOnce() -> String) -> String {

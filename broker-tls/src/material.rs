@@ -1,0 +1,69 @@
+use crate::authorities::Authorities;
+use crate::identity::Identity;
+use crate::self_signed::SelfSigned;
+use crate::{Pin, TlsError, TlsOptions, Witness, anonymous};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::SingleCertAndKey;
+use std::sync::Arc;
+
+/// What configurations are made of.
+pub(crate) enum Material {
+    Certificates {
+        identity: Identity,
+        authorities: Arc<Authorities>,
+    },
+    SelfSigned {
+        resolver: Arc<SingleCertAndKey>,
+        pin: Option<Pin>,
+    },
+    Anonymous {
+        resolver: Arc<SingleCertAndKey>,
+        pin: Option<Pin>,
+        #[cfg(feature = "anon-tls")]
+        openssl: crate::anonymous_openssl::Contexts,
+    },
+}
+
+impl Material {
+    pub(crate) fn load(options: &TlsOptions, provider: &CryptoProvider) -> Result<Self, TlsError> {
+        if let Some(file) = &options.self_signed {
+            if options.has_certificates() {
+                return Err(TlsError::new(
+                    "self-signed is for endpoints without certificates of a CA: set either it, or \
+                     certificate, key and a CA",
+                ));
+            }
+            let own = SelfSigned::load_or_generate(file)?;
+            return Ok(Self::SelfSigned { resolver: own.resolver(provider)?, pin: own.pin() });
+        }
+        if options.is_anonymous() {
+            let throwaway = anonymous::throwaway()?;
+            return Ok(Self::Anonymous {
+                resolver: throwaway.resolver(provider)?,
+                pin: throwaway.pin(),
+                #[cfg(feature = "anon-tls")]
+                openssl: crate::anonymous_openssl::Contexts::new(&throwaway)?,
+            });
+        }
+        let identity = Identity::load(options, provider)?;
+        let authorities = Arc::new(Authorities::load(options)?);
+        Ok(Self::Certificates { identity, authorities })
+    }
+
+    pub(crate) fn witness(&self) -> Witness {
+        Witness::new(match self {
+            Self::Certificates { identity, .. } => Some(identity.describe()),
+            Self::SelfSigned { pin, .. } => {
+                Some(pin.map(|pin| format!("the own key {pin}")).unwrap_or_default())
+            }
+            Self::Anonymous { .. } => None,
+        })
+    }
+
+    pub(crate) fn own_pin(&self) -> Option<Pin> {
+        match self {
+            Self::Certificates { identity, .. } => identity.pin(),
+            Self::SelfSigned { pin, .. } | Self::Anonymous { pin, .. } => *pin,
+        }
+    }
+}
