@@ -1,3 +1,4 @@
+use crate::event::Severity;
 use crate::transport::{TransportError, TransportErrorKind};
 use crate::wire::handshake::InvalidHandshakeMessage;
 use crate::{EndpointId, ErrorCode};
@@ -123,6 +124,21 @@ impl Failure {
             Self::StalledWrite(_) => "stalled-write",
             Self::ByeTimeout => "bye-timeout",
             Self::Silent(_) => "silent",
+        }
+    }
+
+    /// How much it matters to those who run the side that accepted the connection: what the network
+    /// does every day is no warning, what somebody has to mend is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        use TransportErrorKind as K;
+        match self {
+            Self::Transport(error) => match error.kind() {
+                K::WrongProtocol | K::Tls | K::OutOfResources => Severity::Warning,
+                _ => Severity::Info,
+            },
+            Self::Redundant(_) | Self::ShuttingDown | Self::Cancelled => Severity::Info,
+            _ => Severity::Warning,
         }
     }
 

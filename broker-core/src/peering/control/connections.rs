@@ -2,7 +2,6 @@ use super::admission::Around;
 use super::{
     Action, Close, Conn, Control, DialId, DialState, Origin, Phase, Shaking, Stage, Timer,
 };
-use crate::event::Severity;
 use crate::peering::handshake::{Handshake, Step};
 use crate::peering::{ConnId, Direction, Failure, PeerStatus, Time};
 use crate::transport::Link;
@@ -189,12 +188,7 @@ impl Control {
                 None => self.dial_failed(dial, failure, now),
             },
             Some(Origin::Accepted) => {
-                let level = match &failure {
-                    Failure::Transport(_) | Failure::Redundant(_) | Failure::ShuttingDown => {
-                        Severity::Info
-                    }
-                    _ => Severity::Warning,
-                };
+                let level = failure.severity();
                 self.log_failure(level, "handshake-failed", remote, &failure);
             }
             None => {}
