@@ -117,7 +117,8 @@ fn classify(failure: &broker::Failure) -> (Exit, &'static str) {
             // Only an open connection can be closed, so this happened during the handshake.
             Kind::Closed | Kind::Reset => (
                 Exit::Refused,
-                " before the handshake was done; it may expect TLS, or not speak Broker at all",
+                " before the handshake was done; perhaps it expects TLS or does not speak Broker, \
+                or its own log tells why",
             ),
             _ => (Exit::CannotConnect, ""),
         },

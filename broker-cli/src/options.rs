@@ -26,7 +26,7 @@ pub(crate) struct EndpointOptions {
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
     /// [default: node 1; others try once, and `sub` comes back after 1 when a peering is lost]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) retry: Option<Duration>,
 
     /// The id of this endpoint [default: a fresh random one]

@@ -24,11 +24,11 @@ pub(crate) struct Ping {
     count: Option<u32>,
 
     /// The time from an answer to the next ping [default: 0.2]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     interval: Option<Duration>,
 
     /// How long to wait for the peering, and for each answer [default: 5]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
     #[command(flatten)]
@@ -209,6 +209,15 @@ mod tests {
         assert_eq!(times(1), expected([1, 1, 1, 1, 1]));
         assert_eq!(times(10), expected([1, 5, 9, 10, 10]));
         assert_eq!(times(200), expected([1, 100, 180, 198, 200]));
+    }
+
+    #[test]
+    fn unanswered_pings_are_a_timeout() {
+        let time = Duration::from_nanos(1);
+        assert_eq!(Trips { sent: 2, times: vec![time; 2] }.judge(), Ok(()));
+        let failure = Trips { sent: 2, times: vec![time] }.judge().unwrap_err();
+        assert_eq!(failure.exit(), Exit::TimedOut);
+        assert_eq!(failure.to_string(), "1 of 2 pings were answered in time");
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) struct Sub {
     count: Option<u64>,
 
     /// End after this time, counted from the start [default: no end]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
     #[command(flatten)]

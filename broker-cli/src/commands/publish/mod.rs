@@ -42,7 +42,7 @@ pub(crate) struct Pub {
 
     /// How long to wait for the peerings, and for the confirmation that everything was read; ends
     /// with 5 if that is too short [default: 10 for the peerings, without end for the rest]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
     #[command(flatten)]

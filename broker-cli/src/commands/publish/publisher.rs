@@ -111,27 +111,38 @@ impl<'a> Publisher<'a> {
 
     /// Waits until every peer has read everything that was published.
     pub(super) async fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Stop> {
-        let limit = limit.unwrap_or(Duration::MAX);
+        let ended_before = self.session.ended();
         for peer in self.session.peers().clone() {
             let endpoint = self.session.endpoint.clone();
             // The answer to a ping comes after everything that was sent before it was read.
-            let mut ping = pin!(endpoint.ping(peer, limit));
-            let answer = match timeout(PATIENCE, self.session.during(&mut ping)).await {
+            let mut ping = pin!(endpoint.ping(peer, limit.unwrap_or(Duration::MAX)));
+            let answer = match timeout(PATIENCE, self.answer(&mut ping)).await {
                 Ok(answer) => answer?,
                 Err(_) => {
                     diagnose(format_args!(
                         "waiting for {peer} to read everything; an interrupt gives that up"
                     ));
-                    self.session.during(&mut ping).await?
+                    self.answer(&mut ping).await?
                 }
             };
             answer.map_err(|error| unconfirmed(peer, &error))?;
         }
-        if self.session.ended() > 0 {
+        if ended_before > 0 {
             let text = "a peering ended before all was confirmed; messages may have been lost";
             return Err(Failure::other(text).into());
         }
         Ok(())
+    }
+
+    /// Waits for the answer. If the peer leaves right after it, the answer counts.
+    async fn answer<T>(&mut self, mut answer: impl Future<Output = T> + Unpin) -> Result<T, Stop> {
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer),
+                went_on = self.session.step() => went_on?,
+            }
+        }
     }
 }
 
