@@ -1,9 +1,8 @@
-use crate::foreign::{Speaker, speaker};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
     Connection, FrameReader, Link, Protection, ReadBuffer, StreamReader, StreamWriter,
-    TransportError, TransportErrorKind,
+    TransportError,
 };
 use std::future::poll_fn;
 use tokio::net::TcpStream;
@@ -13,7 +12,7 @@ use tokio::net::tcp::OwnedReadHalf;
 pub(crate) fn connection(stream: TcpStream, remote: Url) -> Connection {
     let (reader, writer) = stream.into_split();
     Connection {
-        reader: Box::new(TcpReader { socket: StreamReader(reader), began: false }),
+        reader: Box::new(TcpReader { socket: StreamReader(reader) }),
         writer: Box::new(StreamWriter(writer)),
         link: Link { remote, protection: Protection::Plain },
     }
@@ -22,8 +21,6 @@ pub(crate) fn connection(stream: TcpStream, remote: Url) -> Connection {
 /// Reads from a socket without holding memory while there is nothing to read.
 struct TcpReader {
     socket: StreamReader<OwnedReadHalf>,
-    /// Whether the first octets have been looked at.
-    began: bool,
 }
 
 #[async_trait]
@@ -39,29 +36,6 @@ impl FrameReader for TcpReader {
         })
         .await
         .map_err(|error| TransportError::from_io(&error, "receiving"))?;
-        self.socket.recv(buffer).await?;
-        // Nobody consumes less than a length, so the first octets are all there.
-        if !self.began && buffer.pending().len() >= LENGTH {
-            self.began = true;
-            refuse_foreign(buffer.pending())?;
-        }
-        Ok(())
+        self.socket.recv(buffer).await
     }
-}
-
-/// The length in front of each frame.
-const LENGTH: usize = 4;
-
-/// Everything foreign that is recognised would announce a frame of hundreds of megabytes.
-fn refuse_foreign(head: &[u8]) -> Result<(), TransportError> {
-    let detail = match speaker(head) {
-        None | Some(Speaker::Broker) => return Ok(()),
-        Some(Speaker::Tls) => {
-            "the other side speaks TLS, and this is an address without encryption: use tls:// here, \
-             or switch encryption off there"
-                .to_owned()
-        }
-        Some(other) => format!("the other side speaks {}, not Broker", other.name()),
-    };
-    Err(TransportError::new(TransportErrorKind::WrongProtocol, detail))
 }
