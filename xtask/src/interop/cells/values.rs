@@ -1,0 +1,105 @@
+//! Data of every type, both ways.
+
+use super::{NODE, PIPE};
+use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use crate::interop::child::{Child, free_port};
+use crate::interop::ours::{Ours, next};
+use crate::interop::vectors::{self, Recorded};
+use broker::data::{Encode, Value};
+use std::time::Duration;
+
+const TOPIC: &str = "/values";
+
+pub(super) fn cells() -> Vec<Cell> {
+    vec![
+        Cell::new("values: the text that broker-pipe prints of ours", &[PIPE], printed),
+        Cell::new("values: lines of broker-pipe arrive in order", &[PIPE], lines),
+        Cell::new("values: through broker-node octet for octet", &[NODE], through_node)
+            .within(Duration::from_secs(60)),
+    ]
+}
+
+/// Every value whose text fits on a line; the others are in the cell about octets.
+async fn printed(context: Context) -> Check<String> {
+    let mut ours = Ours::fresh(&context)?;
+    let port = ours.listen(0).await?.port();
+    let peers = format!("--peers=[\"127.0.0.1:{port}\"]");
+    let mut pipe = Child::tool(&context, PIPE, &["-m", "subscribe", "-t", TOPIC, &peers])?;
+    let peer = ours.added().await?;
+    ours.filter(peer, &[TOPIC]).await?;
+    let values = vectors::values()?;
+    let on_a_line = |value: &&Recorded| {
+        value.text.as_ref().is_some_and(|text| !text.iter().any(|octet| b"\r\n".contains(octet)))
+    };
+    let printable: Vec<&Recorded> = values.iter().filter(on_a_line).collect();
+    for Recorded { name, payload, .. } in &printable {
+        let value = Value::decode(payload).map_err(|error| format!("{name}: {error}"))?;
+        ours.publish(TOPIC, &value).await?;
+        let line = pipe.line().await?.ok_or("broker-pipe has ended")?;
+        let mut expected = format!("data({TOPIC}, ").into_bytes();
+        value.text_into(&mut expected);
+        expected.push(b')');
+        same(name, &show(&line), &show(&expected))?;
+    }
+    let (count, all) = (printable.len(), values.len());
+    Ok(format!("{count} values; {} more have a line break in their text", all - count))
+}
+
+fn show(octets: &[u8]) -> String {
+    octets.escape_ascii().to_string()
+}
+
+async fn lines(context: Context) -> Check<String> {
+    const COUNT: usize = 1000;
+    let mut ours = Ours::fresh(&context)?;
+    let mut subscriber = ours.endpoint.subscribe([TOPIC]);
+    let port = ours.listen(0).await?.port();
+    let peers = format!("--peers=[\"127.0.0.1:{port}\"]");
+    let mut pipe = Child::tool(&context, PIPE, &["-m", "publish", "-t", TOPIC, &peers])?;
+    let peer = ours.added().await?;
+    for number in 0..COUNT {
+        pipe.say(&format!("line {number}")).await?;
+    }
+    for number in 0..COUNT {
+        let message = next(&mut subscriber).await?;
+        same("the topic", &message.topic().to_string().as_str(), &TOPIC)?;
+        same("the sender", &message.sender(), &peer)?;
+        same("the line", &message.view().as_str(), &Some(format!("line {number}").as_str()))?;
+    }
+    Ok(format!("{COUNT} lines"))
+}
+
+/// A payload as it was recorded, even where the same value would be written otherwise here.
+struct Verbatim<'a>(&'a [u8]);
+
+impl Encode for Verbatim<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+    }
+}
+
+/// Two of our endpoints with the other implementation between them, which passes on what it
+/// cannot see a reason to change.
+async fn through_node(context: Context) -> Check<String> {
+    let (mut from, mut to) = (Ours::fresh(&context)?, Ours::fresh(&context)?);
+    let port = free_port()?;
+    let topics = format!("\"{TOPIC}\"");
+    let _node = Child::tool(&context, NODE, &["-t", &topics, "-p", &port.to_string()])?;
+    let mut subscriber = to.endpoint.subscribe([TOPIC]);
+    to.dial(port);
+    let node = to.added().await?;
+    to.settled(node).await?;
+    from.dial(port);
+    same("the node", &from.added().await?, &node)?;
+    let mut count = 0;
+    for Recorded { name, payload, .. } in
+        vectors::values()?.into_iter().chain(vectors::accepted_payloads()?)
+    {
+        from.publish(TOPIC, &Verbatim(&payload)).await?;
+        let message = next(&mut subscriber).await.map_err(|error| format!("{name}: {error}"))?;
+        same("the last hop", &message.sender(), &node)?;
+        ensure(message.payload() == payload, format!("{name} arrived changed"))?;
+        count += 1;
+    }
+    Ok(format!("{count} payloads"))
+}

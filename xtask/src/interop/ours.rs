@@ -1,0 +1,172 @@
+use super::cell::{Check, Context, same};
+use super::log::Log;
+use broker::event::StatusCode;
+use broker::{Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber, Url};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long anything may take that should happen at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The time between attempts of our side.
+pub(super) const RETRY: Duration = Duration::from_millis(200);
+
+/// The id of our side. The smaller one of two ids leads the handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Id {
+    Lowest,
+    Highest,
+}
+
+impl Id {
+    fn value(self) -> EndpointId {
+        let mut octets = match self {
+            Self::Lowest => [0; 16],
+            Self::Highest => [0xff; 16],
+        };
+        // The reference reads only ids of versions 1 to 5.
+        octets[6] = 0x40 | (octets[6] & 0x0f);
+        octets[8] = 0x80 | (octets[8] & 0x3f);
+        octets[15] |= 1;
+        EndpointId::from_bytes(octets)
+    }
+}
+
+/// An endpoint of this implementation, and what happens to it.
+pub(super) struct Ours {
+    pub(super) endpoint: Endpoint,
+    events: EventStream,
+    log: Log,
+}
+
+impl Ours {
+    pub(super) fn start(context: &Context, id: Id) -> Check<Self> {
+        Self::with(context, Config { endpoint_id: Some(id.value()), ..Config::default() })
+    }
+
+    /// An endpoint with a fresh id.
+    pub(super) fn fresh(context: &Context) -> Check<Self> {
+        Self::with(context, Config::default())
+    }
+
+    pub(super) fn with(context: &Context, config: Config) -> Check<Self> {
+        let endpoint =
+            broker::builder().config(config).build().map_err(|error| format!("ours: {error}"))?;
+        let events = endpoint.events();
+        Ok(Self { endpoint, events, log: context.log.clone() })
+    }
+
+    /// Listens on a free port, or the given one.
+    pub(super) async fn listen(&self, port: u16) -> Check<Url> {
+        let listening = self.endpoint.listen(&Url::new("tcp", "127.0.0.1", port)).await;
+        listening.map_err(|error| format!("ours: {error}"))
+    }
+
+    /// Keeps trying to be peered with a port of this machine.
+    pub(super) fn dial(&self, port: u16) -> Url {
+        let url = Url::new("tcp", "127.0.0.1", port);
+        // The outcome shows in the events.
+        drop(self.endpoint.peer(&url, Retry::every(RETRY)));
+        url
+    }
+
+    /// The next status or error.
+    async fn event(&mut self, patience: Duration) -> Check<Event> {
+        loop {
+            let event = timeout(patience, self.events.next()).await;
+            let event = event.map_err(|_| "ours: nothing more happens")?;
+            let event = event.ok_or("ours: the endpoint has stopped")?;
+            self.log.note("ours", &event);
+            if !matches!(event, Event::Log(_)) {
+                return Ok(event);
+            }
+        }
+    }
+
+    async fn status(&mut self, code: StatusCode, id: Option<EndpointId>) -> Check<EndpointId> {
+        let event = self.event(PATIENCE).await?;
+        let found = event.endpoint().map(|endpoint| endpoint.id);
+        if event.status() == Some(code) && (id.is_none() || id == found) {
+            return found.ok_or_else(|| format!("ours: {event} concerns nobody"));
+        }
+        Err(format!("ours: {event}, should be {} of {id:?}", code.event_name()))
+    }
+
+    /// Waits for a new peer: first it is discovered, then added. Failed attempts before that are
+    /// what a retry is for.
+    pub(super) async fn added(&mut self) -> Check<EndpointId> {
+        self.added_within(PATIENCE).await
+    }
+
+    /// Waits for a new peer, which may take its time.
+    pub(super) async fn added_within(&mut self, patience: Duration) -> Check<EndpointId> {
+        let id = loop {
+            let event = self.event(patience).await?;
+            match (event.status(), event.endpoint()) {
+                (Some(StatusCode::EndpointDiscovered), Some(endpoint)) => break endpoint.id,
+                (None, _) if event.to_string().starts_with("peer_unavailable") => {}
+                _ => return Err(format!("ours: {event}, should be endpoint_discovered")),
+            }
+        };
+        self.status(StatusCode::PeerAdded, Some(id)).await
+    }
+
+    /// Waits for the end of a peering: first lost or removed, then unreachable.
+    pub(super) async fn ended(&mut self, code: StatusCode, id: EndpointId) -> Check {
+        self.status(code, Some(id)).await?;
+        self.status(StatusCode::EndpointUnreachable, Some(id)).await.map(drop)
+    }
+
+    /// Whether nothing has happened that was not expected.
+    pub(super) fn quiet(&mut self) -> Check {
+        while let Some(event) = self.events.try_next() {
+            if !matches!(event, Event::Log(_)) {
+                return Err(format!("ours: {event}, which was not expected"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the peer has handled everything that was sent to it.
+    pub(super) async fn settled(&self, peer: EndpointId) -> Check {
+        let answered = self.endpoint.ping(peer, PATIENCE).await;
+        answered.map(drop).map_err(|error| format!("ours: ping of {peer}: {error}"))
+    }
+
+    /// Waits until the peer has announced exactly this filter. Only the tools know when they
+    /// subscribe, and no event tells.
+    pub(super) async fn filter(&self, peer: EndpointId, topics: &[&str]) -> Check {
+        let announced = async {
+            while self.endpoint.peer_filter(peer).is_none_or(|filter| filter != topics) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, announced).await.map_err(|_| {
+            let filter = self.endpoint.peer_filter(peer);
+            format!("ours: the filter of {peer} is {filter:?}, should be {topics:?}")
+        })
+    }
+
+    pub(super) async fn publish(
+        &self,
+        topic: &str,
+        value: &(impl broker::data::Encode + ?Sized),
+    ) -> Check {
+        let published = self.endpoint.publish(topic, value).await;
+        let published = published.map_err(|error| format!("ours: publishing: {error}"))?;
+        same("the number of peers that a message went to", &published.peers, &1)
+    }
+
+    /// Ends the endpoint in an orderly way.
+    pub(super) async fn shut_down(self) -> Check {
+        self.log.note("ours", "shutdown");
+        let stopped = timeout(PATIENCE, self.endpoint.shutdown()).await;
+        stopped.map_err(|_| "ours: the endpoint does not stop".to_owned())
+    }
+}
+
+/// The next message of a subscriber.
+pub(super) async fn next(subscriber: &mut Subscriber) -> Check<Message> {
+    let message = timeout(PATIENCE, subscriber.recv()).await;
+    message.map_err(|_| "ours: no message")?.ok_or_else(|| "ours: no more messages".to_owned())
+}
