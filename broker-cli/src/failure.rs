@@ -1,7 +1,7 @@
 //! How commands end: exit codes, and the message for the person who started them.
 
 use broker::transport::{TransportError, TransportErrorKind as Kind};
-use broker::{PeerError, Url};
+use broker::{PeerError, Reason, Url};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -68,14 +68,14 @@ impl Failure {
 
     /// A peering did not come about.
     pub(crate) fn peering(url: &Url, error: &PeerError) -> Self {
-        let (exit, hint) = classify(&error.failure);
+        let exit = exit_code(&error.failure);
         let reason = error.failure.to_string();
         let place = if reason.contains(&url.to_string()) {
             String::new()
         } else {
             format!("cannot peer with {url}: ")
         };
-        Self::new(exit, format!("{place}{reason}{hint}"))
+        Self::new(exit, format!("{place}{reason}"))
     }
 
     /// Standard output cannot be written.
@@ -107,24 +107,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The exit code for a peering that did not come about, and what else to say about it.
-fn classify(failure: &broker::Failure) -> (Exit, &'static str) {
-    use broker::Failure as F;
-    match failure {
-        F::Transport(error) => match error.kind() {
-            Kind::UnsupportedScheme | Kind::InvalidAddress => (Exit::Usage, ""),
-            Kind::Tls | Kind::WrongProtocol => (Exit::Refused, ""),
-            // Only an open connection can be closed, so this happened during the handshake.
-            Kind::Closed | Kind::Reset => (
-                Exit::Refused,
-                " before the handshake was done; perhaps it expects TLS or does not speak Broker, \
-                or its own log tells why",
-            ),
-            _ => (Exit::CannotConnect, ""),
-        },
-        F::HandshakeTimeout { .. } => (Exit::TimedOut, ""),
-        failure if failure.is_refusal() => (Exit::Refused, ""),
-        _ => (Exit::Failure, ""),
+/// The exit code for a peering that did not come about.
+pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
+    match failure.reason() {
+        Reason::UnsupportedScheme | Reason::InvalidAddress => Exit::Usage,
+        Reason::HandshakeTimeout => Exit::TimedOut,
+        // Only an open connection can be closed.
+        Reason::Closed | Reason::Reset => Exit::Refused,
+        Reason::Cancelled => Exit::Failure,
+        _ if failure.is_refusal() => Exit::Refused,
+        _ if matches!(failure, broker::Failure::Transport(_)) => Exit::CannotConnect,
+        _ => Exit::Failure,
     }
 }
 
@@ -143,7 +136,14 @@ mod tests {
         for kind in [Kind::Resolve, Kind::Refused, Kind::TimedOut, Kind::Unreachable, Kind::Io] {
             assert_eq!(transport(kind), Exit::CannotConnect);
         }
-        for kind in [Kind::Tls, Kind::WrongProtocol, Kind::Closed, Kind::Reset] {
+        for kind in [
+            Kind::Tls,
+            Kind::OwnCertificate,
+            Kind::PeerWantsTls,
+            Kind::WrongProtocol,
+            Kind::Closed,
+            Kind::Reset,
+        ] {
             assert_eq!(transport(kind), Exit::Refused);
         }
         for kind in [Kind::UnsupportedScheme, Kind::InvalidAddress] {

@@ -142,7 +142,7 @@ pub struct ErrorEvent {
     pub endpoint: Option<EndpointInfo>,
     /// The text of the reference, followed by what really happened.
     pub message: String,
-    /// What happened in a word, as in `refused`: see [`Failure::name`](crate::Failure::name).
+    /// What happened in a word, as in `refused`: the name of a [`Reason`](crate::Reason).
     pub reason: Option<&'static str>,
 }
 
@@ -155,7 +155,7 @@ pub struct LogEvent {
     pub id: &'static str,
     /// What happened, for people.
     pub description: String,
-    /// The failure behind it in a word: see [`Failure::name`](crate::Failure::name).
+    /// What is behind it in a word, if it is a failure: the name of a [`Reason`](crate::Reason).
     pub reason: Option<&'static str>,
 }
 

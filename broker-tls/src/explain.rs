@@ -11,15 +11,17 @@ pub(crate) fn rustls_error(
     own: Option<&str>,
 ) -> (Kind, String) {
     let reason = match error {
-        Error::AlertReceived(alert) => alert_reason(*alert, own),
+        Error::AlertReceived(alert) => {
+            return (alert_kind(*alert), alert_reason(*alert, own));
+        }
         Error::InvalidCertificate(error) => {
             let reason = refusal.unwrap_or_else(|| error.to_string());
-            format!("the other side is not trusted: {reason}")
+            return (Kind::PeerCertificate, format!("the other side is not trusted: {reason}"));
         }
         Error::NoCertificatesPresented => {
-            "the other side presented no certificate, and here certificates are configured: both \
-             sides have to have certificates, or neither"
-                .to_owned()
+            let reason = "the other side presented no certificate, and here certificates are \
+                          configured: both sides have to have certificates, or neither";
+            return (Kind::PeerCertificate, reason.to_owned());
         }
         Error::PeerIncompatible(cause) => incompatible(cause, own),
         Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
@@ -57,6 +59,22 @@ fn incompatible(cause: &PeerIncompatible, own: Option<&str>) -> String {
                 .to_owned()
         }
         other => format!("no TLS parameters are common to both sides ({other:?})"),
+    }
+}
+
+/// The kind of an alert: those about certificates concern the one of this side.
+fn alert_kind(alert: Alert) -> Kind {
+    match alert {
+        Alert::UnknownCA
+        | Alert::CertificateExpired
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateRevoked
+        | Alert::AccessDenied
+        | Alert::BadCertificate
+        | Alert::CertificateUnknown
+        | Alert::CertificateRequired
+        | Alert::DecryptError => Kind::OwnCertificate,
+        _ => Kind::Tls,
     }
 }
 
@@ -145,7 +163,8 @@ pub(crate) fn openssl_error(error: &openssl::ssl::Error) -> (Kind, String) {
         };
     };
     if let Ok(alert) = u8::try_from(first.reason_code() - ALERTS) {
-        return (Kind::Tls, alert_without_certificate(Alert::from(alert)));
+        let alert = Alert::from(alert);
+        return (alert_kind(alert), alert_without_certificate(alert));
     }
     match first.reason().unwrap_or_default() {
         "unexpected eof while reading" => closed(),

@@ -1,5 +1,8 @@
 //! What the other side speaks if it is not what this side does, from its first octets.
 
+#[cfg(feature = "tls")]
+use broker_core::transport::TransportErrorKind;
+
 /// Something recognised by its first octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaker {
@@ -22,6 +25,15 @@ impl Speaker {
             Self::Http => "HTTP",
             Self::Ssh => "SSH",
         }
+    }
+}
+
+/// The kind of failure that such a speaker is at an encrypted address.
+#[cfg(feature = "tls")]
+pub(crate) fn kind_where_tls_is_spoken(speaker: Speaker) -> TransportErrorKind {
+    match speaker {
+        Speaker::Broker => TransportErrorKind::PeerIsPlain,
+        Speaker::Tls | Speaker::Http | Speaker::Ssh => TransportErrorKind::WrongProtocol,
     }
 }
 

@@ -193,7 +193,7 @@ async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
         Ok(mut dialled) => dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err(),
         Err(error) => error,
     };
-    assert_eq!(error.kind(), Kind::Tls, "{error}");
+    assert_eq!(error.kind(), Kind::OwnCertificate, "{error}");
     assert!(error.to_string().contains("demands a certificate"), "{error}");
 
     let accepting =
@@ -209,7 +209,7 @@ async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
     let (dialled, accepted) = tokio::join!(dialling, accept(&mut *listener));
     assert!(dialled.is_err());
     let error = accepted.err().unwrap();
-    assert_eq!(error.kind(), Kind::Tls, "{error}");
+    assert_eq!(error.kind(), Kind::OwnCertificate, "{error}");
     assert!(error.to_string().contains("demands a certificate"), "{error}");
 
     let mut listener = tls_support::listen(&with).await;
@@ -217,6 +217,6 @@ async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
     let (_dialled, accepted) =
         tokio::join!(reference_dials(reference(), &url), accept(&mut *listener));
     let error = accepted.err().unwrap();
-    assert_eq!(error.kind(), Kind::Tls, "{error}");
+    assert_eq!(error.kind(), Kind::PeerCertificate, "{error}");
     assert!(error.to_string().contains("presented no certificate"), "{error}");
 }

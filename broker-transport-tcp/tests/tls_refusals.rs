@@ -61,8 +61,8 @@ async fn accept_from(
 async fn a_plain_peer_at_an_encrypted_address_is_recognised_and_gets_no_alert() {
     for node in both_kinds() {
         let (error, answer) = accept_from(&node, HELLO, false).await;
-        assert_says(&error, Kind::WrongProtocol, "Broker without encryption");
-        assert_says(&error, Kind::WrongProtocol, "this address is encrypted");
+        assert_says(&error, Kind::PeerIsPlain, "Broker without encryption");
+        assert_says(&error, Kind::PeerIsPlain, "this address is encrypted");
         assert_eq!(answer, b"", "a plain peer would take an alert for the length of a frame");
     }
 }
@@ -140,11 +140,7 @@ async fn dial_to(dialler: &TlsTransport, answer: &'static [u8]) -> TransportErro
 async fn a_plain_acceptor_is_recognised_by_its_first_frame() {
     for node in both_kinds() {
         let error = dial_to(&node, PROBE).await;
-        assert_says(
-            &error,
-            Kind::WrongProtocol,
-            "speaks Broker without encryption: use tcp:// here",
-        );
+        assert_says(&error, Kind::PeerIsPlain, "speaks Broker without encryption: use tcp:// here");
         assert!(error.to_string().starts_with("connecting to tls://127.0.0.1:"), "{error}");
         let error = dial_to(&node, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         assert_says(&error, Kind::WrongProtocol, "speaks HTTP");
@@ -192,10 +188,14 @@ async fn a_refused_dialler_is_told_why_by_its_first_read() {
     let stranger = setting.presenting("stranger", &Authority::new("another CA").issue("stranger"));
     let (dialled, accepted) = meet(&stranger, &setting.endpoint("acceptor")).await;
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::Tls, "issued by \"CN=another CA\", which is not among");
+    assert_says(&error, Kind::PeerCertificate, "issued by \"CN=another CA\", which is not among");
     // In TLS 1.3 the dialler is done before the acceptor has seen its certificate.
     let error = dialled.unwrap().reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_says(&error, Kind::Tls, "receiving: the other side does not trust the own certificate");
+    assert_says(
+        &error,
+        Kind::OwnCertificate,
+        "receiving: the other side does not trust the own certificate",
+    );
 }
 
 #[tokio::test]
@@ -203,9 +203,9 @@ async fn a_refused_acceptor_is_told_why() {
     let setting = Setting::new();
     let stranger = setting.presenting("stranger", &Authority::new("another CA").issue("stranger"));
     let (dialled, accepted) = meet(&setting.endpoint("dialler"), &stranger).await;
-    assert_says(&dialled.err().unwrap(), Kind::Tls, "issued by \"CN=another CA\"");
+    assert_says(&dialled.err().unwrap(), Kind::PeerCertificate, "issued by \"CN=another CA\"");
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::Tls, "the other side does not trust the own certificate");
+    assert_says(&error, Kind::OwnCertificate, "the other side does not trust the own certificate");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn an_own_certificate_out_of_its_time_is_reported_before_anybody_else_sees
     ] {
         let node = setting.presenting("node", &issued);
         let error = node.listen(&url).await.err().unwrap();
-        assert_says(&error, Kind::Tls, words);
+        assert_says(&error, Kind::OwnCertificate, words);
         assert!(error.to_string().starts_with("listening on tls://127.0.0.1:9: "), "{error}");
     }
 }
@@ -231,13 +231,17 @@ async fn endpoints_with_and_without_certificates_tell_each_other_so() {
     assert!(accepted.is_err());
     if let Ok(mut dialled) = dialled {
         let error = dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-        assert_says(&error, Kind::Tls, "demands a certificate, and none is configured here");
+        assert_says(
+            &error,
+            Kind::OwnCertificate,
+            "demands a certificate, and none is configured here",
+        );
     }
     let (dialled, accepted) =
         meet(&setting.endpoint("dialler"), &transport(TlsOptions::default())).await;
-    assert_says(&dialled.err().unwrap(), Kind::Tls, "is not among the configured CAs");
+    assert_says(&dialled.err().unwrap(), Kind::PeerCertificate, "is not among the configured CAs");
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::Tls, "demands a certificate, and none is configured here");
+    assert_says(&error, Kind::OwnCertificate, "demands a certificate, and none is configured here");
 }
 
 #[cfg(not(feature = "anon-tls"))]

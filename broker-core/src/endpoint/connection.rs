@@ -24,7 +24,7 @@ pub(super) enum Opened {
 /// Drives a connection from its first octet to its last.
 pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Opened) {
     let Connection { reader, writer, link } = connection;
-    let queue = Arc::new(BoundedQueue::new(shared.outbox_bounds()));
+    let queue = Arc::new(BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock()));
     let stop = Arc::new(Notify::new());
     let (source, permit) = match opened {
         Opened::Accepted { began, permit } => (Source::Accepted(began), Some(permit)),

@@ -1,8 +1,8 @@
 use super::connection::{self, Opened};
 use super::shared::Shared;
-use crate::Url;
 use crate::event::{Event, LogEvent, Severity};
 use crate::transport::{Incoming, Listener, TransportError, TransportErrorKind};
+use crate::{Reason, Url};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -53,7 +53,7 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
             Ok(incoming) => admit(&shared, incoming, &mut complaint),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                complaint.make(&shared, "accept-failed", &text);
+                complaint.make(&shared, "accept-failed", &text, error.kind().reason());
                 sleep(PAUSE).await;
             }
         }
@@ -68,7 +68,7 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming, complaint: &mut Complaint) {
             "closed a connection from {}: {limit} connections are not peered yet, the limit",
             incoming.remote
         );
-        complaint.make(shared, "too-many-half-open", &text);
+        complaint.make(shared, "too-many-half-open", &text, Reason::LimitReached);
         return;
     };
     let task = establish(Arc::clone(shared), incoming, permit);
@@ -93,7 +93,7 @@ async fn establish(
             let seconds = limit.as_secs_f64();
             let text =
                 format!("{remote}: the handshake of the transport took longer than {seconds} s");
-            (text, "handshake-timeout")
+            (text, Reason::HandshakeTimeout.name())
         }
     };
     log_failure(&shared, Severity::Warning, "handshake-failed", text, Some(reason));
@@ -107,7 +107,7 @@ struct Complaint {
 }
 
 impl Complaint {
-    fn make(&mut self, shared: &Shared, id: &'static str, text: &str) {
+    fn make(&mut self, shared: &Shared, id: &'static str, text: &str, reason: Reason) {
         let now = shared.now();
         if self.last.is_some_and(|last| now < last + Duration::from_secs(1)) {
             self.unsaid += 1;
@@ -118,6 +118,6 @@ impl Complaint {
             count => format!("{text} (and {count} more since the last message)"),
         };
         self.last = Some(now);
-        log(shared, Severity::Warning, id, text);
+        log_failure(shared, Severity::Warning, id, text, Some(reason.name()));
     }
 }

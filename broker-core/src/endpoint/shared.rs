@@ -5,7 +5,7 @@ use super::ping::Pings;
 use crate::config::Config;
 use crate::data::Encode;
 use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
-use crate::queue::Bounds;
+use crate::queue::{Bounds, Clock};
 use crate::routing::{Origin, Outbound, PublishError, Published, Router};
 use crate::session::{Core, Host};
 use crate::transport::{Transport, TransportError, TransportErrorKind};
@@ -106,6 +106,12 @@ impl Shared {
     /// The clock of the machines.
     pub(super) fn now(&self) -> Time {
         self.started.elapsed()
+    }
+
+    /// The same clock for those who have nothing else of the endpoint.
+    pub(super) fn clock(&self) -> Clock {
+        let started = self.started;
+        Arc::new(move || started.elapsed())
     }
 
     /// When a time of the machines is for the timers of tasks.

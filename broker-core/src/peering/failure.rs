@@ -1,8 +1,8 @@
 use crate::event::Severity;
 use crate::transport::{TransportError, TransportErrorKind};
 use crate::wire::handshake::InvalidHandshakeMessage;
-use crate::{EndpointId, ErrorCode};
-use bstr::BString;
+use crate::{EndpointId, ErrorCode, Reason};
+use bstr::{BString, ByteSlice};
 use std::time::Duration;
 
 /// Why a connection did not become a peering, or why a peering ended. The text says which side can
@@ -35,6 +35,21 @@ pub enum Failure {
     /// The first octets belong to another protocol.
     #[error("the other side does not speak Broker: {0}")]
     NotBroker(&'static str),
+    /// The first octets belong to TLS, on a link where there is none.
+    #[error("the other side speaks TLS: {0}")]
+    PeerWantsTls(&'static str),
+    /// The connection was closed before the handshake was done.
+    #[error("{}", hang_up(.error, .waiting_for, .heard, .encrypted))]
+    ClosedInHandshake {
+        /// What the transport said.
+        error: TransportError,
+        /// What did not come.
+        waiting_for: &'static str,
+        /// Whether anything came at all.
+        heard: bool,
+        /// Whether the link is encrypted.
+        encrypted: bool,
+    },
     /// A frame that is larger than allowed.
     #[error("the peer announced a frame of {length} octets, the limit is {limit}")]
     FrameTooLarge {
@@ -56,11 +71,11 @@ pub enum Failure {
         limit: Duration,
     },
     /// Both ends of the connection have the same id.
-    #[error(
-        "the peer has this endpoint's own id {0}: the endpoint was connected to itself, or \
-        the id is used twice"
-    )]
+    #[error("the peer has this endpoint's own id {0}: the id is used twice")]
     SameId(EndpointId),
+    /// Both ends of the connection are this endpoint.
+    #[error("this endpoint ({0}) was connected to itself")]
+    ConnectedToItself(EndpointId),
     /// The other side claims an id that nobody can have.
     #[error("the peer uses the nil id")]
     NilId,
@@ -97,47 +112,55 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What happened, as an entry of the one table of reasons.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Transport(error) => error.kind().reason(),
+            Self::Refused { code, description } => refusal(*code, description),
+            Self::InvalidMessage(invalid) => match invalid.code {
+                ErrorCode::WrongMagicNumber => Reason::WrongMagic,
+                ErrorCode::PeerIncompatible => Reason::NoCommonVersion,
+                _ => Reason::MalformedHandshake,
+            },
+            Self::Unexpected { .. } => Reason::UnexpectedMessage,
+            Self::NotBroker(_) => Reason::NotBroker,
+            Self::PeerWantsTls(_) => Reason::PeerWantsTls,
+            Self::ClosedInHandshake { .. } => Reason::ClosedInHandshake,
+            Self::FrameTooLarge { .. } => Reason::FrameTooLarge,
+            Self::EmptyFrame => Reason::EmptyFrame,
+            Self::HandshakeTimeout { .. } => Reason::HandshakeTimeout,
+            Self::SameId(_) => Reason::SameId,
+            Self::ConnectedToItself(_) => Reason::ConnectedToItself,
+            Self::NilId => Reason::NilId,
+            Self::Redundant(_) => Reason::Redundant,
+            Self::LimitReached(_) => Reason::LimitReached,
+            Self::ShuttingDown => Reason::ShuttingDown,
+            Self::Cancelled => Reason::Cancelled,
+            Self::Overflow => Reason::Overflow,
+            Self::ControlOverflow => Reason::ControlOverflow,
+            Self::StalledWrite(_) => Reason::StalledWrite,
+            Self::ByeTimeout => Reason::ByeTimeout,
+            Self::Silent(_) => Reason::Silent,
+        }
+    }
+
     /// A word for metrics, log events and machine-readable output.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Transport(error) => error.kind().name(),
-            Self::Refused { .. } => "refused-by-peer",
-            Self::InvalidMessage(invalid) => match invalid.code {
-                ErrorCode::WrongMagicNumber => "wrong-magic",
-                ErrorCode::PeerIncompatible => "no-common-version",
-                _ => "malformed-handshake",
-            },
-            Self::Unexpected { .. } => "unexpected-message",
-            Self::NotBroker(_) => "not-broker",
-            Self::FrameTooLarge { .. } => "frame-too-large",
-            Self::EmptyFrame => "empty-frame",
-            Self::HandshakeTimeout { .. } => "handshake-timeout",
-            Self::SameId(_) => "same-id",
-            Self::NilId => "nil-id",
-            Self::Redundant(_) => "redundant",
-            Self::LimitReached(_) => "limit-reached",
-            Self::ShuttingDown => "shutting-down",
-            Self::Cancelled => "cancelled",
-            Self::Overflow => "overflow",
-            Self::ControlOverflow => "control-overflow",
-            Self::StalledWrite(_) => "stalled-write",
-            Self::ByeTimeout => "bye-timeout",
-            Self::Silent(_) => "silent",
-        }
+        self.reason().name()
     }
 
     /// How much it matters to those who run the side that accepted the connection: what the network
     /// does every day is no warning, what somebody has to mend is.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        use TransportErrorKind as K;
-        match self {
-            Self::Transport(error) => match error.kind() {
-                K::WrongProtocol | K::Tls | K::OutOfResources => Severity::Warning,
-                _ => Severity::Info,
-            },
-            Self::Redundant(_) | Self::ShuttingDown | Self::Cancelled => Severity::Info,
+        use Reason as R;
+        match self.reason() {
+            // Port scanners and health checks hang up all the time.
+            R::Closed | R::Reset | R::ClosedInHandshake => Severity::Info,
+            R::TimedOut | R::Unreachable | R::Io => Severity::Info,
+            R::Redundant | R::ShuttingDown | R::Cancelled => Severity::Info,
             _ => Severity::Warning,
         }
     }
@@ -148,7 +171,15 @@ impl Failure {
     pub fn is_refusal(&self) -> bool {
         use TransportErrorKind as K;
         match self {
-            Self::Transport(error) => matches!(error.kind(), K::Tls | K::WrongProtocol),
+            Self::Transport(error) => matches!(
+                error.kind(),
+                K::Tls
+                    | K::WrongProtocol
+                    | K::PeerWantsTls
+                    | K::PeerIsPlain
+                    | K::PeerCertificate
+                    | K::OwnCertificate
+            ),
             Self::HandshakeTimeout { .. } | Self::Cancelled | Self::ShuttingDown => false,
             _ => true,
         }
@@ -169,22 +200,52 @@ pub struct PeerError {
     pub failure: Failure,
 }
 
+/// The reason behind a refusal. The codes say more than that something was refused only in part.
+fn refusal(code: ErrorCode, description: &BString) -> Reason {
+    match code {
+        ErrorCode::RedundantConnection => Reason::Redundant,
+        // The reference has no better code for what the responder finds out.
+        ErrorCode::LogicError if description.contains_str("redundant") => Reason::Redundant,
+        ErrorCode::ShuttingDown => Reason::ShuttingDown,
+        ErrorCode::PeerIncompatible => Reason::NoCommonVersion,
+        ErrorCode::WrongMagicNumber => Reason::WrongMagic,
+        _ => Reason::RefusedByPeer,
+    }
+}
+
+/// The text for a connection that was closed during the handshake.
+fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, encrypted: &bool) -> String {
+    let guess = match (heard, encrypted) {
+        (true, _) => "it refuses this side without saying why, and its own log may tell",
+        (false, true) => {
+            "perhaps it does not accept this side's certificate or does not speak Broker, or its \
+             own log tells why"
+        }
+        (false, false) => {
+            "perhaps it expects TLS (tls://) or does not speak Broker, or its own log tells why"
+        }
+    };
+    format!("{error} while this side waited for {waiting_for}: {guess}")
+}
+
 /// Names the protocol that octets which are no Broker frame belong to.
 #[must_use]
-pub(crate) fn sniff(octets: &[u8]) -> Option<&'static str> {
+pub(crate) fn sniff(octets: &[u8]) -> Option<Failure> {
     const METHODS: [&[u8]; 9] =
         [b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC"];
-    if METHODS.iter().any(|method| octets.starts_with(method)) {
-        return Some(
-            "it sent an HTTP request; a browser or a WebSocket client belongs on a ws:// listener",
-        );
-    }
-    if octets.starts_with(b"HTTP") {
-        return Some("it answered like an HTTP server; a WebSocket server is reached with ws://");
-    }
-    if octets.starts_with(b"SSH-") {
-        return Some("it speaks SSH");
-    }
+    let other = if METHODS.iter().any(|method| octets.starts_with(method)) {
+        "it sent an HTTP request; a browser or a WebSocket client belongs on a ws:// listener"
+    } else if octets.starts_with(b"HTTP") {
+        "it answered like an HTTP server; a WebSocket server is reached with ws://"
+    } else if octets.starts_with(b"SSH-") {
+        "it speaks SSH"
+    } else {
+        return sniff_tls(octets).map(Failure::PeerWantsTls);
+    };
+    Some(Failure::NotBroker(other))
+}
+
+fn sniff_tls(octets: &[u8]) -> Option<&'static str> {
     match octets {
         [0x16, 3, 0..=4, ..] => Some(
             "it started a TLS handshake and this side was told plain text: use tls:// on both \

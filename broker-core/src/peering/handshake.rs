@@ -97,6 +97,10 @@ pub(crate) struct Handshake {
     state: State,
     peer: Option<EndpointId>,
     filter: Vec<Bytes>,
+    /// Whether anything has come from the other side.
+    heard: bool,
+    /// Whether the other side has said hello in the name of this endpoint.
+    met_own_id: bool,
 }
 
 impl Handshake {
@@ -113,7 +117,18 @@ impl Handshake {
     }
 
     fn new(own: EndpointId, state: State) -> Self {
-        Self { own, state, peer: None, filter: Vec::new() }
+        let (heard, met_own_id) = (false, false);
+        Self { own, state, peer: None, filter: Vec::new(), heard, met_own_id }
+    }
+
+    /// Whether the other side has sent a message.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Whether the other side says that it is this endpoint.
+    pub(crate) fn met_own_id(&self) -> bool {
+        self.met_own_id
     }
 
     /// Whether nothing but the greeting has been expected so far.
@@ -137,6 +152,7 @@ impl Handshake {
 
     /// Handles the payload of a frame.
     pub(crate) fn receive(&mut self, payload: &[u8], around: &mut impl Surroundings) -> Step {
+        self.heard = true;
         let step = if payload.is_empty() {
             Step::Failed(Failure::EmptyFrame)
         } else {
@@ -166,7 +182,7 @@ impl Handshake {
         let InvalidHandshakeMessage { code, description } = invalid.clone();
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
         match sniff(payload).filter(|_| self.is_fresh()) {
-            Some(protocol) => Step::Failed(Failure::NotBroker(protocol)),
+            Some(failure) => Step::Failed(failure),
             None => Step::Failed(Failure::InvalidMessage(invalid)),
         }
     }
@@ -220,6 +236,7 @@ impl Handshake {
         if sender.is_nil() {
             return Step::Failed(Failure::NilId);
         }
+        self.met_own_id |= sender == self.own;
         if self.own >= sender {
             around.send(&HandshakeMessage::hello(self.own));
             self.state = State::AwaitSelect;

@@ -1,5 +1,6 @@
 use super::frames::{FrameQueue, Piece};
 use super::policy::OverflowPolicy;
+use super::waits::{Clock, Stopwatch, Waits};
 use crate::limits::WRITE_BATCH;
 use crate::transport::WriteBatch;
 use bytes::Bytes;
@@ -96,12 +97,20 @@ struct State {
     producers_waiting: bool,
     closing: Option<Closing>,
     stats: QueueStats,
+    stopwatch: Stopwatch,
 }
 
 impl BoundedQueue {
     pub(crate) fn new(bounds: Bounds) -> Self {
         let (consumer, room) = (Notify::new(), Notify::new());
         Self { bounds, state: Mutex::default(), consumer, room }
+    }
+
+    /// A queue that measures how long frames wait in it.
+    pub(crate) fn with_clock(bounds: Bounds, clock: Clock) -> Self {
+        let queue = Self::new(bounds);
+        queue.state.lock().stopwatch = Stopwatch::new(clock);
+        queue
     }
 
     pub(crate) fn policy(&self) -> OverflowPolicy {
@@ -153,6 +162,7 @@ impl BoundedQueue {
         }
         state.stats.pushed += 1;
         state.stats.pushed_octets += frame.len() as u64;
+        state.follow();
         state.queue.push_shared(frame.clone());
         state.note_level();
         self.wake(state);
@@ -177,6 +187,7 @@ impl BoundedQueue {
         }
         state.stats.pushed += 1;
         state.stats.pushed_octets += frame.len() as u64;
+        state.follow();
         state.queue.push_control(frame);
         state.note_level();
         self.wake(state);
@@ -202,6 +213,7 @@ impl BoundedQueue {
             OverflowPolicy::DropOldest => {
                 while !state.fits(&self.bounds, 1, need) && state.queue.drop_oldest() {
                     state.stats.dropped += 1;
+                    state.stopwatch.dropped();
                 }
                 if state.fits(&self.bounds, 1, need) {
                     return Room::Yes;
@@ -265,7 +277,9 @@ impl BoundedQueue {
         }
         let before = state.queue.messages();
         state.queue.take(WRITE_BATCH, batch);
-        state.stats.taken += (before - state.queue.messages()) as u64;
+        let taken = before - state.queue.messages();
+        state.stats.taken += taken as u64;
+        state.stopwatch.taken(taken);
         self.taken(state);
         Taken::Some
     }
@@ -279,6 +293,7 @@ impl BoundedQueue {
         match state.queue.take_piece() {
             Some(piece) => {
                 state.stats.taken += piece.frames() as u64;
+                state.stopwatch.taken(piece.frames());
                 self.taken(state);
                 Ok(piece)
             }
@@ -327,6 +342,11 @@ impl BoundedQueue {
         QueueStats { queued: state.queue.messages(), memory: state.queue.memory(), ..state.stats }
     }
 
+    /// How long frames have waited; nothing without a clock.
+    pub(crate) fn waits(&self) -> Waits {
+        self.state.lock().stopwatch.waits()
+    }
+
     /// Starts a new window for the high-water mark.
     pub(crate) fn start_window(&self) {
         let mut state = self.state.lock();
@@ -344,8 +364,14 @@ impl State {
     fn append(&mut self, frames: &[u8], count: usize) {
         self.stats.pushed += count as u64;
         self.stats.pushed_octets += frames.len() as u64;
+        self.follow();
         self.queue.push(frames, count);
         self.note_level();
+    }
+
+    /// To be called before a frame is appended.
+    fn follow(&mut self) {
+        self.stopwatch.pushed(self.queue.messages());
     }
 
     fn note_level(&mut self) {
@@ -376,6 +402,7 @@ impl State {
 
     fn discard(&mut self) {
         self.stats.dropped += self.queue.clear() as u64;
+        self.stopwatch.cleared();
     }
 }
 
@@ -549,6 +576,25 @@ mod tests {
             assert_eq!(drain(&queue), rest);
             assert_eq!(queue.take(&mut WriteBatch::new()), Taken::Closed);
         }
+    }
+
+    #[test]
+    fn waits_are_those_of_frames_that_got_to_the_consumer() {
+        use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+        let now = std::sync::Arc::new(AtomicU64::new(0));
+        let clock = std::sync::Arc::clone(&now);
+        let clock = move || std::time::Duration::from_secs(clock.load(Relaxed));
+        let policy = OverflowPolicy::DropOldest;
+        let bounds = Bounds { messages: 10, memory: 1 << 20, control: 200, policy };
+        let queue = BoundedQueue::with_clock(bounds, std::sync::Arc::new(clock));
+        // The first ten are dropped after a long time, and what replaces them is taken soon.
+        queue.push(&run(0..10), 10, false);
+        now.store(100, Relaxed);
+        queue.push(&run(10..30), 20, false);
+        now.store(102, Relaxed);
+        drain(&queue);
+        let waits = queue.waits();
+        assert_eq!((waits.count(), waits.total().as_secs()), (1, 2));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 mod bounded;
 mod frames;
 mod policy;
+mod waits;
 
 pub(crate) use bounded::{BoundedQueue, Bounds, Closing, Push, Taken};
 pub(crate) use frames::Piece;
 pub use policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
+pub(crate) use waits::{Clock, WAIT_BOUNDS, WAIT_CLASSES, Waits};

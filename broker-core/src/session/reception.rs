@@ -108,7 +108,7 @@ impl Reception {
     ) -> Failure {
         let fresh = host.look(|core| core.control.is_fresh(self.id));
         match sniff(self.buffer.pending()).filter(|_| fresh) {
-            Some(protocol) => Failure::NotBroker(protocol),
+            Some(failure) => failure,
             None => Failure::FrameTooLarge { length, limit },
         }
     }
@@ -165,7 +165,8 @@ fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: N
                 level: Severity::Warning,
                 id,
                 description,
-                reason: None,
+                // What a peer may do wrong with messages is an entry of its own in the table.
+                reason: Some(id),
             }));
         }
     }

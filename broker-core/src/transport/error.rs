@@ -1,3 +1,4 @@
+use crate::Reason;
 use std::fmt;
 use std::io;
 
@@ -38,33 +39,52 @@ pub enum TransportErrorKind {
     Reset,
     /// The other side does not speak what this transport speaks.
     WrongProtocol,
-    /// The encryption layer refused the other side, or was refused by it.
+    /// The other side speaks TLS, and this transport does not.
+    PeerWantsTls,
+    /// The other side speaks Broker without encryption, and this transport encrypts.
+    PeerIsPlain,
+    /// This side does not accept the certificate of the other side, or it has none.
+    PeerCertificate,
+    /// The certificate of this side cannot be used, is not accepted by the other side, or is
+    /// missing where that demands one.
+    OwnCertificate,
+    /// The encryption layer refused the other side, or was refused by it, for another reason.
     Tls,
     /// Anything else the operating system reported.
     Io,
 }
 
 impl TransportErrorKind {
+    /// What happened, as an entry of the one table of reasons.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::UnsupportedScheme => Reason::UnsupportedScheme,
+            Self::InvalidAddress => Reason::InvalidAddress,
+            Self::Resolve => Reason::NameResolution,
+            Self::Refused => Reason::Refused,
+            Self::TimedOut => Reason::TimedOut,
+            Self::Unreachable => Reason::Unreachable,
+            Self::AddressInUse => Reason::AddressInUse,
+            Self::AddressNotAvailable => Reason::AddressNotAvailable,
+            Self::PermissionDenied => Reason::PermissionDenied,
+            Self::OutOfResources => Reason::OutOfResources,
+            Self::Closed => Reason::Closed,
+            Self::Reset => Reason::Reset,
+            Self::WrongProtocol => Reason::NotBroker,
+            Self::PeerWantsTls => Reason::PeerWantsTls,
+            Self::PeerIsPlain => Reason::PeerIsPlain,
+            Self::PeerCertificate => Reason::PeerCertificate,
+            Self::OwnCertificate => Reason::OwnCertificate,
+            Self::Tls => Reason::Tls,
+            Self::Io => Reason::Io,
+        }
+    }
+
     /// A word for the metrics and the machine-readable output.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::UnsupportedScheme => "unsupported-scheme",
-            Self::InvalidAddress => "invalid-address",
-            Self::Resolve => "name-resolution",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed-out",
-            Self::Unreachable => "unreachable",
-            Self::AddressInUse => "address-in-use",
-            Self::AddressNotAvailable => "address-not-available",
-            Self::PermissionDenied => "permission-denied",
-            Self::OutOfResources => "out-of-resources",
-            Self::Closed => "closed",
-            Self::Reset => "reset",
-            Self::WrongProtocol => "wrong-protocol",
-            Self::Tls => "tls",
-            Self::Io => "io",
-        }
+        self.reason().name()
     }
 }
 

@@ -4,7 +4,7 @@
 use super::anonymous;
 use super::overheard::{HEAD, Overheard};
 use super::{stream, unusable};
-use crate::foreign::{Speaker, speaker};
+use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
 use broker_core::Url;
 use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
 use broker_tls::{Tls, Witness};
@@ -49,7 +49,7 @@ fn dial_error(error: &io::Error, head: &[u8], witness: &Witness, doing: &str) ->
         None | Some(Speaker::Tls) => {}
         Some(other) => {
             let detail = format!("{doing}: the other side speaks {}{}", other.name(), cure(other));
-            return TransportError::new(Kind::WrongProtocol, detail);
+            return TransportError::new(kind_where_tls_is_spoken(other), detail);
         }
     }
     let explained = witness.explain(error, doing);
@@ -101,7 +101,8 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
     let count = socket.peek(&mut head).await;
     let count = count.map_err(|error| TransportError::from_io(&error, DOING))?;
     let head = head.get(..count).unwrap_or_default();
-    let detail = match (head.first(), speaker(head)) {
+    let speaker = speaker(head);
+    let detail = match (head.first(), speaker) {
         (Some(0x16), _) => return Ok(()),
         (None, _) => {
             let detail = "the other side closed the connection before it said anything";
@@ -114,7 +115,8 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
         }
         (_, None) => "the other side does not speak TLS, and this address is encrypted".to_owned(),
     };
-    Err(TransportError::new(Kind::WrongProtocol, detail))
+    let kind = speaker.map_or(Kind::WrongProtocol, kind_where_tls_is_spoken);
+    Err(TransportError::new(kind, detail))
 }
 
 /// What to do about a peer that speaks something else, as the end of a sentence.

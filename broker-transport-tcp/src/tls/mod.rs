@@ -115,5 +115,5 @@ async fn refresh(tls: &Tls) {
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {
-    TransportError::new(TransportErrorKind::Tls, format!("{doing}: {error}"))
+    TransportError::new(TransportErrorKind::OwnCertificate, format!("{doing}: {error}"))
 }

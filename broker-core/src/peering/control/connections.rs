@@ -4,7 +4,7 @@ use super::{
 };
 use crate::peering::handshake::{Handshake, Step};
 use crate::peering::{ConnId, Direction, Failure, PeerStatus, Time};
-use crate::transport::Link;
+use crate::transport::{Link, Protection, TransportErrorKind};
 use crate::wire::handshake::HandshakeMessage;
 use crate::{EndpointId, ErrorCode};
 
@@ -60,7 +60,8 @@ impl Control {
         };
         let deadline = began + self.settings.handshake_time;
         self.timers.set(deadline, Timer::Handshake(id));
-        let stage = Stage::Shaking(Shaking { handshake, deadline, announced, peer });
+        let both_ends = false;
+        let stage = Stage::Shaking(Shaking { handshake, deadline, announced, peer, both_ends });
         self.conns.insert(id, Conn { origin, link, stage });
         Some(id)
     }
@@ -82,7 +83,11 @@ impl Control {
             now,
         };
         let step = shaking.handshake.receive(payload, &mut around);
+        let met_own_id = shaking.handshake.met_own_id();
         self.conns.insert(id, conn);
+        if met_own_id {
+            self.look_for_other_end(id);
+        }
         match step {
             Step::Continue | Step::Paused => {}
             Step::Established { peer, filter } => self.establish(id, peer, filter, now),
@@ -96,6 +101,58 @@ impl Control {
                 self.handshake_failed(id, failure, now);
                 self.act(Action::Close { conn: id, how: Close::Flush });
             }
+        }
+    }
+
+    /// Whoever is at the other end of this connection has the id of this endpoint. If one that goes
+    /// the other way has met the same, the two are the ends of one connection.
+    fn look_for_other_end(&mut self, id: ConnId) {
+        let Some(direction) = self.conns.get(&id).map(|conn| conn.origin.direction()) else {
+            return;
+        };
+        let other = self.conns.iter().find_map(|(other, conn)| match &conn.stage {
+            Stage::Shaking(shaking)
+                if shaking.handshake.met_own_id() && conn.origin.direction() != direction =>
+            {
+                Some(*other)
+            }
+            _ => None,
+        });
+        let Some(other) = other else { return };
+        for id in [id, other] {
+            if let Some(Conn { stage: Stage::Shaking(shaking), .. }) = self.conns.get_mut(&id) {
+                shaking.both_ends = true;
+            }
+        }
+    }
+
+    /// What a failure of a handshake really is, in the light of what the handshake has seen.
+    fn understood(&self, id: ConnId, failure: Failure) -> Failure {
+        let Some(Conn { stage: Stage::Shaking(shaking), link, .. }) = self.conns.get(&id) else {
+            return failure;
+        };
+        let handshake = &shaking.handshake;
+        let closed = matches!(&failure, Failure::Transport(error)
+            if matches!(error.kind(), TransportErrorKind::Closed | TransportErrorKind::Reset));
+        match failure {
+            failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
+                let own = self.settings.id;
+                if shaking.both_ends {
+                    Failure::ConnectedToItself(own)
+                } else {
+                    Failure::SameId(own)
+                }
+            }
+            Failure::Transport(error) if closed => Failure::ClosedInHandshake {
+                error,
+                waiting_for: handshake.waiting_for(),
+                heard: handshake.has_heard(),
+                encrypted: matches!(
+                    link.protection,
+                    Protection::Encrypted | Protection::Authenticated(_)
+                ),
+            },
+            failure => failure,
         }
     }
 
@@ -174,6 +231,7 @@ impl Control {
     }
 
     pub(super) fn handshake_failed(&mut self, id: ConnId, failure: Failure, now: Time) {
+        let failure = self.understood(id, failure);
         let Some(conn) = self.conns.get(&id) else { return };
         let remote = conn.link.remote.clone();
         let paused_for = match &conn.stage {
@@ -230,6 +288,10 @@ impl Control {
     pub(super) fn is_peered(&self, peer: EndpointId) -> bool {
         self.registry.status(peer) == Some(PeerStatus::Peered)
     }
+}
+
+fn is_same_id(failure: &Failure) -> bool {
+    matches!(failure, Failure::SameId(_))
 }
 
 impl Origin {

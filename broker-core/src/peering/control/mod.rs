@@ -119,6 +119,8 @@ struct Shaking {
     announced: u64,
     /// The peer, as soon as it is admitted or told to wait.
     peer: Option<EndpointId>,
+    /// Whether the other end of the connection is one of this endpoint's as well.
+    both_ends: bool,
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity, Statu
 use crate::peering::bye::Bye;
 use crate::peering::{ConnId, Failure, Heard, PeerStatus, Time};
 use crate::wire::envelope::{ping_frame, routing_update_frame};
-use crate::{EndpointId, ErrorCode, Url};
+use crate::{EndpointId, ErrorCode, Reason, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -193,7 +193,8 @@ impl Control {
     fn unknown_peer(&mut self, endpoint: EndpointInfo) {
         let message = "cannot unpeer from unknown peer".to_owned();
         let code = ErrorCode::PeerInvalid;
-        let error = ErrorEvent { code, endpoint: Some(endpoint), message, reason: None };
+        let reason = Some(Reason::UnknownPeer.name());
+        let error = ErrorEvent { code, endpoint: Some(endpoint), message, reason };
         self.act(Action::Emit(Event::Error(error)));
     }
 

@@ -206,7 +206,7 @@ fn a_responder_that_greeted_takes_nothing_but_a_version_select() {
 #[test]
 fn behind_the_version_select_each_state_takes_one_message_and_no_drop_conn() {
     let mut expected = [UNEXPECTED; 14];
-    expected[9..11].fill(REFUSED);
+    expected[9..11].copy_from_slice(&["err redundant", REFUSED]);
     let next = |at: usize, what: &'static str| {
         let mut expected = expected;
         expected[at] = what;

@@ -115,9 +115,32 @@ fn an_endpoint_that_meets_itself_is_told_so_and_nobody_else() {
     rig.dialled(1, "self");
     rig.accepted();
     assert_eq!(rig.hello(2, OWN), ["send 2 hello"]);
-    let failed = ["error peer_unavailable self", "resolve 1 same-id", "close 1 flush"];
     assert_eq!(rig.hello(1, OWN), ["send 1 hello"]);
-    assert_eq!(rig.hello(1, OWN), failed);
-    rig.hello(2, OWN);
+    // The accepting end is the one that gets the second hello, and the other one sees it go.
+    assert_eq!(rig.hello(2, OWN), ["log handshake-failed", "close 2 flush"]);
+    let failed = ["error peer_unavailable self", "resolve 1 connected-to-itself"];
+    assert_eq!(rig.closed(1), failed);
     assert!(rig.registry.snapshot().is_empty());
+}
+
+#[test]
+fn an_endpoint_with_the_same_id_is_told_from_this_one() {
+    let mut rig = Rig::new();
+    rig.peer("twin", None);
+    rig.dialled(1, "twin");
+    assert_eq!(rig.hello(1, OWN), ["send 1 hello"]);
+    assert_eq!(rig.closed(1), ["error peer_unavailable twin", "resolve 1 same-id"]);
+    rig.accepted();
+    assert_eq!(rig.hello(2, OWN), ["send 2 hello"]);
+    assert_eq!(rig.hello(2, OWN), ["log handshake-failed", "close 2 flush"]);
+    assert!(rig.registry.snapshot().is_empty());
+}
+
+#[test]
+fn a_connection_that_ends_during_the_handshake_is_not_just_closed() {
+    let mut rig = Rig::new();
+    rig.peer("host", None);
+    rig.dialled(1, "host");
+    let failed = ["error peer_unavailable host", "resolve 1 closed-in-handshake"];
+    assert_eq!(rig.closed(1), failed);
 }
