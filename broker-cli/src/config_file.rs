@@ -112,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_chooses_can_be_told_from_a_default() {
+        let named = |text| {
+            let file = ConfigFile::parse(text).unwrap();
+            (file.names_overflow_policy, file.names_stalled_write)
+        };
+        assert_eq!(named(""), (false, false));
+        assert_eq!(named("overflow-policy = \"drop_oldest\"\n[limits]\nbye = 1"), (true, false));
+        assert_eq!(named("[limits]\nstalled-write = 10"), (false, true));
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, reason) in [
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),

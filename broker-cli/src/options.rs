@@ -105,6 +105,8 @@ pub(crate) struct Settings {
     pub(crate) forward: Vec<String>,
     /// The time between attempts to peer, if anybody said something about it.
     pub(crate) retry: Option<Duration>,
+    /// Whether the file says for how long a write may be stalled.
+    pub(crate) names_stalled_write: bool,
 }
 
 impl EndpointOptions {
@@ -126,10 +128,6 @@ impl EndpointOptions {
         if let Some(policy) = self.overflow {
             config.overflow_policy = policy;
         }
-        if config.overflow_policy == OverflowPolicy::Wait && !file.names_stalled_write {
-            // Whoever chooses to wait for slow readers does not want them cut for being slow.
-            config.limits.stalled_write = Duration::ZERO;
-        }
         config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
         config.log_level = self.log_level.unwrap_or(config.log_level);
         config.limits.outbox_messages =
@@ -147,6 +145,7 @@ impl EndpointOptions {
             peers: peers.into_iter().map(dialable).collect(),
             forward: or_else(&self.forward, file.forward),
             retry: self.retry.or(file.retry),
+            names_stalled_write: file.names_stalled_write,
         })
     }
 }
@@ -282,15 +281,5 @@ mod tests {
         let broker = settle(&["--preset", "broker", "--peer-buffer-size", "9"]).config;
         assert_eq!(broker.limits.outbox_messages, 9);
         assert_eq!(broker.overflow_policy, OverflowPolicy::Disconnect);
-    }
-
-    #[test]
-    fn waiting_for_slow_readers_does_not_cut_them_unless_the_file_says_so() {
-        assert!(!settle(&[]).config.limits.stalled_write.is_zero());
-        assert!(settle(&["--overflow", "wait"]).config.limits.stalled_write.is_zero());
-        let file = file("[limits]\nstalled-write = 4\n");
-        let path = file.path().to_str().unwrap();
-        let config = settle(&["--overflow", "wait", "--config", path]).config;
-        assert_eq!(config.limits.stalled_write, Duration::from_secs(4));
     }
 }

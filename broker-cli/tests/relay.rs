@@ -163,3 +163,17 @@ async fn a_subscriber_comes_back_after_a_loss() {
     again.event("peer_added").await;
     sub.event("peer_added").await;
 }
+
+#[tokio::test]
+async fn what_was_received_is_shown_although_the_publisher_has_left() {
+    let args = ["pub", "/t", "-", "--listen", "127.0.0.1:0"];
+    let mut publisher = Cli::start(&args);
+    let url = publisher.listening().await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url, "--retry", "0"]);
+    let lines: String = (0..5000).map(|number| format!("{number}\n")).collect();
+    publisher.write(&lines).await;
+    publisher.end().await.expect(0);
+    let end = sub.end().await.expect(1);
+    end.says("lost the connection to the last peer");
+    assert_eq!(end.lines().len(), 5000);
+}

@@ -68,7 +68,7 @@ impl Ping {
         session.listen().await?;
         session.dial(persistence);
         session.connected(limit).await?;
-        let Some(&peer) = session.dialled().first() else { return Ok(()) };
+        let Some(&peer) = session.peerings.dialled().first() else { return Ok(()) };
         let endpoint = session.endpoint.clone();
         for seq in 1..=self.count.unwrap_or(5) {
             if seq > 1 {

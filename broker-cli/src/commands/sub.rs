@@ -1,7 +1,7 @@
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, positive, seconds};
 use crate::output::{Output, Reader};
-use crate::session::{Persistence, Session, Stop, elapsed};
+use crate::session::{Persistence, Session, Stop, elapsed, not_connected};
 use crate::signals::Signal;
 use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
 use clap::Args;
@@ -53,6 +53,10 @@ impl Sub {
         let subscriber = session.endpoint.subscribe_with(&self.prefixes, options);
         let mut receiver = Receiver { subscriber, received: 0, count: self.count };
         let outcome = self.receive(&mut session, &mut receiver, persistence).await;
+        let outcome = match receiver.is_owed_the_rest(&outcome) {
+            true => receiver.print_the_rest(&mut session, &self.prefixes).await.unwrap_or(outcome),
+            false => outcome,
+        };
         let outcome = self.judge(outcome, receiver.received);
         // Peers that wait for this end to read on have to be heard for the shutdown.
         drop(receiver);
@@ -70,21 +74,20 @@ impl Sub {
         session.listen().await?;
         session.dial(persistence);
         loop {
-            while !session.out.is_full()
-                && let Some(message) = receiver.subscriber.try_recv()
-            {
-                if receiver.print(&message, &mut session.out) {
-                    return Ok(End::Counted);
-                }
+            if receiver.print_what_fits(&mut session.out) {
+                return Ok(End::Counted);
             }
             let has_room = !session.out.is_full();
             tokio::select! {
                 biased;
                 went_on = session.step() => went_on?,
-                () = &mut end => return match session.is_connected() {
-                    true => Ok(End::Elapsed),
-                    false => Err(session.not_connected(self.wait.unwrap_or_default()).into()),
-                },
+                () = &mut end => {
+                    let limit = self.wait.unwrap_or_default();
+                    return match session.peerings.is_complete() {
+                        true => Ok(End::Elapsed),
+                        false => Err(not_connected(&session.endpoint, limit).into()),
+                    };
+                }
                 () = reader.gone() => return Err(Failure::closed_pipe().into()),
                 Some(message) = receiver.subscriber.recv(), if has_room => {
                     if receiver.print(&message, &mut session.out) {
@@ -130,5 +133,48 @@ impl Receiver {
         out.message(message);
         self.received += 1;
         self.count == Some(self.received)
+    }
+
+    /// Prints what has been received, until the output has to be written. Returns whether the last
+    /// one wanted was among it.
+    fn print_what_fits(&mut self, out: &mut Output) -> bool {
+        while !out.is_full()
+            && let Some(message) = self.subscriber.try_recv()
+        {
+            if self.print(&message, out) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether somebody reads on, who should get what peers believe to be received.
+    fn is_owed_the_rest(&self, outcome: &Result<End, Stop>) -> bool {
+        match outcome {
+            Ok(End::Counted) | Err(Stop::Signal(Signal::Interrupt)) => false,
+            Ok(End::Elapsed) | Err(Stop::Signal(Signal::Terminate)) => true,
+            Err(Stop::Failure(failure)) => failure.exit() != Exit::Ok,
+        }
+    }
+
+    /// Prints what has been received before now. Returns what ends the command in place of the
+    /// reason there was before, if anything does.
+    async fn print_the_rest(
+        &mut self,
+        session: &mut Session,
+        prefixes: &[String],
+    ) -> Option<Result<End, Stop>> {
+        self.subscriber.remove(prefixes);
+        loop {
+            if self.print_what_fits(&mut session.out) {
+                return Some(Ok(End::Counted));
+            }
+            if !session.out.is_full() {
+                return None;
+            }
+            if let Err(stop) = session.flush().await {
+                return Some(Err(stop));
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@ mod publisher;
 mod source;
 
 use crate::failure::Failure;
-use crate::options::{EndpointOptions, positive, seconds};
+use crate::options::{EndpointOptions, Settings, positive, seconds};
 use crate::session::{Persistence, Session, Stop};
 use broker::OverflowPolicy;
 use clap::Args;
@@ -51,7 +51,7 @@ pub(crate) struct Pub {
 
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = self.endpoint.settle(OverflowPolicy::Wait)?;
+        let settings = patient(self.endpoint.settle(OverflowPolicy::Wait)?);
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage("nobody to publish to; give --peer or --listen"));
         }
@@ -90,5 +90,34 @@ impl Pub {
         // What was published before a wrong line has to arrive all the same.
         publisher.confirm(self.wait).await?;
         Ok(published?)
+    }
+}
+
+/// Who waits for slow readers does not want them cut for being slow, unless the file says so.
+fn patient(mut settings: Settings) -> Settings {
+    let waits = settings.config.overflow_policy == OverflowPolicy::Wait;
+    if waits && !settings.names_stalled_write {
+        settings.config.limits.stalled_write = Duration::ZERO;
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker::Config;
+
+    #[test]
+    fn waiting_for_slow_readers_does_not_cut_them_unless_the_file_says_so() {
+        let limit = |overflow_policy, names_stalled_write| {
+            let config = Config { overflow_policy, ..Config::default() };
+            let settings = Settings { config, names_stalled_write, ..Settings::default() };
+            patient(settings).config.limits.stalled_write
+        };
+        let default = Config::default().limits.stalled_write;
+        assert!(!default.is_zero());
+        assert_eq!(limit(OverflowPolicy::Wait, false), Duration::ZERO);
+        assert_eq!(limit(OverflowPolicy::Wait, true), default);
+        assert_eq!(limit(OverflowPolicy::DropOldest, false), default);
     }
 }

@@ -1,7 +1,7 @@
 use super::source::{Entry, Source};
 use crate::failure::{Exit, Failure};
 use crate::output::diagnose;
-use crate::session::{Session, Stop};
+use crate::session::{Session, Stop, not_connected};
 use broker::data::BString;
 use broker::endpoint::PingError;
 use broker::{EndpointId, PublishError};
@@ -36,7 +36,7 @@ impl<'a> Publisher<'a> {
         topic: Option<&BString>,
     ) -> Result<(), Stop> {
         let met = timeout(limit, async {
-            while !self.session.is_connected() {
+            while !self.session.peerings.is_complete() {
                 self.session.step().await?;
             }
             while !self.is_wanted(topic) {
@@ -49,8 +49,8 @@ impl<'a> Publisher<'a> {
         match met.await {
             Ok(met) => met,
             // Peers that want something else are told nothing, but there is somebody.
-            Err(_) if self.session.is_connected() && !self.session.peers().is_empty() => Ok(()),
-            Err(_) => Err(self.session.not_connected(limit).into()),
+            Err(_) if !self.session.peerings.asked() && self.has_peers() => Ok(()),
+            Err(_) => Err(not_connected(&self.session.endpoint, limit).into()),
         }
     }
 
@@ -62,7 +62,12 @@ impl<'a> Publisher<'a> {
             (None, filter) => filter.is_some(),
             (Some(_), None) => false,
         };
-        self.session.has_dialled() || self.session.peers().iter().any(wants)
+        let peerings = &self.session.peerings;
+        peerings.asked() || peerings.current().iter().any(wants)
+    }
+
+    fn has_peers(&self) -> bool {
+        !self.session.peerings.current().is_empty()
     }
 
     /// Publishes everything. The inner error is about a value that cannot be published, and ends
@@ -87,7 +92,7 @@ impl<'a> Publisher<'a> {
     }
 
     async fn publish(&mut self, entry: &Entry) -> Result<Result<(), PublishError>, Stop> {
-        while self.session.peers().is_empty() && self.session.comes_back() {
+        while !self.has_peers() && self.session.peerings.comes_back() {
             self.session.step().await?;
         }
         let endpoint = self.session.endpoint.clone();
@@ -111,8 +116,8 @@ impl<'a> Publisher<'a> {
 
     /// Waits until every peer has read everything that was published.
     pub(super) async fn confirm(&mut self, limit: Option<Duration>) -> Result<(), Stop> {
-        let ended_before = self.session.ended();
-        for peer in self.session.peers().clone() {
+        let ended_before = self.session.peerings.ended();
+        for peer in self.session.peerings.current().clone() {
             let endpoint = self.session.endpoint.clone();
             // The answer to a ping comes after everything that was sent before it was read.
             let mut ping = pin!(endpoint.ping(peer, limit.unwrap_or(Duration::MAX)));

@@ -1,15 +1,17 @@
 //! An endpoint as a command uses it: its events are shown while the command does its work, and
 //! signals end it in an orderly way.
 
+mod peerings;
+
+pub(crate) use peerings::{Peerings, Persistence, not_connected};
+
 use crate::failure::{Exit, Failure};
-use crate::options::{EndpointOptions, Settings, retry};
+use crate::options::{EndpointOptions, Settings};
 use crate::output::{EventRecord, Listening, Output};
 use crate::reporter::Reporter;
 use crate::signals::{Signal, Signals};
-use broker::event::StatusCode;
-use broker::{Endpoint, EndpointId, Event, EventStream, PeerHandle, Url};
-use std::collections::BTreeSet;
-use std::pin::{Pin, pin};
+use broker::{Endpoint, Event, EventStream, Url};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -48,34 +50,7 @@ pub(crate) struct Session {
     reporter: Option<Reporter>,
     signals: Signals,
     settings: Settings,
-    /// The requests for peerings that have not been fulfilled yet.
-    dialling: Option<Dialling>,
-    /// The peers that fulfilled them, in the order of the addresses.
-    dialled: Vec<EndpointId>,
-    /// Whether peerings that are lost come back.
-    comes_back: bool,
-    peers: BTreeSet<EndpointId>,
-    ended: u64,
-}
-
-/// Ends with the first failure, or when all requests have been fulfilled, with the peers.
-type Dialling = Pin<Box<dyn Future<Output = Result<Vec<EndpointId>, Failure>> + Send>>;
-
-/// How often peerings are tried.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Persistence {
-    /// The time between the first attempts; `None` is one attempt, which has to succeed.
-    pub(crate) at_first: Option<Duration>,
-    /// The time between attempts after a loss.
-    pub(crate) after_loss: Option<Duration>,
-}
-
-impl Persistence {
-    /// The same time for everything.
-    pub(crate) fn always(time: Option<Duration>) -> Self {
-        let time = time.filter(|time| !time.is_zero());
-        Self { at_first: time, after_loss: time }
-    }
+    pub(crate) peerings: Peerings,
 }
 
 impl Session {
@@ -100,56 +75,8 @@ impl Session {
             signals,
             settings,
             endpoint,
-            dialling: None,
-            dialled: Vec::new(),
-            comes_back: false,
-            peers: BTreeSet::new(),
-            ended: 0,
+            peerings: Peerings::default(),
         })
-    }
-
-    /// The endpoints it is peered with, as far as its events have been looked at.
-    pub(crate) fn peers(&self) -> &BTreeSet<EndpointId> {
-        &self.peers
-    }
-
-    /// How many peerings have ended, as far as its events have been looked at.
-    pub(crate) fn ended(&self) -> u64 {
-        self.ended
-    }
-
-    /// The peers at the addresses that were dialled, in their order, when all are connected.
-    pub(crate) fn dialled(&self) -> &[EndpointId] {
-        &self.dialled
-    }
-
-    /// Waits until all peerings that were asked for have been made.
-    pub(crate) async fn connected(&mut self, limit: Duration) -> Result<(), Stop> {
-        let connected = async {
-            while !self.is_connected() {
-                self.step().await?;
-            }
-            Ok(())
-        };
-        match timeout(limit, connected).await {
-            Ok(connected) => connected,
-            Err(_) => Err(self.not_connected(limit).into()),
-        }
-    }
-
-    /// Whether peerings are asked for, rather than waited for.
-    pub(crate) fn has_dialled(&self) -> bool {
-        !self.settings.peers.is_empty()
-    }
-
-    /// Whether peerings that are lost come back.
-    pub(crate) fn comes_back(&self) -> bool {
-        self.comes_back
-    }
-
-    /// Whether all peerings that were asked for have been made.
-    pub(crate) fn is_connected(&self) -> bool {
-        self.dialling.is_none()
     }
 
     /// Listens where it should, and says where that is, before anything else is said.
@@ -159,42 +86,28 @@ impl Session {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;
             self.out.record(&Listening::new(&bound));
+            self.peerings.accept();
         }
         Ok(self.out.flush().await?)
     }
 
-    /// Asks for the peerings of the settings. If one cannot be made, the next [`Self::step`] fails.
+    /// Asks for the peerings of the settings. If one cannot be made, [`Self::step`] fails.
     pub(crate) fn dial(&mut self, persistence: Persistence) {
-        let Persistence { at_first, after_loss } = persistence;
-        let request = |url: &Url| (url.clone(), self.endpoint.peer(url, retry(at_first)));
-        let requests: Vec<(Url, PeerHandle)> = self.settings.peers.iter().map(request).collect();
-        let endpoint = self.endpoint.clone();
-        self.comes_back = after_loss.is_some();
-        self.dialling = Some(Box::pin(async move {
-            let mut peers = Vec::new();
-            for (url, handle) in requests {
-                peers.push(handle.await.map_err(|error| Failure::peering(&url, &error))?);
-                if at_first.is_none() && after_loss.is_some() {
-                    // Asking again for a peering that exists only changes its retry time.
-                    drop(endpoint.peer(&url, retry(after_loss)));
-                }
-            }
-            Ok(peers)
-        }));
+        self.peerings.dial(&self.endpoint, &self.settings.peers, persistence);
     }
 
-    /// The failure of a command whose peerings have not been made in time.
-    pub(crate) fn not_connected(&self, limit: Duration) -> Failure {
-        let seconds = limit.as_secs_f64();
-        let tried = self.endpoint.peers().into_iter().find(|peer| peer.id.is_none());
-        let text = match tried {
-            None => format!("nobody has connected within {seconds} s"),
-            Some(peer) => {
-                let last = peer.last_error.map(|error| format!("; {error}")).unwrap_or_default();
-                format!("not peered with {} within {seconds} s{last}", peer.network.url)
+    /// Waits until all peerings that were asked for have been made.
+    pub(crate) async fn connected(&mut self, limit: Duration) -> Result<(), Stop> {
+        let connected = async {
+            while !self.peerings.is_complete() {
+                self.step().await?;
             }
+            Ok(())
         };
-        Failure::new(Exit::TimedOut, text)
+        match timeout(limit, connected).await {
+            Ok(connected) => connected,
+            Err(_) => Err(not_connected(&self.endpoint, limit).into()),
+        }
     }
 
     /// Does some work, and meanwhile shows what happens.
@@ -217,40 +130,25 @@ impl Session {
             signal = self.signals.next() => Err(Stop::Signal(signal)),
             Some(event) = self.events.next(), if !self.out.is_full() => {
                 self.take(&event);
-                self.check_stranded()
+                Ok(self.peerings.check()?)
             }
-            dialled = outcome(&mut self.dialling) => {
-                self.dialling = None;
-                self.dialled = dialled?;
-                Ok(())
-            }
+            progress = self.peerings.progress() => Ok(progress?),
             flushed = self.out.flush(), if self.out.is_pending() => Ok(flushed?),
         }
     }
 
-    /// Nothing can come any more if the last peering is over, none comes back and nobody can
-    /// connect.
-    fn check_stranded(&self) -> Result<(), Stop> {
-        let could_change = self.comes_back || !self.settings.listen.is_empty();
-        if could_change || self.ended == 0 || !self.peers.is_empty() || self.dialling.is_some() {
-            return Ok(());
+    /// Writes everything, unless a signal comes first.
+    pub(crate) async fn flush(&mut self) -> Result<(), Stop> {
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Err(Stop::Signal(signal)),
+            flushed = self.out.flush() => Ok(flushed?),
         }
-        let what = "lost the connection to the last peer, and --retry does not ask for another";
-        Err(Failure::other(what).into())
     }
 
     /// Takes note of an event and shows it.
     fn take(&mut self, event: &Event) {
-        match (event.status(), event.endpoint()) {
-            (Some(StatusCode::PeerAdded), Some(peer)) => {
-                self.peers.insert(peer.id);
-            }
-            (Some(StatusCode::PeerLost | StatusCode::PeerRemoved), Some(peer)) => {
-                self.peers.remove(&peer.id);
-                self.ended += 1;
-            }
-            _ => {}
-        }
+        self.peerings.note(event);
         match &mut self.reporter {
             Some(reporter) => reporter.report(event),
             None => self.out.record(&EventRecord::new(event)),
@@ -273,8 +171,7 @@ impl Session {
     }
 
     async fn end(&mut self, last_lines: Option<Duration>) -> Result<(), Stop> {
-        self.dialling = None;
-        self.comes_back = true;
+        self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         let mut shutdown = pin!(endpoint.shutdown());
         let mut result = Ok(());
@@ -290,15 +187,9 @@ impl Session {
             self.take(&event);
         }
         self.report_missed();
-        let written = async {
-            while self.out.is_pending() {
-                self.step().await?;
-            }
-            Ok(())
-        };
         match last_lines {
-            Some(limit) => timeout(limit, written).await.unwrap_or(Ok(())).and(result),
-            None => written.await.and(result),
+            Some(limit) => timeout(limit, self.flush()).await.unwrap_or(Ok(())).and(result),
+            None => self.flush().await.and(result),
         }
     }
 
@@ -309,14 +200,6 @@ impl Session {
                 "{missed} events are missing here, because standard output was read too slowly"
             ));
         }
-    }
-}
-
-/// What became of the requests; for ever if there are none.
-async fn outcome(dialling: &mut Option<Dialling>) -> Result<Vec<EndpointId>, Failure> {
-    match dialling {
-        Some(dialling) => dialling.await,
-        None => std::future::pending().await,
     }
 }
 

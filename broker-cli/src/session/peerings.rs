@@ -1,0 +1,160 @@
+use crate::failure::{Exit, Failure};
+use crate::options::retry;
+use broker::event::StatusCode;
+use broker::{Endpoint, EndpointId, Event, PeerHandle, Url};
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// How often peerings are tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Persistence {
+    /// The time between the first attempts; `None` is one attempt, which has to succeed.
+    pub(crate) at_first: Option<Duration>,
+    /// The time between attempts after a loss.
+    pub(crate) after_loss: Option<Duration>,
+}
+
+impl Persistence {
+    /// The same time for everything.
+    pub(crate) fn always(time: Option<Duration>) -> Self {
+        let time = time.filter(|time| !time.is_zero());
+        Self { at_first: time, after_loss: time }
+    }
+}
+
+/// Ends with the first failure, or when all requests have been fulfilled, with the peers.
+type Dialling = Pin<Box<dyn Future<Output = Result<Vec<EndpointId>, Failure>> + Send>>;
+
+/// The peerings that a command asked for and those that came by themselves, as far as the events
+/// have been looked at.
+#[derive(Default)]
+pub(crate) struct Peerings {
+    /// Whether others can ask for peerings.
+    accepts: bool,
+    asked: bool,
+    /// The requests that have not been fulfilled yet.
+    dialling: Option<Dialling>,
+    dialled: Vec<EndpointId>,
+    comes_back: bool,
+    current: BTreeSet<EndpointId>,
+    ended: u64,
+}
+
+impl Peerings {
+    /// Notes that others can ask for peerings.
+    pub(super) fn accept(&mut self) {
+        self.accepts = true;
+    }
+
+    /// Asks for peerings.
+    pub(super) fn dial(&mut self, endpoint: &Endpoint, urls: &[Url], persistence: Persistence) {
+        let Persistence { at_first, after_loss } = persistence;
+        let request = |url: &Url| (url.clone(), endpoint.peer(url, retry(at_first)));
+        let requests: Vec<(Url, PeerHandle)> = urls.iter().map(request).collect();
+        let endpoint = endpoint.clone();
+        self.asked = !requests.is_empty();
+        self.comes_back = after_loss.is_some();
+        self.dialling = Some(Box::pin(async move {
+            let mut peers = Vec::new();
+            for (url, handle) in requests {
+                peers.push(handle.await.map_err(|error| Failure::peering(&url, &error))?);
+                if at_first.is_none() && after_loss.is_some() {
+                    // Asking again for a peering that exists only changes its retry time.
+                    drop(endpoint.peer(&url, retry(after_loss)));
+                }
+            }
+            Ok(peers)
+        }));
+    }
+
+    /// Waits until all requests have been fulfilled, or one cannot be; for ever if there are none.
+    /// Cancel safe.
+    pub(super) async fn progress(&mut self) -> Result<(), Failure> {
+        match &mut self.dialling {
+            Some(dialling) => {
+                let outcome = dialling.await;
+                self.dialling = None;
+                self.dialled = outcome?;
+                Ok(())
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of an event.
+    pub(super) fn note(&mut self, event: &Event) {
+        let Some(peer) = event.endpoint().map(|endpoint| endpoint.id) else { return };
+        match event.status() {
+            Some(StatusCode::PeerAdded) => {
+                self.current.insert(peer);
+            }
+            Some(StatusCode::PeerLost | StatusCode::PeerRemoved) => {
+                self.current.remove(&peer);
+                self.ended += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives open requests up. Whatever ends from now on is meant to end.
+    pub(super) fn give_up(&mut self) {
+        self.dialling = None;
+        self.accepts = true;
+    }
+
+    /// Fails if nothing can come any more: the last peering is over, none comes back and nobody can
+    /// ask for one.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let may_change = self.comes_back || self.accepts || self.dialling.is_some();
+        if may_change || self.ended == 0 || !self.current.is_empty() {
+            return Ok(());
+        }
+        let what = "lost the connection to the last peer, and --retry does not ask for another";
+        Err(Failure::other(what))
+    }
+
+    /// The peers there are.
+    pub(crate) fn current(&self) -> &BTreeSet<EndpointId> {
+        &self.current
+    }
+
+    /// How many peerings have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// The peers at the addresses that were dialled, in their order, when all are connected.
+    pub(crate) fn dialled(&self) -> &[EndpointId] {
+        &self.dialled
+    }
+
+    /// Whether peerings were asked for, rather than waited for.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Whether those that were asked for come back when they are lost.
+    pub(crate) fn comes_back(&self) -> bool {
+        self.comes_back
+    }
+
+    /// Whether all that were asked for have been made.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.dialling.is_none()
+    }
+}
+
+/// The failure of a command whose peerings have not been made in time.
+pub(crate) fn not_connected(endpoint: &Endpoint, limit: Duration) -> Failure {
+    let seconds = limit.as_secs_f64();
+    let tried = endpoint.peers().into_iter().find(|peer| peer.id.is_none());
+    let text = match tried {
+        None => format!("nobody has connected within {seconds} s"),
+        Some(peer) => {
+            let last = peer.last_error.map(|error| format!("; {error}")).unwrap_or_default();
+            format!("not peered with {} within {seconds} s{last}", peer.network.url)
+        }
+    };
+    Failure::new(Exit::TimedOut, text)
+}
