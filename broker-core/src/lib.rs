@@ -6,6 +6,9 @@ pub mod data;
 pub mod endpoint;
 mod error;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 pub mod limits;
 mod peering;

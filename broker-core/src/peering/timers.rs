@@ -22,6 +22,12 @@ impl<K: Ord + Copy> Timers<K> {
         self.due.remove(&(at, key));
     }
 
+    /// All of them, in their order.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, K)> + Clone {
+        self.due.iter().copied()
+    }
+
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)

@@ -2,6 +2,8 @@
 //! to give up. It is told what happens and answers with [`Action`]s.
 
 mod admission;
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod connections;
 mod dials;
 mod liveness;
@@ -278,7 +280,7 @@ impl Control {
     }
 
     /// Connections of any stage; for tests.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn connections(&self) -> usize {
         self.conns.len()
     }

@@ -1,0 +1,38 @@
+use super::input::Input;
+use crate::data::{Address, Port, Subnet, Timespan, Timestamp};
+use crate::{EndpointId, OverflowPolicy, Url};
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Whatever is read from text is written so that it reads as the same.
+pub(super) fn text(octets: &[u8]) {
+    let mut input = Input::new(octets);
+    let kind = input.below(8);
+    let Ok(text) = std::str::from_utf8(input.rest()) else { return };
+    match kind {
+        0 => comes_back::<Url>(text),
+        1 => comes_back::<EndpointId>(text),
+        2 => comes_back::<Address>(text),
+        3 => comes_back::<Subnet>(text),
+        4 => comes_back::<Port>(text),
+        5 => comes_back::<Timestamp>(text),
+        6 => comes_back::<Timespan>(text),
+        _ => comes_back::<OverflowPolicy>(text),
+    }
+}
+
+fn comes_back<T: FromStr + Display + PartialEq>(text: &str)
+where
+    T::Err: Display,
+{
+    match text.parse::<T>() {
+        Ok(read) => {
+            let written = read.to_string();
+            assert!(written.parse().is_ok_and(|again: T| again == read), "{text:?}: {written:?}");
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            assert!(!reason.is_empty() && reason.len() < 16 * text.len() + 4096);
+        }
+    }
+}
