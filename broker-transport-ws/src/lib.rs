@@ -1,1 +1,150 @@
-//! See the README.
+//! `ws://` for Broker endpoints: the JSON API for clients, and peerings between endpoints.
+//!
+//! One listener serves both, by path:
+//!
+//! | path | what |
+//! |---|---|
+//! | `/v1/messages/json` | the JSON API, for Zeek's WebSocket clients |
+//! | `/v1/native` | peerings, with the sub-protocol `broker-native.v1` |
+//! | `/` | the example page, if it is switched on |
+//!
+//! To the endpoint, [`WsTransport`] is a transport like others: it yields peers, and it dials them.
+//! Clients are a service beside that: [`WsTransport::install`] adds both to an endpoint that is
+//! being built.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use broker_core::{Endpoint, Url};
+//! use broker_transport_ws::{WsOptions, WsTransport};
+//!
+//! let ws = WsTransport::new(WsOptions::default())?;
+//! let endpoint = ws.install(Endpoint::builder()).build()?;
+//! let url = endpoint.listen(&"ws://127.0.0.1:0".parse::<Url>()?).await?;
+//! assert_eq!(url.scheme(), "ws");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What differs between servers
+//!
+//! Zeek 5 to 8.0 embed a server of the C++ library, Zeek 8 and 9 one of their own. Where the two
+//! differ, this one does what lets every known client work:
+//!
+//! | question | choice |
+//! |---|---|
+//! | text or binary messages from clients | both; answers are text |
+//! | names of header fields | in any case |
+//! | extensions, sub-protocols for the JSON API | never agreed to |
+//! | `Upgrade`, `Connection`, version and key of the request | have to be right, as the RFC says; the library did not look |
+//! | query of the URL | ignored, but for `access_token` |
+//! | a WebSocket on a wrong path | comes about, then error `invalid_uri` and Close 1008, as in Zeek: a browser can see that, and an HTTP status it cannot |
+//! | a first message that is no array of strings | error with the text of Zeek, then Close 1008 |
+//! | `endpoint` in the ack | the id of the serving endpoint, as in the library: it parses as a UUID |
+//! | `type` of a data message | not looked at |
+//! | a data message without topic | one on the empty topic, as in the library |
+//! | payloads | any value, not only Zeek's events |
+//! | later messages that are bad | error `deserialization_failed` with `input #N` and the reason; the connection stays |
+//! | subscriptions of clients | are announced to native peers while the client is there, and taken back when it leaves |
+//! | messages of clients | reach native peers even if the endpoint does not forward |
+//! | topics below `<$>/local/` | received by clients that ask for such a prefix, never published by them |
+//! | messages addressed to another endpoint | do not reach clients |
+//! | frames without mask, oversized or fragmented control frames | Close 1002, as the RFC says |
+//! | silence | asked for with a ping after 30 s, Close 1011 after 60 s |
+//! | a client that does not read | see [`WsOptions::overflow_policy`] |
+
+mod access;
+mod dial;
+mod establish;
+mod framing;
+mod http;
+mod listener;
+mod native;
+mod options;
+mod page;
+mod server;
+mod service;
+mod stream;
+
+pub use access::{AccessOptions, AccessRule};
+pub use framing::CloseCode;
+pub use options::{InvalidOptions, WsOptions};
+
+use async_trait::async_trait;
+use broker_core::endpoint::EndpointBuilder;
+use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::{Endpoint, Url};
+use broker_transport_tcp::TcpTransport;
+use service::Service;
+use std::sync::{Arc, OnceLock};
+
+/// Where clients reach the JSON API.
+pub const JSON_PATH: &str = "/v1/messages/json";
+
+/// Where endpoints reach each other.
+pub const NATIVE_PATH: &str = "/v1/native";
+
+/// The sub-protocol of peerings between endpoints.
+pub const NATIVE_PROTOCOL: &str = "broker-native.v1";
+
+/// The transport for the scheme `ws`, and the server for clients of the JSON API.
+///
+/// It belongs to one endpoint; clones are the same transport.
+#[derive(Debug, Clone)]
+pub struct WsTransport {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tcp: TcpTransport,
+    options: Arc<WsOptions>,
+    service: OnceLock<Service>,
+}
+
+impl WsTransport {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    ///
+    /// The options cannot work.
+    pub fn new(options: WsOptions) -> Result<Self, InvalidOptions> {
+        options.check()?;
+        let shared = Shared {
+            tcp: TcpTransport::default(),
+            options: Arc::new(options),
+            service: OnceLock::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Adds the transport to an endpoint, and serves clients as soon as that runs.
+    #[must_use]
+    pub fn install(self, builder: EndpointBuilder) -> EndpointBuilder {
+        let transport = self.clone();
+        builder.transport(transport).on_start(move |endpoint| self.serve(endpoint))
+    }
+
+    /// Serves clients of the JSON API on all listeners of this transport. The first endpoint counts;
+    /// until there is one, clients are told to try again later.
+    pub fn serve(&self, endpoint: &Endpoint) {
+        let options = Arc::clone(&self.shared.options);
+        // A second endpoint would have needed a transport of its own.
+        let _ = self.shared.service.set(Service::new(endpoint, options));
+    }
+}
+
+#[async_trait]
+impl Transport for WsTransport {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["ws"]
+    }
+
+    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+        listener::listen(&self.shared, at).await
+    }
+
+    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+        dial::peer(&self.shared, to).await
+    }
+}

@@ -247,7 +247,17 @@ impl Endpoint {
     /// publishes.
     #[must_use]
     pub fn hub<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Hub {
-        Hub::new(self.clone(), prefixes, SubscriberOptions::default())
+        self.hub_with(prefixes, SubscriberOptions::default())
+    }
+
+    /// Like [`Self::hub`], with bounds and policy of the hub's queue.
+    #[must_use]
+    pub fn hub_with<T: AsRef<[u8]>>(
+        &self,
+        prefixes: impl IntoIterator<Item = T>,
+        options: SubscriberOptions,
+    ) -> Hub {
+        Hub::new(self.clone(), prefixes, options)
     }
 
     /// Asks peers for these topics without a local consumer, so that they are passed on to the

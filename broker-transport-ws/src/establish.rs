@@ -1,0 +1,319 @@
+//! From an accepted socket to a peer, a client, or an answer that says why it became neither.
+
+use crate::framing::{CloseCode, Framing, Received, Side, Violation};
+use crate::http::{Answer, HeadError, Offer, Request, judge, parse_request, read_head};
+use crate::server::answers::{code, error_frame};
+use crate::server::{Accepted, read_subscriptions};
+use crate::stream::{Stream, receive};
+use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
+use broker_core::Url;
+use broker_core::transport::{
+    Connection, Link, Protection, TransportError, TransportErrorKind as Kind,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a refused connection may take to read its answer.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a connection turned out to be.
+pub(crate) enum Outcome {
+    Peer(Connection),
+    Client(Box<Accepted>),
+    /// It wanted a page, and has it.
+    Answered,
+}
+
+/// A connection on which nothing has been received yet.
+pub(crate) struct Fresh<'a> {
+    pub(crate) stream: Stream,
+    pub(crate) remote: Url,
+    pub(crate) protection: Protection,
+    pub(crate) options: &'a WsOptions,
+    /// Whether another client of the JSON API can be served.
+    pub(crate) has_room: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) deadline: Instant,
+}
+
+impl Fresh<'_> {
+    /// Finds out what the other side wants. Cancel safe in that dropping it drops the connection.
+    pub(crate) async fn run(mut self) -> Result<Outcome, TransportError> {
+        let head = timeout_at(self.deadline, read_head(&mut self.stream)).await;
+        let (head, rest) = match head {
+            Ok(Ok(head)) => head,
+            Ok(Err(error)) => return Err(self.no_request(error).await),
+            Err(_) => {
+                let answer = Answer::new(408, "Request Timeout", "The request took too long.\n");
+                return Err(self.refuse(&answer).await);
+            }
+        };
+        let request = match parse_request(&head) {
+            Ok(request) => request,
+            Err(reason) => return Err(self.refuse(&Answer::bad_request(reason + "\n")).await),
+        };
+        match request.path.as_str() {
+            JSON_PATH => self.client(&request, rest).await,
+            NATIVE_PATH => self.peer(&request, rest).await,
+            "/" if self.options.page && !request.fields.lists("Upgrade", "websocket") => {
+                self.page(&request).await
+            }
+            _ => Err(self.wrong_path(&request, rest).await),
+        }
+    }
+
+    async fn client(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
+        let (offer, rights) = match self.admitted(request) {
+            Ok(admitted) => admitted,
+            Err(answer) => return Err(self.refuse(&answer).await),
+        };
+        if !(self.has_room)() {
+            let body = "There are as many clients as this server is set to serve.\n";
+            let answer = Answer::new(503, "Service Unavailable", body).with("Retry-After", "10");
+            return Err(self.refuse(&answer).await);
+        }
+        self.send(&offer.encode(None)).await?;
+        let mut framing = self.framing(&rest);
+        let application = match application_name(request) {
+            Ok(name) => name,
+            Err(reason) => {
+                let code = code::INVALID_APPLICATION_NAME;
+                return Err(self.reject(&mut framing, code, reason, reason).await);
+            }
+        };
+        let text = self.first_message(&mut framing).await?;
+        let limit = self.options.subscriptions;
+        let subscriptions = match read_subscriptions(&text, limit) {
+            Ok(subscriptions) => subscriptions,
+            Err(invalid) => {
+                let reason = format!("{}: {}", invalid.context, invalid.detail);
+                let code = code::DESERIALIZATION;
+                return Err(self.reject(&mut framing, code, &invalid.context, &reason).await);
+            }
+        };
+        if let Some(refused) = subscriptions.iter().find(|prefix| !rights.may_subscribe(prefix)) {
+            let refused = String::from_utf8_lossy(refused);
+            let context = format!("this client may not subscribe to {refused:?}");
+            return Err(self.reject(&mut framing, code::PERMISSION, &context, &context).await);
+        }
+        let Self { stream, remote, protection, .. } = self;
+        let accepted =
+            Accepted { stream, framing, remote, protection, application, rights, subscriptions };
+        Ok(Outcome::Client(Box::new(accepted)))
+    }
+
+    fn admitted(&self, request: &Request) -> Result<(Offer, crate::access::Rights), Answer> {
+        let offer = judge(request)?;
+        let rights = self.options.access.admit(request, &self.protection)?;
+        Ok((offer, rights))
+    }
+
+    async fn peer(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
+        let offer = match self.admitted(request) {
+            Ok((offer, _)) => offer,
+            Err(answer) => return Err(self.refuse(&answer).await),
+        };
+        if !request.fields.lists("Sec-WebSocket-Protocol", NATIVE_PROTOCOL) {
+            let body = format!(
+                "Endpoints peer here with the sub-protocol {NATIVE_PROTOCOL}; the JSON API is at \
+                 {JSON_PATH}.\n"
+            );
+            return Err(self.refuse(&Answer::bad_request(body)).await);
+        }
+        self.send(&offer.encode(Some(NATIVE_PROTOCOL))).await?;
+        let link = Link { remote: self.remote, protection: self.protection };
+        Ok(Outcome::Peer(native::connection(self.stream, Side::Server, &rest, link)))
+    }
+
+    async fn page(mut self, request: &Request) -> Result<Outcome, TransportError> {
+        let with_body = match request.method.as_str() {
+            "GET" => true,
+            "HEAD" => false,
+            _ => {
+                let answer =
+                    Answer::new(405, "Method Not Allowed", "This page can be read only.\n");
+                return Err(self.refuse(&answer.with("Allow", "GET, HEAD")).await);
+            }
+        };
+        let answer = page::answer();
+        self.send(&answer.encode(with_body)).await?;
+        self.farewell().await;
+        Ok(Outcome::Answered)
+    }
+
+    /// Like Zeek's server, lets a WebSocket on a wrong path come about and then says what is wrong:
+    /// that is the only answer that a page in a browser can see. Anything else gets plain HTTP.
+    async fn wrong_path(mut self, request: &Request, rest: Vec<u8>) -> TransportError {
+        if !request.fields.lists("Upgrade", "websocket") {
+            let body = format!("Nothing is here. The JSON API is a WebSocket at {JSON_PATH}.\n");
+            return self.refuse(&Answer::new(404, "Not Found", body)).await;
+        }
+        let offer = match self.admitted(request) {
+            Ok((offer, _)) => offer,
+            Err(answer) => return self.refuse(&answer).await,
+        };
+        if let Err(error) = self.send(&offer.encode(None)).await {
+            return error;
+        }
+        let mut framing = self.framing(&rest);
+        let reason = "Invalid URI - use /v1/messages/json";
+        self.reject(&mut framing, code::INVALID_URI, reason, reason).await
+    }
+
+    fn framing(&self, rest: &[u8]) -> Framing {
+        let mut framing = Framing::new(Side::Server, self.options.message);
+        framing.push(rest);
+        framing
+    }
+
+    /// Waits for the first message, and answers pings meanwhile.
+    async fn first_message(&mut self, framing: &mut Framing) -> Result<Bytes, TransportError> {
+        loop {
+            let received = framing.next();
+            let output = std::mem::take(framing.output());
+            if !output.is_empty() {
+                self.send(&output).await?;
+            }
+            match received {
+                Ok(Some(Received::Text(text))) => return Ok(Bytes::from(text)),
+                Ok(Some(Received::Binary(octets))) => return Ok(octets),
+                Ok(Some(Received::SignOfLife)) => {}
+                Ok(Some(Received::Close(..) | Received::Ended)) => {
+                    self.farewell().await;
+                    let detail = "the client left before it sent its subscriptions";
+                    return Err(TransportError::new(Kind::Closed, detail));
+                }
+                Ok(None) => {
+                    let more = receive(&mut self.stream, |octets| framing.push(octets));
+                    match timeout_at(self.deadline, more).await {
+                        Ok(Ok(0)) => framing.end(),
+                        Ok(Ok(_)) => {}
+                        Ok(Err(error)) => return Err(TransportError::from_io(&error, "receiving")),
+                        Err(_) => {
+                            let reason = "no subscriptions in time: send an array of prefixes";
+                            let violation = Violation::new(CloseCode::POLICY, reason);
+                            return Err(self.close(framing, &violation).await);
+                        }
+                    }
+                }
+                Err(violation) => return Err(self.close(framing, &violation).await),
+            }
+        }
+    }
+
+    /// Sends an error object and a Close frame for a client that cannot be served.
+    async fn reject(
+        &mut self,
+        framing: &mut Framing,
+        code: &str,
+        context: &str,
+        reason: &str,
+    ) -> TransportError {
+        let error = error_frame(code, context);
+        if let Err(error) = self.send(&error).await {
+            return error;
+        }
+        self.close(framing, &Violation::new(CloseCode::POLICY, reason)).await
+    }
+
+    async fn close(&mut self, framing: &mut Framing, violation: &Violation) -> TransportError {
+        framing.close(violation.code, &violation.reason);
+        let close = std::mem::take(framing.output());
+        if self.send(&close).await.is_ok() {
+            let agreement = async {
+                while !matches!(framing.next(), Ok(Some(Received::Close(..))) | Err(_)) {
+                    let more = receive(&mut self.stream, |octets| framing.push(octets)).await;
+                    if !more.is_ok_and(|count| count > 0) {
+                        break;
+                    }
+                }
+            };
+            let _ = timeout(FAREWELL, agreement).await;
+            self.farewell().await;
+        }
+        TransportError::new(Kind::WrongProtocol, violation.to_string())
+    }
+
+    async fn refuse(&mut self, answer: &Answer) -> TransportError {
+        let outcome = self.send(&answer.encode(true)).await;
+        self.farewell().await;
+        let detail = format!("answered with HTTP {}: {}", answer.status(), answer.reason());
+        outcome.err().unwrap_or_else(|| TransportError::new(Kind::WrongProtocol, detail))
+    }
+
+    async fn no_request(&mut self, error: HeadError) -> TransportError {
+        match error {
+            HeadError::Ended(_) => {
+                let detail = "the connection ended before a request was complete";
+                TransportError::new(Kind::Closed, detail)
+            }
+            HeadError::Io(error) => TransportError::from_io(&error, "receiving the request"),
+            HeadError::TooLong => {
+                let body = "Header exceeds maximum size.\n";
+                self.refuse(&Answer::new(431, "Request Header Fields Too Large", body)).await
+            }
+            HeadError::NotHttp(octets) => self.not_http(&octets).await,
+        }
+    }
+
+    /// Says in the protocol of the other side, if possible, that this is not it.
+    async fn not_http(&mut self, octets: &[u8]) -> TransportError {
+        let (answer, detail) = match octets {
+            [0x16, ..] => {
+                // A fatal alert of TLS: handshake_failure.
+                let alert = vec![0x15, 3, 1, 0, 2, 2, 40];
+                (alert, "the other side speaks TLS: use ws:// there, or listen at wss:// here")
+            }
+            [0, ..] => (
+                Vec::new(),
+                "the other side speaks the native protocol without WebSocket: use ws:// there, or \
+                 listen at tcp:// here",
+            ),
+            _ => {
+                let answer = Answer::bad_request("This is not HTTP.\n");
+                (answer.encode(true), "the other side does not speak HTTP")
+            }
+        };
+        // What cannot be sent is of no interest any more.
+        let _ = self.send(&answer).await;
+        self.farewell().await;
+        TransportError::new(Kind::WrongProtocol, detail)
+    }
+
+    async fn send(&mut self, octets: &[u8]) -> Result<(), TransportError> {
+        let limit = self.deadline.max(Instant::now() + FAREWELL);
+        let sent = timeout_at(limit, async {
+            self.stream.write_all(octets).await?;
+            self.stream.flush().await
+        });
+        match sent.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(TransportError::from_io(&error, "sending")),
+            Err(_) => {
+                let detail = "the other side does not read its answer";
+                Err(TransportError::new(Kind::TimedOut, detail))
+            }
+        }
+    }
+
+    /// Closes the connection so that the other side gets what was sent.
+    async fn farewell(&mut self) {
+        let _ = timeout(FAREWELL, async {
+            let _ = self.stream.shutdown().await;
+            while receive(&mut self.stream, |_| {}).await.is_ok_and(|count| count > 0) {}
+        })
+        .await;
+    }
+}
+
+/// What the client calls itself, if it says; the characters are those that Zeek's server allows.
+fn application_name(request: &Request) -> Result<Option<Arc<str>>, &'static str> {
+    let Some(name) = request.fields.get("X-Application-Name") else { return Ok(None) };
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-/_.=:*@".contains(&octet);
+    if name.bytes().all(allowed) {
+        return Ok(Some(name).filter(|name| !name.is_empty()).map(Arc::from));
+    }
+    Err("Invalid X-Application-Name")
+}

@@ -1,0 +1,177 @@
+use crate::establish::{Fresh, Outcome};
+use crate::stream::Stream;
+use crate::{NATIVE_PATH, Shared};
+use async_trait::async_trait;
+use broker_core::Url;
+use broker_core::event::Severity;
+use broker_core::transport::{
+    Incoming, Listener, Protection, TransportError, TransportErrorKind as Kind,
+};
+use broker_transport_tcp::TcpAcceptor;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// Peers that are connected and have not been taken by the endpoint yet.
+const BACKLOG: usize = 16;
+
+/// How long accepting pauses after an error, which is mostly a lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) async fn listen(
+    shared: &Arc<Shared>,
+    at: &Url,
+) -> Result<Box<dyn Listener>, TransportError> {
+    if !matches!(at.path(), "" | "/" | crate::JSON_PATH | NATIVE_PATH) {
+        let detail = format!("listening on {at}: the paths of a listener are fixed");
+        return Err(TransportError::new(Kind::InvalidAddress, detail));
+    }
+    let acceptor = shared.tcp.bind(at).await?;
+    let url = acceptor.url().clone();
+    warn_if_open(shared, &url);
+    let (peers, incoming) = mpsc::channel(BACKLOG);
+    let closed = CancellationToken::new();
+    let half_open = Arc::new(Semaphore::new(shared.options.half_open));
+    let door = Door {
+        shared: Arc::clone(shared),
+        url: url.clone(),
+        peers,
+        half_open,
+        closed: closed.clone(),
+    };
+    tokio::spawn(closed.clone().run_until_cancelled_owned(door.run(acceptor)));
+    Ok(Box::new(WsListener { url, incoming, closed }))
+}
+
+/// Says so if anybody on the network may do everything.
+fn warn_if_open(shared: &Shared, url: &Url) {
+    let loopback = match url.host().parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => url.host() == "localhost",
+    };
+    if loopback || !shared.options.access.is_open() {
+        return;
+    }
+    if let Some(service) = shared.service.get() {
+        let text = format!(
+            "{url}: whoever reaches this address may publish and subscribe to everything; set \
+             access rules, or listen on 127.0.0.1"
+        );
+        service.log(Severity::Warning, "open-listener", text, None);
+    }
+}
+
+/// Accepts connections, finds out what each one wants, and hands peers to the endpoint.
+struct Door {
+    shared: Arc<Shared>,
+    url: Url,
+    peers: mpsc::Sender<Incoming>,
+    half_open: Arc<Semaphore>,
+    closed: CancellationToken,
+}
+
+impl Door {
+    async fn run(self, mut acceptor: TcpAcceptor) {
+        loop {
+            match acceptor.accept().await {
+                Ok((stream, remote)) => self.admit(stream, remote),
+                Err(error) => {
+                    let text = format!("accepting on {}: {error}", self.url);
+                    self.complain("accept-failed", text, error.kind().name());
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Gives a new connection its own task, if the number of half-open ones allows.
+    fn admit(&self, stream: TcpStream, remote: Url) {
+        let Ok(permit) = Arc::clone(&self.half_open).try_acquire_owned() else {
+            let limit = self.shared.options.half_open;
+            let text = format!(
+                "closed a connection from {remote}: {limit} connections are neither peer nor \
+                 client yet, the limit"
+            );
+            self.complain("too-many-half-open", text, "too-many-half-open");
+            return;
+        };
+        let visit = Visit { shared: Arc::clone(&self.shared), remote, peers: self.peers.clone() };
+        let closed = self.closed.clone();
+        tokio::spawn(closed.run_until_cancelled_owned(visit.run(stream, permit)));
+    }
+
+    fn complain(&self, id: &'static str, text: String, reason: &'static str) {
+        if let Some(service) = self.shared.service.get() {
+            service.complain(id, text, Some(reason));
+        }
+    }
+}
+
+/// One accepted connection.
+struct Visit {
+    shared: Arc<Shared>,
+    remote: Url,
+    peers: mpsc::Sender<Incoming>,
+}
+
+impl Visit {
+    async fn run(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let service = self.shared.service.get();
+        let has_room = || service.is_some_and(crate::service::Service::has_room);
+        let fresh = Fresh {
+            stream: Box::new(stream) as Stream,
+            remote: self.remote.clone(),
+            protection: Protection::Plain,
+            options: &self.shared.options,
+            has_room: &has_room,
+            deadline: Instant::now() + self.shared.options.handshake_time,
+        };
+        match fresh.run().await {
+            Ok(Outcome::Peer(connection)) => {
+                // It counts as half open there from now on.
+                drop(permit);
+                // Fails only if the listener has been dropped, and its connections with it.
+                let _ = self.peers.send(Incoming::ready(connection)).await;
+            }
+            Ok(Outcome::Client(client)) => {
+                if let Some(service) = service {
+                    service.attach(*client);
+                }
+            }
+            Ok(Outcome::Answered) => {}
+            Err(error) => {
+                if let Some(service) = service {
+                    let text = format!("{}: {error}", self.remote);
+                    service.complain("handshake-failed", text, Some(error.kind().name()));
+                }
+            }
+        }
+    }
+}
+
+struct WsListener {
+    url: Url,
+    incoming: mpsc::Receiver<Incoming>,
+    closed: CancellationToken,
+}
+
+#[async_trait]
+impl Listener for WsListener {
+    fn url(&self) -> &Url {
+        &self.url
+    }
+
+    async fn accept(&mut self) -> Result<Incoming, TransportError> {
+        self.incoming.recv().await.ok_or_else(TransportError::closed)
+    }
+}
+
+impl Drop for WsListener {
+    fn drop(&mut self) {
+        self.closed.cancel();
+    }
+}

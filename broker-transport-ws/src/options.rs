@@ -1,0 +1,149 @@
+use crate::access::AccessOptions;
+use broker_core::OverflowPolicy;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// How clients are served, and every limit on the way. In a configuration file each field is the
+/// key of the same name, with hyphens; times are seconds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WsOptions {
+    /// Who may connect, and do what.
+    pub access: AccessOptions,
+
+    /// The longest message from a client, in octets, in however many fragments. Default 16 MiB.
+    /// Memory follows what has arrived; while a long message is put together it is held twice.
+    pub message: usize,
+
+    /// Clients of the JSON API at one time. Default 4096; the next one is told to try again later.
+    pub clients: usize,
+
+    /// Connections that are neither a peer nor a client yet. Default 256; the next one is closed.
+    pub half_open: usize,
+
+    /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,
+    /// less than the endpoint's own limit for handshakes, so that a client can be told.
+    #[serde(with = "seconds")]
+    pub handshake_time: Duration,
+
+    /// Topic prefixes in the subscriptions of one client. Default 16384.
+    pub subscriptions: usize,
+
+    /// Messages waiting for one client. Default 8192, as in Zeek.
+    pub queue_messages: usize,
+
+    /// Octets waiting for one client. Default 16 MiB.
+    pub queue_bytes: usize,
+
+    /// What happens to a message for a client whose queue is full. Default `disconnect`: the client
+    /// still gets what was queued, then an error and a Close frame. With `drop_oldest` and
+    /// `drop_newest` it is told how many messages it missed. `wait` is not possible here, because
+    /// it would make everybody wait for the slowest client.
+    pub overflow_policy: OverflowPolicy,
+
+    /// Octets of pongs and errors waiting for one client, which no policy drops. Default 256 KiB;
+    /// a client that causes more without reading is cut.
+    pub queue_control_bytes: usize,
+
+    /// How long a client may be silent before it is asked for a sign of life, and then how long it
+    /// may take to give one. Default 30 s; zero never asks.
+    #[serde(with = "seconds")]
+    pub ping_interval: Duration,
+
+    /// How long a client that is being closed may take to read its last messages and to answer.
+    /// Default 3 s.
+    #[serde(with = "seconds")]
+    pub close_time: Duration,
+
+    /// Whether a browser that asks for `/` gets the example page. Default off.
+    pub page: bool,
+}
+
+impl Default for WsOptions {
+    fn default() -> Self {
+        Self {
+            access: AccessOptions::default(),
+            message: 16 * 1024 * 1024,
+            clients: 4096,
+            half_open: 256,
+            handshake_time: Duration::from_secs(8),
+            subscriptions: 16384,
+            queue_messages: 8192,
+            queue_bytes: 16 * 1024 * 1024,
+            overflow_policy: OverflowPolicy::Disconnect,
+            queue_control_bytes: 256 * 1024,
+            ping_interval: Duration::from_secs(30),
+            close_time: Duration::from_secs(3),
+            page: false,
+        }
+    }
+}
+
+/// The options cannot work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOptions {
+    /// Nothing could ever be received, or sent.
+    #[error("the limit {0} is zero")]
+    ZeroLimit(&'static str),
+    /// One client would hold up all others.
+    #[error("the overflow policy of clients cannot be wait: everybody would wait for the slowest")]
+    Wait,
+    /// A token that everybody knows.
+    #[error("a rule for clients has an empty token")]
+    EmptyToken,
+}
+
+impl WsOptions {
+    /// Checks that the options can work.
+    ///
+    /// # Errors
+    ///
+    /// They cannot.
+    pub fn check(&self) -> Result<(), InvalidOptions> {
+        for (name, value) in [
+            ("message", self.message),
+            ("clients", self.clients),
+            ("half-open", self.half_open),
+            ("subscriptions", self.subscriptions),
+            ("queue-messages", self.queue_messages),
+            ("queue-bytes", self.queue_bytes),
+            ("queue-control-bytes", self.queue_control_bytes),
+        ] {
+            if value == 0 {
+                return Err(InvalidOptions::ZeroLimit(name));
+            }
+        }
+        if self.overflow_policy == OverflowPolicy::Wait {
+            return Err(InvalidOptions::Wait);
+        }
+        if self.access.rules.iter().any(|rule| rule.token.as_deref() == Some("")) {
+            return Err(InvalidOptions::EmptyToken);
+        }
+        Ok(())
+    }
+}
+
+mod seconds {
+    use serde::{Deserialize, Deserializer, de::Error};
+    use std::time::Duration;
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work_and_zero_does_not() {
+        assert_eq!(WsOptions::default().check(), Ok(()));
+        let options = WsOptions { queue_messages: 0, ..WsOptions::default() };
+        assert_eq!(options.check(), Err(InvalidOptions::ZeroLimit("queue-messages")));
+        let options = WsOptions { overflow_policy: OverflowPolicy::Wait, ..WsOptions::default() };
+        assert_eq!(options.check(), Err(InvalidOptions::Wait));
+    }
+}

@@ -1,0 +1,6 @@
+use crate::http::Answer;
+
+/// The example page.
+pub(crate) fn answer() -> Answer {
+    Answer::page("")
+}

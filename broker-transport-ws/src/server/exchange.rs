@@ -1,0 +1,305 @@
+use super::queue::{Interrupt, Outgoing};
+use crate::framing::text_frame;
+use arc_swap::ArcSwap;
+use broker_core::data::View;
+use broker_core::data::json::encode_data_message;
+use broker_core::endpoint::{Hub, HubSender, Message, SubscriberOptions};
+use broker_core::{Endpoint, EndpointId, PrefixIndex, SubscriberPolicy, is_internal};
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// Topics whose receivers are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Joins the clients of one endpoint: to the overlay they are one hub, and every message is
+/// rendered once for all of them that want it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    sender: HubSender,
+    members: Arc<Members>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+enum Command {
+    Add(Vec<Bytes>, oneshot::Sender<()>),
+    Remove(Vec<Bytes>),
+}
+
+impl Exchange {
+    /// An exchange on `endpoint`, which lives until it is dropped or the endpoint stops.
+    pub(crate) fn start(endpoint: &Endpoint) -> Arc<Self> {
+        let companion = endpoint.companion();
+        let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
+        let hub = companion.hub_with(std::iter::empty::<&[u8]>(), options);
+        let members = Arc::<Members>::default();
+        let (commands, requests) = mpsc::unbounded_channel();
+        let exchange = Self { sender: hub.sender(), members: Arc::clone(&members), commands };
+        let pump = Pump { endpoint: companion, hub, members, requests, wanted: BTreeMap::new() };
+        endpoint.spawn(pump.run());
+        Arc::new(exchange)
+    }
+
+    /// Publishes in the name of the exchange, to everybody but its own clients.
+    pub(crate) fn sender(&self) -> &HubSender {
+        &self.sender
+    }
+
+    /// Delivers a message of one client to the others.
+    pub(crate) fn deliver(&self, topic: &[u8], value: View<'_>, except: EndpointId) {
+        self.members.deliver(topic, value, Some(except));
+    }
+
+    /// Subscribes in the name of a client, which gets nothing before it is made a
+    /// [member](Subscriptions::join).
+    pub(crate) async fn subscribe(self: &Arc<Self>, topics: Vec<Bytes>) -> Subscriptions {
+        let (done, subscribed) = oneshot::channel();
+        if self.commands.send(Command::Add(topics.clone(), done)).is_ok() {
+            // It is answered unless the endpoint stops, and then nothing matters any more.
+            let _ = subscribed.await;
+        }
+        Subscriptions { exchange: Arc::clone(self), topics }
+    }
+}
+
+/// The subscriptions of one client; they end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Subscriptions {
+    exchange: Arc<Exchange>,
+    topics: Vec<Bytes>,
+}
+
+impl Subscriptions {
+    /// From now on, messages go into `queue`.
+    pub(crate) fn join(self, id: EndpointId, queue: Arc<Outgoing>) -> Membership {
+        let member = Member { id, queue, topics: self.topics.clone() };
+        self.exchange.members.add(member);
+        Membership { subscriptions: self, id }
+    }
+}
+
+impl Drop for Subscriptions {
+    fn drop(&mut self) {
+        // Fails only if the pump has ended, and its hub with it.
+        let _ = self.exchange.commands.send(Command::Remove(std::mem::take(&mut self.topics)));
+    }
+}
+
+/// A client that receives messages; it no longer does when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    subscriptions: Subscriptions,
+    id: EndpointId,
+}
+
+impl Membership {
+    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
+        &self.subscriptions.exchange
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.exchange().members.remove(self.id);
+    }
+}
+
+/// Takes what the overlay has for the clients.
+struct Pump {
+    endpoint: Endpoint,
+    hub: Hub,
+    members: Arc<Members>,
+    requests: mpsc::UnboundedReceiver<Command>,
+    /// How many clients want each prefix.
+    wanted: BTreeMap<Bytes, usize>,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let endpoint = self.endpoint.clone();
+        let mut stopping = std::pin::pin!(endpoint.stopping());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopping => break,
+                request = self.requests.recv() => match request {
+                    Some(request) => self.change(request),
+                    None => return,
+                },
+                message = self.hub.recv() => match message {
+                    Some(message) => self.deliver(&message),
+                    None => break,
+                },
+            }
+        }
+        self.members.stop();
+    }
+
+    fn deliver(&self, message: &Message) {
+        // What is addressed to another endpoint passes through here like in the reference, but is
+        // none of the clients' business.
+        let receiver = message.receiver();
+        if receiver.is_nil() || receiver == self.endpoint.id() {
+            self.members.deliver(message.topic(), message.view(), None);
+        }
+    }
+
+    /// Does all requests that are waiting in one go, since each change costs the router a new table.
+    fn change(&mut self, first: Command) {
+        let mut answers = Vec::new();
+        let (mut begun, mut ended) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Command::Add(topics, done) => {
+                    answers.push(done);
+                    for topic in topics {
+                        let count = self.wanted.entry(topic.clone()).or_default();
+                        *count += 1;
+                        if *count == 1 {
+                            begun.push(topic);
+                        }
+                    }
+                }
+                Command::Remove(topics) => {
+                    for topic in topics {
+                        if let Some(count) = self.wanted.get_mut(&topic) {
+                            *count -= 1;
+                            if *count == 0 {
+                                self.wanted.remove(&topic);
+                                ended.push(topic);
+                            }
+                        }
+                    }
+                }
+            }
+            next = self.requests.try_recv().ok();
+        }
+        // Something may have begun and ended, or the reverse.
+        begun.retain(|topic| self.wanted.contains_key(topic));
+        ended.retain(|topic| !self.wanted.contains_key(topic));
+        if !begun.is_empty() {
+            self.hub.add(begun);
+        }
+        if !ended.is_empty() {
+            self.hub.remove(ended);
+        }
+        for answer in answers {
+            // The client may have gone.
+            let _ = answer.send(());
+        }
+    }
+}
+
+/// The clients that receive messages.
+#[derive(Debug, Default)]
+struct Members {
+    list: Mutex<List>,
+    table: ArcSwap<Table>,
+    outdated: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    members: BTreeMap<EndpointId, Arc<Member>>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    id: EndpointId,
+    queue: Arc<Outgoing>,
+    topics: Vec<Bytes>,
+}
+
+impl Members {
+    fn add(&self, member: Member) {
+        let mut list = self.list.lock();
+        if list.stopped {
+            member.queue.interrupt(Interrupt::Stopping);
+        }
+        list.members.insert(member.id, Arc::new(member));
+        self.outdated.store(true, Ordering::Release);
+    }
+
+    fn remove(&self, id: EndpointId) {
+        let mut list = self.list.lock();
+        list.members.remove(&id);
+        self.outdated.store(true, Ordering::Release);
+    }
+
+    fn stop(&self) {
+        let mut list = self.list.lock();
+        list.stopped = true;
+        list.members.values().for_each(|member| member.queue.interrupt(Interrupt::Stopping));
+    }
+
+    fn deliver(&self, topic: &[u8], value: View<'_>, except: Option<EndpointId>) {
+        if self.outdated.load(Ordering::Acquire) {
+            self.rebuild();
+        }
+        let receivers = self.table.load().receivers(topic);
+        let mut receivers = receivers.iter().filter(|member| Some(member.id) != except).peekable();
+        if receivers.peek().is_none() {
+            return;
+        }
+        let frame = text_frame(|out| encode_data_message(topic, &value, out));
+        receivers.for_each(|member| member.queue.push(&frame));
+    }
+
+    fn rebuild(&self) {
+        let list = self.list.lock();
+        if self.outdated.swap(false, Ordering::AcqRel) {
+            self.table.store(Arc::new(Table::new(list.members.values().cloned())));
+        }
+    }
+}
+
+/// Who gets the messages of a topic.
+type Receivers = Arc<[Arc<Member>]>;
+
+/// A snapshot of all subscriptions.
+#[derive(Debug, Default)]
+struct Table {
+    members: Vec<Arc<Member>>,
+    index: PrefixIndex,
+    /// Only the prefixes of internal topics: a subscription to everything does not include these.
+    internal: PrefixIndex,
+    remembered: RwLock<HashMap<Box<[u8]>, Receivers>>,
+}
+
+impl Table {
+    fn new(members: impl Iterator<Item = Arc<Member>>) -> Self {
+        let members: Vec<Arc<Member>> = members.collect();
+        let mut pairs = Vec::new();
+        for (at, member) in (0_u32..).zip(&members) {
+            pairs.extend(member.topics.iter().map(|topic| (topic.clone(), at)));
+        }
+        let internal = pairs.iter().filter(|(topic, _)| is_internal(topic)).cloned().collect();
+        Self {
+            members,
+            index: PrefixIndex::new(pairs),
+            internal: PrefixIndex::new(internal),
+            remembered: RwLock::default(),
+        }
+    }
+
+    fn receivers(&self, topic: &[u8]) -> Receivers {
+        if let Some(known) = self.remembered.read().get(topic) {
+            return Arc::clone(known);
+        }
+        let index = if is_internal(topic) { &self.internal } else { &self.index };
+        let found = index.lookup(topic);
+        let found: Receivers =
+            found.into_iter().filter_map(|at| self.members.get(at as usize).cloned()).collect();
+        let mut remembered = self.remembered.write();
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(topic.into(), Arc::clone(&found));
+        found
+    }
+}

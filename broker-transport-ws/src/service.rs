@@ -1,0 +1,92 @@
+use crate::WsOptions;
+use crate::server::{Accepted, Exchange, serve};
+use broker_core::Endpoint;
+use broker_core::endpoint::WeakEndpoint;
+use broker_core::event::Severity;
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The clients of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Service {
+    endpoint: WeakEndpoint,
+    options: Arc<WsOptions>,
+    /// Lives as long as there are clients.
+    exchange: Mutex<Weak<Exchange>>,
+    complaint: Mutex<Complaint>,
+}
+
+impl Service {
+    pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
+        let endpoint = endpoint.downgrade();
+        Self { endpoint, options, exchange: Mutex::default(), complaint: Mutex::default() }
+    }
+
+    /// Whether another client can be served now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.endpoint
+            .upgrade()
+            .is_some_and(|endpoint| endpoint.client_count() < self.options.clients)
+    }
+
+    /// Runs the session of a client in a task of the endpoint.
+    pub(crate) fn attach(&self, client: Accepted) {
+        let Some(endpoint) = self.endpoint.upgrade() else { return };
+        let exchange = {
+            let mut current = self.exchange.lock();
+            current.upgrade().unwrap_or_else(|| {
+                let exchange = Exchange::start(&endpoint);
+                *current = Arc::downgrade(&exchange);
+                exchange
+            })
+        };
+        let options = Arc::clone(&self.options);
+        endpoint.spawn(serve(client, endpoint.clone(), exchange, options));
+    }
+
+    /// Adds to the log of the endpoint.
+    pub(crate) fn log(
+        &self,
+        level: Severity,
+        id: &'static str,
+        text: impl Into<String>,
+        reason: Option<&'static str>,
+    ) {
+        if let Some(endpoint) = self.endpoint.upgrade() {
+            endpoint.log(level, id, text, reason);
+        }
+    }
+
+    /// Warns of something that anybody outside can cause, once a second at most.
+    pub(crate) fn complain(&self, id: &'static str, text: String, reason: Option<&'static str>) {
+        let text = self.complaint.lock().make(id, text);
+        if let Some(text) = text {
+            self.log(Severity::Warning, id, text, reason);
+        }
+    }
+}
+
+/// Says the same thing once a second at most, however often it happens.
+#[derive(Debug, Default)]
+struct Complaint {
+    last: Option<(&'static str, Instant)>,
+    unsaid: u64,
+}
+
+impl Complaint {
+    fn make(&mut self, id: &'static str, text: String) -> Option<String> {
+        let now = Instant::now();
+        let soon = |(last, at): (&str, Instant)| last == id && now < at + Duration::from_secs(1);
+        if self.last.is_some_and(soon) {
+            self.unsaid += 1;
+            return None;
+        }
+        self.last = Some((id, now));
+        match std::mem::take(&mut self.unsaid) {
+            0 => Some(text),
+            count => Some(format!("{text} (and {count} more since the last message)")),
+        }
+    }
+}
