@@ -124,15 +124,18 @@ struct Closing {
 impl Closing {
     async fn run(mut self, end: End, writer: JoinHandle<Option<WriteHalf>>) {
         let by_client = matches!(end, End::Closed(..) | End::Gone(_));
+        let broken = matches!(end, End::Violation(_));
         // Others may take their time, but nobody wants to wait for the end of an endpoint.
         let stopping = matches!(end, End::Interrupted(Interrupt::Stopping));
         let rounds = if stopping { 1 } else { CLOSE_ROUNDS };
         let ending = self.ending(end);
         self.queue.finish(ending);
         let Some(mut writer) = self.written(writer, rounds).await else { return };
-        // The connection is closed by the server, but after the client has agreed.
+        // The connection is closed by the server, but after the client has agreed; unless what the
+        // client sends cannot be understood any more.
         let agreed = by_client
-            || timeout(self.close_time, self.agreement()).await.is_ok_and(|agreed| agreed);
+            || !broken
+                && timeout(self.close_time, self.agreement()).await.is_ok_and(|agreed| agreed);
         let _ = timeout(self.close_time, async {
             let _ = writer.shutdown().await;
             // Closing with octets unread would reset the connection and destroy what is underway.

@@ -1,6 +1,6 @@
 //! What the tests share: a server, and a client that writes and reads single frames.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::panic, clippy::unwrap_used)]
 
 use broker_core::endpoint::EventStream;
 use broker_core::event::Event;
