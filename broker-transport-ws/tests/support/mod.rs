@@ -184,8 +184,10 @@ impl Client {
 
     /// The code and reason of the Close frame that comes next, and then the end of the connection.
     pub(crate) async fn recv_close(&mut self) -> (u16, String) {
-        let Frame::Close(code, reason) = self.recv().await else { panic!("expected a Close") };
-        (code, reason)
+        match self.recv().await {
+            Frame::Close(code, reason) => (code, reason),
+            other => panic!("expected a Close frame, got {other:?}"),
+        }
     }
 }
 
