@@ -160,7 +160,8 @@ impl Control {
             return;
         };
         self.timers.cancel(deadline, Timer::Bye(id));
-        self.act(Action::Close { conn: id, how: Close::Now });
+        // The other side may be saying bye as well and wait for the pong that is still queued.
+        self.act(Action::Close { conn: id, how: Close::Flush });
     }
 
     /// Ends the peering with an address, or stops trying to make one.

@@ -15,7 +15,7 @@ fn unpeering_pings_and_closes_when_the_pong_is_there() {
     assert_eq!(rig.unpeer("x"), Vec::<String>::new(), "it is told once");
     assert_eq!(rig.status(LARGE), Some(PeerStatus::Peered));
     assert!(!rig.control.is_outbound(&url("x")));
-    assert_eq!(rig.pong(1), ["close 1 now"]);
+    assert_eq!(rig.pong(1), ["close 1 flush"]);
     assert_eq!(rig.control.next_deadline(), None);
     let ended = ["uninstall large", "peer_removed large at x", "endpoint_unreachable large"];
     assert_eq!(rig.closed(1), ended);
@@ -37,7 +37,7 @@ fn only_the_pong_of_the_whole_token_ends_the_peering() {
     }
     let told = rig.tell(|control, _| control.pong(ConnId(2), &token));
     assert_eq!(told, Vec::<String>::new(), "another peer's pong");
-    assert_eq!(rig.pong(1), ["close 1 now"]);
+    assert_eq!(rig.pong(1), ["close 1 flush"]);
     assert_eq!(rig.pong(1), Vec::<String>::new());
 }
 
