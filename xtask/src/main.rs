@@ -1,5 +1,6 @@
 //! Tasks of this repository: `cargo xtask <task>`.
 
+mod bench;
 mod interop;
 
 use clap::Parser;
@@ -9,10 +10,15 @@ use std::process::ExitCode;
 #[command(name = "cargo xtask", about = "Tasks of this repository")]
 enum Task {
     Interop(interop::Args),
+    Bench(bench::Args),
+    #[command(hide = true)]
+    BenchWorker(bench::WorkerArgs),
 }
 
 fn main() -> ExitCode {
     match Task::parse() {
         Task::Interop(args) => interop::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::BenchWorker(args) => bench::work(&args),
     }
 }

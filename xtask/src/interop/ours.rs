@@ -3,7 +3,7 @@ use super::log::Log;
 use broker::event::StatusCode;
 use broker::{Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber, Url};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long anything may take that should happen at once.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -71,10 +71,10 @@ impl Ours {
     }
 
     /// The next status or error.
-    async fn event(&mut self, patience: Duration) -> Check<Event> {
+    async fn event(&mut self, until: Instant) -> Check<Event> {
         loop {
-            let event = timeout(patience, self.events.next()).await;
-            let event = event.map_err(|_| "ours: nothing more happens")?;
+            let event = timeout_at(until, self.events.next()).await;
+            let event = event.map_err(|_| "ours: what should happen does not")?;
             let event = event.ok_or("ours: the endpoint has stopped")?;
             self.log.note("ours", &event);
             if !matches!(event, Event::Log(_)) {
@@ -84,7 +84,7 @@ impl Ours {
     }
 
     async fn status(&mut self, code: StatusCode, id: Option<EndpointId>) -> Check<EndpointId> {
-        let event = self.event(PATIENCE).await?;
+        let event = self.event(Instant::now() + PATIENCE).await?;
         let found = event.endpoint().map(|endpoint| endpoint.id);
         if event.status() == Some(code) && (id.is_none() || id == found) {
             return found.ok_or_else(|| format!("ours: {event} concerns nobody"));
@@ -100,8 +100,9 @@ impl Ours {
 
     /// Waits for a new peer, which may take its time.
     pub(super) async fn added_within(&mut self, patience: Duration) -> Check<EndpointId> {
+        let until = Instant::now() + patience;
         let id = loop {
-            let event = self.event(patience).await?;
+            let event = self.event(until).await?;
             match (event.status(), event.endpoint()) {
                 (Some(StatusCode::EndpointDiscovered), Some(endpoint)) => break endpoint.id,
                 (None, _) if event.to_string().starts_with("peer_unavailable") => {}

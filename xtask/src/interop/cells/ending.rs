@@ -5,6 +5,7 @@ use crate::interop::cell::{Cell, Check, Context, ensure, same};
 use crate::interop::child::{Child, free_port};
 use crate::interop::ours::{Ours, next};
 use broker::event::StatusCode;
+use std::time::Duration;
 
 const TOPIC: &str = "/ending";
 
@@ -91,8 +92,18 @@ async fn node_stops(context: Context) -> Check<String> {
     let mut node = Child::tool(&context, NODE, &["-t", &topics, &peers])?;
     let peer = ours.added().await?;
     ours.filter(peer, &[TOPIC]).await?;
-    ours.publish(TOPIC, "stop").await?;
-    ours.ended(StatusCode::PeerLost, peer).await?;
+    // It announces its topics before it listens to them itself, so once may be too early.
+    let endpoint = ours.endpoint.clone();
+    let tell = async {
+        loop {
+            endpoint.publish(TOPIC, "stop").await.map_err(|error| error.to_string())?;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        ended = ours.ended(StatusCode::PeerLost, peer) => ended?,
+        failed = tell => return failed,
+    }
     ensure(node.ended().await?.success(), "broker-node ended with an error")?;
     ours.quiet()?;
     Ok("lost here, and the tool ended without an error".to_owned())

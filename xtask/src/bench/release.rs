@@ -1,0 +1,31 @@
+//! Benchmarks need optimized code: a debug build of this program builds the release and hands over.
+
+use super::Result;
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+/// Builds this program with optimizations and runs it with the same arguments.
+pub(super) fn hand_over() -> Result<ExitStatus> {
+    let program = build()?;
+    Ok(Command::new(program).args(env::args_os().skip(1)).status()?)
+}
+
+fn build() -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let build =
+        ["build", "--release", "--package", "xtask", "--message-format=json-render-diagnostics"];
+    let output = Command::new(cargo).args(build).stderr(std::process::Stdio::inherit()).output()?;
+    if !output.status.success() {
+        return Err("the release could not be built".into());
+    }
+    let artifacts = String::from_utf8(output.stdout)?;
+    let path = artifacts.lines().filter_map(executable).next_back();
+    Ok(path.ok_or("cargo built no program")?.into())
+}
+
+/// The path in a message of cargo about a program.
+fn executable(line: &str) -> Option<String> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    message.get("executable")?.as_str().map(str::to_owned)
+}
