@@ -1,5 +1,5 @@
 use super::shared::{DialHandle, Shared, State};
-use super::{dialler, metrics, status_values};
+use super::{dialler, status_values};
 use crate::event::Event;
 use crate::peering::{DialId, Time};
 use crate::routing::{Peer, Router};
@@ -25,7 +25,7 @@ impl Shared {
         if let Some((topic, value)) = status_values::as_message(&event) {
             self.router.publish_internally(topic, &value.encode());
         }
-        metrics::count(&event);
+        self.metrics.count(&event);
         self.events.emit(&event);
     }
 }
@@ -52,7 +52,6 @@ impl Outside for Actions<'_> {
     }
 
     fn installed(&mut self) {
-        metrics::connection_added("native");
         self.shared.peers_changed.notify_waiters();
     }
 

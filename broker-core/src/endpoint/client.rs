@@ -1,5 +1,4 @@
 use super::Endpoint;
-use super::metrics;
 use super::shared::Shared;
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
 use crate::peering::Time;
@@ -89,7 +88,6 @@ impl Endpoint {
         let record =
             Record { info: info.clone(), since: shared.now(), counters: Arc::clone(&counters) };
         shared.clients.attached.lock().insert(info.id, record);
-        metrics::connection_added(info.label.kind);
         let endpoint = self.clone();
         let session = ClientSession { endpoint, info, counters, removed: None };
         session.report(StatusCode::EndpointDiscovered, "found a new client in the network");
@@ -109,6 +107,17 @@ impl Endpoint {
     #[must_use]
     pub fn client_count(&self) -> usize {
         self.shared().clients.attached.lock().len()
+    }
+}
+
+impl Clients {
+    /// How many there are of each kind.
+    pub(super) fn kinds(&self) -> BTreeMap<&'static str, usize> {
+        let mut kinds = BTreeMap::new();
+        for record in self.attached.lock().values() {
+            *kinds.entry(record.info.label.kind).or_default() += 1;
+        }
+        kinds
     }
 }
 

@@ -28,11 +28,12 @@ pub use companion::WeakEndpoint;
 pub use events::EventStream;
 pub use hub::{Hub, HubSender};
 pub use message::Message;
+pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use subscriber::{Subscriber, SubscriberOptions};
-pub use table::{PeerInfo, PeeringStats, PeeringStatsTable};
+pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::data::Encode;
 use crate::peering::{Time, Unpeer};
@@ -274,13 +275,12 @@ impl Endpoint {
     }
 
     /// Hands the current numbers to the recorder of the `metrics` facade, for example before a
-    /// scrape. Until then they cost the data path nothing but its own counters.
+    /// scrape, and the first time their descriptions. Until then they cost the data path nothing
+    /// but its own counters.
     ///
-    /// Names: `broker_processed_messages_total{type}`, `zeek_broker_peer_buffer_messages{peer}`,
-    /// `zeek_broker_peer_buffer_recent_max_messages{peer}`,
-    /// `zeek_broker_peer_buffer_overflows_total{peer}` as in the reference and in Zeek, and
-    /// `broker_peer_*` for the rest. The first peers get a label of their own, up to the limit
-    /// `metrics-peers`; the others share the label `other`.
+    /// The names are those of the reference and of Zeek where they have one; [`METRICS`] lists all.
+    /// The first peers get a label of their own, up to the limit `metrics-peers`; the others share
+    /// the label `other`.
     pub fn record_metrics(&self) {
         self.shared().metrics.record(self.shared());
     }

@@ -3,7 +3,7 @@ use crate::event::NetworkInfo;
 use crate::peering::{Direction, PeerStatus};
 use crate::routing::Peer;
 use crate::transport::Protection;
-use crate::{EndpointId, OverflowPolicy};
+use crate::{EndpointId, Failure, OverflowPolicy, Reason};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -26,8 +26,12 @@ pub struct PeerInfo {
     pub age: Duration,
     /// Failed attempts in a row.
     pub failures: u32,
-    /// What went wrong last.
+    /// What went wrong last: why there is no peering yet, or why the one before ended.
     pub last_error: Option<String>,
+    /// The same in a word that says whose business it is and what to do.
+    pub last_reason: Option<Reason>,
+    /// How often the peering was made again after it had ended.
+    pub reconnects: u64,
 }
 
 impl PeerInfo {
@@ -69,6 +73,20 @@ pub struct PeeringStats {
     pub internal: u64,
     /// Received messages that were not passed on because they had no hop left.
     pub expired: u64,
+    /// How long messages wait for the peer.
+    pub waiting: TimeInQueue,
+}
+
+/// How long messages have waited in a queue until they were written. Messages are followed one at
+/// a time, so under load this is a sample; those that were dropped do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeInQueue {
+    /// How many messages were followed.
+    pub samples: u64,
+    /// How long they have waited together.
+    pub total: Duration,
+    /// How long the last of them has waited.
+    pub last: Option<Duration>,
 }
 
 /// The statistics of all peerings, by the id of the peer (`Broker::peering_stats`).
@@ -85,7 +103,9 @@ pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
         protection: (record.status != PeerStatus::Disconnected).then_some(record.protection),
         age: now.saturating_sub(record.since),
         failures: 0,
-        last_error: record.last_error,
+        last_reason: record.last_error.as_ref().map(Failure::reason),
+        last_error: record.last_error.map(|failure| failure.to_string()),
+        reconnects: record.reconnects,
     });
     let tried = state.core.control.open_dials().into_iter().map(|dial| PeerInfo {
         id: None,
@@ -95,7 +115,9 @@ pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
         protection: None,
         age: now.saturating_sub(dial.since),
         failures: dial.failures,
-        last_error: dial.last_error,
+        last_reason: dial.last_error.as_ref().map(Failure::reason),
+        last_error: dial.last_error.map(|failure| failure.to_string()),
+        reconnects: 0,
     });
     known.chain(tried).collect()
 }
@@ -106,7 +128,7 @@ pub(super) fn stats(shared: &Shared) -> PeeringStatsTable {
 
 /// The statistics of one peering.
 pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
-    let queue = peer.queue.stats();
+    let (queue, waits) = (peer.queue.stats(), peer.queue.waits());
     let counters = &peer.counters;
     PeeringStats {
         num_queued: queue.queued as u64,
@@ -115,13 +137,14 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         queued_bytes: queue.memory as u64,
         dropped: queue.dropped,
         policy: peer.queue.policy(),
-        messages_out: queue.pushed,
-        bytes_out: queue.pushed_octets,
+        messages_out: queue.pushed - queue.handshake,
+        bytes_out: queue.pushed_octets - queue.handshake_octets,
         messages_in: counters.messages_in(),
         bytes_in: counters.octets_in.load(Relaxed),
         malformed: counters.malformed.load(Relaxed),
         forged: counters.forged.load(Relaxed),
         internal: counters.internal.load(Relaxed),
         expired: counters.expired.load(Relaxed),
+        waiting: TimeInQueue { samples: waits.count(), total: waits.total(), last: waits.last },
     }
 }

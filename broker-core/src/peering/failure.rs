@@ -215,17 +215,19 @@ fn refusal(code: ErrorCode, description: &BString) -> Reason {
 
 /// The text for a connection that was closed during the handshake.
 fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, encrypted: &bool) -> String {
-    let guess = match (heard, encrypted) {
-        (true, _) => "it refuses this side without saying why, and its own log may tell",
-        (false, true) => {
-            "perhaps it does not accept this side's certificate or does not speak Broker, or its \
-             own log tells why"
-        }
-        (false, false) => {
-            "perhaps it expects TLS (tls://) or does not speak Broker, or its own log tells why"
-        }
+    if *heard {
+        return format!(
+            "{error} while this side waited for {waiting_for}; its own log may tell why"
+        );
+    }
+    let guess = match encrypted {
+        true => "does not accept this side's certificate",
+        false => "expects TLS (tls://)",
     };
-    format!("{error} while this side waited for {waiting_for}: {guess}")
+    format!(
+        "{error} before the handshake was done; perhaps it {guess} or does not speak Broker, or its \
+         own log tells why"
+    )
 }
 
 /// Names the protocol that octets which are no Broker frame belong to.

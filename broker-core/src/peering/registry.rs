@@ -1,4 +1,4 @@
-use super::{ConnId, Direction, PeerStatus, Time};
+use super::{ConnId, Direction, Failure, PeerStatus, Time};
 use crate::event::NetworkInfo;
 use crate::transport::Protection;
 use crate::{EndpointId, Url};
@@ -16,7 +16,9 @@ pub(crate) struct PeerRecord {
     pub(crate) protection: Protection,
     /// Since when it has had this status.
     pub(crate) since: Time,
-    pub(crate) last_error: Option<String>,
+    pub(crate) last_error: Option<Failure>,
+    /// How often the peering was made again after it had ended.
+    pub(crate) reconnects: u64,
 }
 
 /// All peers by id. Readers get copies, and writers a closure, so that no lock outlives a call.

@@ -75,6 +75,9 @@ pub(crate) struct QueueStats {
     pub(crate) taken: u64,
     /// Messages that came after the end of the queue.
     pub(crate) late: u64,
+    /// What had entered the queue when the handshake was done.
+    pub(crate) handshake: u64,
+    pub(crate) handshake_octets: u64,
 }
 
 /// A queue of frames between many producers and one consumer.
@@ -345,6 +348,12 @@ impl BoundedQueue {
     /// How long frames have waited; nothing without a clock.
     pub(crate) fn waits(&self) -> Waits {
         self.state.lock().stopwatch.waits()
+    }
+
+    /// What has entered the queue so far was the handshake.
+    pub(crate) fn handshake_done(&self) {
+        let stats = &mut self.state.lock().stats;
+        (stats.handshake, stats.handshake_octets) = (stats.pushed, stats.pushed_octets);
     }
 
     /// Starts a new window for the high-water mark.

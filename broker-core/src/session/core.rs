@@ -113,6 +113,7 @@ impl Core {
         peer: impl FnOnce(Arc<BoundedQueue>) -> Peer,
     ) {
         let Some(handle) = self.conns.get_mut(&conn) else { return };
+        handle.queue.handshake_done();
         let peer = Arc::new(peer(Arc::clone(&handle.queue)));
         handle.peer = Some(Arc::clone(&peer));
         router.add_peer(peer, filter);

@@ -32,6 +32,9 @@ impl Around<'_> {
             let what = format!("this endpoint has {taken} peers, the limit is {limit}");
             return Admission::Refuse(Refusal::LimitReached(what));
         }
+        let known =
+            self.control.registry.read(id, |record| (record.last_error.clone(), record.reconnects));
+        let (last_error, reconnects) = known.unwrap_or_default();
         let record = PeerRecord {
             status,
             conn: self.conn,
@@ -39,7 +42,8 @@ impl Around<'_> {
             direction: self.direction,
             protection: self.link.protection.clone(),
             since: self.now,
-            last_error: None,
+            last_error,
+            reconnects,
         };
         self.control.registry.insert(id, record);
         self.control.pending.insert(id, Pending { owner: self.conn, paused: Vec::new() });

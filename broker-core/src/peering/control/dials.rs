@@ -20,8 +20,16 @@ impl Control {
             return id;
         }
         let state = DialState::Waiting(now);
-        let dial =
-            Dial { url, retry, state, failures: 0, last_error: None, since: now, again: false };
+        let dial = Dial {
+            url,
+            retry,
+            state,
+            failures: 0,
+            last_error: None,
+            since: now,
+            fulfilled: false,
+            again: false,
+        };
         self.dials.insert(id, dial);
         self.start_dial(id, now);
         id
@@ -208,7 +216,7 @@ impl Control {
                 retry: dial.retry,
                 since: dial.since,
                 failures: dial.failures,
-                last_error: dial.last_error.as_ref().map(ToString::to_string),
+                last_error: dial.last_error.clone(),
             })
             .collect()
     }

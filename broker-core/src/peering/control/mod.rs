@@ -156,6 +156,8 @@ struct Dial {
     failures: u32,
     last_error: Option<Failure>,
     since: Time,
+    /// Whether there has been a peering because of it.
+    fulfilled: bool,
     /// Asked for again while the peering was being removed.
     again: bool,
 }
@@ -194,7 +196,7 @@ pub(crate) struct OpenDial {
     pub(crate) retry: Option<Duration>,
     pub(crate) since: Time,
     pub(crate) failures: u32,
-    pub(crate) last_error: Option<String>,
+    pub(crate) last_error: Option<Failure>,
 }
 
 /// See the module.

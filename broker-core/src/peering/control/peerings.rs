@@ -43,15 +43,18 @@ impl Control {
             Origin::Accepted => None,
         };
         let mut network = None;
+        let mut again = self.registry.status(peer) == Some(PeerStatus::Reconnecting);
         if let Some(dial) = dial.and_then(|dial| self.dials.get_mut(&dial)) {
             dial.state = DialState::Attached(id);
             dial.failures = 0;
             dial.last_error = None;
+            again |= std::mem::replace(&mut dial.fulfilled, true);
             network = Some(NetworkInfo { url: dial.url.clone(), retry: dial.retry });
         }
         self.registry.update(peer, |record| {
             record.status = PeerStatus::Peered;
             record.since = now;
+            record.reconnects += u64::from(again);
             if let Some(network) = network {
                 record.network = network;
             }
@@ -67,6 +70,9 @@ impl Control {
         self.emit_status(StatusCode::PeerAdded, peer, "handshake successful");
         if shaking.announced != self.filter.generation() {
             self.announce_to(id, peer);
+        }
+        if again {
+            self.log(Severity::Info, "peer-reconnected", format!("{peer}: peered again"));
         }
         if let Some(dial) = dial {
             self.act(Action::Resolve { dial, outcome: Ok(peer) });
@@ -278,8 +284,8 @@ impl Control {
             self.log_failure(Severity::Info, "peer-lost", peer, failure);
         }
         let error = match peering.removal {
-            Some(Removal::Overflow) => Failure::Overflow.to_string(),
-            _ => failure.to_string(),
+            Some(Removal::Overflow) => Failure::Overflow,
+            _ => failure.clone(),
         };
         self.registry.update(peer, |record| {
             record.status = PeerStatus::Disconnected;

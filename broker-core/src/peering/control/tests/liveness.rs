@@ -27,7 +27,7 @@ fn a_silent_peer_that_shows_no_sign_of_life_is_lost_and_gets_in_again() {
         let lost = rig.closed(1);
         assert_eq!(lost[1], format!("peer_lost {} at client1", name(peer)));
         let error = rig.registry.read(peer, |record| record.last_error.clone()).flatten().unwrap();
-        assert!(error.contains("was silent for 23 s"), "{error}");
+        assert!(error.to_string().contains("was silent for 23 s"), "{error}");
         rig.peered_by(peer);
     }
 }

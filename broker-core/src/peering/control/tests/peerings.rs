@@ -63,7 +63,7 @@ fn an_overflow_removes_the_peer_without_a_bye_and_does_not_bring_it_back() {
     assert_eq!(record, expected);
     assert!(rig.control.dials.is_empty());
     let error = rig.registry.read(LARGE, |record| record.last_error.clone()).flatten().unwrap();
-    assert!(error.contains("caf::sec::backpressure_overflow"), "{error}");
+    assert!(error.to_string().contains("caf::sec::backpressure_overflow"), "{error}");
 }
 
 #[test]
