@@ -1,7 +1,7 @@
 //! How an endpoint is configured.
 
 use crate::event::Severity;
-use crate::limits::{Limits, optional_seconds, seconds};
+use crate::limits::{LONGEST, Limits, optional_seconds, seconds};
 use crate::{EndpointId, OverflowPolicy};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -68,6 +68,14 @@ pub enum Preset {
 }
 
 impl Config {
+    /// The same configuration with no time above [`LONGEST`].
+    pub(crate) fn reckonable(mut self) -> Self {
+        self.stats_window = self.stats_window.min(LONGEST);
+        self.retry_max = self.retry_max.map(|time| time.min(LONGEST));
+        self.limits = self.limits.reckonable();
+        self
+    }
+
     /// Takes the settings of a known implementation over.
     pub fn apply(&mut self, preset: Preset) {
         match preset {

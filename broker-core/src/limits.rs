@@ -22,6 +22,10 @@ pub const WRITE_BATCH: usize = 256 * 1024;
 /// The longest topic: its length travels in 16 bits.
 pub const TOPIC: usize = 0xffff;
 
+/// The longest time that an endpoint reckons with: a hundred years. Longer ones count as that, so
+/// that no sum of times overflows.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// The configurable limits of an endpoint. In a configuration file each one is the key of the same
 /// name, with hyphens, in the table `limits`; times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,6 +144,29 @@ impl Default for Limits {
             metrics_peers: 256,
             routes_remembered: 4096,
         }
+    }
+}
+
+impl Limits {
+    /// Every time, for those who have to treat all of them alike.
+    fn times(&mut self) -> [&mut Duration; 7] {
+        [
+            &mut self.handshake_time,
+            &mut self.connect_time,
+            &mut self.dial_time,
+            &mut self.stalled_write,
+            &mut self.bye,
+            &mut self.liveness,
+            &mut self.linger,
+        ]
+    }
+
+    /// The same limits with no time above [`LONGEST`].
+    pub(crate) fn reckonable(mut self) -> Self {
+        for time in self.times() {
+            *time = (*time).min(LONGEST);
+        }
+        self
     }
 }
 

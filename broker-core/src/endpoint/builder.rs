@@ -100,6 +100,7 @@ impl EndpointBuilder {
     pub fn build(self) -> Result<Endpoint, BuildError> {
         let Self { config, transports, on_start } = self;
         check(&config)?;
+        let config = config.reckonable();
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(BuildError::NoRuntime);
         }

@@ -130,7 +130,7 @@ impl ReadBuffer {
 
     /// Forgets the first `count` pending octets.
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.octets.len());
+        self.start = self.start.saturating_add(count).min(self.octets.len());
     }
 }
 

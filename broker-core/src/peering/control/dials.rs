@@ -1,5 +1,6 @@
 use super::{Action, Close, Control, Dial, DialId, DialState, OpenDial, Phase, Stage, Timer};
 use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity};
+use crate::limits::LONGEST;
 use crate::peering::registry::same_address;
 use crate::peering::{Failure, Time};
 use crate::{EndpointId, ErrorCode, Url};
@@ -9,6 +10,7 @@ impl Control {
     /// Asks for a peering with an address. There is one request for each address: asking again
     /// changes the retry time of the one that exists, and makes it try at once.
     pub(crate) fn peer(&mut self, url: Url, retry: Option<Duration>, now: Time) -> DialId {
+        let retry = retry.map(|retry| retry.min(LONGEST));
         if let Some(dial) = self.find_dial(&url) {
             self.renew_dial(dial, retry, now);
             return dial;

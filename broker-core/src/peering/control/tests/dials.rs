@@ -1,6 +1,16 @@
 //! Requests: failures, retries, renewal and giving up.
 
 use super::*;
+use crate::limits::LONGEST;
+
+#[test]
+fn a_retry_time_without_end_is_a_long_time() {
+    let mut rig = Rig::with(Settings { retry_max: Some(LONGEST), ..settings() });
+    rig.peer("x", Some(Duration::MAX));
+    rig.dial_fails(1);
+    let next = rig.control.next_deadline().unwrap();
+    assert!(next >= LONGEST && next < 3 * LONGEST, "{next:?}");
+}
 
 #[test]
 fn without_a_retry_the_first_failure_decides() {
