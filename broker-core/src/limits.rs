@@ -1,5 +1,6 @@
 //! Everything that is bounded, in one place: name, default and reason.
 
+use crate::wire::routing_update::FilterLimits;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -66,6 +67,16 @@ pub struct Limits {
     /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
     pub filter_entries: usize,
 
+    /// Octets of all entries in the filter of one peer. Default 1 MiB; a peer that announces more
+    /// is cut. A frame may be much larger, and a filter stays as long as the peer does.
+    pub filter_bytes: usize,
+
+    /// How many more bad messages than good ones a peer may send before it is cut: malformed ones,
+    /// ones in the name of somebody else, and ones on topics that are internal to an endpoint. None
+    /// of them gets through. Default 1024: a conforming peer may pass on what somebody else has
+    /// made and this side finds too deep, but it does not do little else.
+    pub bad_messages: usize,
+
     /// Messages waiting for one peer. Default 8192, as in Zeek.
     pub outbox_messages: usize,
 
@@ -130,6 +141,8 @@ impl Default for Limits {
             peers: 4096,
             data_depth: 64,
             filter_entries: 16384,
+            filter_bytes: 1024 * 1024,
+            bad_messages: 1024,
             outbox_messages: 8192,
             outbox_bytes: 64 * 1024 * 1024,
             outbox_control_bytes: 1024 * 1024,
@@ -159,6 +172,11 @@ impl Limits {
             &mut self.liveness,
             &mut self.linger,
         ]
+    }
+
+    /// How large the filter of a peer may be.
+    pub(crate) fn filter(&self) -> FilterLimits {
+        FilterLimits { entries: self.filter_entries, octets: self.filter_bytes }
     }
 
     /// The same limits with no time above [`LONGEST`].

@@ -218,6 +218,9 @@ reasons! {
     MalformedMessage = "malformed-message", OtherSide,
         "A message of a peer is malformed. It is dropped and counted.",
         "Report what the message says to whoever makes the other side.";
+    BadMessages = "bad-messages", OtherSide,
+        "The peer sent many more bad messages than good ones and has been cut.",
+        "Find out what runs at the other side: nothing that conforms to the protocol does this.";
     ForgedSender = "forged-sender", OtherSide,
         "A message came in another name than that of the peer that sent it. It is dropped and \
          counted.",

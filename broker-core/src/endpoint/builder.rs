@@ -111,7 +111,7 @@ impl EndpointBuilder {
             bye: config.limits.bye,
             liveness: config.limits.liveness,
             peers: config.limits.peers,
-            filter_entries: config.limits.filter_entries,
+            filter: config.limits.filter(),
             remembered_peers: config.limits.remembered_peers,
             retry_jitter: config.retry_jitter,
             retry_max: config.retry_max,

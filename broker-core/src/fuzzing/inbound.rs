@@ -3,11 +3,14 @@ use crate::EndpointId;
 use crate::data::{DecodeLimits, validate};
 use crate::peering::{ConnId, Heard, Time};
 use crate::queue::{BoundedQueue, Bounds, OverflowPolicy as Policy, Piece, Taken};
-use crate::routing::{Inbound, Peer, PeerCounters, Progress, Router, Sink, SinkKind};
+use crate::routing::{
+    Inbound, InboundLimits, Notice, Peer, PeerCounters, Progress, Router, Sink, SinkKind,
+};
 use crate::transport::{ReadBuffer, WriteBatch};
 use crate::wire::command;
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use crate::wire::frame::payloads;
+use crate::wire::routing_update::FilterLimits;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,7 +22,8 @@ const DEPTH: usize = 8;
 /// formed, in this endpoint's name, and not for the one it came from.
 pub(super) fn inbound(octets: &[u8]) {
     let mut input = Input::new(octets);
-    let forwarding = !input.u8().is_multiple_of(4);
+    let options = input.u8();
+    let forwarding = !options.is_multiple_of(4);
     let router = Router::new(OWN, forwarding, DEPTH, 1 + input.below(4));
     let peers: Vec<Arc<Peer>> =
         [0x11, 0xee, 0x77].into_iter().map(|id| add_peer(&router, id)).collect();
@@ -28,7 +32,9 @@ pub(super) fn inbound(octets: &[u8]) {
         add_sink(&router, 2, Policy::Wait, &[b"/w"]),
     ];
     let Some(source) = peers.first() else { return };
-    let mut inbound = Inbound::new(Arc::clone(source), 8);
+    let filter = FilterLimits { entries: 8, octets: 100 };
+    let limits = InboundLimits { filter, bad_messages: usize::from(options) };
+    let mut inbound = Inbound::new(Arc::clone(source), limits);
     let mut buffer = ReadBuffer::new();
     let mut frames = 0;
     let step = 1 + usize::from(input.u8()) * 16;
@@ -37,12 +43,15 @@ pub(super) fn inbound(octets: &[u8]) {
         let Ok(region) = buffer.complete_frames(1 << 16) else { break };
         frames += payloads(region).filter(|frame| !frame.is_empty()).count();
         let length = region.len();
-        receive(&mut inbound, &router, region, &sinks);
+        let goes_on = receive(&mut inbound, &router, region, &sinks);
         buffer.consume(length);
         for peer in &peers {
             sent(peer, source.id);
         }
         sinks.iter().for_each(|sink| delivered(sink, source.id));
+        if !goes_on {
+            return;
+        }
     }
     let counters = &source.counters;
     let (good, malformed) = (counters.messages_in(), counters.malformed.load(Relaxed));
@@ -68,8 +77,9 @@ fn add_sink(router: &Router, id: u64, policy: Policy, filter: &[&'static [u8]]) 
     sink
 }
 
-/// Handles a region of whole frames; consumers that are waited for make room.
-fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[Arc<Sink>]) {
+/// Handles a region of whole frames; consumers that are waited for make room. Returns whether the
+/// connection goes on.
+fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[Arc<Sink>]) -> bool {
     let mut at = 0;
     loop {
         let rest = region.get_mut(at..).unwrap_or_default();
@@ -82,12 +92,14 @@ fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[A
                 assert!(sink.queue.is_full(), "waits for one that has room");
                 delivered(&sink, EndpointId::from_bytes([0x11; 16]));
             }
+            Progress::Notice(Notice::Cut(_)) => return false,
             Progress::Notice(_) => assert!(done > 0, "no progress"),
         }
     }
     assert_eq!(at, region.len());
     let waiting = sinks.iter().filter(|sink| sink.queue.policy() == Policy::Wait);
     waiting.for_each(|sink| assert_eq!(sink.queue.stats().dropped, 0));
+    true
 }
 
 /// Checks what has been queued for a peer.

@@ -4,7 +4,7 @@ use crate::wire::command;
 use crate::wire::envelope::{Envelope, EnvelopeType, readdress};
 use crate::wire::frame::PREFIX;
 use crate::wire::handshake::HandshakeMessage;
-use crate::wire::routing_update;
+use crate::wire::routing_update::{self, FilterLimits};
 use crate::{EndpointId, ErrorCode};
 
 /// A handshake message that is read is written so that it reads as the same; one that is refused is
@@ -52,11 +52,12 @@ pub(super) fn envelopes(octets: &[u8]) {
 }
 
 fn routing_update(payload: &[u8], limit: usize) {
-    let Ok(filter) = routing_update::decode(payload, limit) else { return };
-    assert!(filter.len() <= limit);
+    let limits = FilterLimits { entries: limit, octets: 4 * limit };
+    let Ok(filter) = routing_update::decode(payload, limits) else { return };
+    assert_eq!(limits.check(&filter), Ok(()));
     let mut again = Vec::new();
     routing_update::encode(&mut again, &filter);
-    assert_eq!(routing_update::decode(&again, limit).as_ref(), Ok(&filter));
+    assert_eq!(routing_update::decode(&again, limits).as_ref(), Ok(&filter));
 }
 
 fn command(payload: &[u8]) {

@@ -6,6 +6,7 @@ use crate::peering::{
 use crate::transport::{Link, Protection};
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use crate::wire::frame::PREFIX;
+use crate::wire::routing_update::FilterLimits;
 use crate::{EndpointId, Url};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,7 @@ impl World {
             bye: BYE,
             liveness: LIVENESS,
             peers,
-            filter_entries: 4,
+            filter: FilterLimits { entries: 4, octets: 100 },
             remembered_peers: 2,
             retry_jitter: 0.5,
             retry_max: Some(Duration::from_secs(60)),

@@ -82,6 +82,14 @@ pub enum Failure {
     /// There is another connection between the two endpoints already.
     #[error("redundant: a connection with {0} exists already")]
     Redundant(EndpointId),
+    /// The peer sends mostly what no conforming peer sends.
+    #[error("the peer sent over {limit} more bad messages than good ones; at last it {last}")]
+    Misbehaved {
+        /// The limit in force.
+        limit: usize,
+        /// What it did last.
+        last: String,
+    },
     /// A limit of this side does not allow another peer.
     #[error("{0}")]
     LimitReached(String),
@@ -134,6 +142,7 @@ impl Failure {
             Self::ConnectedToItself(_) => Reason::ConnectedToItself,
             Self::NilId => Reason::NilId,
             Self::Redundant(_) => Reason::Redundant,
+            Self::Misbehaved { .. } => Reason::BadMessages,
             Self::LimitReached(_) => Reason::LimitReached,
             Self::ShuttingDown => Reason::ShuttingDown,
             Self::Cancelled => Reason::Cancelled,

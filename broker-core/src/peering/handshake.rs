@@ -52,6 +52,8 @@ pub(crate) trait Surroundings {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
     /// Whether a connection with `id` is being made or exists, for all this side knows.
     fn believes_in(&self, id: EndpointId) -> bool;
+    /// Whether the filter of a peer is within the limits; if not, what is wrong with it.
+    fn accepts(&self, filter: &[Bytes]) -> Result<(), String>;
     /// The filter to announce, taken at this instant.
     fn filter(&mut self) -> Vec<Bytes>;
     /// Sends a message on this connection.
@@ -210,6 +212,9 @@ impl Handshake {
                 Step::Failed(Failure::Refused { code, description })
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {
+                if let Err(what) = around.accepts(&filter) {
+                    return self.refuse_filter(what, around);
+                }
                 self.filter = filter;
                 let own = around.filter();
                 around.send(&M::ResponderSynAck(own));
@@ -217,6 +222,9 @@ impl Handshake {
                 Step::Continue
             }
             (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
+                if let Err(what) = around.accepts(&filter) {
+                    return self.refuse_filter(what, around);
+                }
                 self.filter = filter;
                 around.send(&M::OriginatorAck);
                 self.established()
@@ -230,6 +238,13 @@ impl Handshake {
                 Step::Failed(Failure::Unexpected { message: message.name(), expected })
             }
         }
+    }
+
+    fn refuse_filter(&self, what: String, around: &mut impl Surroundings) -> Step {
+        let code = ErrorCode::Unspecified;
+        let description = "too many subscriptions".into();
+        around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
+        Step::Failed(Failure::LimitReached(what))
     }
 
     fn hello(&mut self, sender: EndpointId, around: &mut impl Surroundings) -> Step {

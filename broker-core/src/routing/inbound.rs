@@ -1,17 +1,18 @@
 use super::is_internal;
+use super::offences::{Offence, Offences};
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, Table};
 use crate::data::{DecodeLimits, validate};
-use crate::limits::SHARE_FROM;
-use crate::peering::ConnId;
+use crate::limits::{Limits, SHARE_FROM};
+use crate::peering::{ConnId, Failure};
 use crate::queue::{OverflowPolicy, Push};
 use crate::wire::command;
 use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
 use crate::wire::frame::PREFIX;
-use crate::wire::routing_update;
+use crate::wire::routing_update::{self, FilterLimits};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What the caller of [`Inbound::step`] has to do before the next step.
 #[derive(Debug)]
@@ -35,6 +36,21 @@ pub(crate) enum Notice {
     ControlOverflow,
     /// The peer did, for the first time, something that a conforming peer does not.
     Misbehaved { id: &'static str, what: String },
+    /// The peer went too far.
+    Cut(Failure),
+}
+
+/// What a peer may send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InboundLimits {
+    pub(crate) filter: FilterLimits,
+    pub(crate) bad_messages: usize,
+}
+
+impl From<&Limits> for InboundLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { filter: limits.filter(), bad_messages: limits.bad_messages }
+    }
 }
 
 /// Takes the envelopes that one peer sends to where they belong.
@@ -44,7 +60,8 @@ pub(crate) enum Notice {
 /// leave this endpoint, and passed on octet for octet.
 pub(crate) struct Inbound {
     peer: Arc<Peer>,
-    filter_entries: usize,
+    filter: FilterLimits,
+    offences: Offences,
     route: Option<Route>,
     /// Peers whose queue overflowed for good.
     pub(crate) cut: Vec<ConnId>,
@@ -60,14 +77,18 @@ struct Route {
 enum Verdict {
     /// Data or a command; part of a run with its neighbours on the same topic.
     Route,
-    /// Nothing (any more).
-    Skip,
-    Notice(Notice),
+    /// Handled, unless there is something for those who decide.
+    Take(Option<Notice>),
+    /// Neither good nor bad.
+    Ignore,
+    /// Not what a conforming peer sends.
+    Bad(Offence, String),
 }
 
 impl Inbound {
-    pub(crate) fn new(peer: Arc<Peer>, filter_entries: usize) -> Self {
-        Self { peer, filter_entries, route: None, cut: Vec::new() }
+    pub(crate) fn new(peer: Arc<Peer>, limits: InboundLimits) -> Self {
+        let offences = Offences::new(limits.bad_messages);
+        Self { peer, filter: limits.filter, offences, route: None, cut: Vec::new() }
     }
 
     /// Whose messages these are.
@@ -90,22 +111,14 @@ impl Inbound {
                 Ok(envelope) => envelope,
                 Err(error) => {
                     at += length;
-                    if let Some(notice) = self.malformed(&error.to_string()) {
+                    if let Some(notice) = self.bad(Offence::Malformed, &error.to_string()) {
                         return (at, Progress::Notice(notice));
                     }
                     continue;
                 }
             };
             let kind = envelope.kind;
-            match self.judge(router, &envelope) {
-                Verdict::Skip => {
-                    self.count(kind, 1, length);
-                    at += length;
-                }
-                Verdict::Notice(notice) => {
-                    self.count(kind, 1, length);
-                    return (at + length, Progress::Notice(notice));
-                }
+            let notice = match self.judge(router, &envelope) {
                 Verdict::Route => {
                     let run = self.run(router, region, at, length, &envelope);
                     if let Some(sink) = run.full_sink() {
@@ -114,8 +127,21 @@ impl Inbound {
                     self.count(kind, run.frames, run.end - at);
                     let frames = region.get_mut(at..run.end).unwrap_or_default();
                     self.deliver(router, &run, frames);
+                    self.offences.make_up_for(run.frames);
                     at = run.end;
+                    continue;
                 }
+                Verdict::Take(notice) => {
+                    self.offences.make_up_for(1);
+                    notice
+                }
+                Verdict::Ignore => None,
+                Verdict::Bad(offence, what) => self.bad(offence, &what),
+            };
+            self.count(kind, 1, length);
+            at += length;
+            if let Some(notice) = notice {
+                return (at, Progress::Notice(notice));
             }
         }
         (at, Progress::Done)
@@ -131,57 +157,60 @@ impl Inbound {
     fn judge(&self, router: &Router, envelope: &Envelope<'_>) -> Verdict {
         if envelope.sender != self.peer.id {
             let what = format!("sent an envelope in the name of {}", envelope.sender);
-            return self.misbehaved(&self.peer.counters.forged, "forged-sender", what);
+            return Verdict::Bad(Offence::Forged, what);
         }
         if is_internal(envelope.topic) {
             let what = "sent a message on a topic below <$>/local/".to_owned();
-            return self.misbehaved(&self.peer.counters.internal, "internal-topic", what);
+            return Verdict::Bad(Offence::Internal, what);
         }
         let for_us = envelope.receiver.is_nil() || envelope.receiver == router.id;
         match envelope.kind {
+            // Publishers of the reference make these of nested variants.
+            EnvelopeType::Data if envelope.payload.is_empty() => {
+                self.peer.counters.malformed.fetch_add(1, Relaxed);
+                Verdict::Ignore
+            }
             EnvelopeType::Data | EnvelopeType::Command => match check_payload(router, envelope) {
                 Ok(()) => Verdict::Route,
-                Err(what) => self.malformed(&what).map_or(Verdict::Skip, Verdict::Notice),
+                Err(what) => Verdict::Bad(Offence::Malformed, what),
             },
             // What keeps a link working is between its two ends; the reference passes it on.
-            _ if !for_us => Verdict::Skip,
+            _ if !for_us => Verdict::Take(None),
             EnvelopeType::RoutingUpdate => self.routing_update(envelope.payload),
             EnvelopeType::Ping => self.answer(router, envelope.payload),
             EnvelopeType::Pong => {
-                Verdict::Notice(Notice::Pong(Bytes::copy_from_slice(envelope.payload)))
+                let payload = Bytes::copy_from_slice(envelope.payload);
+                Verdict::Take(Some(Notice::Pong(payload)))
             }
         }
     }
 
     fn routing_update(&self, payload: &[u8]) -> Verdict {
-        match routing_update::decode(payload, self.filter_entries) {
-            Ok(filter) => Verdict::Notice(Notice::RoutingUpdate(filter)),
-            Err(error) => {
-                let what = format!("routing update: {error}");
-                self.malformed(&what).map_or(Verdict::Skip, Verdict::Notice)
+        match routing_update::decode(payload, self.filter) {
+            Ok(filter) => Verdict::Take(Some(Notice::RoutingUpdate(filter))),
+            // Without its filter nobody can serve the peer.
+            Err(error) if error.is_too_large() => {
+                let what = format!("the filter of the peer: {error}");
+                Verdict::Take(Some(Notice::Cut(Failure::LimitReached(what))))
             }
+            Err(error) => Verdict::Bad(Offence::Malformed, format!("routing update: {error}")),
         }
     }
 
     fn answer(&self, router: &Router, payload: &[u8]) -> Verdict {
         let pong = pong_frame(router.id, self.peer.id, payload);
-        if self.peer.queue.push_control(&pong) == Push::Overflow {
-            return Verdict::Notice(Notice::ControlOverflow);
-        }
-        Verdict::Skip
+        let overflow = self.peer.queue.push_control(&pong) == Push::Overflow;
+        Verdict::Take(overflow.then_some(Notice::ControlOverflow))
     }
 
-    fn malformed(&self, what: &str) -> Option<Notice> {
-        let first = self.peer.counters.malformed.fetch_add(1, Relaxed) == 0;
-        let what = format!("sent a malformed message, which was dropped: {what}");
-        first.then_some(Notice::Misbehaved { id: "malformed-message", what })
-    }
-
-    fn misbehaved(&self, counter: &AtomicU64, id: &'static str, what: String) -> Verdict {
-        if counter.fetch_add(1, Relaxed) > 0 {
-            return Verdict::Skip;
-        }
-        Verdict::Notice(Notice::Misbehaved { id, what })
+    /// Takes note of a bad message, which goes no further.
+    fn bad(&mut self, offence: Offence, what: &str) -> Option<Notice> {
+        let what = match offence {
+            Offence::Malformed => format!("sent a malformed message, which was dropped: {what}"),
+            Offence::Forged | Offence::Internal => what.to_owned(),
+        };
+        offence.counter(&self.peer.counters).fetch_add(1, Relaxed);
+        self.offences.add(offence, what)
     }
 
     /// Finds the frames from `at` on that go the same way as the first one.

@@ -3,6 +3,7 @@
 mod filter;
 mod inbound;
 mod index;
+mod offences;
 mod outbound;
 mod router;
 mod table;
@@ -11,7 +12,7 @@ mod tests;
 
 pub(crate) use filter::LocalFilter;
 pub use filter::is_internal;
-pub(crate) use inbound::{Inbound, Notice, Progress};
+pub(crate) use inbound::{Inbound, InboundLimits, Notice, Progress};
 pub use index::PrefixIndex;
 pub(crate) use outbound::{Origin, Outbound};
 pub use outbound::{PublishError, Published};

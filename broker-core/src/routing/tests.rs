@@ -12,6 +12,7 @@ use crate::queue::{BoundedQueue, Bounds, OverflowPolicy, Piece, Taken};
 use crate::transport::WriteBatch;
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use crate::wire::frame::payloads;
+use crate::wire::routing_update::FilterLimits;
 use crate::{EndpointId, wire};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -26,6 +27,11 @@ const NIL: EndpointId = EndpointId::NIL;
 
 fn bounds(messages: usize, policy: OverflowPolicy) -> Bounds {
     Bounds { messages, memory: 1 << 20, control: 200, policy }
+}
+
+/// Filters of so many entries, and no more than 10 bad messages.
+fn limits(entries: usize) -> InboundLimits {
+    InboundLimits { filter: FilterLimits { entries, octets: 1000 }, bad_messages: 10 }
 }
 
 /// An endpoint's routes: peers P, Q and R, and consumers.
@@ -91,7 +97,7 @@ impl Rig {
     /// Lets frames arrive from a peer in one region, until they are used up or there is something
     /// to do; returns what.
     fn arrive(&self, from: &Arc<Peer>, frames: &[Vec<u8>]) -> Vec<Progress> {
-        let mut inbound = Inbound::new(Arc::clone(from), 100);
+        let mut inbound = Inbound::new(Arc::clone(from), limits(100));
         self.arrive_at(&mut inbound, frames)
     }
 

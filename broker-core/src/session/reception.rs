@@ -3,7 +3,7 @@ use crate::event::{Event, LogEvent, Severity};
 use crate::limits::Limits;
 use crate::peering::{Close, ConnId, Failure, Time, sniff};
 use crate::queue::{BoundedQueue, Closing};
-use crate::routing::{Inbound, Notice, Peer, Progress, Router, Sink};
+use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::transport::{FrameTooLarge, Link, ReadBuffer};
 use crate::wire::frame::PREFIX;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Reception {
     inbound: Option<Inbound>,
     handshake_frame: usize,
     frame: usize,
-    filter_entries: usize,
+    limits: InboundLimits,
 }
 
 impl Reception {
@@ -49,7 +49,7 @@ impl Reception {
             inbound: None,
             handshake_frame: limits.handshake_frame,
             frame: limits.frame,
-            filter_entries: limits.filter_entries,
+            limits: limits.into(),
         }
     }
 
@@ -70,7 +70,7 @@ impl Reception {
             match &mut self.inbound {
                 Some(_) => return self.receive(host),
                 None => match self.shake_hands(host)? {
-                    Some(peer) => self.inbound = Some(Inbound::new(peer, self.filter_entries)),
+                    Some(peer) => self.inbound = Some(Inbound::new(peer, self.limits)),
                     None => return Ok(Wants::Octets),
                 },
             }
@@ -134,6 +134,7 @@ impl Reception {
                     inbound.peer().heard.suspend();
                     break Wants::Room(sink);
                 }
+                Progress::Notice(Notice::Cut(failure)) => return Err(failure),
                 Progress::Notice(notice) => {
                     take_notice(host, self.id, &self.link, inbound.peer(), notice);
                     if is_closing(host, self.id) {
@@ -158,6 +159,8 @@ fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: N
                 host.tell(|core, _| core.control.pong(id, &payload));
             }
         }
+        // The connection is over, so nobody gets here with it.
+        Notice::Cut(_) => {}
         Notice::ControlOverflow => host.tell(|core, _| core.control.overflow(id)),
         Notice::Misbehaved { id, what } => {
             let description = format!("{} at {} {what}", peer.id, link.remote);

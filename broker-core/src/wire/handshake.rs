@@ -225,11 +225,14 @@ fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     }
 }
 
-/// Reads a filter. Memory follows the octets that are there: every entry takes at least one.
+/// Reads a filter. Memory follows the octets that are there: every entry takes at least one, and
+/// all of them share one copy.
 fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
     let count = need(reader.varbyte())? as usize;
     if count > reader.rest().len() {
         return Err(Flaw::Truncated);
     }
-    (0..count).map(|_| need(reader.string()).map(Bytes::copy_from_slice)).collect()
+    let octets = Bytes::copy_from_slice(reader.rest());
+    let mut reader = Reader::new(&octets);
+    (0..count).map(|_| need(reader.string()).map(|topic| octets.slice_ref(topic))).collect()
 }

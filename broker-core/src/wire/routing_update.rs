@@ -11,6 +11,15 @@ pub fn encode(out: &mut Vec<u8>, filter: &[Bytes]) {
     }
 }
 
+/// How large a filter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterLimits {
+    /// The most entries.
+    pub entries: usize,
+    /// The most octets of all entries together.
+    pub octets: usize,
+}
+
 /// Why a routing update is not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRoutingUpdate {
@@ -28,55 +37,104 @@ pub enum InvalidRoutingUpdate {
         /// The limit.
         limit: usize,
     },
+    /// More octets than this side is ready to remember.
+    #[error("{octets} octets are more than {limit}")]
+    TooLarge {
+        /// The octets of all entries together.
+        octets: usize,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+impl InvalidRoutingUpdate {
+    /// Whether the filter is well-formed as far as it was read, and larger than allowed.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooManyEntries { .. } | Self::TooLarge { .. })
+    }
+}
+
+impl FilterLimits {
+    /// Checks a filter that has been read.
+    ///
+    /// # Errors
+    ///
+    /// It has too many entries, or too many octets.
+    pub fn check(&self, filter: &[Bytes]) -> Result<(), InvalidRoutingUpdate> {
+        if filter.len() > self.entries {
+            return Err(InvalidRoutingUpdate::TooManyEntries { limit: self.entries });
+        }
+        let octets = filter.iter().map(Bytes::len).sum();
+        if octets > self.octets {
+            return Err(InvalidRoutingUpdate::TooLarge { octets, limit: self.octets });
+        }
+        Ok(())
+    }
 }
 
 /// Reads a filter. The count in front is not believed (the reference skips it, too): entries are
-/// read until the payload ends, and an empty payload is an empty filter.
+/// read until the payload ends, and an empty payload is an empty filter. The entries share one copy
+/// of the payload.
 ///
 /// # Errors
 ///
-/// An entry is cut off, or there are more than `limit`.
-pub fn decode(payload: &[u8], limit: usize) -> Result<Vec<Bytes>, InvalidRoutingUpdate> {
+/// An entry is cut off, or there is more than `limits` allow.
+pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Vec<Bytes>, InvalidRoutingUpdate> {
     let mut filter = Vec::new();
     if payload.is_empty() {
         return Ok(filter);
     }
-    let mut reader = Reader::new(payload);
+    // Before anything is copied; the sizes in front of the entries are not held against them.
+    if payload.len() > limits.octets.saturating_add(limits.entries.saturating_mul(5)) {
+        let (octets, limit) = (payload.len(), limits.octets);
+        return Err(InvalidRoutingUpdate::TooLarge { octets, limit });
+    }
+    let payload = Bytes::copy_from_slice(payload);
+    let mut reader = Reader::new(&payload);
     reader.varbyte().ok_or(InvalidRoutingUpdate::Truncated { index: 0, offset: 0 })?;
     while !reader.rest().is_empty() {
-        if filter.len() == limit {
-            return Err(InvalidRoutingUpdate::TooManyEntries { limit });
+        if filter.len() == limits.entries {
+            return Err(InvalidRoutingUpdate::TooManyEntries { limit: limits.entries });
         }
         let offset = payload.len() - reader.rest().len();
         let topic = reader
             .string()
             .ok_or(InvalidRoutingUpdate::Truncated { index: filter.len(), offset })?;
-        filter.push(Bytes::copy_from_slice(topic));
+        filter.push(payload.slice_ref(topic));
     }
-    Ok(filter)
+    limits.check(&filter).map(|()| filter)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIMITS: FilterLimits = FilterLimits { entries: 3, octets: 9 };
+
     #[test]
     fn the_count_is_skipped_whatever_it_says() {
-        assert_eq!(decode(&[], 9).unwrap(), Vec::<Bytes>::new());
-        assert_eq!(decode(&[1, 2, b'/', b'x', 2, b'/', b'y'], 9).unwrap(), ["/x", "/y"]);
-        assert_eq!(decode(&[0xff, 0xff, 0xff, 0xff, 0x0f], 9).unwrap(), Vec::<Bytes>::new());
+        assert_eq!(decode(&[], LIMITS).unwrap(), Vec::<Bytes>::new());
+        assert_eq!(decode(&[1, 2, b'/', b'x', 2, b'/', b'y'], LIMITS).unwrap(), ["/x", "/y"]);
+        assert_eq!(decode(&[0xff, 0xff, 0xff, 0xff, 0x0f], LIMITS).unwrap(), Vec::<Bytes>::new());
     }
 
     #[test]
     fn a_cut_entry_is_named_by_index_and_offset() {
-        let error = decode(&[2, 1, b'a', 5, b'b'], 9).unwrap_err();
+        let error = decode(&[2, 1, b'a', 5, b'b'], LIMITS).unwrap_err();
         assert_eq!(error, InvalidRoutingUpdate::Truncated { index: 1, offset: 3 });
     }
 
     #[test]
-    fn entries_are_bounded() {
-        assert_eq!(decode(&[3, 0, 0, 0], 3).unwrap().len(), 3);
-        let error = decode(&[3, 0, 0, 0], 2).unwrap_err();
-        assert_eq!(error, InvalidRoutingUpdate::TooManyEntries { limit: 2 });
+    fn entries_and_their_octets_are_bounded() {
+        assert_eq!(decode(&[3, 0, 0, 0], LIMITS).unwrap().len(), 3);
+        let error = decode(&[3, 0, 0, 0, 0], LIMITS).unwrap_err();
+        assert_eq!(error, InvalidRoutingUpdate::TooManyEntries { limit: 3 });
+        let update = |length: u8| [&[1, length][..], &vec![b'a'; length.into()]].concat();
+        assert_eq!(decode(&update(9), LIMITS).unwrap(), ["aaaaaaaaa"]);
+        for length in [10, 100] {
+            let error = decode(&update(length), LIMITS).unwrap_err();
+            assert!(matches!(error, InvalidRoutingUpdate::TooLarge { limit: 9, .. }), "{error}");
+        }
     }
 }

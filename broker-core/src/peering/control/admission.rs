@@ -86,6 +86,11 @@ impl Surroundings for Around<'_> {
         matches!(status, Some(S::Connecting | S::Connected | S::Peered))
     }
 
+    fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
+        let limits = self.control.settings.filter;
+        limits.check(filter).map_err(|error| format!("the filter of the peer: {error}"))
+    }
+
     fn filter(&mut self) -> Vec<Bytes> {
         *self.announced = self.control.filter.generation();
         self.control.filter.announced().to_vec()

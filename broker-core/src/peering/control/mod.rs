@@ -18,6 +18,7 @@ use super::{ConnId, Failure, Heard, PeerRegistry, Time};
 use crate::event::{Event, LogEvent, Severity};
 use crate::routing::LocalFilter;
 use crate::transport::Link;
+use crate::wire::routing_update::FilterLimits;
 use crate::{EndpointId, Url};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,7 +41,7 @@ pub(crate) struct Settings {
     /// How long a peer may have been silent before its place is questioned.
     pub(crate) liveness: Duration,
     pub(crate) peers: usize,
-    pub(crate) filter_entries: usize,
+    pub(crate) filter: FilterLimits,
     pub(crate) remembered_peers: usize,
     /// By which fraction at most a retry comes later than asked for.
     pub(crate) retry_jitter: f64,

@@ -29,13 +29,6 @@ impl Control {
         filter: Vec<Bytes>,
         now: Time,
     ) {
-        let (entries, limit) = (filter.len(), self.settings.filter_entries);
-        if entries > limit {
-            let what = format!("the peer announced {entries} topics, the limit is {limit}");
-            self.handshake_failed(id, Failure::LimitReached(what), now);
-            self.act(Action::Close { conn: id, how: Close::Flush });
-            return;
-        }
         let Some((origin, shaking)) = self.conclude(id) else { return };
         let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
         let dial = match origin {

@@ -24,6 +24,7 @@ const LARGE: EndpointId = EndpointId::from_bytes([0xee; 16]);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BYE: Duration = Duration::from_secs(3);
 const LIVENESS: Duration = Duration::from_secs(20);
+const FILTER: FilterLimits = FilterLimits { entries: 100, octets: 10_000 };
 const RETRY: Option<Duration> = Some(Duration::from_secs(7));
 
 fn settings() -> Settings {
@@ -33,7 +34,7 @@ fn settings() -> Settings {
         bye: BYE,
         liveness: LIVENESS,
         peers: 100,
-        filter_entries: 100,
+        filter: FILTER,
         remembered_peers: 100,
         retry_jitter: 0.0,
         retry_max: None,
@@ -250,7 +251,7 @@ impl Rig {
                 format!("ping {to}")
             }
             kind => {
-                let filter = wire::routing_update::decode(envelope.payload, 100).unwrap();
+                let filter = wire::routing_update::decode(envelope.payload, FILTER).unwrap();
                 format!("{} {to} {}", kind.name(), list(&filter))
             }
         }

@@ -38,6 +38,10 @@ impl Surroundings for Fake {
         self.believes
     }
 
+    fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
+        if filter.len() > 2 { Err("too many".to_owned()) } else { Ok(()) }
+    }
+
     fn filter(&mut self) -> Vec<Bytes> {
         vec![Bytes::from_static(b"/own")]
     }

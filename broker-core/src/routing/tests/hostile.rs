@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Lets frames arrive from Q, between two good messages, and returns the kinds of the reports.
 fn reports(rig: &Rig, frames: &[Vec<u8>]) -> Vec<&'static str> {
     let sink = rig.sink(1, SinkKind::Hub, &[""]);
-    let mut inbound = Inbound::new(Arc::clone(&rig.q), 2);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(2));
     let mut all = vec![data(Q, NIL, "/x", 1)];
     all.extend_from_slice(frames);
     all.push(data(Q, NIL, "/x", 2));
@@ -100,7 +100,6 @@ fn payloads_that_are_not_what_their_type_says_are_malformed() {
         with(&nested),
         frame(&command),
         update(&[1, 200, b'x']),
-        update(&[3, 1, b'a', 1, b'b', 1, b'c']),
     ];
     assert_eq!(reports(&rig, &bad), ["malformed-message"]);
     assert_eq!(count(&rig.q.counters.malformed), bad.len() as u64);
@@ -113,6 +112,64 @@ fn each_kind_of_misbehaviour_is_reported_on_its_own() {
     let bad = [data(P, NIL, "/x", 9), data(Q, NIL, "<$>/local/x", 9), vec![0, 0, 0, 1, 0]].concat();
     let all = ["forged-sender", "internal-topic", "malformed-message"];
     assert_eq!(reports(&rig, &[bad.clone(), bad]), all);
+}
+
+/// Lets frames arrive from Q until it is cut; returns how many did, and why it was cut.
+fn until_cut(frames: impl Iterator<Item = Vec<u8>>) -> (usize, String) {
+    let rig = Rig::new();
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(2));
+    for (number, frame) in frames.enumerate() {
+        for progress in rig.arrive_at(&mut inbound, &[frame]) {
+            if let Progress::Notice(Notice::Cut(failure)) = progress {
+                return (number, format!("{}: {failure}", failure.name()));
+            }
+        }
+    }
+    panic!("never cut")
+}
+
+#[test]
+fn a_peer_that_sends_mostly_bad_messages_is_cut_with_the_last_one_as_the_reason() {
+    let forged = data(P, NIL, "/x", 9);
+    let internal = data(Q, NIL, "<$>/local/x", 9);
+    let malformed = vec![0, 0, 0, 1, 0];
+    let all = [forged, internal, malformed].into_iter().cycle();
+    let (number, reason) = until_cut(all);
+    assert_eq!(number, 10);
+    let last = "at last it sent a message on a topic below <$>/local/";
+    assert!(reason.starts_with("bad-messages: ") && reason.ends_with(last), "{reason}");
+}
+
+#[test]
+fn good_messages_make_up_for_bad_ones() {
+    let rig = Rig::new();
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(2));
+    for _ in 0..20 {
+        let mut frames = vec![data(P, NIL, "/x", 9); 10];
+        frames.extend(vec![data(Q, NIL, "/x", 1); 10]);
+        let seen = rig.arrive_at(&mut inbound, &frames);
+        let cut = seen.iter().any(|seen| matches!(seen, Progress::Notice(Notice::Cut(_))));
+        assert!(!cut, "{seen:?}");
+    }
+}
+
+#[test]
+fn payloads_that_are_empty_are_dropped_without_a_word() {
+    let rig = Rig::new();
+    assert!(reports(&rig, &vec![data_with(Q, NIL, "/x", &[], 16); 50]).is_empty());
+    assert_eq!(count(&rig.q.counters.malformed), 50);
+}
+
+#[test]
+fn a_filter_that_is_too_large_cuts_the_peer() {
+    let update =
+        |filter: &[&'static str]| wire::envelope::routing_update_frame(Q, OWN, &topics(filter));
+    let long = "/".repeat(1001).leak();
+    for (filter, reason) in [(&["/a", "/b", "/c"][..], "more than 2 entries"), (&[long], "1000")] {
+        let (number, text) = until_cut([update(&["/a"]), update(filter)].into_iter());
+        assert_eq!(number, 1);
+        assert!(text.starts_with("limit-reached: ") && text.ends_with(reason), "{text}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn it_makes_no_difference_where_the_reads_end() {
     for size in 1..=20 {
         let rig = Rig::new();
         let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
-        let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+        let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
         for part in frames.chunks(size) {
             rig.arrive_at(&mut inbound, part);
         }
@@ -51,7 +51,7 @@ fn an_incomplete_frame_at_the_end_is_left_alone() {
     let mut region = [data(Q, NIL, "/a", 1), data(Q, NIL, "/a", 2)].concat();
     let whole = region.len() / 2;
     region.pop();
-    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
     let (done, progress) = inbound.step(&rig.router, &mut region);
     assert!(matches!(progress, Progress::Done));
     assert_eq!((done, numbers(&rig.p)), (whole, vec![1]));
@@ -71,7 +71,7 @@ fn a_malformed_message_ends_a_run_without_its_neighbours() {
 #[test]
 fn a_filter_that_changes_between_two_runs_counts_for_the_second() {
     let rig = Rig::new();
-    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
     rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 1)]);
     rig.router.set_peer_filter(R, topics(&["/a"]));
     rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 2)]);
@@ -116,7 +116,7 @@ fn a_run_keeps_the_bound_of_every_queue() {
 fn a_run_does_not_overfill_a_consumer_that_makes_its_sources_wait() {
     let rig = Rig::new();
     let sink = rig.sink_with(1, SinkKind::Subscriber, &["/"], bounds(3, OverflowPolicy::Wait));
-    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
     let mut region: Vec<u8> = (1..=10).flat_map(|number| data(Q, NIL, "/a", number)).collect();
     let (mut at, mut got) = (0, Vec::new());
     while at < region.len() {
@@ -132,7 +132,7 @@ fn a_run_does_not_overfill_a_consumer_that_makes_its_sources_wait() {
 #[test]
 fn an_overflow_of_a_peer_is_reported_once_and_everything_offered_is_counted() {
     let rig = Rig::with(true, bounds(4, OverflowPolicy::Disconnect));
-    let mut inbound = Inbound::new(Arc::clone(&rig.q), 100);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
     let frames: Vec<_> = (1..=9).map(|number| data(Q, NIL, "/a", number)).collect();
     rig.arrive_at(&mut inbound, &frames);
     rig.arrive_at(&mut inbound, &frames);

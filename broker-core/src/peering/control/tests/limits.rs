@@ -2,6 +2,7 @@
 //! remembered.
 
 use super::*;
+use crate::wire::routing_update::FilterLimits;
 
 #[test]
 fn a_handshake_has_its_time_in_every_state_and_says_what_was_missing() {
@@ -55,14 +56,25 @@ fn a_dialled_handshake_that_takes_too_long_is_a_failed_attempt() {
 }
 
 #[test]
-fn a_filter_with_too_many_entries_makes_no_peer() {
-    let mut rig = Rig::with(Settings { filter_entries: 2, ..settings() });
-    rig.accepted();
-    rig.hello(1, LARGE);
-    let told = rig.syn_ack(1, &["/a", "/b", "/c"]);
-    assert_eq!(told, ["send 1 originator_ack", "log handshake-failed", "close 1 flush"]);
-    assert_eq!(rig.status(LARGE), None);
-    assert!(rig.control.pending.is_empty());
+fn a_filter_that_is_too_large_makes_no_peer_in_either_role() {
+    let limits = FilterLimits { entries: 2, octets: 20 };
+    for filter in [&["/a", "/b", "/c"][..], &["/a/topic/of/21/octets"]] {
+        let mut rig = Rig::with(Settings { filter: limits, ..settings() });
+        let refused = |conn| {
+            let close = format!("close {conn} flush");
+            [format!("send {conn} drop_conn(1)"), "log handshake-failed".into(), close]
+        };
+        rig.accepted();
+        rig.hello(1, LARGE);
+        assert_eq!(rig.syn_ack(1, filter), refused(1));
+        assert_eq!(rig.status(LARGE), None);
+        rig.accepted();
+        rig.hello(2, SMALL);
+        rig.select(2, SMALL);
+        assert_eq!(rig.syn(2, filter), refused(2));
+        assert_eq!(rig.status(SMALL), None);
+        assert!(rig.control.pending.is_empty());
+    }
 }
 
 #[test]

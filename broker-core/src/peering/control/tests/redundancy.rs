@@ -140,7 +140,7 @@ fn an_address_with_a_retry_time_replaces_one_without() {
     assert_eq!(rig.unpeer("first"), ["error peer_invalid first"]);
     assert_eq!(rig.unpeer("second"), ["send 1 ping large"]);
     let ended = rig.pong(1);
-    assert_eq!(ended, ["close 1 now"]);
+    assert_eq!(ended, ["close 1 flush"]);
     assert!(rig.closed(1).contains(&"peer_removed large at second".to_owned()));
 }
 
