@@ -54,6 +54,7 @@
 //! | a client that does not read | see [`WsOptions::overflow_policy`] |
 
 mod access;
+pub mod client;
 mod dial;
 mod establish;
 mod framing;

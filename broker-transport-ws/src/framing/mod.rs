@@ -117,10 +117,21 @@ impl Framing {
         Ok(Some(received))
     }
 
+    /// Puts a text message into the output, unless a Close frame is there already.
+    pub(crate) fn send_text(&mut self, text: String) {
+        self.stretched |= text.len() > LONG;
+        self.send(Message::Text(text.into()));
+    }
+
     /// Puts a binary message into the output, unless a Close frame is there already.
     pub(crate) fn send_binary(&mut self, octets: Bytes) {
         self.stretched |= octets.len() > LONG;
         self.send(Message::Binary(octets));
+    }
+
+    /// Puts a ping into the output.
+    pub(crate) fn send_ping(&mut self) {
+        self.send(Message::Ping(Bytes::new()));
     }
 
     fn send(&mut self, message: Message) {

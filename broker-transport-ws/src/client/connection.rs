@@ -1,0 +1,325 @@
+use super::event::understand;
+use super::{ClientEvent, ClientOptions};
+use crate::JSON_PATH;
+use crate::dial::Opening;
+use crate::framing::{CloseCode, Framing, Received, Side};
+use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
+use broker_core::Url;
+use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_transport_tcp::TcpTransport;
+use bytes::{Buf, BytesMut};
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// As much as this waits for the socket before messages wait in front of it.
+const PENDING: usize = 64 * 1024;
+
+/// Makes connections to one server.
+#[derive(Debug)]
+pub(super) struct Dialler {
+    pub(super) url: Url,
+    pub(super) tcp: TcpTransport,
+    pub(super) options: ClientOptions,
+}
+
+impl Dialler {
+    /// Connects, subscribes and waits for the acknowledgement, which is the first event.
+    pub(super) async fn connect(&self) -> Result<Link, TransportError> {
+        let limit = self.options.connect_time;
+        timeout(limit, self.connect_without_limit()).await.unwrap_or_else(|_| {
+            let detail = format!(
+                "connecting to {}: no acknowledgement within {} s",
+                self.url,
+                limit.as_secs_f64()
+            );
+            Err(TransportError::new(Kind::TimedOut, detail))
+        })
+    }
+
+    async fn connect_without_limit(&self) -> Result<Link, TransportError> {
+        let mut stream: Stream = Box::new(self.tcp.dial(&self.url).await?);
+        let path = match self.url.path() {
+            "" | "/" => JSON_PATH,
+            path => path,
+        };
+        let target = match self.url.query() {
+            "" => path.to_owned(),
+            query => format!("{path}?{query}"),
+        };
+        let mut fields = Vec::new();
+        if let Some(name) = &self.options.application {
+            fields.push(("X-Application-Name", name.clone()));
+        }
+        if let Some(token) = &self.options.token {
+            fields.push(("Authorization", format!("Bearer {token}")));
+        }
+        let opening = Opening { to: &self.url, path: &target, protocol: None, fields: &fields };
+        let rest = opening.run(&mut stream).await?;
+        let mut framing = Framing::new(Side::Client, self.options.message);
+        framing.push(&rest);
+        let array = serde_json::Value::from(self.options.subscriptions.clone());
+        framing.send_text(array.to_string());
+        let (reader, writer) = tokio::io::split(stream);
+        let mut outbox = Outbox::default();
+        outbox.take(&mut framing);
+        let mut link = Link {
+            reader,
+            writer,
+            framing,
+            outbox,
+            events: VecDeque::new(),
+            lost: None,
+            ping_interval: self.options.ping_interval,
+            close_time: self.options.close_time,
+        };
+        link.acknowledged(&format!("connecting to {}", self.url)).await?;
+        Ok(link)
+    }
+}
+
+/// A connection to a server.
+pub(super) struct Link {
+    reader: ReadHalf,
+    writer: WriteHalf,
+    framing: Framing,
+    outbox: Outbox,
+    /// What the user has not taken yet.
+    pub(super) events: VecDeque<ClientEvent>,
+    /// Why nothing more will come.
+    lost: Option<TransportError>,
+    ping_interval: Duration,
+    close_time: Duration,
+}
+
+/// What the socket has not taken yet.
+#[derive(Debug, Default)]
+struct Outbox {
+    pending: BytesMut,
+    /// Whether an encryption in between may still hold something back.
+    unflushed: bool,
+}
+
+impl Outbox {
+    fn take(&mut self, framing: &mut Framing) {
+        self.pending.extend_from_slice(&std::mem::take(framing.output()));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pending.is_empty() && !self.unflushed
+    }
+
+    /// Sends a part, or makes sure that everything that was sent is underway. Cancel safe.
+    async fn send(&mut self, writer: &mut WriteHalf) -> io::Result<()> {
+        if self.pending.is_empty() {
+            writer.flush().await?;
+            *self = Self::default();
+        } else {
+            let written = writer.write(&self.pending).await?;
+            self.pending.advance(written);
+            self.unflushed = true;
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection is over.
+pub(super) enum Over {
+    /// The user wanted it, and everything has been sent.
+    Closed,
+    Lost(TransportError),
+}
+
+impl Link {
+    async fn acknowledged(&mut self, doing: &str) -> Result<(), TransportError> {
+        loop {
+            match self.events.front() {
+                None => match self.lost.take() {
+                    Some(error) => return Err(error),
+                    None => self.exchange().await?,
+                },
+                Some(ClientEvent::Connected { .. }) => return Ok(()),
+                Some(ClientEvent::Error { code, context }) => {
+                    let detail =
+                        format!("{doing}: the server refused the client: {code}: {context}");
+                    let kind = if code == "permission_denied" {
+                        Kind::PermissionDenied
+                    } else {
+                        Kind::WrongProtocol
+                    };
+                    return Err(TransportError::new(kind, detail));
+                }
+                Some(_) => {
+                    let detail =
+                        format!("{doing}: the server began with something else than an ack");
+                    return Err(TransportError::new(Kind::WrongProtocol, detail));
+                }
+            }
+        }
+    }
+
+    /// Sends and receives until the connection is over or `closing` says that it should be.
+    pub(super) async fn run(
+        &mut self,
+        to_user: &mpsc::Sender<ClientEvent>,
+        from_user: &mut mpsc::Receiver<String>,
+        closing: &Notify,
+    ) -> Over {
+        let mut deadline = self.next_ping();
+        let mut asked = false;
+        let mut is_closing = false;
+        loop {
+            if let Some(error) = self.lost.take() {
+                return Over::Lost(error);
+            }
+            let due = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let more = self.outbox.pending.len() < PENDING;
+            tokio::select! {
+                () = closing.notified(), if !is_closing => {
+                    is_closing = true;
+                    from_user.close();
+                }
+                permit = to_user.reserve(), if !self.events.is_empty() => {
+                    match (permit, self.events.pop_front()) {
+                        (Ok(permit), Some(event)) => permit.send(event),
+                        // The user is gone.
+                        _ => return Over::Closed,
+                    }
+                }
+                message = from_user.recv(), if more => match message {
+                    Some(text) => self.send(text),
+                    None => return self.say_goodbye().await,
+                },
+                outcome = exchange(
+                    &mut self.reader, &mut self.writer, &mut self.framing, &mut self.outbox,
+                    self.events.is_empty(),
+                ) => {
+                    match outcome {
+                        Ok(true) => (deadline, asked) = (self.next_ping(), false),
+                        Ok(false) => {}
+                        Err(error) => return Over::Lost(error),
+                    }
+                    self.take();
+                }
+                () = due => {
+                    if asked {
+                        let detail = "the server gives no sign of life";
+                        return Over::Lost(TransportError::new(Kind::TimedOut, detail));
+                    }
+                    asked = true;
+                    deadline = self.next_ping();
+                    self.framing.send_ping();
+                    self.outbox.take(&mut self.framing);
+                }
+            }
+        }
+    }
+
+    fn next_ping(&self) -> Option<Instant> {
+        (!self.ping_interval.is_zero()).then(|| Instant::now() + self.ping_interval)
+    }
+
+    fn send(&mut self, text: String) {
+        self.framing.send_text(text);
+        self.outbox.take(&mut self.framing);
+    }
+
+    /// Sends and receives once.
+    async fn exchange(&mut self) -> Result<(), TransportError> {
+        exchange(&mut self.reader, &mut self.writer, &mut self.framing, &mut self.outbox, true)
+            .await?;
+        self.take();
+        Ok(())
+    }
+
+    /// Turns what has been received into events.
+    fn take(&mut self) {
+        while self.lost.is_none() {
+            let received = self.framing.next();
+            self.outbox.take(&mut self.framing);
+            match received {
+                Ok(None) => return,
+                Ok(Some(Received::Text(text))) => {
+                    self.events.push_back(understand(text.as_bytes()));
+                }
+                Ok(Some(Received::Binary(octets))) => self.events.push_back(understand(&octets)),
+                Ok(Some(Received::SignOfLife)) => {}
+                Ok(Some(Received::Close(code, reason))) => {
+                    let detail = format!("the server closed the connection: {code} {reason}");
+                    self.lost = Some(TransportError::new(Kind::Closed, detail.trim_end()));
+                }
+                Ok(Some(Received::Ended)) => self.lost = Some(TransportError::closed()),
+                Err(violation) => {
+                    self.framing.close(violation.code, &violation.reason);
+                    let detail = format!("the server broke the protocol: {violation}");
+                    self.lost = Some(TransportError::new(Kind::WrongProtocol, detail));
+                }
+            }
+        }
+    }
+
+    /// Sends the rest and a Close frame, and waits a moment for the answer.
+    async fn say_goodbye(&mut self) -> Over {
+        self.framing.close(CloseCode::NORMAL, "");
+        self.outbox.take(&mut self.framing);
+        while !self.outbox.is_empty() {
+            let outcome = self.exchange().await;
+            self.events.clear();
+            if let Err(error) = outcome.and(self.lost.take().map_or(Ok(()), Err)) {
+                return if self.outbox.is_empty() { Over::Closed } else { Over::Lost(error) };
+            }
+        }
+        let close_time = self.close_time;
+        let agreement = async {
+            while self.lost.is_none() && self.exchange().await.is_ok() {
+                self.events.clear()
+            }
+        };
+        // Servers of the C++ library close without a Close frame of their own, or not at all.
+        let _ = timeout(close_time, agreement).await;
+        let _ = self.writer.shutdown().await;
+        Over::Closed
+    }
+
+    /// What is left when the connection is over: a Close frame, perhaps.
+    pub(super) async fn abandon(mut self) {
+        self.outbox.take(&mut self.framing);
+        let _ = timeout(self.close_time, async {
+            let _ = self.writer.write_all(&self.outbox.pending).await;
+            let _ = self.writer.shutdown().await;
+        })
+        .await;
+    }
+}
+
+/// Moves octets in one direction or the other, whichever is ready; true if some were received.
+/// Cancel safe.
+async fn exchange(
+    reader: &mut ReadHalf,
+    writer: &mut WriteHalf,
+    framing: &mut Framing,
+    outbox: &mut Outbox,
+    read: bool,
+) -> Result<bool, TransportError> {
+    tokio::select! {
+        sent = outbox.send(writer), if !outbox.is_empty() => {
+            sent.map_err(|error| TransportError::from_io(&error, "sending"))?;
+            Ok(false)
+        }
+        received = receive(reader, |octets| framing.push(octets)), if read => {
+            if received.map_err(|error| TransportError::from_io(&error, "receiving"))? == 0 {
+                framing.end();
+            }
+            Ok(true)
+        }
+        else => std::future::pending().await,
+    }
+}

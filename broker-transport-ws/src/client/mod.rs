@@ -1,0 +1,136 @@
+//! A client of the JSON API, of this server and of those in Zeek and the C++ library.
+
+mod connection;
+mod event;
+mod options;
+mod task;
+
+pub use event::{ClientEvent, ReceivedMessage};
+pub use options::ClientOptions;
+
+use broker_core::Url;
+use broker_core::data::json::{ToJson, encode_data_message};
+use broker_transport_tcp::TcpTransport;
+use connection::Dialler;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A program's link to a server of the JSON API, which is made again when it breaks.
+///
+/// The server is chosen by URL, as in `ws://127.0.0.1:27759`; the path is
+/// [`JSON_PATH`](crate::JSON_PATH) unless the URL has one, and a query is passed on.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
+///
+/// let url = "ws://127.0.0.1:27759".parse()?;
+/// let options = ClientOptions { subscriptions: vec!["/alerts/".into()], ..Default::default() };
+/// let mut client = JsonClient::start(url, options);
+/// client.sender().publish("/hello", "world").await?;
+/// while let Some(event) = client.next().await {
+///     if let ClientEvent::Message(message) = event {
+///         println!("{}: {}", message.topic, message.data()?);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct JsonClient {
+    events: mpsc::Receiver<ClientEvent>,
+    sender: ClientSender,
+    closing: Arc<Notify>,
+    task: JoinHandle<bool>,
+}
+
+/// Publishes through a [`JsonClient`]. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ClientSender {
+    outgoing: mpsc::Sender<String>,
+}
+
+/// The client has ended, and with it the last chance to send something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client has ended")]
+pub struct ClientEnded;
+
+impl JsonClient {
+    /// Starts connecting, and returns at once. Has to be called on a tokio runtime.
+    #[must_use]
+    pub fn start(url: Url, options: ClientOptions) -> Self {
+        let (to_user, events) = mpsc::channel(options.queue_messages.max(1));
+        let (outgoing, from_user) = mpsc::channel(options.queue_messages.max(1));
+        let closing = Arc::new(Notify::new());
+        let dialler = Dialler { url, tcp: TcpTransport::default(), options };
+        let task = task::Task { dialler, to_user, from_user, closing: Arc::clone(&closing) };
+        let task = tokio::spawn(task.run());
+        Self { events, sender: ClientSender { outgoing }, closing, task }
+    }
+
+    /// Waits for what happens next; `None` when the client has ended: after [`Self::close`], or
+    /// because connecting has failed and is not to be tried again. Cancel safe.
+    ///
+    /// A client that does not ask is not read for either; what waits at the server is the server's
+    /// business then.
+    pub async fn next(&mut self) -> Option<ClientEvent> {
+        self.events.recv().await
+    }
+
+    /// A handle for publishing.
+    #[must_use]
+    pub fn sender(&self) -> ClientSender {
+        self.sender.clone()
+    }
+
+    /// Sends what has been published so far, closes the connection in an orderly way and ends.
+    /// Takes `limit` at most. Returns whether everything was handed to the server.
+    pub async fn close(mut self, limit: Duration) -> bool {
+        self.closing.notify_one();
+        let ended = async {
+            // Makes room, so that nothing holds up the end.
+            while self.events.recv().await.is_some() {}
+            (&mut self.task).await.unwrap_or(false)
+        };
+        timeout(limit, ended).await.unwrap_or(false)
+    }
+}
+
+impl Drop for JsonClient {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ClientSender {
+    /// Publishes a value. Waits as long as too much is waiting already, for example because there
+    /// is no connection; returning is no promise that the server has it.
+    ///
+    /// Cancel safe: a message whose future is dropped has been queued or not.
+    ///
+    /// # Errors
+    ///
+    /// The client has ended.
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl ToJson + ?Sized),
+    ) -> Result<(), ClientEnded> {
+        let mut text = Vec::new();
+        encode_data_message(topic, value, &mut text);
+        let text = String::from_utf8(text).map_err(|_| ClientEnded)?;
+        self.publish_text(text).await
+    }
+
+    /// Publishes a data message that is JSON already.
+    ///
+    /// # Errors
+    ///
+    /// The client has ended.
+    pub async fn publish_text(&self, text: String) -> Result<(), ClientEnded> {
+        self.outgoing.send(text).await.map_err(|_| ClientEnded)
+    }
+}
