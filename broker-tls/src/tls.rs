@@ -2,7 +2,7 @@ use crate::authorities::Authorities;
 use crate::expectations::Expectations;
 use crate::material::Material;
 use crate::reload::Stamps;
-use crate::verifier::{KeyVerifier, PeerVerifier};
+use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
 use crate::{Pin, TlsError, TlsOptions, Witness};
 use arc_swap::ArcSwap;
@@ -196,6 +196,21 @@ impl Tls {
     ///
     /// None that the caller could do something about.
     pub fn rustls_server(&self) -> Result<(ServerConfig, Witness), TlsError> {
+        self.server(true)
+    }
+
+    /// Like [`Self::rustls_server`], for services whose clients need not have certificates, as
+    /// browsers have none: the own one is presented, and a client that presents one has to present a
+    /// good one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::rustls_server`].
+    pub fn rustls_server_for_anyone(&self) -> Result<(ServerConfig, Witness), TlsError> {
+        self.server(false)
+    }
+
+    fn server(&self, mandatory: bool) -> Result<(ServerConfig, Witness), TlsError> {
         let material = self.0.material.load();
         let witness = material.witness();
         let builder = ServerConfig::builder_with_provider(self.0.provider.clone())
@@ -206,13 +221,13 @@ impl Tls {
                 let expectations = self.0.expectations.clone();
                 let verifier = self.verifier(authorities, expectations, None, &witness);
                 builder
-                    .with_client_cert_verifier(Arc::new(verifier))
+                    .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(identity.resolver.clone())
             }
             Material::SelfSigned { resolver, .. } => {
                 let verifier = self.key_verifier(self.0.expectations.pins(), &witness);
                 builder
-                    .with_client_cert_verifier(Arc::new(verifier))
+                    .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(resolver.clone())
             }
             Material::Anonymous { resolver, .. } => {

@@ -112,6 +112,54 @@ impl ClientCertVerifier for PeerVerifier {
     signature_checks!();
 }
 
+/// A verifier for those who dial, who may or may not have to present a certificate.
+#[derive(Debug)]
+pub(crate) struct ClientVerifier<V> {
+    pub(crate) verifier: V,
+    pub(crate) mandatory: bool,
+}
+
+impl<V: ClientCertVerifier> ClientCertVerifier for ClientVerifier<V> {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.verifier.verify_client_cert(leaf, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
 /// Accepts peers by their keys alone, whatever the certificate says that carries one: those whose
 /// key is pinned, or everybody if no key is. That the other side holds the key is checked in any
 /// case.

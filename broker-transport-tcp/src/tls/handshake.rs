@@ -3,10 +3,11 @@
 #[cfg(feature = "anon-tls")]
 use super::anonymous;
 use super::overheard::{HEAD, Overheard};
-use super::{stream, unusable};
+use super::stream::Finish;
+use super::unusable;
 use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
 use broker_core::Url;
-use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use broker_tls::{Tls, Witness};
 use std::io;
 use std::sync::Arc;
@@ -18,18 +19,19 @@ use tokio_rustls::rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// Encrypts a connection that this side has opened.
-pub(super) async fn dial(
+pub(super) async fn dial<F: Finish>(
     tls: &Tls,
     socket: TcpStream,
     to: &Url,
     doing: &str,
-) -> Result<Connection, TransportError> {
+    finish: F,
+) -> Result<F::Output, TransportError> {
     let socket = Overheard::new(socket);
     #[cfg(feature = "anon-tls")]
     if let Some(session) = tls.openssl_client() {
         let (session, witness) = session.map_err(|error| unusable(&error, doing))?;
         return match anonymous::connect(session, socket).await {
-            Ok(stream) => Ok(stream::connection(stream, to.clone(), witness)),
+            Ok(stream) => Ok(finish.finish(stream, witness)),
             Err((error, head)) => Err(dial_error(&error, &head, &witness, doing)),
         };
     }
@@ -39,7 +41,7 @@ pub(super) async fn dial(
     // is a matter of the options.
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
     match TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible().await {
-        Ok(stream) => Ok(stream::connection(stream, to.clone(), witness)),
+        Ok(stream) => Ok(finish.finish(stream, witness)),
         Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
     }
 }
@@ -63,12 +65,14 @@ fn dial_error(error: &io::Error, head: &[u8], witness: &Witness, doing: &str) ->
     explained
 }
 
-/// Encrypts a connection that this side has accepted.
-pub(super) async fn accept(
+/// Encrypts a connection that this side has accepted; `anyone` says that the other side need not
+/// have a certificate.
+pub(super) async fn accept<F: Finish>(
     tls: &Tls,
     mut socket: TcpStream,
-    remote: Url,
-) -> Result<Connection, TransportError> {
+    anyone: bool,
+    finish: F,
+) -> Result<F::Output, TransportError> {
     if let Err(error) = expect_hello(&socket).await {
         // No alert: to a plain peer it would be the length of a huge frame.
         close(&mut socket).await;
@@ -79,13 +83,14 @@ pub(super) async fn accept(
     if let Some(session) = tls.openssl_server() {
         let (session, witness) = session.map_err(|error| unusable(&error, DOING))?;
         return match anonymous::accept(session, socket).await {
-            Ok(stream) => Ok(stream::connection(stream, remote, witness)),
+            Ok(stream) => Ok(finish.finish(stream, witness)),
             Err(error) => Err(accept_error(&error, &witness)),
         };
     }
-    let (config, witness) = tls.rustls_server().map_err(|error| unusable(&error, DOING))?;
+    let config = if anyone { tls.rustls_server_for_anyone() } else { tls.rustls_server() };
+    let (config, witness) = config.map_err(|error| unusable(&error, DOING))?;
     match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
-        Ok(stream) => Ok(stream::connection(stream, remote, witness)),
+        Ok(stream) => Ok(finish.finish(stream, witness)),
         Err((error, mut socket)) => {
             close(&mut socket).await;
             Err(accept_error(&error, &witness))

@@ -9,6 +9,7 @@ mod overheard;
 mod stream;
 
 pub use broker_tls::{Passphrase, Pin, Tls, TlsError, TlsOptions};
+pub use stream::{Duplex, Encrypted};
 
 use crate::{TcpAcceptor, TcpTransport, check_url};
 use async_trait::async_trait;
@@ -17,6 +18,8 @@ use broker_core::transport::{
 };
 use broker_core::{Limits, Url};
 use std::time::Duration;
+use stream::{Connected, Finish, Layered};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The transport for the scheme `tls`.
@@ -44,30 +47,53 @@ impl TlsTransport {
         self.handshake_time = time;
         self
     }
-}
 
-#[async_trait]
-impl Transport for TlsTransport {
-    fn schemes(&self) -> &'static [&'static str] {
-        &["tls"]
+    /// Encrypts a socket that this side has opened, for a layer above TLS.
+    ///
+    /// # Errors
+    ///
+    /// The handshake failed or took too long; the message says who refused what.
+    pub async fn secure_dialled(
+        &self,
+        socket: TcpStream,
+        to: &Url,
+    ) -> Result<Encrypted, TransportError> {
+        self.dial(socket, to, Layered).await
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
-        let doing = format!("listening on {at}");
-        check_url(at, "listening on")?;
+    /// Encrypts a socket that this side has accepted, for a layer above TLS. `anyone` says that the
+    /// other side need not have a certificate, even where the options demand one of peers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::secure_dialled`].
+    pub async fn secure_accepted(
+        &self,
+        socket: TcpStream,
+        anyone: bool,
+    ) -> Result<Encrypted, TransportError> {
+        self.accept(socket, anyone, Layered).await
+    }
+
+    /// Checks that the own certificate can convince those who dial `at`.
+    ///
+    /// # Errors
+    ///
+    /// It has expired, is not valid yet, or is not meant for this.
+    pub async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
         refresh(&self.tls).await;
-        self.tls.check_listening().map_err(|error| unusable(&error, &doing))?;
-        let acceptor = self.tcp.bind(at).await?;
-        let (tls, handshake_time) = (self.tls.clone(), self.handshake_time);
-        Ok(Box::new(TlsListener { acceptor, tls, handshake_time }))
+        self.tls.check_listening().map_err(|error| unusable(&error, &format!("listening on {at}")))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn dial<F: Finish>(
+        &self,
+        socket: TcpStream,
+        to: &Url,
+        finish: F,
+    ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
-        check_url(to, "connecting to")?;
         refresh(&self.tls).await;
-        let stream = self.tcp.dial(to).await?;
-        timeout(self.handshake_time, handshake::dial(&self.tls, stream, to, &doing))
+        timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish))
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(
@@ -78,12 +104,48 @@ impl Transport for TlsTransport {
                 Err(TransportError::new(TransportErrorKind::TimedOut, detail))
             })
     }
+
+    async fn accept<F: Finish>(
+        &self,
+        socket: TcpStream,
+        anyone: bool,
+        finish: F,
+    ) -> Result<F::Output, TransportError> {
+        refresh(&self.tls).await;
+        let time = self.handshake_time;
+        timeout(time, handshake::accept(&self.tls, socket, anyone, finish)).await.unwrap_or_else(
+            |_| {
+                let detail =
+                    format!("the other side did not finish the TLS handshake within {time:?}");
+                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+            },
+        )
+    }
+}
+
+#[async_trait]
+impl Transport for TlsTransport {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["tls"]
+    }
+
+    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+        check_url(at, "listening on")?;
+        self.check_listening(at).await?;
+        let acceptor = self.tcp.bind(at).await?;
+        Ok(Box::new(TlsListener { acceptor, transport: self.clone() }))
+    }
+
+    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+        check_url(to, "connecting to")?;
+        let stream = self.tcp.dial(to).await?;
+        self.dial(stream, to, Connected(to.clone())).await
+    }
 }
 
 struct TlsListener {
     acceptor: TcpAcceptor,
-    tls: Tls,
-    handshake_time: Duration,
+    transport: TlsTransport,
 }
 
 #[async_trait]
@@ -94,15 +156,9 @@ impl Listener for TlsListener {
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let (stream, remote) = self.acceptor.accept().await?;
-        let (tls, time, from) = (self.tls.clone(), self.handshake_time, remote.clone());
-        let establish = Box::pin(async move {
-            refresh(&tls).await;
-            timeout(time, handshake::accept(&tls, stream, from)).await.unwrap_or_else(|_| {
-                let detail =
-                    format!("the other side did not finish the TLS handshake within {time:?}");
-                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
-            })
-        });
+        let (transport, from) = (self.transport.clone(), remote.clone());
+        let establish =
+            Box::pin(async move { transport.accept(stream, false, Connected(from)).await });
         Ok(Incoming { remote, establish })
     }
 }

@@ -1,7 +1,8 @@
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, FrameWriter, Link, StreamReader, StreamWriter, TransportError, WriteBatch,
+    Connection, FrameWriter, Link, Protection, StreamReader, StreamWriter, TransportError,
+    WriteBatch,
 };
 use broker_tls::Witness;
 use std::io::{self, IoSlice};
@@ -14,17 +15,60 @@ use tokio::time::timeout;
 /// How long the other side may take to accept the end of the encrypted stream.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
-/// The connection over an encrypted stream whose handshake is done.
-pub(super) fn connection<S>(stream: S, remote: Url, witness: Witness) -> Connection
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let protection = witness.protection();
-    let (reader, writer) = tokio::io::split(Explained { stream, witness });
-    Connection {
-        reader: Box::new(StreamReader(reader)),
-        writer: Box::new(TlsWriter(StreamWriter(writer))),
-        link: Link { remote, protection },
+/// What is made of an encrypted stream whose handshake is done.
+pub(super) trait Finish {
+    type Output;
+
+    fn finish<S>(self, stream: S, witness: Witness) -> Self::Output
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static;
+}
+
+/// Makes a connection with this other side.
+pub(super) struct Connected(pub(super) Url);
+
+impl Finish for Connected {
+    type Output = Connection;
+
+    fn finish<S>(self, stream: S, witness: Witness) -> Connection
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    {
+        let protection = witness.protection();
+        let (reader, writer) = tokio::io::split(Explained { stream, witness });
+        Connection {
+            reader: Box::new(StreamReader(reader)),
+            writer: Box::new(TlsWriter(StreamWriter(writer))),
+            link: Link { remote: self.0, protection },
+        }
+    }
+}
+
+/// A stream of octets, whatever is below it.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for S {}
+
+/// An encrypted stream whose handshake is done. Its errors say what they mean.
+pub struct Encrypted {
+    /// The octets inside.
+    pub stream: Box<dyn Duplex>,
+    /// What the handshake found out about the other side.
+    pub protection: Protection,
+}
+
+/// Leaves the stream to a layer above.
+pub(super) struct Layered;
+
+impl Finish for Layered {
+    type Output = Encrypted;
+
+    fn finish<S>(self, stream: S, witness: Witness) -> Encrypted
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
+    {
+        let protection = witness.protection();
+        Encrypted { stream: Box::new(Explained { stream, witness }), protection }
     }
 }
 
