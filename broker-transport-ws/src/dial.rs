@@ -5,9 +5,7 @@ use crate::http::{HeadError, parse_response, read_head};
 use crate::stream::Stream;
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
 use broker_core::Url;
-use broker_core::transport::{
-    Connection, Link, Protection, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Link, TransportError, TransportErrorKind as Kind};
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,11 +32,20 @@ pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, Transp
         }
         path => path,
     };
-    let mut stream: Stream = Box::new(shared.tcp.dial(to).await?);
-    let opening = Opening { to, path, protocol: Some(NATIVE_PROTOCOL), fields: &[] };
+    let (mut stream, protection) = shared.security.dial(to).await?;
+    let target = target(to, path);
+    let opening = Opening { to, path: &target, protocol: Some(NATIVE_PROTOCOL), fields: &[] };
     let rest = opening.run(&mut stream).await?;
-    let link = Link { remote: to.clone(), protection: Protection::Plain };
+    let link = Link { remote: to.clone(), protection };
     Ok(native::connection(stream, Side::Client, &rest, link))
+}
+
+/// What to ask for: the path, and the query of the URL, which may hold a token.
+pub(crate) fn target(url: &Url, path: &str) -> String {
+    match url.query() {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    }
 }
 
 /// What is asked of a server.

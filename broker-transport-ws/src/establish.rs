@@ -33,9 +33,16 @@ pub(crate) struct Fresh<'a> {
     pub(crate) remote: Url,
     pub(crate) protection: Protection,
     pub(crate) options: &'a WsOptions,
-    /// Whether another client of the JSON API can be served.
-    pub(crate) has_room: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) has_room: &'a (dyn Room + Sync),
     pub(crate) deadline: Instant,
+    /// Whether peers have to have proved who they are.
+    pub(crate) proof_of_peers: bool,
+}
+
+/// Knows how many clients there are.
+pub(crate) trait Room {
+    /// Whether another client of the JSON API can be served.
+    fn has_room(&self) -> bool;
 }
 
 impl Fresh<'_> {
@@ -64,12 +71,20 @@ impl Fresh<'_> {
         }
     }
 
+    /// Answers a request without encryption at an address that has it.
+    pub(crate) async fn refuse_plain_http(mut self) -> TransportError {
+        // What was asked for does not matter, but an answer before it would be out of order.
+        let _ = timeout_at(self.deadline, read_head(&mut self.stream)).await;
+        let body = "This address is encrypted: use wss:// (or https://).\n";
+        self.refuse(&Answer::bad_request(body)).await
+    }
+
     async fn client(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
         let (offer, rights) = match self.admitted(request) {
             Ok(admitted) => admitted,
             Err(answer) => return Err(self.refuse(&answer).await),
         };
-        if !(self.has_room)() {
+        if !self.has_room.has_room() {
             let body = "There are as many clients as this server is set to serve.\n";
             let answer = Answer::new(503, "Service Unavailable", body).with("Retry-After", "10");
             return Err(self.refuse(&answer).await);
@@ -121,6 +136,11 @@ impl Fresh<'_> {
                  {JSON_PATH}.\n"
             );
             return Err(self.refuse(&Answer::bad_request(body)).await);
+        }
+        let proved = matches!(self.protection, Protection::Authenticated(_));
+        if self.proof_of_peers && !proved {
+            let body = "Peers have to present a certificate here.\n";
+            return Err(self.refuse(&Answer::new(403, "Forbidden", body)).await);
         }
         self.send(&offer.encode(Some(NATIVE_PROTOCOL))).await?;
         let link = Link { remote: self.remote, protection: self.protection };
@@ -258,13 +278,14 @@ impl Fresh<'_> {
         }
     }
 
-    /// Says in the protocol of the other side, if possible, that this is not it.
+    /// Says, to whoever may understand it, that this is not the right place.
     async fn not_http(&mut self, octets: &[u8]) -> TransportError {
         let (answer, detail) = match octets {
             [0x16, ..] => {
-                // A fatal alert of TLS: handshake_failure.
-                let alert = vec![0x15, 3, 1, 0, 2, 2, 40];
-                (alert, "the other side speaks TLS: use ws:// there, or listen at wss:// here")
+                // Programs that speak TLS recognise plain HTTP as the answer of a plain server.
+                let answer = Answer::bad_request("This address is not encrypted: use ws://.\n");
+                let detail = "the other side speaks TLS: use ws:// there, or listen at wss:// here";
+                (answer.encode(true), detail)
             }
             [0, ..] => (
                 Vec::new(),

@@ -1,4 +1,4 @@
-//! `ws://` for Broker endpoints: the JSON API for clients, and peerings between endpoints.
+//! `ws://` and, with the feature `tls`, `wss://` for Broker endpoints: the JSON API for clients, and peerings between endpoints.
 //!
 //! One listener serves both, by path:
 //!
@@ -63,6 +63,7 @@ mod listener;
 mod native;
 mod options;
 mod page;
+mod security;
 mod server;
 mod service;
 mod stream;
@@ -76,6 +77,7 @@ use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_core::{Endpoint, Url};
 use broker_transport_tcp::TcpTransport;
+use security::Security;
 use service::Service;
 use std::sync::{Arc, OnceLock};
 
@@ -88,7 +90,7 @@ pub const NATIVE_PATH: &str = "/v1/native";
 /// The sub-protocol of peerings between endpoints.
 pub const NATIVE_PROTOCOL: &str = "broker-native.v1";
 
-/// The transport for the scheme `ws`, and the server for clients of the JSON API.
+/// The transport for the schemes `ws` and `wss`, and the server for clients of the JSON API.
 ///
 /// It belongs to one endpoint; clones are the same transport.
 #[derive(Debug, Clone)]
@@ -98,7 +100,7 @@ pub struct WsTransport {
 
 #[derive(Debug)]
 struct Shared {
-    tcp: TcpTransport,
+    security: Security,
     options: Arc<WsOptions>,
     service: OnceLock<Service>,
 }
@@ -111,11 +113,35 @@ impl WsTransport {
     /// The options cannot work.
     pub fn new(options: WsOptions) -> Result<Self, InvalidOptions> {
         options.check()?;
-        let shared = Shared {
-            tcp: TcpTransport::default(),
-            options: Arc::new(options),
-            service: OnceLock::new(),
-        };
+        Self::over(Security::plain(TcpTransport::default()), options)
+    }
+
+    /// A transport over the sockets of `tcp`.
+    ///
+    /// # Errors
+    ///
+    /// The options cannot work.
+    pub fn with_tcp(tcp: TcpTransport, options: WsOptions) -> Result<Self, InvalidOptions> {
+        Self::over(Security::plain(tcp), options)
+    }
+
+    /// A transport over the sockets of `tcp` that also serves `wss`, with the encryption of `tls`.
+    ///
+    /// # Errors
+    ///
+    /// The options cannot work.
+    #[cfg(feature = "tls")]
+    pub fn with_tls(
+        tcp: TcpTransport,
+        tls: broker_transport_tcp::tls::TlsTransport,
+        options: WsOptions,
+    ) -> Result<Self, InvalidOptions> {
+        Self::over(Security::with_tls(tcp, tls), options)
+    }
+
+    fn over(security: Security, options: WsOptions) -> Result<Self, InvalidOptions> {
+        options.check()?;
+        let shared = Shared { security, options: Arc::new(options), service: OnceLock::new() };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -138,7 +164,7 @@ impl WsTransport {
 #[async_trait]
 impl Transport for WsTransport {
     fn schemes(&self) -> &'static [&'static str] {
-        &["ws"]
+        self.shared.security.schemes()
     }
 
     async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {

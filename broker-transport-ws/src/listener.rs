@@ -1,5 +1,5 @@
-use crate::establish::{Fresh, Outcome};
-use crate::stream::Stream;
+use crate::establish::{Fresh, Outcome, Room};
+use crate::security::is_secure;
 use crate::{NATIVE_PATH, Shared};
 use async_trait::async_trait;
 use broker_core::Url;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 /// Peers that are connected and have not been taken by the endpoint yet.
@@ -30,7 +30,7 @@ pub(crate) async fn listen(
         let detail = format!("listening on {at}: the paths of a listener are fixed");
         return Err(TransportError::new(Kind::InvalidAddress, detail));
     }
-    let acceptor = shared.tcp.bind(at).await?;
+    let acceptor = shared.security.bind(at).await?;
     let url = acceptor.url().clone();
     warn_if_open(shared, &url);
     let (peers, incoming) = mpsc::channel(BACKLOG);
@@ -99,7 +99,12 @@ impl Door {
             self.complain("too-many-half-open", text, "too-many-half-open");
             return;
         };
-        let visit = Visit { shared: Arc::clone(&self.shared), remote, peers: self.peers.clone() };
+        let visit = Visit {
+            shared: Arc::clone(&self.shared),
+            at: self.url.clone(),
+            remote,
+            peers: self.peers.clone(),
+        };
         let closed = self.closed.clone();
         tokio::spawn(closed.run_until_cancelled_owned(visit.run(stream, permit)));
     }
@@ -114,6 +119,7 @@ impl Door {
 /// One accepted connection.
 struct Visit {
     shared: Arc<Shared>,
+    at: Url,
     remote: Url,
     peers: mpsc::Sender<Incoming>,
 }
@@ -121,16 +127,7 @@ struct Visit {
 impl Visit {
     async fn run(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
         let service = self.shared.service.get();
-        let has_room = || service.is_some_and(crate::service::Service::has_room);
-        let fresh = Fresh {
-            stream: Box::new(stream) as Stream,
-            remote: self.remote.clone(),
-            protection: Protection::Plain,
-            options: &self.shared.options,
-            has_room: &has_room,
-            deadline: Instant::now() + self.shared.options.handshake_time,
-        };
-        match fresh.run().await {
+        match self.find_out(stream).await {
             Ok(Outcome::Peer(connection)) => {
                 // It counts as half open there from now on.
                 drop(permit);
@@ -150,6 +147,46 @@ impl Visit {
                 }
             }
         }
+    }
+}
+
+impl Visit {
+    async fn find_out(&self, socket: TcpStream) -> Result<Outcome, TransportError> {
+        let options = &self.shared.options;
+        let security = &self.shared.security;
+        let deadline = Instant::now() + options.handshake_time;
+        let secure = is_secure(&self.at);
+        let fresh = |stream, protection| Fresh {
+            stream,
+            remote: self.remote.clone(),
+            protection,
+            options,
+            has_room: self,
+            deadline,
+            proof_of_peers: secure && security.has_certificates(),
+        };
+        if !secure {
+            return fresh(Box::new(socket), Protection::Plain).run().await;
+        }
+        let mut first = [0];
+        let peeked = timeout_at(deadline, socket.peek(&mut first)).await;
+        if peeked.is_ok_and(|count| count.is_ok_and(|count| count > 0))
+            && first.iter().all(u8::is_ascii_alphabetic)
+        {
+            return Err(fresh(Box::new(socket), Protection::Plain).refuse_plain_http().await);
+        }
+        let secured = security.secure_accepted(socket, &self.at, !options.require_certificate);
+        let (stream, protection) = timeout_at(deadline, secured).await.unwrap_or_else(|_| {
+            let detail = "the other side did not finish the TLS handshake in time";
+            Err(TransportError::new(Kind::TimedOut, detail))
+        })?;
+        fresh(stream, protection).run().await
+    }
+}
+
+impl Room for Visit {
+    fn has_room(&self) -> bool {
+        self.shared.service.get().is_some_and(crate::service::Service::has_room)
     }
 }
 

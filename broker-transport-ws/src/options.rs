@@ -11,6 +11,11 @@ pub struct WsOptions {
     /// Who may connect, and do what.
     pub access: AccessOptions,
 
+    /// Whether clients of `wss://` have to present a certificate of a trusted CA, as in servers of the
+    /// C++ library that have certificates. Default off, as in Zeek: a client may present one, and
+    /// access rules may ask for it. Peers have to in any case, if there are certificates at all.
+    pub require_certificate: bool,
+
     /// The longest message from a client, in octets, in however many fragments. Default 16 MiB.
     /// Memory follows what has arrived; while a long message is put together it is held twice.
     pub message: usize,
@@ -63,6 +68,7 @@ impl Default for WsOptions {
     fn default() -> Self {
         Self {
             access: AccessOptions::default(),
+            require_certificate: false,
             message: 16 * 1024 * 1024,
             clients: 4096,
             half_open: 256,

@@ -75,6 +75,12 @@ impl TlsTransport {
         self.accept(socket, anyone, Layered).await
     }
 
+    /// Whether links are encrypted without anybody proving who they are.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.tls.is_anonymous()
+    }
+
     /// Checks that the own certificate can convince those who dial `at`.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 use super::event::understand;
 use super::{ClientEvent, ClientOptions};
 use crate::JSON_PATH;
-use crate::dial::Opening;
+use crate::dial::{Opening, target};
 use crate::framing::{CloseCode, Framing, Received, Side};
-use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
+use crate::security::Security;
+use crate::stream::{ReadHalf, WriteHalf, receive};
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_transport_tcp::TcpTransport;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +22,7 @@ const PENDING: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Dialler {
     pub(super) url: Url,
-    pub(super) tcp: TcpTransport,
+    pub(super) security: Security,
     pub(super) options: ClientOptions,
 }
 
@@ -41,15 +41,12 @@ impl Dialler {
     }
 
     async fn connect_without_limit(&self) -> Result<Link, TransportError> {
-        let mut stream: Stream = Box::new(self.tcp.dial(&self.url).await?);
+        let (mut stream, _) = self.security.dial(&self.url).await?;
         let path = match self.url.path() {
             "" | "/" => JSON_PATH,
             path => path,
         };
-        let target = match self.url.query() {
-            "" => path.to_owned(),
-            query => format!("{path}?{query}"),
-        };
+        let target = target(&self.url, path);
         let mut fields = Vec::new();
         if let Some(name) = &self.options.application {
             fields.push(("X-Application-Name", name.clone()));

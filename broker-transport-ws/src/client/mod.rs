@@ -8,6 +8,7 @@ mod task;
 pub use event::{ClientEvent, ReceivedMessage};
 pub use options::ClientOptions;
 
+use crate::security::Security;
 use broker_core::Url;
 use broker_core::data::json::{ToJson, encode_data_message};
 use broker_transport_tcp::TcpTransport;
@@ -59,13 +60,30 @@ pub struct ClientSender {
 pub struct ClientEnded;
 
 impl JsonClient {
-    /// Starts connecting, and returns at once. Has to be called on a tokio runtime.
+    /// Starts connecting, and returns at once. Has to be called on a tokio runtime. For `wss` see
+    /// `start_with_tls`.
     #[must_use]
     pub fn start(url: Url, options: ClientOptions) -> Self {
+        Self::over(Security::plain(TcpTransport::default()), url, options)
+    }
+
+    /// Like [`Self::start`], for both `ws` and `wss`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn start_with_tls(
+        tcp: TcpTransport,
+        tls: broker_transport_tcp::tls::TlsTransport,
+        url: Url,
+        options: ClientOptions,
+    ) -> Self {
+        Self::over(Security::with_tls(tcp, tls), url, options)
+    }
+
+    fn over(security: Security, url: Url, options: ClientOptions) -> Self {
         let (to_user, events) = mpsc::channel(options.queue_messages.max(1));
         let (outgoing, from_user) = mpsc::channel(options.queue_messages.max(1));
         let closing = Arc::new(Notify::new());
-        let dialler = Dialler { url, tcp: TcpTransport::default(), options };
+        let dialler = Dialler { url, security, options };
         let task = task::Task { dialler, to_user, from_user, closing: Arc::clone(&closing) };
         let task = tokio::spawn(task.run());
         Self { events, sender: ClientSender { outgoing }, closing, task }

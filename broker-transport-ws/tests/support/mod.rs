@@ -110,6 +110,7 @@ pub(crate) fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     Text(String),
+    Binary(Vec<u8>),
     Ping(Vec<u8>),
     Pong(Vec<u8>),
     Close(u16, String),
@@ -155,6 +156,7 @@ impl Client {
         self.stream.read_exact(&mut payload).await.unwrap();
         match first & 0x0f {
             1 => Frame::Text(String::from_utf8(payload).unwrap()),
+            2 => Frame::Binary(payload),
             8 if payload.is_empty() => Frame::Close(1005, String::new()),
             8 => {
                 let (code, reason) = payload.split_at(2);
@@ -184,9 +186,12 @@ impl Client {
 
     /// The code and reason of the Close frame that comes next, and then the end of the connection.
     pub(crate) async fn recv_close(&mut self) -> (u16, String) {
-        match self.recv().await {
-            Frame::Close(code, reason) => (code, reason),
-            other => panic!("expected a Close frame, got {other:?}"),
+        loop {
+            match self.recv().await {
+                Frame::Close(code, reason) => return (code, reason),
+                Frame::Binary(_) => {}
+                other => panic!("expected a Close frame, got {other:?}"),
+            }
         }
     }
 }
