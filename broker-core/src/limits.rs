@@ -118,6 +118,11 @@ pub struct Limits {
     /// Events waiting for one event stream. Default 4096; the oldest go first, and are counted.
     pub events: usize,
 
+    /// Log events of one kind (level, id and reason) that are reported at once. After that there is
+    /// one each second, with the number of those that were held back. Default 20: enough to see
+    /// what is going on, and nobody can flood the log from outside.
+    pub log_burst: usize,
+
     /// Ended peers that the registry remembers. Default 1024; the oldest go first.
     pub remembered_peers: usize,
 
@@ -153,6 +158,7 @@ impl Default for Limits {
             subscriber_messages: 8192,
             subscriber_bytes: 64 * 1024 * 1024,
             events: 4096,
+            log_burst: 20,
             remembered_peers: 1024,
             metrics_peers: 256,
             routes_remembered: 4096,

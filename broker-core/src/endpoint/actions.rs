@@ -26,7 +26,9 @@ impl Shared {
             self.router.publish_internally(topic, &value.encode());
         }
         self.metrics.count(&event);
-        self.events.emit(&event);
+        if self.events.emit(&event, self.now()) {
+            self.timer.notify_one();
+        }
     }
 }
 

@@ -152,6 +152,7 @@ fn check(config: &Config) -> Result<(), BuildError> {
         ("subscriber-messages", limits.subscriber_messages),
         ("subscriber-bytes", limits.subscriber_bytes),
         ("events", limits.events),
+        ("log-burst", limits.log_burst),
         ("routes-remembered", limits.routes_remembered),
     ] {
         if value == 0 {

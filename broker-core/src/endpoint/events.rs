@@ -1,4 +1,7 @@
-use crate::event::{Event, LogEvent, Severity};
+use super::throttle::{Throttle, Verdict};
+use crate::event::{Event, Severity};
+use crate::limits::Limits;
+use crate::peering::Time;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -12,6 +15,7 @@ pub(super) struct EventBus {
     streams: Mutex<Streams>,
     capacity: usize,
     log_level: Severity,
+    throttle: Throttle,
 }
 
 #[derive(Debug, Default)]
@@ -29,8 +33,9 @@ struct Waiting {
 }
 
 impl EventBus {
-    pub(super) fn new(capacity: usize, log_level: Severity) -> Self {
-        Self { streams: Mutex::default(), capacity, log_level }
+    pub(super) fn new(limits: &Limits, log_level: Severity) -> Self {
+        let throttle = Throttle::new(limits.log_burst);
+        Self { streams: Mutex::default(), capacity: limits.events, log_level, throttle }
     }
 
     pub(super) fn stream(&self) -> EventStream {
@@ -41,10 +46,33 @@ impl EventBus {
         EventStream { waiting }
     }
 
-    pub(super) fn emit(&self, event: &Event) {
-        if matches!(event, Event::Log(LogEvent { level, .. }) if *level > self.log_level) {
-            return;
+    /// Hands an event out, unless it is a log event that nobody wants, or one too many. Returns
+    /// whether [`Self::due`] has changed.
+    pub(super) fn emit(&self, event: &Event, now: Time) -> bool {
+        let verdict = match event {
+            Event::Log(log) if log.level > self.log_level => Verdict::Hold,
+            Event::Log(log) => self.throttle.offer(log, now),
+            _ => Verdict::Say,
+        };
+        if verdict == Verdict::Say {
+            self.hand_out(event);
         }
+        verdict == Verdict::HoldFirst
+    }
+
+    /// When [`Self::release`] has something to do.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.throttle.due()
+    }
+
+    /// Says what is to be said for log events that have been held back until now.
+    pub(super) fn release(&self, now: Time) {
+        for log in self.throttle.release(now) {
+            self.hand_out(&Event::Log(log));
+        }
+    }
+
+    fn hand_out(&self, event: &Event) {
         self.for_each(|waiting| {
             if waiting.events.len() == self.capacity {
                 waiting.events.pop_front();
@@ -56,6 +84,7 @@ impl EventBus {
 
     /// Ends every stream after what it has not handed out yet.
     pub(super) fn close(&self) {
+        self.release(Time::MAX);
         self.streams.lock().closed = true;
         self.for_each(|waiting| waiting.closed = true);
     }

@@ -47,13 +47,13 @@ fn log_failure(
 }
 
 async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
-    let mut complaint = Complaint::default();
     loop {
         match listener.accept().await {
-            Ok(incoming) => admit(&shared, incoming, &mut complaint),
+            Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                complaint.make(&shared, "accept-failed", &text, error.kind().reason());
+                let reason = Some(error.kind().name());
+                log_failure(&shared, Severity::Warning, "accept-failed", text, reason);
                 sleep(PAUSE).await;
             }
         }
@@ -61,14 +61,15 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 }
 
 /// Gives a new connection its own task, if the number of half-open ones allows.
-fn admit(shared: &Arc<Shared>, incoming: Incoming, complaint: &mut Complaint) {
+fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let Ok(permit) = Arc::clone(&shared.half_open).try_acquire_owned() else {
         let limit = shared.config.limits.half_open;
         let text = format!(
             "closed a connection from {}: {limit} connections are not peered yet, the limit",
             incoming.remote
         );
-        complaint.make(shared, "too-many-half-open", &text, Reason::LimitReached);
+        let reason = Some(Reason::LimitReached.name());
+        log_failure(shared, Severity::Warning, "too-many-half-open", text, reason);
         return;
     };
     let task = establish(Arc::clone(shared), incoming, permit);
@@ -97,27 +98,4 @@ async fn establish(
         }
     };
     log_failure(&shared, Severity::Warning, "handshake-failed", text, Some(reason));
-}
-
-/// Says the same thing once a second at most, however often it happens.
-#[derive(Default)]
-struct Complaint {
-    last: Option<Duration>,
-    unsaid: u64,
-}
-
-impl Complaint {
-    fn make(&mut self, shared: &Shared, id: &'static str, text: &str, reason: Reason) {
-        let now = shared.now();
-        if self.last.is_some_and(|last| now < last + Duration::from_secs(1)) {
-            self.unsaid += 1;
-            return;
-        }
-        let text = match std::mem::take(&mut self.unsaid) {
-            0 => text.to_owned(),
-            count => format!("{text} (and {count} more since the last message)"),
-        };
-        self.last = Some(now);
-        log_failure(shared, Severity::Warning, id, text, Some(reason.name()));
-    }
 }

@@ -19,6 +19,7 @@ mod shared;
 mod status_values;
 mod subscriber;
 mod table;
+mod throttle;
 mod timer;
 mod writer;
 

@@ -81,7 +81,7 @@ impl Shared {
             id,
             router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
             registry,
-            events: EventBus::new(limits.events, config.log_level),
+            events: EventBus::new(limits, config.log_level),
             pings: Pings::default(),
             clients: Clients::default(),
             metrics: Metrics::new(limits.metrics_peers),

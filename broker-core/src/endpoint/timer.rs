@@ -1,4 +1,5 @@
 use super::shared::Shared;
+use crate::peering::Time;
 use std::sync::Arc;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 
@@ -14,13 +15,10 @@ async fn tick(shared: &Arc<Shared>) {
     windows.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let armed = shared.lock().armed;
-        let due = async {
-            match armed {
-                Some(time) => sleep_until(shared.instant(time)).await,
-                None => std::future::pending().await,
-            }
-        };
+        let due = at(shared, armed);
+        let events_due = at(shared, shared.events.due());
         tokio::select! {
+            () = events_due => shared.events.release(shared.now()),
             () = due => shared.control(|control, now| control.tick(now)),
             () = shared.timer.notified() => {}
             _ = windows.tick() => {
@@ -29,5 +27,12 @@ async fn tick(shared: &Arc<Shared>) {
                 }
             }
         }
+    }
+}
+
+async fn at(shared: &Shared, time: Option<Time>) {
+    match time {
+        Some(time) => sleep_until(shared.instant(time)).await,
+        None => std::future::pending().await,
     }
 }
