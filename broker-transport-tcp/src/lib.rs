@@ -8,6 +8,7 @@
 
 mod bind;
 mod dial;
+#[cfg(feature = "tls")]
 mod foreign;
 mod link;
 mod listen;

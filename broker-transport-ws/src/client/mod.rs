@@ -26,12 +26,13 @@ use tokio::time::timeout;
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_core::data::Value;
 /// use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
 ///
 /// let url = "ws://127.0.0.1:27759".parse()?;
 /// let options = ClientOptions { subscriptions: vec!["/alerts/".into()], ..Default::default() };
 /// let mut client = JsonClient::start(url, options);
-/// client.sender().publish("/hello", "world").await?;
+/// client.sender().publish("/hello", &Value::from("world")).await?;
 /// while let Some(event) = client.next().await {
 ///     if let ClientEvent::Message(message) = event {
 ///         println!("{}: {}", message.topic, message.data()?);
