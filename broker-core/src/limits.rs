@@ -23,6 +23,10 @@ pub const WRITE_BATCH: usize = 256 * 1024;
 /// The longest topic: its length travels in 16 bits.
 pub const TOPIC: usize = 0xffff;
 
+/// The destinations of longer topics are looked up each time: topics as long as they may be would
+/// make much of what is remembered.
+pub const TOPIC_REMEMBERED: usize = 256;
+
 /// The longest time that an endpoint reckons with: a hundred years. Longer ones count as that, so
 /// that no sum of times overflows.
 pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -11,8 +11,8 @@ use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
 use crate::wire::frame::PREFIX;
 use crate::wire::routing_update::{self, FilterLimits};
 use bytes::Bytes;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Weak};
 
 /// What the caller of [`Inbound::step`] has to do before the next step.
 #[derive(Debug)]
@@ -68,7 +68,8 @@ pub(crate) struct Inbound {
 }
 
 struct Route {
-    table: Arc<Table>,
+    /// Weak, so that a peer that has become silent keeps no outdated table.
+    table: Weak<Table>,
     topic: Vec<u8>,
     destinations: Arc<Destinations>,
 }
@@ -263,8 +264,11 @@ impl Inbound {
         }
         let table = Arc::clone(&router.table());
         let destinations = table.destinations(topic);
-        let route = Route { table, topic: topic.to_vec(), destinations: Arc::clone(&destinations) };
-        self.route = Some(route);
+        self.route = Some(Route {
+            table: Arc::downgrade(&table),
+            topic: topic.to_vec(),
+            destinations: Arc::clone(&destinations),
+        });
         destinations
     }
 

@@ -8,8 +8,8 @@ use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
 #[derive(Debug)]
@@ -63,8 +63,9 @@ impl Router {
     }
 
     /// Whether `table` is still the current one.
-    pub(crate) fn is_current(&self, table: &Arc<Table>) -> bool {
-        !self.outdated.load(Ordering::Acquire) && Arc::ptr_eq(&self.table.load(), table)
+    pub(crate) fn is_current(&self, table: &Weak<Table>) -> bool {
+        !self.outdated.load(Ordering::Acquire)
+            && std::ptr::eq(Arc::as_ptr(&self.table.load()), table.as_ptr())
     }
 
     fn rebuild(&self) {
@@ -89,11 +90,13 @@ impl Router {
 
     /// Replaces the filter of a peer; a peer that is not installed has none.
     pub(crate) fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
-        self.change(|routes| {
-            if let Some((_, current)) = routes.peers.get_mut(&id) {
-                *current = filter;
-            }
-        });
+        let mut routes = self.routes.lock();
+        let Some((_, current)) = routes.peers.get_mut(&id) else { return };
+        // What changes nothing is for free, for all others too.
+        if *current != filter {
+            *current = filter;
+            self.outdated.store(true, Ordering::Release);
+        }
     }
 
     pub(crate) fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {

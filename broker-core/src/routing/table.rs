@@ -1,5 +1,6 @@
 use super::index::PrefixIndex;
 use crate::EndpointId;
+use crate::limits::TOPIC_REMEMBERED;
 use crate::peering::{ConnId, Heard};
 use crate::queue::BoundedQueue;
 use bytes::Bytes;
@@ -96,8 +97,12 @@ impl Table {
         table
     }
 
-    /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics.
+    /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics that
+    /// are not very long.
     pub(crate) fn destinations(&self, topic: &[u8]) -> Arc<Destinations> {
+        if topic.len() > TOPIC_REMEMBERED {
+            return Arc::new(self.resolve(topic));
+        }
         if let Some(known) = self.remembered.read().get(topic) {
             return Arc::clone(known);
         }
@@ -109,6 +114,12 @@ impl Table {
         }
         remembered.insert(topic.into(), Arc::clone(&found));
         found
+    }
+
+    /// How many topics are remembered.
+    #[cfg(test)]
+    pub(crate) fn remembered(&self) -> usize {
+        self.remembered.read().len()
     }
 
     fn resolve(&self, topic: &[u8]) -> Destinations {

@@ -139,3 +139,42 @@ fn an_overflow_of_a_peer_is_reported_once_and_everything_offered_is_counted() {
     assert_eq!(inbound.cut, [rig.p.conn]);
     assert_eq!(rig.p.queue.stats().dropped, 9);
 }
+
+#[test]
+fn a_peer_that_has_become_silent_keeps_no_outdated_table() {
+    let rig = Rig::new();
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
+    rig.arrive_at(&mut inbound, &[data(Q, NIL, "/a", 1)]);
+    let old = Arc::downgrade(&rig.router.table());
+    rig.router.set_peer_filter(R, topics(&["/a"]));
+    drop(rig.router.table());
+    assert!(old.upgrade().is_none());
+}
+
+#[test]
+fn an_update_that_changes_nothing_makes_no_new_table() {
+    let rig = Rig::new();
+    let old = Arc::downgrade(&rig.router.table());
+    rig.router.set_peer_filter(P, topics(&[""]));
+    rig.router.set_peer_filter(STRANGER, topics(&["/a"]));
+    assert!(rig.router.is_current(&old));
+    rig.router.set_peer_filter(P, topics(&["/p"]));
+    assert!(!rig.router.is_current(&old));
+}
+
+#[test]
+fn destinations_are_remembered_for_so_many_topics_and_not_for_very_long_ones() {
+    let rig = Rig::new();
+    let table = Arc::clone(&rig.router.table());
+    for number in 0..100_u32 {
+        table.destinations(format!("/{number}").as_bytes());
+        table.destinations("/long".repeat(60 + number as usize).as_bytes());
+        assert!(table.remembered() <= 8);
+    }
+    let before = table.remembered();
+    assert_eq!(
+        table.destinations(&b"x".repeat(crate::limits::TOPIC_REMEMBERED + 1)).peers.len(),
+        1
+    );
+    assert_eq!(table.remembered(), before);
+}
