@@ -14,7 +14,7 @@ pub enum Failure {
     #[error("{0}")]
     Transport(TransportError),
     /// The other side said why it does not want this connection.
-    #[error("the peer refused the handshake: {} ({description})", .code.name())]
+    #[error("the peer refused the handshake: {} ({})", .code.name(), presentable(.description))]
     Refused {
         /// The code it gave.
         code: ErrorCode,
@@ -22,7 +22,7 @@ pub enum Failure {
         description: BString,
     },
     /// The other side sent a handshake message that breaks the protocol.
-    #[error("the peer's handshake is not acceptable: {0}")]
+    #[error("the peer's handshake is not acceptable: {}", presentable(&.0.description))]
     InvalidMessage(InvalidHandshakeMessage),
     /// The other side sent a valid message at the wrong time.
     #[error("the peer sent {message} while this side waited for {expected}")]
@@ -221,6 +221,16 @@ fn refusal(code: ErrorCode, description: &BString) -> Reason {
         _ => Reason::RefusedByPeer,
     }
 }
+
+/// A text of the other side as this side shows it: on one line, without control characters, and no
+/// longer than anybody reads.
+fn presentable(text: &BString) -> String {
+    let text = text.get(..TEXT_SHOWN).unwrap_or(text);
+    text.to_str_lossy().chars().flat_map(char::escape_debug).collect()
+}
+
+/// Octets of the other side's texts that are kept and shown.
+pub(crate) const TEXT_SHOWN: usize = 200;
 
 /// The text for a connection that was closed during the handshake.
 fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, encrypted: &bool) -> String {

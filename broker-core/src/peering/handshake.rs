@@ -1,5 +1,5 @@
 use super::Failure;
-use super::failure::sniff;
+use super::failure::{TEXT_SHOWN, sniff};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
 use crate::{EndpointId, ErrorCode};
@@ -177,7 +177,7 @@ impl Handshake {
 
     fn refuse_message(
         &self,
-        invalid: InvalidHandshakeMessage,
+        mut invalid: InvalidHandshakeMessage,
         payload: &[u8],
         around: &mut impl Surroundings,
     ) -> Step {
@@ -185,7 +185,10 @@ impl Handshake {
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
         match sniff(payload).filter(|_| self.is_fresh()) {
             Some(failure) => Step::Failed(failure),
-            None => Step::Failed(Failure::InvalidMessage(invalid)),
+            None => {
+                invalid.description.truncate(TEXT_SHOWN);
+                Step::Failed(Failure::InvalidMessage(invalid))
+            }
         }
     }
 
@@ -208,7 +211,8 @@ impl Handshake {
                 S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect,
                 M::DropConn { sender, code: ErrorCode::RedundantConnection, .. },
             ) if around.believes_in(sender) => Step::Redundant { peer: sender },
-            (_, M::DropConn { code, description, .. }) => {
+            (_, M::DropConn { code, mut description, .. }) => {
+                description.truncate(TEXT_SHOWN);
                 Step::Failed(Failure::Refused { code, description })
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {

@@ -274,7 +274,7 @@ impl Control {
         }
         self.emit_status(StatusCode::EndpointUnreachable, peer, "lost the last path");
         if peering.removal.is_none() {
-            self.log_failure(Severity::Info, "peer-lost", peer, failure);
+            self.log_failure(failure.severity(), "peer-lost", peer, failure);
         }
         let error = match peering.removal {
             Some(Removal::Overflow) => Failure::Overflow,

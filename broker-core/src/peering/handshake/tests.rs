@@ -344,3 +344,24 @@ fn other_protocols_are_named_as_long_as_nothing_of_broker_has_arrived() {
         assert!(failure.name().starts_with(expected), "{state}: {failure}");
     }
 }
+
+#[test]
+fn texts_of_the_other_side_are_shown_on_one_line_and_cut() {
+    let sender = EndpointId::from_bytes([0xee; 16]);
+    let description =
+        bstr::BString::from([b"no\n\x1b[2J\xff".as_slice(), &[b'x'; 60_000]].concat());
+    let refusal = HandshakeMessage::DropConn { sender, code: ErrorCode::ShuttingDown, description };
+    let mut unknown_code = refusal.to_frame().split_off(4);
+    unknown_code[21] = 99;
+    for payload in [refusal.to_frame().split_off(4), unknown_code] {
+        let mut fake = Fake::new();
+        let mut handshake = Handshake::acceptor(OWN, &mut fake);
+        let Step::Failed(failure) = handshake.receive(&payload, &mut fake) else {
+            panic!("not refused")
+        };
+        let text = failure.to_string();
+        assert!(text.contains(r"no\n\u{1b}[2J"), "{text}");
+        assert!(text.len() < 400 && !text.contains(char::is_control), "{text}");
+        assert!(format!("{failure:?}").len() < 1000, "and no more is kept");
+    }
+}
