@@ -58,7 +58,9 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub dial_time: Duration,
 
-    /// Accepted connections that are not peered yet. Default 256; the next one is closed at once.
+    /// Connections that are accepted and not peered yet, or that are being closed. Default 256; the
+    /// next one takes the place of the oldest, which is closed: a peer that means well needs
+    /// milliseconds, whoever wants to fill the places holds them.
     pub half_open: usize,
 
     /// Peers. Default 4096. Clients are bounded by whoever serves them.

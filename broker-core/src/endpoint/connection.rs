@@ -1,3 +1,4 @@
+use super::half_open::Place;
 use super::shared::Shared;
 use super::writer;
 use crate::peering::{ConnId, DialId, Failure, Time};
@@ -7,16 +8,16 @@ use crate::transport::{Connection, FrameReader, Link, ReadBuffer};
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Where a connection comes from.
 pub(super) enum Opened {
     /// From a listener; its time for the handshake began then, and it counts as half open as long
-    /// as it holds its permit.
-    Accepted { began: Time, permit: OwnedSemaphorePermit },
+    /// as it holds its place.
+    Accepted { began: Time, place: Place },
     /// From a request.
     Dialled(DialId),
 }
@@ -26,8 +27,8 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let Connection { reader, writer, link } = connection;
     let queue = Arc::new(BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock()));
     let stop = Arc::new(Notify::new());
-    let (source, permit) = match opened {
-        Opened::Accepted { began, permit } => (Source::Accepted(began), Some(permit)),
+    let (source, place) = match opened {
+        Opened::Accepted { began, place } => (Source::Accepted(began), Some(place)),
         Opened::Dialled(dial) => (Source::Dialled(dial), None),
     };
     let Some(id) = register(&shared, source, link.clone(), &queue, &stop) else { return };
@@ -38,14 +39,13 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let reception = Reception::new(id, link, &shared.config.limits);
     let stop = Box::pin(stop.notified());
-    let mut input = Input { shared: &shared, reader, reception, permit, stop };
+    let mut input = Input { shared: &shared, reader, reception, place, stop };
     let ended = input.run().await;
     // If the writer has given up, its reason is the better one.
     let failure = failure.lock().take().unwrap_or(ended);
     guard.close(failure);
-    let Input { reader, permit, .. } = input;
-    linger(&shared, reader, writer).await;
-    drop(permit);
+    let Input { reader, place, .. } = input;
+    linger(&shared, place, reader, writer).await;
 }
 
 enum Source {
@@ -102,7 +102,19 @@ impl Drop for Guard<'_> {
 
 /// Lets the writer finish and takes in what the other side still sends, so that the last octets
 /// get there instead of being cut off by a reset.
-async fn linger(shared: &Shared, mut reader: Box<dyn FrameReader>, mut writer: JoinHandle<()>) {
+///
+/// For that time a connection counts as half open, whatever it was before: otherwise those who peer
+/// and leave as fast as they can would have any number of them.
+async fn linger(
+    shared: &Shared,
+    place: Option<Place>,
+    mut reader: Box<dyn FrameReader>,
+    mut writer: JoinHandle<()>,
+) {
+    let place = match place {
+        None if !shared.stopping.is_cancelled() => Some(shared.half_open.enter()),
+        place => place,
+    };
     let finished = async {
         // The writer's outcome has been taken note of already.
         let _ = (&mut writer).await;
@@ -111,8 +123,21 @@ async fn linger(shared: &Shared, mut reader: Box<dyn FrameReader>, mut writer: J
             ignored.consume(usize::MAX);
         }
     };
-    if timeout(shared.config.limits.linger, finished).await.is_err() {
+    let finished = tokio::select! {
+        biased;
+        () = lost(place.as_ref()) => false,
+        finished = timeout(shared.config.limits.linger, finished) => finished.is_ok(),
+    };
+    if !finished {
         writer.abort();
+    }
+}
+
+/// Waits until the connection has lost the place it has.
+async fn lost(place: Option<&Place>) {
+    match place {
+        Some(place) => place.lost().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -121,7 +146,7 @@ struct Input<'a> {
     shared: &'a Arc<Shared>,
     reader: Box<dyn FrameReader>,
     reception: Reception,
-    permit: Option<OwnedSemaphorePermit>,
+    place: Option<Place>,
     stop: Pin<Box<Notified<'a>>>,
 }
 
@@ -134,11 +159,15 @@ impl Input<'_> {
                 Err(failure) => return failure,
             };
             if self.reception.is_peered() {
-                self.permit = None;
+                self.place = None;
             }
             let satisfied = tokio::select! {
                 biased;
                 () = &mut self.stop => Err(Failure::Cancelled),
+                () = lost(self.place.as_ref()) => {
+                    let reason = self.place.as_ref().map(Place::reason);
+                    Err(Failure::LimitReached(reason.unwrap_or_default()))
+                }
                 satisfied = satisfy(wants, &mut self.reader, &mut self.reception) => satisfied,
             };
             if let Err(failure) = satisfied {

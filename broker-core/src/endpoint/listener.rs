@@ -1,8 +1,9 @@
 use super::connection::{self, Opened};
+use super::half_open::Place;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, Severity};
 use crate::transport::{Incoming, Listener, TransportError, TransportErrorKind};
-use crate::{Reason, Url};
+use crate::{Failure, Url};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -54,48 +55,42 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
                 let text = format!("accepting on {}: {error}", listener.url());
                 let reason = Some(error.kind().name());
                 log_failure(&shared, Severity::Warning, "accept-failed", text, reason);
+                if error.kind() == TransportErrorKind::OutOfResources {
+                    shared.half_open.make_room();
+                }
                 sleep(PAUSE).await;
             }
         }
     }
 }
 
-/// Gives a new connection its own task, if the number of half-open ones allows.
+/// Gives a new connection a place and its own task.
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
-    let Ok(permit) = Arc::clone(&shared.half_open).try_acquire_owned() else {
-        let limit = shared.config.limits.half_open;
-        let text = format!(
-            "closed a connection from {}: {limit} connections are not peered yet, the limit",
-            incoming.remote
-        );
-        let reason = Some(Reason::LimitReached.name());
-        log_failure(shared, Severity::Warning, "too-many-half-open", text, reason);
-        return;
-    };
-    let task = establish(Arc::clone(shared), incoming, permit);
+    let task = establish(Arc::clone(shared), incoming, shared.half_open.enter());
     shared.tasks.spawn(task);
 }
 
-async fn establish(
-    shared: Arc<Shared>,
-    incoming: Incoming,
-    permit: tokio::sync::OwnedSemaphorePermit,
-) {
+async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let began = shared.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish } = incoming;
-    let (text, reason) = match timeout(limit, establish).await {
-        Ok(Ok(connection)) => {
-            connection::run(shared, connection, Opened::Accepted { began, permit }).await;
-            return;
-        }
-        Ok(Err(error)) => (format!("{remote}: {error}"), error.kind().name()),
-        Err(_) => {
-            let seconds = limit.as_secs_f64();
-            let text =
-                format!("{remote}: the handshake of the transport took longer than {seconds} s");
-            (text, Reason::HandshakeTimeout.name())
+    let established = tokio::select! {
+        biased;
+        () = place.lost() => Err(Failure::LimitReached(place.reason())),
+        established = timeout(limit, establish) => match established {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Failure::HandshakeTimeout { waiting_for: "TLS", limit }),
         }
     };
-    log_failure(&shared, Severity::Warning, "handshake-failed", text, Some(reason));
+    match established {
+        Ok(connection) => {
+            connection::run(shared, connection, Opened::Accepted { began, place }).await;
+        }
+        Err(failure) => {
+            let text = format!("{remote}: {failure}");
+            let (level, reason) = (failure.severity(), Some(failure.name()));
+            log_failure(&shared, level, "handshake-failed", text, reason);
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod connection;
 mod consumer;
 mod dialler;
 mod events;
+mod half_open;
 mod hub;
 mod listener;
 mod message;

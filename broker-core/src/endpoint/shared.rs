@@ -1,5 +1,6 @@
 use super::client::Clients;
 use super::events::EventBus;
+use super::half_open::HalfOpen;
 use super::metrics::Metrics;
 use super::ping::Pings;
 use crate::config::Config;
@@ -15,7 +16,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,7 @@ pub(super) struct Shared {
     pub(super) pings: Pings,
     pub(super) clients: Clients,
     pub(super) metrics: Metrics,
-    pub(super) half_open: Arc<Semaphore>,
+    pub(super) half_open: Arc<HalfOpen>,
     /// Notified whenever a peer comes or the endpoint stops.
     pub(super) peers_changed: Notify,
     /// Wakes the timer when the next deadline has changed.
@@ -85,7 +86,7 @@ impl Shared {
             pings: Pings::default(),
             clients: Clients::default(),
             metrics: Metrics::new(limits.metrics_peers),
-            half_open: Arc::new(Semaphore::new(limits.half_open)),
+            half_open: Arc::new(HalfOpen::new(limits.half_open)),
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
