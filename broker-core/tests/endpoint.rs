@@ -63,6 +63,19 @@ async fn both_sides_report_the_life_of_a_peering_in_order() {
 }
 
 #[tokio::test]
+async fn a_thread_without_a_runtime_may_ask_for_a_peering() {
+    let net = MemTransport::new();
+    let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
+    let url = b.listen(&at("b")).await.unwrap();
+    let thread = {
+        let (a, url) = (a.clone(), url.clone());
+        std::thread::spawn(move || a.peer(&url, Retry::never()))
+    };
+    assert_eq!(thread.join().unwrap().await.unwrap(), b.id());
+    a.ping(b.id(), Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
 async fn messages_reach_subscribers_of_a_prefix_in_order_and_nobody_else() {
     let net = MemTransport::new();
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));

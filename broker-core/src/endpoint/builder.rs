@@ -101,9 +101,9 @@ impl EndpointBuilder {
         let Self { config, transports, on_start } = self;
         check(&config)?;
         let config = config.reckonable();
-        if tokio::runtime::Handle::try_current().is_err() {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return Err(BuildError::NoRuntime);
-        }
+        };
         let id = config.endpoint_id.unwrap_or_else(EndpointId::random);
         let settings = Settings {
             id,
@@ -119,8 +119,8 @@ impl EndpointBuilder {
         };
         let registry = Arc::new(PeerRegistry::default());
         let control = Control::new(settings, Arc::clone(&registry));
-        let shared = Arc::new(Shared::new(id, config, transports, control, registry));
-        shared.tasks.spawn(timer::run(Arc::clone(&shared)));
+        let shared = Arc::new(Shared::new(runtime, id, config, transports, control, registry));
+        shared.spawn(timer::run(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);
         on_start.into_iter().for_each(|start| start(&endpoint));
         Ok(endpoint)

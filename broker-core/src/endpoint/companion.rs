@@ -37,7 +37,7 @@ impl Endpoint {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.shared().tasks.spawn(task)
+        self.shared().spawn(task)
     }
 
     /// Adds an entry to the log of the endpoint. `reason` names the failure behind it in a word.

@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let failure = Arc::new(Mutex::new(None));
     let stalled = shared.config.limits.stalled_write;
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
-    let writer = shared.tasks.spawn(output.run(Arc::clone(&failure), Arc::clone(&stop)));
+    let writer = shared.spawn(output.run(Arc::clone(&failure), Arc::clone(&stop)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let reception = Reception::new(id, link, &shared.config.limits);
     let stop = Box::pin(stop.notified());

@@ -9,14 +9,14 @@ use tokio::time::timeout;
 
 /// Opens a connection and drives it.
 pub(super) fn spawn(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle {
-    let shared = Arc::clone(shared);
-    let tasks = shared.tasks.clone();
-    let task = tasks.spawn(async move {
+    let dialling = Arc::clone(shared);
+    let task = shared.spawn(async move {
+        let shared = dialling;
         match open(&shared, &url).await {
             Ok(connection) => {
                 // From here on the machine ends the connection, not whoever gives up the request.
                 let run = connection::run(Arc::clone(&shared), connection, Opened::Dialled(dial));
-                shared.tasks.spawn(run);
+                shared.spawn(run);
             }
             Err(error) => {
                 shared.control(|control, now| control.dial_failed(dial, error.into(), now));

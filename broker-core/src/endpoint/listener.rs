@@ -29,7 +29,7 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
     log(shared, Severity::Info, "listen-success", format!("listening on {url}"));
     let task = accept(Arc::clone(shared), listener);
     let stopping = shared.stopping.clone();
-    shared.tasks.spawn(stopping.run_until_cancelled_owned(task));
+    shared.spawn(stopping.run_until_cancelled_owned(task));
     Ok(url)
 }
 
@@ -67,7 +67,7 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 /// Gives a new connection a place and its own task.
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let task = establish(Arc::clone(shared), incoming, shared.half_open.enter());
-    shared.tasks.spawn(task);
+    shared.spawn(task);
 }
 
 async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {

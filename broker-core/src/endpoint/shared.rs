@@ -16,8 +16,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -42,7 +43,9 @@ pub(super) struct Shared {
     pub(super) stopping: CancellationToken,
     /// Cancelled when all peerings have ended.
     pub(super) stopped: CancellationToken,
-    pub(super) tasks: TaskTracker,
+    /// Where the tasks run, whichever thread causes them to be started.
+    runtime: Handle,
+    tasks: TaskTracker,
     started: Instant,
     next_sink: AtomicU64,
     state: Mutex<State>,
@@ -71,6 +74,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(super) fn new(
+        runtime: Handle,
         id: EndpointId,
         config: Config,
         transports: HashMap<&'static str, Arc<dyn Transport>>,
@@ -91,6 +95,7 @@ impl Shared {
             timer: Notify::new(),
             stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
+            runtime,
             tasks: TaskTracker::new(),
             started: Instant::now(),
             next_sink: AtomicU64::new(1),
@@ -102,6 +107,16 @@ impl Shared {
             transports,
             config,
         }
+    }
+
+    /// Starts a task of the endpoint. The caller need not be on a runtime, and if it is on one, that
+    /// may be another one.
+    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn_on(task, &self.runtime)
     }
 
     /// The clock of the machines.
