@@ -50,6 +50,7 @@ impl Outside for Actions<'_> {
     }
 
     fn uninstalled(&mut self, peer: &Peer) {
+        self.shared.drops.ended(self.shared, peer);
         self.shared.metrics.ended(peer);
     }
 

@@ -7,6 +7,7 @@ mod companion;
 mod connection;
 mod consumer;
 mod dialler;
+mod drops;
 mod events;
 mod half_open;
 mod hub;

@@ -1,4 +1,5 @@
 use super::client::Clients;
+use super::drops::Drops;
 use super::events::EventBus;
 use super::half_open::HalfOpen;
 use super::metrics::Metrics;
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub(super) pings: Pings,
     pub(super) clients: Clients,
     pub(super) metrics: Metrics,
+    pub(super) drops: Drops,
     pub(super) half_open: Arc<HalfOpen>,
     /// Notified whenever a peer comes or the endpoint stops.
     pub(super) peers_changed: Notify,
@@ -89,6 +91,7 @@ impl Shared {
             events: EventBus::new(limits, config.log_level),
             pings: Pings::default(),
             clients: Clients::default(),
+            drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
             half_open: Arc::new(HalfOpen::new(limits.half_open)),
             peers_changed: Notify::new(),

@@ -1,3 +1,4 @@
+use super::drops;
 use super::shared::Shared;
 use crate::peering::Time;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ async fn tick(shared: &Arc<Shared>) {
     let window = shared.config.stats_window.max(std::time::Duration::from_millis(1));
     let mut windows = interval_at(tokio::time::Instant::now() + window, window);
     windows.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut reports = interval_at(tokio::time::Instant::now() + drops::INTERVAL, drops::INTERVAL);
+    reports.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let armed = shared.lock().armed;
         let due = at(shared, armed);
@@ -21,6 +24,7 @@ async fn tick(shared: &Arc<Shared>) {
             () = events_due => shared.events.release(shared.now()),
             () = due => shared.control(|control, now| control.tick(now)),
             () = shared.timer.notified() => {}
+            _ = reports.tick() => shared.drops.report(shared),
             _ = windows.tick() => {
                 for peer in shared.router.peers() {
                     peer.queue.start_window();
