@@ -47,7 +47,8 @@ pub(crate) struct EndpointOptions {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// What happens to messages for a peer that reads too slowly [default: pub wait, others
+    /// What happens to messages for a peer that reads too slowly. With wait, own messages wait;
+    /// messages passed on for other peers are dropped like with drop_newest [default: pub wait, others
     /// drop_oldest]
     #[arg(long, value_name = "POLICY", value_parser = policies())]
     overflow: Option<OverflowPolicy>,
