@@ -78,11 +78,6 @@ impl PeerRegistry {
             .map(|peer| (*peer.key(), peer.conn))
     }
 
-    /// How many peers have such a status.
-    pub(crate) fn count(&self, such: impl Fn(PeerStatus) -> bool) -> usize {
-        self.peers.iter().filter(|peer| such(peer.status)).count()
-    }
-
     /// Forgets the peers that have been disconnected for longest until at most `keep` are left.
     pub(crate) fn forget_disconnected(&self, keep: usize) {
         let mut ended: Vec<(Time, EndpointId)> = self

@@ -23,10 +23,7 @@ pub(super) struct Around<'a> {
 impl Around<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
         // Those that shake hands count as well: each of them may be a peer in a moment.
-        let taken = self
-            .control
-            .registry
-            .count(|status| status == PeerStatus::Peered || status.is_shaking_hands());
+        let taken = self.control.peered + self.control.pending.len();
         let limit = self.control.settings.peers;
         if taken >= limit {
             let what = format!("this endpoint has {taken} peers, the limit is {limit}");

@@ -67,7 +67,8 @@ impl Control {
             }
         }
         assert!(disconnected <= self.settings.remembered_peers);
-        assert!(peered <= self.settings.peers, "{peered} peers");
+        assert_eq!(peered, self.peered);
+        assert!(peered + self.pending.len() <= self.settings.peers, "{peered} peers");
     }
 
     fn check_requests(&self, timers: &mut BTreeSet<(crate::peering::Time, Timer)>) {

@@ -209,6 +209,8 @@ pub(crate) struct Control {
     conns: BTreeMap<ConnId, Conn>,
     dials: BTreeMap<DialId, Dial>,
     pending: HashMap<EndpointId, Pending>,
+    /// How many connections are peered.
+    peered: usize,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
     phase: Phase,
@@ -228,6 +230,7 @@ impl Control {
             conns: BTreeMap::new(),
             dials: BTreeMap::new(),
             pending: HashMap::new(),
+            peered: 0,
             timers: Timers::default(),
             actions: VecDeque::new(),
             phase: Phase::Running,

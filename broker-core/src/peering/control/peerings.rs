@@ -56,6 +56,7 @@ impl Control {
         if let Some(conn) = self.conns.get_mut(&id) {
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
+            self.peered += 1;
             conn.stage = Stage::Peered(Peering { peer, dial, removal, bye, heard, check, cut });
         }
         self.act(Action::Install { conn: id, peer, filter, heard });
@@ -249,6 +250,7 @@ impl Control {
         let Stage::Peered(peering) = std::mem::replace(&mut conn.stage, Stage::Over) else {
             return;
         };
+        self.peered -= 1;
         let peer = peering.peer;
         if let Some((_, deadline)) = peering.bye {
             self.timers.cancel(deadline, Timer::Bye(id));
