@@ -67,7 +67,8 @@ pub struct Limits {
     pub peers: usize,
 
     /// Containers inside each other in one value. Default 64, which the JSON form of the reference
-    /// can just express; its decoder overflows the stack instead.
+    /// can just express; its decoder overflows the stack instead. Numbers above 256 count as that,
+    /// which every stack has room for.
     pub data_depth: usize,
 
     /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
@@ -93,7 +94,8 @@ pub struct Limits {
     /// peer that causes them without reading is cut here. Default 1 MiB.
     pub outbox_control_bytes: usize,
 
-    /// How long a peer may accept no octet at all before it is cut; 0 waits for ever. Default 10 s.
+    /// How long a peer may accept no octet at all before it is cut, which happens at the latest when
+    /// twice that time is over; 0 waits for ever. Default 10 s.
     #[serde(with = "seconds")]
     pub stalled_write: Duration,
 

@@ -141,6 +141,15 @@ fn check(config: &Config) -> Result<(), BuildError> {
         return Err(BuildError::Jitter(config.retry_jitter.to_string()));
     }
     let limits = &config.limits;
+    for (name, time) in [
+        ("handshake-time", limits.handshake_time),
+        ("connect-time", limits.connect_time),
+        ("dial-time", limits.dial_time),
+    ] {
+        if time.is_zero() {
+            return Err(BuildError::ZeroLimit(name));
+        }
+    }
     for (name, value) in [
         ("handshake-frame", limits.handshake_frame),
         ("frame", limits.frame),

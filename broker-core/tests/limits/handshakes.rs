@@ -1,0 +1,122 @@
+//! Before a connection is a peering.
+
+use super::raw::{RAW, Raw, raw};
+use super::{endpoint, log, reason};
+use async_trait::async_trait;
+use broker_core::endpoint::Retry;
+use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::wire::handshake::HandshakeMessage;
+use broker_core::{Endpoint, Limits, Url};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_handshake_frame_above_the_limit_is_not_awaited() {
+    let (_endpoint, net, url, mut events) = endpoint("handshake-frame = 100").await;
+    let mut raw = Raw::dial(&net, &url).await;
+    raw.send(&101_u32.to_be_bytes()).await.unwrap();
+    raw.until_closed().await;
+    assert_eq!(reason(&mut events, "handshake-failed").await, "frame-too-large");
+    let mut raw = Raw::dial(&net, &url).await;
+    raw.shake_hands(&["/a/topic/of/ninety/octets/that/makes/a/frame/of/up/to/a/hundred"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_takes_too_long_is_ended() {
+    let (_endpoint, net, url, mut events) = endpoint("handshake-time = 0.25").await;
+    let began = tokio::time::Instant::now();
+    let mut silent = Raw::dial(&net, &url).await;
+    assert_eq!(silent.until_closed().await.len(), 1);
+    assert_eq!(began.elapsed(), Duration::from_millis(250));
+    assert_eq!(reason(&mut events, "handshake-failed").await, "handshake-timeout");
+    // Octets that make no progress gain no time.
+    let began = tokio::time::Instant::now();
+    let mut slow = Raw::dial(&net, &url).await;
+    for octet in HandshakeMessage::hello(RAW).to_frame() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if slow.send(&[octet]).await.is_err() {
+            break;
+        }
+    }
+    slow.until_closed().await;
+    assert!(began.elapsed() <= Duration::from_millis(270 + 1000));
+    assert_eq!(reason(&mut events, "handshake-failed").await, "handshake-timeout");
+}
+
+#[tokio::test]
+async fn the_oldest_half_open_connection_makes_room() {
+    let (endpoint, net, url, mut events) = endpoint("half-open = 2").await;
+    let mut first = Raw::dial(&net, &url).await;
+    let mut second = Raw::dial(&net, &url).await;
+    assert!(first.frame().await.is_some() && second.frame().await.is_some(), "the probes");
+    let third = Raw::peer(&net, &url, RAW, &[]).await;
+    assert!(first.until_closed().await.is_empty());
+    let log = log(&mut events, "handshake-failed").await;
+    assert_eq!(log.reason, Some("limit-reached"));
+    assert!(log.description.contains("the limit is 2"), "{}", log.description);
+    // Peers do not count, so there is room again.
+    let mut fourth = Raw::dial(&net, &url).await;
+    assert!(fourth.frame().await.is_some());
+    second.shake_hands_after_the_probe(raw(0xdd)).await;
+    assert_eq!(endpoint.peers().len(), 2);
+    drop(third);
+}
+
+#[tokio::test]
+async fn one_peer_too_many_is_told_so() {
+    let (_endpoint, net, url, mut events) = endpoint("peers = 1").await;
+    let _first = Raw::peer(&net, &url, RAW, &[]).await;
+    let mut second = Raw::dial(&net, &url).await;
+    second.say(&HandshakeMessage::hello(raw(0xdd))).await;
+    let frames = second.until_closed().await;
+    let last = HandshakeMessage::decode(frames.last().unwrap()).unwrap();
+    let HandshakeMessage::DropConn { description, .. } = last else { panic!("{last:?}") };
+    assert_eq!(description, "too many peers");
+    assert_eq!(reason(&mut events, "handshake-failed").await, "limit-reached");
+}
+
+#[tokio::test]
+async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
+    for (limits, topics) in [
+        ("filter-entries = 2", &["/a", "/b", "/c"][..]),
+        ("filter-bytes = 10", &["/more/than/ten/octets"]),
+    ] {
+        let (_endpoint, net, url, mut events) = endpoint(limits).await;
+        let mut raw = Raw::dial(&net, &url).await;
+        raw.say(&HandshakeMessage::hello(RAW)).await;
+        let topics = topics.iter().map(|topic| topic.as_bytes().into()).collect();
+        raw.say(&HandshakeMessage::ResponderSynAck(topics)).await;
+        let frames = raw.until_closed().await;
+        let last = HandshakeMessage::decode(frames.last().unwrap()).unwrap();
+        assert_eq!(last.name(), "drop_conn", "{last:?}");
+        assert_eq!(reason(&mut events, "handshake-failed").await, "limit-reached");
+    }
+}
+
+/// A transport that never gets anywhere.
+struct Never;
+
+#[async_trait]
+impl Transport for Never {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["never"]
+    }
+
+    async fn listen(&self, _: &Url) -> Result<Box<dyn Listener>, TransportError> {
+        std::future::pending().await
+    }
+
+    async fn connect(&self, _: &Url) -> Result<Connection, TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dialling_is_given_up_after_its_time() {
+    let config: broker_core::Config = toml::from_str("[limits]\ndial-time = 2.5").unwrap();
+    let endpoint = Endpoint::builder().config(config).transport(Never).build().unwrap();
+    let began = tokio::time::Instant::now();
+    let failed = endpoint.peer(&Url::new("never", "there", 1), Retry::never()).await.unwrap_err();
+    assert_eq!(began.elapsed(), Duration::from_millis(2500));
+    assert_eq!(failed.failure.name(), "timed-out");
+    assert_eq!(Limits::default().dial_time, Duration::from_secs(30));
+}

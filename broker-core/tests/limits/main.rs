@@ -1,0 +1,142 @@
+//! Every limit of `limits.rs`, set by its key and reached.
+//!
+//! Some are reached where they are enforced: `liveness` and `remembered-peers` in virtual time by
+//! the tests of the control machine, `connect-time` by those of `tcp://`, `metrics-peers` by those
+//! of the metrics, `routes-remembered` by those of the routing table.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../raw/mod.rs"]
+mod raw;
+
+mod handshakes;
+mod peerings;
+mod queues;
+mod reports;
+
+use broker_core::endpoint::EventStream;
+use broker_core::event::{Event, LogEvent, Severity};
+use broker_core::transport::MemTransport;
+use broker_core::{Config, Endpoint, Limits, Url};
+use raw::OWN;
+use std::collections::BTreeSet;
+
+/// An endpoint with the given keys in the table `limits`, the network it is in, where it listens,
+/// and its events.
+async fn endpoint(limits: &str) -> (Endpoint, MemTransport, Url, EventStream) {
+    with(limits, |_| {}).await
+}
+
+async fn with(
+    limits: &str,
+    change: impl FnOnce(&mut Config),
+) -> (Endpoint, MemTransport, Url, EventStream) {
+    let mut config: Config = toml::from_str(&format!("[limits]\n{limits}")).unwrap();
+    config.log_level = Severity::Info;
+    change(&mut config);
+    let net = MemTransport::new();
+    let endpoint =
+        Endpoint::builder().config(config).id(OWN).transport(net.clone()).build().unwrap();
+    let events = endpoint.events();
+    let url = endpoint.listen(&Url::new("mem", "endpoint", 1)).await.unwrap();
+    (endpoint, net, url, events)
+}
+
+/// The next log event with this id.
+async fn log(events: &mut EventStream, id: &str) -> LogEvent {
+    loop {
+        match events.next().await.expect("the endpoint runs") {
+            Event::Log(log) if log.id == id => return log,
+            _ => {}
+        }
+    }
+}
+
+/// The reason of the next log event with this id.
+async fn reason(events: &mut EventStream, id: &str) -> &'static str {
+    log(events, id).await.reason.unwrap_or("none")
+}
+
+/// The keys and where they are reached. A limit that is added has to be reached somewhere, too.
+const REACHED: [&str; 25] = [
+    "bad-messages",
+    "bye",
+    "connect-time",
+    "data-depth",
+    "dial-time",
+    "events",
+    "filter-bytes",
+    "filter-entries",
+    "frame",
+    "half-open",
+    "handshake-frame",
+    "handshake-time",
+    "linger",
+    "liveness",
+    "log-burst",
+    "metrics-peers",
+    "outbox-bytes",
+    "outbox-control-bytes",
+    "outbox-messages",
+    "peers",
+    "remembered-peers",
+    "routes-remembered",
+    "stalled-write",
+    "subscriber-bytes",
+    "subscriber-messages",
+];
+
+#[test]
+fn every_limit_has_a_key_and_a_test() {
+    let keys = toml::Table::try_from(Limits::default()).unwrap();
+    let keys: BTreeSet<&str> = keys.keys().map(String::as_str).collect();
+    assert_eq!(keys, BTreeSet::from(REACHED));
+}
+
+#[test]
+fn every_limit_can_be_set_and_nothing_else() {
+    for key in REACHED {
+        let time = toml::Table::try_from(Limits::default()).unwrap()[key].is_float();
+        let text = format!("[limits]\n{key} = {}", if time { "0.5" } else { "5" });
+        let config: Config = toml::from_str(&text).unwrap();
+        assert_ne!(config, Config::default(), "{text}");
+    }
+    assert!(toml::from_str::<Config>("[limits]\nhalf_open = 5").is_err());
+    assert!(toml::from_str::<Config>("[limits]\nbye = -1").is_err());
+}
+
+#[tokio::test]
+async fn a_limit_of_zero_that_would_stop_everything_is_refused() {
+    // Without these an endpoint does less, and works.
+    let may_be_zero = [
+        "bad-messages",
+        "bye",
+        "data-depth",
+        "filter-bytes",
+        "filter-entries",
+        "linger",
+        "liveness",
+        "metrics-peers",
+        "remembered-peers",
+        "stalled-write",
+    ];
+    for key in REACHED {
+        let config: Config = toml::from_str(&format!("[limits]\n{key} = 0.0"))
+            .or_else(|_| toml::from_str(&format!("[limits]\n{key} = 0")))
+            .unwrap();
+        let built = Endpoint::builder().config(config).build();
+        let refusal = built.err().map(|error| error.to_string());
+        let expected = (!may_be_zero.contains(&key)).then(|| format!("the limit {key} is zero"));
+        assert_eq!(refusal, expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_without_end_can_be_set() {
+    let times = "handshake-time = 1e18\ndial-time = 1e18\nstalled-write = 1e18\nbye = 1e18\n\
+                 liveness = 1e18\nlinger = 1e18";
+    let (endpoint, net, url, _) = endpoint(times).await;
+    let mut raw = raw::Raw::peer(&net, &url, raw::RAW, &[]).await;
+    raw.settle().await;
+    assert!(endpoint.unpeer_id(raw::RAW));
+}

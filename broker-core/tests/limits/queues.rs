@@ -1,0 +1,57 @@
+//! What waits for peers and for local consumers.
+
+use super::raw::{RAW, Raw};
+use super::{endpoint, with};
+use broker_core::OverflowPolicy;
+
+/// Publishes so many messages of a size to a peer that does not read, and returns how many of them
+/// wait, in how much memory, and how many were dropped.
+async fn unread(limits: &str, messages: u64, size: usize) -> (u64, u64, u64) {
+    let change = |config: &mut broker_core::Config| {
+        config.overflow_policy = OverflowPolicy::DropOldest;
+    };
+    let (endpoint, net, url, _) = with(limits, change).await;
+    let _raw = Raw::peer(&net, &url, RAW, &["/t"]).await;
+    let text = "x".repeat(size);
+    // None of it is written as long as the test does not wait for anything.
+    for _ in 0..messages {
+        endpoint.publish("/t", text.as_str()).await.unwrap();
+    }
+    let stats = &endpoint.peering_stats()[&RAW];
+    assert_eq!(stats.num_queued + stats.dropped, messages);
+    (stats.num_queued, stats.queued_bytes, stats.dropped)
+}
+
+#[tokio::test]
+async fn messages_that_wait_for_a_peer_are_bounded() {
+    assert_eq!(unread("outbox-messages = 7", 100, 10).await.0, 7);
+    let (queued, _, dropped) = unread("", 8192 + 100, 10).await;
+    assert_eq!((queued, dropped), (8192, 100));
+}
+
+#[tokio::test]
+async fn memory_that_waits_for_a_peer_is_bounded() {
+    for size in [100, 1000, 10_000, 100_000] {
+        let (queued, memory, dropped) = unread("outbox-bytes = 300_000", 5000, size).await;
+        assert!(memory <= 300_000 && queued > 0 && dropped > 0, "{size}: {memory}");
+    }
+}
+
+#[tokio::test]
+async fn messages_and_memory_that_wait_for_a_subscriber_are_bounded() {
+    for (limits, size, most) in
+        [("subscriber-messages = 7", 10, 7), ("subscriber-bytes = 300_000", 10_000, 30)]
+    {
+        let (endpoint, net, url, _) = endpoint(limits).await;
+        let mut subscriber = endpoint.subscribe(["/t"]);
+        let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+        let value = [&[5, 0x80 | (size % 128) as u8, (size / 128) as u8][..], &vec![b'x'; size]];
+        for _ in 0..100 {
+            raw.publish("/t", &value.concat()).await;
+        }
+        raw.settle().await;
+        let waiting = std::iter::from_fn(|| subscriber.try_recv()).count();
+        assert!((1..=most).contains(&waiting), "{limits}: {waiting}");
+        assert_eq!(subscriber.dropped() as usize + waiting, 100);
+    }
+}
