@@ -1,6 +1,7 @@
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Places for accepted connections that are not peered, or that are being closed.
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct HalfOpen {
     limit: usize,
     places: Mutex<Places>,
+    given_back: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ pub(super) struct Place {
 
 impl HalfOpen {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, places: Mutex::default() }
+        Self { limit, places: Mutex::default(), given_back: Notify::new() }
     }
 
     /// Takes a place, from the oldest connection if need be.
@@ -44,17 +46,21 @@ impl HalfOpen {
         Place { half_open: Arc::clone(self), number, evicted }
     }
 
-    /// Ends the oldest connection, for its resources.
-    pub(super) fn make_room(&self) {
-        self.places.lock().evict_oldest();
+    /// Ends the oldest connection, for its resources. Returns whether there is one.
+    pub(super) fn make_room(&self) -> bool {
+        self.places.lock().evict_oldest()
+    }
+
+    /// Waits until a connection has given its place back, possibly a while ago. Cancel safe.
+    pub(super) async fn room_made(&self) {
+        self.given_back.notified().await;
     }
 }
 
 impl Places {
-    fn evict_oldest(&mut self) {
-        if let Some((_, oldest)) = self.taken.pop_first() {
-            oldest.cancel();
-        }
+    fn evict_oldest(&mut self) -> bool {
+        let oldest = self.taken.pop_first();
+        oldest.map(|(_, oldest)| oldest.cancel()).is_some()
     }
 }
 
@@ -76,6 +82,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.half_open.places.lock().taken.remove(&self.number);
+        self.half_open.given_back.notify_one();
     }
 }
 
@@ -100,7 +107,8 @@ mod tests {
         drop(third);
         let fifth = half_open.enter();
         assert!(!is_lost(&fourth) && !is_lost(&fifth));
-        half_open.make_room();
+        assert!(half_open.make_room());
         assert!(is_lost(&fourth) && !is_lost(&fifth));
+        assert!(half_open.make_room() && !half_open.make_room());
     }
 }

@@ -55,10 +55,13 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
                 let text = format!("accepting on {}: {error}", listener.url());
                 let reason = Some(error.kind().name());
                 log_failure(&shared, Severity::Warning, "accept-failed", text, reason);
-                if error.kind() == TransportErrorKind::OutOfResources {
-                    shared.half_open.make_room();
+                let full = error.kind() == TransportErrorKind::OutOfResources;
+                if full && shared.half_open.make_room() {
+                    // Until it is closed; if that takes long, the next oldest has to go as well.
+                    let _ = timeout(PAUSE, shared.half_open.room_made()).await;
+                } else {
+                    sleep(PAUSE).await;
                 }
-                sleep(PAUSE).await;
             }
         }
     }

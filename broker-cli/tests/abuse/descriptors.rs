@@ -1,0 +1,26 @@
+//! A node that has no descriptor left.
+
+use crate::stage::Stage;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn descriptors_that_run_out() {
+    // Fewer than half-open connections are allowed.
+    let command = ["sh", "-c", "ulimit -n 48 && exec \"$0\" \"$@\""];
+    let mut stage = Stage::with("handshake-time = 2.0\n", &command).await;
+    let mut attackers = Vec::new();
+    for _ in 0..200 {
+        attackers.push(stage.attacker().await);
+    }
+    stage.said(&["accept-failed", "no file descriptor is left"]).await;
+    stage.healthy.is_served().await;
+    // The oldest half-open connections make room, so somebody who means well gets in.
+    let newcomer = stage.peer(1, &["/x"]).await;
+    stage.healthy.is_served().await;
+    for mut attacker in attackers {
+        attacker.cut().await;
+    }
+    drop(newcomer);
+    let complaints = stage.logged("accept-failed").len();
+    assert!(complaints < 100, "{complaints} lines");
+    stage.clear().await;
+}
