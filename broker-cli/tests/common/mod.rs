@@ -45,8 +45,16 @@ pub(crate) struct End {
 
 impl Cli {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_broker-cli"))
-            .args(args)
+        Self::start_by(&[], args)
+    }
+
+    /// Starts it by a command that is given the program and the arguments; nothing stands for the
+    /// program itself.
+    pub(crate) fn start_by(command: &[&str], args: &[&str]) -> Self {
+        let program = [env!("CARGO_BIN_EXE_broker-cli")];
+        let all = [command, &program, args].concat();
+        let mut child = Command::new(all[0])
+            .args(&all[1..])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
