@@ -4,9 +4,9 @@ use super::raw::{RAW, Raw, raw};
 use super::{endpoint, log, reason};
 use async_trait::async_trait;
 use broker_core::endpoint::Retry;
-use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::transport::{Connection, Incoming, Listener, Transport, TransportError};
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{Endpoint, Limits, Url};
+use broker_core::{Endpoint, Url};
 use std::time::Duration;
 
 #[tokio::test]
@@ -92,8 +92,11 @@ async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
     }
 }
 
-/// A transport that never gets anywhere.
+/// A transport whose handshakes, like those of TLS, never get anywhere: each pause of a second
+/// brings another connection.
 struct Never;
+
+struct NeverDone(Url);
 
 #[async_trait]
 impl Transport for Never {
@@ -101,8 +104,8 @@ impl Transport for Never {
         &["never"]
     }
 
-    async fn listen(&self, _: &Url) -> Result<Box<dyn Listener>, TransportError> {
-        std::future::pending().await
+    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+        Ok(Box::new(NeverDone(at.clone())))
     }
 
     async fn connect(&self, _: &Url) -> Result<Connection, TransportError> {
@@ -110,13 +113,44 @@ impl Transport for Never {
     }
 }
 
+#[async_trait]
+impl Listener for NeverDone {
+    fn url(&self) -> &Url {
+        &self.0
+    }
+
+    async fn accept(&mut self) -> Result<Incoming, TransportError> {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Incoming { remote: self.0.clone(), establish: Box::pin(std::future::pending()) })
+    }
+}
+
+/// An endpoint with that transport.
+fn never(limits: &str) -> Endpoint {
+    let config = toml::from_str(&format!("[limits]\n{limits}")).unwrap();
+    Endpoint::builder().config(config).transport(Never).build().unwrap()
+}
+
 #[tokio::test(start_paused = true)]
 async fn dialling_is_given_up_after_its_time() {
-    let config: broker_core::Config = toml::from_str("[limits]\ndial-time = 2.5").unwrap();
-    let endpoint = Endpoint::builder().config(config).transport(Never).build().unwrap();
+    let endpoint = never("dial-time = 2.5");
     let began = tokio::time::Instant::now();
     let failed = endpoint.peer(&Url::new("never", "there", 1), Retry::never()).await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_millis(2500));
     assert_eq!(failed.failure.name(), "timed-out");
-    assert_eq!(Limits::default().dial_time, Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handshake_of_the_transport_has_the_same_time_and_the_same_places() {
+    for (limits, expected, after) in [
+        ("handshake-time = 2.5", "handshake-timeout", 3500),
+        ("half-open = 2", "limit-reached", 3000),
+    ] {
+        let endpoint = never(limits);
+        let mut events = endpoint.events();
+        let began = tokio::time::Instant::now();
+        endpoint.listen(&Url::new("never", "here", 1)).await.unwrap();
+        assert_eq!(reason(&mut events, "handshake-failed").await, expected);
+        assert_eq!(began.elapsed(), Duration::from_millis(after));
+    }
 }
