@@ -83,7 +83,7 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
         established = timeout(limit, establish) => match established {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Failure::HandshakeTimeout { waiting_for: "TLS", limit }),
+            Err(_) => Err(Failure::HandshakeTimeout { waiting_for: "the handshake of the transport", limit }),
         }
     };
     match established {
