@@ -114,3 +114,26 @@ async fn filters_of_a_billion_topics_or_of_too_many_octets() {
     }
     stage.clear().await;
 }
+
+/// Nothing of this is forbidden, and all of it makes work; whoever does it has to wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_filters_that_change_with_every_message() {
+    let mut stage = Stage::set().await;
+    let mut peer = stage.peer(1, &["/x"]).await;
+    let data = peer.envelope(EnvelopeType::Data, "/x/y", &[0]);
+    for round in 0..20_u32 {
+        let topics = (0..16_384_u32).flat_map(|number| {
+            let topic = format!("/{round}/{number:x}");
+            [&[topic.len() as u8], topic.as_bytes()].concat()
+        });
+        let filter: Vec<u8> = std::iter::once(0).chain(topics).collect();
+        let update = peer.envelope(EnvelopeType::RoutingUpdate, "<$>", &filter);
+        peer.send(&[&update[..], &data].concat()).await;
+        if round % 10 == 0 {
+            stage.holds(1).await;
+        }
+    }
+    stage.holds(1).await;
+    drop(peer);
+    stage.clear().await;
+}
