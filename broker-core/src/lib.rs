@@ -16,6 +16,8 @@ mod queue;
 mod reason;
 mod routing;
 mod session;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod transport;
 mod url;
 pub mod wire;

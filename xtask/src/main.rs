@@ -2,6 +2,7 @@
 
 mod bench;
 mod interop;
+mod sim;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ enum Task {
     Bench(bench::Args),
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
+    Sim(sim::Args),
 }
 
 fn main() -> ExitCode {
@@ -20,5 +22,6 @@ fn main() -> ExitCode {
         Task::Interop(args) => interop::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BenchWorker(args) => bench::work(&args),
+        Task::Sim(args) => sim::run(&args),
     }
 }

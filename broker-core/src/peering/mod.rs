@@ -9,6 +9,8 @@ mod registry;
 mod status;
 mod timers;
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use control::Census;
 pub(crate) use control::{Action, Close, Control, DialId, Settings, Unpeer};
 pub(crate) use failure::sniff;
 pub use failure::{Failure, PeerError};

@@ -70,11 +70,14 @@ impl PeerRegistry {
         peers
     }
 
-    /// The installed peer that is known under this address.
+    /// The installed peer that is known under this address; the latest, should there be several.
     pub(crate) fn peered_at(&self, url: &Url) -> Option<(EndpointId, ConnId)> {
         self.peers
             .iter()
-            .find(|peer| peer.status == PeerStatus::Peered && same_address(&peer.network.url, url))
+            .filter(|peer| {
+                peer.status == PeerStatus::Peered && same_address(&peer.network.url, url)
+            })
+            .max_by_key(|peer| (peer.since, *peer.key()))
             .map(|peer| (*peer.key(), peer.conn))
     }
 

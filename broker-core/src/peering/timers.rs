@@ -28,6 +28,12 @@ impl<K: Ord + Copy> Timers<K> {
         self.due.iter().copied()
     }
 
+    /// How many there are.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// When the next one is due.
     pub(crate) fn next(&self) -> Option<Time> {
         self.due.first().map(|(at, _)| *at)

@@ -78,6 +78,8 @@ pub(crate) struct QueueStats {
     /// What had entered the queue when the handshake was done.
     pub(crate) handshake: u64,
     pub(crate) handshake_octets: u64,
+    /// Control frames among those that came.
+    pub(crate) control: u64,
 }
 
 /// A queue of frames between many producers and one consumer.
@@ -177,6 +179,7 @@ impl BoundedQueue {
     /// Only their own bound ends the queue.
     pub(crate) fn push_control(&self, frame: &[u8]) -> Push {
         let mut state = self.state.lock();
+        state.stats.control += 1;
         if state.is_late(1) {
             return Push::Closed;
         }
@@ -338,6 +341,12 @@ impl BoundedQueue {
         }
         state.closing = Some(how);
         self.notify(state);
+    }
+
+    /// Whether the queue has ended.
+    #[cfg(any(test, feature = "sim"))]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state.lock().closing.is_some()
     }
 
     pub(crate) fn stats(&self) -> QueueStats {

@@ -5,6 +5,8 @@ mod frames;
 mod policy;
 mod waits;
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use bounded::QueueStats;
 pub(crate) use bounded::{BoundedQueue, Bounds, Closing, Push, Taken};
 pub(crate) use frames::Piece;
 pub use policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};

@@ -121,7 +121,7 @@ impl Reception {
             .complete_frames(self.frame)
             .map_err(|FrameTooLarge { length, limit }| Failure::FrameTooLarge { length, limit })?;
         let mut at = 0;
-        let wants = loop {
+        let outcome = loop {
             let rest = region.get_mut(at..).unwrap_or_default();
             let (done, progress) = inbound.step(host.router(), rest);
             at += done;
@@ -129,22 +129,22 @@ impl Reception {
                 host.tell(|core, _| core.control.overflow(conn));
             }
             match progress {
-                Progress::Done => break Wants::Octets,
+                Progress::Done => break Ok(Wants::Octets),
                 Progress::Wait(sink) => {
                     inbound.peer().heard.suspend();
-                    break Wants::Room(sink);
+                    break Ok(Wants::Room(sink));
                 }
                 Progress::Notice(Notice::Cut(failure)) => return Err(failure),
                 Progress::Notice(notice) => {
                     take_notice(host, self.id, &self.link, inbound.peer(), notice);
                     if is_closing(host, self.id) {
-                        return Err(Failure::Cancelled);
+                        break Err(Failure::Cancelled);
                     }
                 }
             }
         };
         self.buffer.consume(at);
-        Ok(wants)
+        outcome
     }
 }
 

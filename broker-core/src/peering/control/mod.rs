@@ -4,6 +4,8 @@
 mod admission;
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
+#[cfg(any(test, feature = "sim"))]
+mod census;
 mod connections;
 mod dials;
 mod liveness;
@@ -26,6 +28,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use census::Census;
 pub(crate) use peerings::Unpeer;
 
 /// A request to be peered with an address.

@@ -1,0 +1,40 @@
+use super::{Control, Stage};
+use crate::EndpointId;
+use crate::peering::{ConnId, Time};
+
+/// Everything the machine keeps, for those who check that nothing is left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Census {
+    /// Connections that shake hands, and until when.
+    pub(crate) shaking: Vec<(ConnId, Time)>,
+    pub(crate) peered: Vec<(ConnId, EndpointId)>,
+    /// Peerings that wait for the answer to a bye, and until when.
+    pub(crate) leaving: Vec<(ConnId, Time)>,
+    /// Connections that are being closed.
+    pub(crate) over: usize,
+    pub(crate) dials: usize,
+    pub(crate) pending: usize,
+    pub(crate) timers: usize,
+}
+
+impl Control {
+    pub(crate) fn census(&self) -> Census {
+        let mut census = Census {
+            dials: self.dials.len(),
+            pending: self.pending.len(),
+            timers: self.timers.len(),
+            ..Census::default()
+        };
+        for (id, conn) in &self.conns {
+            match &conn.stage {
+                Stage::Shaking(shaking) => census.shaking.push((*id, shaking.deadline)),
+                Stage::Peered(peering) => {
+                    census.peered.push((*id, peering.peer));
+                    census.leaving.extend(peering.bye.as_ref().map(|(_, until)| (*id, *until)));
+                }
+                Stage::Over => census.over += 1,
+            }
+        }
+        census
+    }
+}

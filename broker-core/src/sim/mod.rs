@@ -1,0 +1,121 @@
+//! Many endpoints in one process, under a virtual clock, with faults that follow from a seed.
+//!
+//! The endpoints are the real machines and the real data path; only the octets travel through
+//! [`wire`]s instead of sockets, and time passes when nothing else happens. Everything follows
+//! from the seed, so a run that breaks a rule can be repeated with a trace.
+//!
+//! After every step, and at the end, the rules of [`check`] and [`ledger`] are checked:
+//!
+//! * at most one installed peering per pair, on the two ends of one connection;
+//! * every `endpoint_discovered` and `peer_added` is closed by one `peer_lost` or `peer_removed`
+//!   and one `endpoint_unreachable`, in this order;
+//! * every message goes to exactly those who want it, in order, and never twice;
+//! * what is sent is delivered, dropped and counted, or in flight;
+//! * queues stay under their bounds;
+//! * when the faults are over, what should be peered is peered, and filters agree;
+//! * an endpoint that has been shut down leaves nothing behind.
+
+mod chaos;
+mod check;
+mod closing;
+mod ledger;
+mod message;
+mod node;
+mod opening;
+mod oracle;
+mod plan;
+mod reading;
+mod settle;
+mod trace;
+mod traffic;
+mod wire;
+mod world;
+mod writing;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+/// What a run was made of, for those who want to know that something happened in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Things that happened, one after the other.
+    pub steps: u64,
+    /// Virtual time.
+    pub time: Duration,
+    /// Peerings that were installed, counted at both ends.
+    pub peerings: u64,
+    /// Faults and requests.
+    pub interventions: u64,
+    /// Messages that were published.
+    pub published: u64,
+    /// Messages that were received by consumers.
+    pub delivered: u64,
+    /// Messages that were dropped by a policy or with a queue.
+    pub dropped: u64,
+    /// Octets that were lost with a connection.
+    pub lost: u64,
+    /// A number that two runs of a seed have in common, and other runs do not.
+    pub fingerprint: u64,
+}
+
+impl Summary {
+    /// Takes another run into account.
+    pub fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.time += other.time;
+        self.peerings += other.peerings;
+        self.interventions += other.interventions;
+        self.published += other.published;
+        self.delivered += other.delivered;
+        self.dropped += other.dropped;
+        self.lost += other.lost;
+        self.fingerprint ^= other.fingerprint;
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, time, peerings, interventions, published, .. } = self;
+        let Self { delivered, dropped, lost, .. } = self;
+        write!(
+            f,
+            "{steps} steps in {:.0} virtual hours, {interventions} interventions, {peerings} \
+             peerings installed, {published} messages published, {delivered} delivered, \
+             {dropped} dropped, {lost} octets lost with connections",
+            time.as_secs_f64() / 3600.0
+        )
+    }
+}
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "seed {seed}, after {:.6} s: {what}\nreplay it with: cargo xtask sim --seed {seed}",
+    .time.as_secs_f64()
+)]
+pub struct Broken {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The virtual time.
+    pub time: Duration,
+    /// Which rule, by whom.
+    pub what: String,
+}
+
+/// Runs one seed.
+///
+/// # Errors
+///
+/// A rule was broken.
+pub fn run(seed: u64) -> Result<Summary, Box<Broken>> {
+    world::World::new(seed, None).run().1
+}
+
+/// Runs one seed, and says what happens in it, a line for each thing; with `steps`, down to the
+/// turns of readers, writers and consumers.
+pub fn trace(seed: u64, steps: bool) -> (Vec<String>, Result<Summary, Box<Broken>>) {
+    world::World::new(seed, Some(trace::Trace { steps, ..trace::Trace::default() })).run()
+}
