@@ -77,8 +77,11 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let began = shared.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish } = incoming;
+    let stopping = shared.stopping.clone();
     let established = tokio::select! {
         biased;
+        // Nobody is let in any more, and a shutdown waits for every task.
+        () = stopping.cancelled() => return,
         () = place.lost() => Err(Failure::LimitReached(place.reason())),
         established = timeout(limit, establish) => match established {
             Ok(Ok(connection)) => Ok(connection),
