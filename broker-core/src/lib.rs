@@ -18,6 +18,7 @@ mod routing;
 mod session;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod sync;
 pub mod transport;
 mod url;
 pub mod wire;

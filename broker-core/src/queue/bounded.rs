@@ -2,10 +2,9 @@ use super::frames::{FrameQueue, Piece};
 use super::policy::OverflowPolicy;
 use super::waits::{Clock, Stopwatch, Waits};
 use crate::limits::WRITE_BATCH;
+use crate::sync::{Mutex, MutexGuard, Notify};
 use crate::transport::WriteBatch;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 /// How much may wait in a queue, and what happens to the rest.
 #[derive(Debug, Clone, Copy)]
@@ -230,14 +229,14 @@ impl BoundedQueue {
         Room::No
     }
 
-    fn wake(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
         if std::mem::take(&mut state.consumer_idle) {
             drop(state);
             self.consumer.notify_one();
         }
     }
 
-    fn notify(&self, state: parking_lot::MutexGuard<'_, State>) {
+    fn notify(&self, state: MutexGuard<'_, State>) {
         drop(state);
         self.consumer.notify_one();
         self.room.notify_waiters();
@@ -307,7 +306,7 @@ impl BoundedQueue {
         }
     }
 
-    fn taken(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+    fn taken(&self, mut state: MutexGuard<'_, State>) {
         if state.producers_waiting && state.fits(&self.bounds, 1, 1) {
             state.producers_waiting = false;
             drop(state);
@@ -433,6 +432,9 @@ fn split(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
         Some(frame)
     })
 }
+
+#[cfg(all(test, shuttle))]
+mod models;
 
 #[cfg(test)]
 mod tests {

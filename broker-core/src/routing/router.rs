@@ -2,13 +2,12 @@ use super::is_internal;
 use super::table::{Peer, Sink, Table};
 use crate::EndpointId;
 use crate::queue::Closing;
+use crate::sync::{ArcSwap, AtomicBool, Guard, Mutex};
 use crate::wire::DEFAULT_TTL;
 use crate::wire::envelope::{Envelope, EnvelopeType};
-use arc_swap::{ArcSwap, Guard};
 use bytes::Bytes;
-use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
@@ -70,10 +69,12 @@ impl Router {
 
     fn rebuild(&self) {
         let routes = self.routes.lock();
-        if self.outdated.swap(false, Ordering::AcqRel) {
+        if self.outdated.load(Ordering::Acquire) {
             let peers = routes.peers.values().map(|(peer, filter)| (peer, filter.as_slice()));
             let sinks = routes.sinks.values().map(|(sink, filter)| (sink, filter.as_slice()));
             self.table.store(Arc::new(Table::new(peers, sinks, self.remember)));
+            // Not before: whoever sees this takes the table for the current one.
+            self.outdated.store(false, Ordering::Release);
         }
     }
 
@@ -159,3 +160,6 @@ impl Router {
         }
     }
 }
+
+#[cfg(all(test, shuttle))]
+mod models;
