@@ -7,7 +7,7 @@ use super::stats::Summary;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Schemes that a build may have.
+/// Schemes that a build may have, apart from the one that never leaves a process.
 const SCHEMES: [&str; 5] = ["tcp", "tls", "ws", "wss", "quic"];
 
 /// All runs of a scenario in one column.
@@ -31,15 +31,14 @@ pub(super) struct Measurement {
 
 /// The schemes that were asked for and are compiled in.
 pub(super) fn schemes(asked: &[String]) -> Result<Vec<String>> {
-    let every = asked.iter().any(|scheme| scheme == "all");
-    let candidates: Vec<&str> = match every {
-        true => SCHEMES.to_vec(),
-        false => asked.iter().map(String::as_str).collect(),
-    };
-    let known = super::worker::schemes(&candidates)?;
-    match candidates.iter().find(|scheme| !every && !known.iter().any(|known| known == **scheme)) {
+    let known = super::worker::schemes()?;
+    if asked.iter().any(|scheme| scheme == "all") {
+        let compiled_in = |scheme: &&str| known.contains(scheme);
+        return Ok(SCHEMES.into_iter().filter(compiled_in).map(str::to_owned).collect());
+    }
+    match asked.iter().find(|scheme| !known.contains(&scheme.as_str())) {
         Some(scheme) => Err(format!("{scheme}:// is not compiled in").into()),
-        None => Ok(known),
+        None => Ok(asked.to_vec()),
     }
 }
 

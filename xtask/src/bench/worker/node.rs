@@ -2,7 +2,6 @@ use super::Running;
 use crate::bench::Result;
 use crate::bench::protocol::Node;
 use crate::bench::shape::TOPIC;
-use broker::transport::TransportErrorKind;
 use broker::{Config, Endpoint, OverflowPolicy, PeerHandle, Retry, Url};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -25,17 +24,11 @@ fn endpoint(node: &Node) -> Result<Endpoint> {
     Ok(broker::builder().config(config).build()?)
 }
 
-/// The schemes that are compiled in, out of `candidates`.
-pub(in crate::bench) fn schemes(candidates: &[&str]) -> Result<Vec<String>> {
+/// The schemes of a compiled-in transport.
+pub(in crate::bench) fn schemes() -> Result<Vec<&'static str>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _context = runtime.enter();
-    let endpoint = broker::builder().build()?;
-    let known = |scheme: &&&str| {
-        let at = Url::new(scheme, "127.0.0.1", 0);
-        let outcome = runtime.block_on(endpoint.listen(&at));
-        !outcome.is_err_and(|error| error.kind() == TransportErrorKind::UnsupportedScheme)
-    };
-    Ok(candidates.iter().filter(known).map(|scheme| (*scheme).to_owned()).collect())
+    Ok(broker::builder().build()?.schemes())
 }
 
 impl Endpoints {
