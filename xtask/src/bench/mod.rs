@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
 
-    /// Length of a measurement [default: 1.5, quick: 0.3]
+    /// Length of a measurement [default: 1.5, quick: 0.2]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
 
@@ -127,8 +127,9 @@ fn bench(args: &Args) -> Result<()> {
     let mut context = Context {
         scheme: String::new(),
         threads: args.threads,
-        warm_up: if args.quick { 0.2 } else { 0.5 },
-        seconds: args.seconds.unwrap_or(if args.quick { 0.3 } else { 1.5 }),
+        quick: args.quick,
+        warm_up: if args.quick { 0.15 } else { 0.5 },
+        seconds: args.seconds.unwrap_or(if args.quick { 0.2 } else { 1.5 }),
         reference: args.reference.as_deref().map(Reference::new).transpose()?,
     };
     let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);

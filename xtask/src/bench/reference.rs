@@ -23,7 +23,7 @@ const START: Duration = Duration::from_millis(500);
 const BUFFER: &str = "--peer-buffer-size=100000000";
 
 /// One-second reports of the subscriber that come before the ones that count.
-const SKIPPED: usize = 3;
+const SKIPPED: usize = 2;
 
 /// How long a program may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -36,6 +36,7 @@ impl Column {
 pub(super) struct Context {
     pub(super) scheme: String,
     pub(super) threads: usize,
+    pub(super) quick: bool,
     pub(super) warm_up: f64,
     pub(super) seconds: f64,
     pub(super) reference: Option<Reference>,
@@ -133,10 +134,10 @@ pub(super) fn all() -> Vec<Scenario> {
         let pair = Flow::pair(shape);
         list.flow(&format!("{name}-view"), "one field read through the view", true, pair);
         let pair = Flow { reading: Reading::Decode, ..pair };
-        list.flow(&format!("{name}-decode"), "decoded", name == "conn", pair);
+        list.flow(&format!("{name}-decode"), "decoded", false, pair);
     }
     for (name, size) in [("100", 100), ("1k", 1024), ("64k", 64 * 1024), ("1m", 1024 * 1024)] {
-        let quick = matches!(name, "100" | "1m");
+        let quick = name == "1m";
         list.flow(&format!("raw-{name}"), "pair", quick, Flow::pair(Shape::Raw(size)));
     }
     for subscribers in [1, 8, 64] {
@@ -145,7 +146,7 @@ pub(super) fn all() -> Vec<Scenario> {
         list.flow(&format!("fan-out-{subscribers}"), &about, subscribers == 64, flow);
     }
     let flow = Flow { publishers: 64, ..Flow::pair(Shape::Small) };
-    list.flow("fan-in-64", "64 publishers, one subscriber", true, flow);
+    list.flow("fan-in-64", "64 publishers, one subscriber", false, flow);
     hubs(&mut list);
     routing(&mut list);
     for (name, about, pings) in latency::all() {
