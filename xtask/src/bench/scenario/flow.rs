@@ -57,7 +57,9 @@ impl Flow {
             Column::Floor => Ok(vec![self.count(self.floor(context)?, context)?]),
             Column::Reference => match &context.reference {
                 Some(reference) if self.is_pair() => reference.throughput(self.shape, context),
-                Some(reference) if self.is_fan_out() && !context.quick => reference.fan_out(self.subscribers),
+                Some(reference) if self.is_fan_out() && !context.quick => {
+                    reference.fan_out(self.subscribers)
+                }
                 _ => Ok(Vec::new()),
             },
         }
