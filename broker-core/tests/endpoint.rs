@@ -163,3 +163,17 @@ async fn waiting_publishers_lose_nothing_to_a_slow_reader() {
     sender.await.unwrap().shutdown().await;
     assert_eq!(subscriber.dropped(), 0);
 }
+
+#[tokio::test]
+async fn a_publisher_that_never_waits_does_not_keep_its_writers_from_running() {
+    let net = MemTransport::new();
+    let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
+    let _subscriber = b.subscribe(["/t"]);
+    let url = b.listen(&at("b")).await.unwrap();
+    peer(&a, &b, &url).await;
+    for number in 0..100_000_u64 {
+        a.publish("/t", &number).await.unwrap();
+    }
+    let stats = a.peering_stats();
+    assert_eq!(stats.values().next().unwrap().dropped, 0);
+}

@@ -23,6 +23,7 @@ mod subscriber;
 mod table;
 mod throttle;
 mod timer;
+mod turns;
 mod writer;
 
 pub use builder::{BuildError, EndpointBuilder};
@@ -193,7 +194,8 @@ impl Endpoint {
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
     /// Local subscribers do not see it; see [`Self::hub`] for a producer that they do see.
     ///
-    /// Waits only for destinations whose overflow policy is `wait`. Cancel safe: a message whose
+    /// Waits only for destinations whose overflow policy is `wait`, but lets other tasks run now and
+    /// then, so that a publisher in a loop does not keep its own messages from leaving. Cancel safe: a message whose
     /// future is dropped has been handed to all its destinations or to none.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::events::EventBus;
 use super::half_open::HalfOpen;
 use super::metrics::Metrics;
 use super::ping::Pings;
+use super::turns::take_turns;
 use crate::config::Config;
 use crate::data::Encode;
 use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
@@ -189,10 +190,14 @@ impl Shared {
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound = Outbound::new(&self.router, origin, receiver, topic, limit, encode)?;
         outbound.room().await;
+        let octets = outbound.octets();
         let mut cut = Vec::new();
         let published = outbound.send(&mut cut);
         self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
+        if published.peers > 0 {
+            take_turns(octets).await;
+        }
         Ok(published)
     }
 

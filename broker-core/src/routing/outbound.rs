@@ -111,6 +111,11 @@ impl Outbound {
         Ok(Self { frame, origin, receiver, to_self: receiver == router.id, destinations, direct })
     }
 
+    /// The size of the frame.
+    pub(crate) fn octets(&self) -> usize {
+        self.frame.len()
+    }
+
     /// Waits until every queue whose policy says so has room. Cancel safe: nothing has been sent.
     pub(crate) async fn room(&self) {
         for queue in self.queues() {
