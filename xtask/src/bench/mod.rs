@@ -54,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     runs: Option<usize>,
 
-    /// Length of a measurement [default: 1.5, quick: 0.2]
+    /// Length of a measurement [default: 1, quick: 0.2]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
 
@@ -128,8 +128,8 @@ fn bench(args: &Args) -> Result<()> {
         scheme: String::new(),
         threads: args.threads,
         quick: args.quick,
-        warm_up: if args.quick { 0.15 } else { 0.5 },
-        seconds: args.seconds.unwrap_or(if args.quick { 0.2 } else { 1.5 }),
+        warm_up: if args.quick { 0.15 } else { 0.4 },
+        seconds: args.seconds.unwrap_or(if args.quick { 0.2 } else { 1.0 }),
         reference: args.reference.as_deref().map(Reference::new).transpose()?,
     };
     let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);

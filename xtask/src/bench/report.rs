@@ -30,6 +30,11 @@ pub(super) fn print(results: &[Measurement], goals: &[Goal]) {
     ];
     rows.extend(results.iter().map(row));
     table(&rows);
+    let processes: Vec<Vec<String>> = results.iter().flat_map(processes).collect();
+    if !processes.is_empty() {
+        let head = ["CPU s/M of each process", "column", "sender", "hub", "receiver"];
+        table(&[vec![head.map(str::to_owned).to_vec()], processes].concat());
+    }
     let latencies = results.iter().filter(|result| result.unit == Unit::Microseconds);
     let latencies: Vec<Vec<String>> = latencies.flat_map(percentiles).collect();
     if !latencies.is_empty() {
@@ -100,13 +105,29 @@ fn thousands(number: f64) -> String {
     grouped
 }
 
+/// The names under which a flow says what each of its processes needs.
+const PROCESSES: [&str; 3] = ["sender CPU s/M", "hub CPU s/M", "receiver CPU s/M"];
+
+fn processes(result: &Measurement) -> Vec<Vec<String>> {
+    let line = |(column, measured): (&Column, &Measured)| {
+        let numbers = PROCESSES.map(|name| measured.details.get(name));
+        numbers.iter().any(Option::is_some).then(|| {
+            let mut line = name_of(result, *column);
+            line.extend(numbers.map(|n| n.map(|n| format!("{n:.3}")).unwrap_or_default()));
+            line
+        })
+    };
+    result.columns.iter().filter_map(line).collect()
+}
+
+fn name_of(result: &Measurement, column: Column) -> Vec<String> {
+    vec![format!("{}: {}", result.scheme, result.scenario), format!("{column:?}").to_lowercase()]
+}
+
 fn percentiles(result: &Measurement) -> Vec<Vec<String>> {
     let line = |(column, measured): (&Column, &Measured)| {
-        let mut line = vec![
-            format!("{}: {}", result.scheme, result.scenario),
-            format!("{column:?}").to_lowercase(),
-            thousands(measured.value.median),
-        ];
+        let mut line = name_of(result, *column);
+        line.push(thousands(measured.value.median));
         line.extend(["p90", "p99", "p99.9", "max"].map(|name| {
             measured.details.get(name).map(|number| thousands(*number)).unwrap_or_default()
         }));

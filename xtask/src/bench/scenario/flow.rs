@@ -162,9 +162,8 @@ struct Line {
 impl Line {
     /// Ends them, the sender first.
     fn stop(self) -> Result<Vec<End>> {
-        let hub = self.hub.map(Worker::stop);
         let mut ends = vec![self.sender.stop()?, self.receiver.stop()?];
-        ends.extend(hub.transpose()?);
+        ends.extend(self.hub.map(Worker::stop).transpose()?);
         Ok(ends)
     }
 }
