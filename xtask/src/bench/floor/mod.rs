@@ -12,13 +12,18 @@ pub(super) use stream::{relay, send, split};
 use broker::wire::frame::PREFIX;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// How much is written, and read, at once.
 const BLOCK: usize = 64 * 1024;
 
+/// As many as the endpoint's own transport lets wait to be accepted.
+const BACKLOG: u32 = 4096;
+
 async fn listen() -> io::Result<(TcpListener, String)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let listener = socket.listen(BACKLOG)?;
     let at = listener.local_addr()?.to_string();
     Ok((listener, at))
 }
