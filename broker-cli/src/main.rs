@@ -4,6 +4,8 @@
 mod commands;
 mod config_file;
 mod failure;
+#[cfg(feature = "http")]
+mod http;
 mod lines;
 mod options;
 mod output;
@@ -39,6 +41,10 @@ enum Command {
     Sub(commands::sub::Sub),
     Pub(commands::publish::Pub),
     Ping(commands::ping::Ping),
+    #[cfg(feature = "http")]
+    Peers(commands::peers::Peers),
+    #[cfg(feature = "http")]
+    Stats(commands::stats::Stats),
     Convert(commands::convert::Convert),
 }
 
@@ -68,6 +74,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Sub(sub) => sub.run().await,
             Command::Pub(publish) => publish.run().await,
             Command::Ping(ping) => ping.run().await,
+            #[cfg(feature = "http")]
+            Command::Peers(peers) => peers.run().await,
+            #[cfg(feature = "http")]
+            Command::Stats(stats) => stats.run().await,
             Command::Convert(convert) => convert.run().await,
         }
     });

@@ -3,6 +3,12 @@
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod node;
+#[cfg(feature = "http")]
+pub(crate) mod peers;
 pub(crate) mod ping;
 pub(crate) mod publish;
+#[cfg(feature = "http")]
+pub(crate) mod stats;
 pub(crate) mod sub;
+#[cfg(feature = "http")]
+mod watch;

@@ -23,6 +23,12 @@ pub(crate) struct Node {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
+    /// Serve /metrics, /v1/status/json and /health at this address. Without a value 127.0.0.1:9990,
+    /// where `peers` and `stats` look [default: do not serve them]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = crate::http::DEFAULT)]
+    http: Option<crate::http::HttpAddress>,
+
     #[command(flatten)]
     endpoint: EndpointOptions,
 }
@@ -36,7 +42,17 @@ impl Node {
             ));
         }
         let retry = settings.retry.unwrap_or(RETRY);
+        #[cfg(feature = "http")]
+        let http = match &self.http {
+            Some(address) => Some(crate::http::Server::bind(address).await?),
+            None => None,
+        };
         let mut session = Session::new(&self.endpoint, settings)?;
+        #[cfg(feature = "http")]
+        if let Some(http) = http {
+            session.also_listening(http.url());
+            tokio::spawn(http.serve(session.endpoint.clone()));
+        }
         let outcome = match self.serve(&mut session, Persistence::always(Some(retry))).await {
             Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
             Err(stop) => Err(stop.into()),

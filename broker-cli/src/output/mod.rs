@@ -2,10 +2,14 @@
 
 mod reader;
 mod records;
+#[cfg(feature = "http")]
+mod table;
 pub(crate) mod text;
 
 pub(crate) use reader::Reader;
 pub(crate) use records::{EventRecord, Listening};
+#[cfg(feature = "http")]
+pub(crate) use table::{Align, Table, age, short};
 pub(crate) use text::printable;
 
 use crate::failure::Failure;
@@ -66,6 +70,19 @@ impl Output {
             Format::Text => text::push(record.to_string().as_bytes(), &mut self.lines),
         }
         self.lines.push(b'\n');
+    }
+
+    /// Adds a line of JSON, whatever the form.
+    #[cfg(feature = "http")]
+    pub(crate) fn json(&mut self, record: &impl Serialize) {
+        let _ = serde_json::to_writer(&mut self.lines, record);
+        self.lines.push(b'\n');
+    }
+
+    /// Adds text as it is; whoever made it has seen to it that a terminal may have it.
+    #[cfg(feature = "http")]
+    pub(crate) fn text(&mut self, text: &str) {
+        self.lines.extend_from_slice(text.as_bytes());
     }
 
     /// Adds a data message.

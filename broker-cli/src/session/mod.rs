@@ -51,6 +51,8 @@ pub(crate) struct Session {
     signals: Signals,
     settings: Settings,
     pub(crate) peerings: Peerings,
+    /// What is listened at beside the endpoint's own addresses.
+    also_listening: Vec<Url>,
 }
 
 impl Session {
@@ -74,9 +76,16 @@ impl Session {
             reporter,
             signals,
             settings,
+            also_listening: Vec::new(),
             endpoint,
             peerings: Peerings::default(),
         })
+    }
+
+    /// Lets [`Self::listen`] name an address that something else listens at.
+    #[cfg(feature = "http")]
+    pub(crate) fn also_listening(&mut self, url: &Url) {
+        self.also_listening.push(url.clone());
     }
 
     /// Listens where it should, and says where that is, before anything else is said.
@@ -87,6 +96,9 @@ impl Session {
             let bound = bound.map_err(|error| Failure::listening(&error))?;
             self.out.record(&Listening::new(&bound));
             self.peerings.accept();
+        }
+        for url in &self.also_listening {
+            self.out.record(&Listening::new(url));
         }
         Ok(self.out.flush().await?)
     }

@@ -1,0 +1,104 @@
+use super::watch::{Record, View, Watch};
+use crate::failure::Failure;
+use crate::http::{ClientReport, PeerReport, Status};
+use crate::output::{Align, Table, age};
+use clap::Args;
+
+/// Show the peers of a running node
+///
+/// Whom it is peered with, since when and over what, what it still tries to reach, and what went
+/// wrong last. The node has to run with --http. On a terminal a table that is renewed every second;
+/// elsewhere one line of JSON for each peer and client. Ends with 3 if the node cannot be reached.
+#[derive(Args)]
+pub(crate) struct Peers {
+    #[command(flatten)]
+    watch: Watch,
+}
+
+impl Peers {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        self.watch.show(List).await
+    }
+}
+
+struct List;
+
+const COLUMNS: [(&str, Align); 8] = [
+    ("PEER", Align::Left),
+    ("ADDRESS", Align::Left),
+    ("STATUS", Align::Left),
+    ("DIRECTION", Align::Left),
+    ("PROTECTION", Align::Left),
+    ("AGE", Align::Right),
+    ("TOPICS", Align::Right),
+    ("LAST ERROR", Align::Left),
+];
+
+impl View for List {
+    fn records(&mut self, status: &Status) -> Vec<Record> {
+        let peers = status.peers.iter().map(|peer| Record::new("peer", peer));
+        let clients = status.clients.iter().map(|client| Record::new("client", client));
+        peers.chain(clients).collect()
+    }
+
+    fn table(&mut self, status: &Status) -> Table {
+        let mut table = Table::new(title(status), &COLUMNS);
+        status.peers.iter().for_each(|peer| table.row(peer_row(peer)));
+        status.clients.iter().for_each(|client| table.row(client_row(client)));
+        table
+    }
+}
+
+/// The line above a table.
+pub(super) fn title(status: &Status) -> String {
+    let others = status.peers.len() - status.native_connections.min(status.peers.len());
+    format!(
+        "node {} up {}: {} peers, {others} others known, {} clients",
+        status.id,
+        age(status.uptime),
+        status.native_connections,
+        status.clients.len()
+    )
+}
+
+/// What stands for something that is not known.
+pub(super) const NOTHING: &str = "-";
+
+fn peer_row(peer: &PeerReport) -> Vec<String> {
+    let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
+    let error = match (&peer.last_reason, &peer.last_error) {
+        (Some(reason), Some(error)) => format!("{reason}: {error}"),
+        _ => NOTHING.to_owned(),
+    };
+    let status = match peer.failures {
+        0 => peer.status.clone(),
+        failures => format!("{} ({failures} failed)", peer.status),
+    };
+    vec![
+        or_nothing(&peer.id),
+        peer.address.clone(),
+        status,
+        peer.direction.clone(),
+        or_nothing(&peer.protection),
+        age(peer.age),
+        peer.filter.filter_entries.to_string(),
+        error,
+    ]
+}
+
+fn client_row(client: &ClientReport) -> Vec<String> {
+    let kind = match &client.application {
+        Some(application) => format!("{} client {application}", client.kind),
+        None => format!("{} client", client.kind),
+    };
+    vec![
+        client.id.clone(),
+        client.address.clone(),
+        kind,
+        "inbound".to_owned(),
+        client.protection.clone(),
+        age(client.age),
+        client.filter.filter_entries.to_string(),
+        NOTHING.to_owned(),
+    ]
+}

@@ -1,0 +1,70 @@
+use super::{HttpAddress, STATUS, Status};
+use crate::failure::{Exit, Failure};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::header::HOST;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long everything may take.
+const TIME: Duration = Duration::from_secs(10);
+
+/// The longest answer, in octets: the status of thousands of peers has a few megabytes.
+const LONGEST: usize = 256 * 1024 * 1024;
+
+/// Asks a node for its status.
+pub(crate) async fn status(at: &HttpAddress) -> Result<Status, Failure> {
+    let answer = timeout(TIME, get(at)).await.unwrap_or_else(|_| {
+        let text = format!("{} did not answer within {} s", at.url(), TIME.as_secs());
+        Err(Failure::new(Exit::TimedOut, text))
+    })?;
+    serde_json::from_slice(&answer).map_err(|error| not_a_node(at, &error))
+}
+
+async fn get(at: &HttpAddress) -> Result<Bytes, Failure> {
+    let stream = connect(at).await?;
+    let failed = |error: &dyn std::fmt::Display| not_a_node(at, error);
+    let handshake = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
+    // Its failures are those of the request.
+    tokio::spawn(connection);
+    let host = at.url().to_string();
+    let request = Request::get(STATUS)
+        .header(HOST, host.trim_start_matches("http://"))
+        .body(Empty::new())
+        .map_err(|error| failed(&error))?;
+    let answer = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    if answer.status() != StatusCode::OK {
+        return Err(failed(&format_args!("it answered {}", answer.status())));
+    }
+    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
+    Ok(body.map_err(|error| failed(&error))?.to_bytes())
+}
+
+async fn connect(at: &HttpAddress) -> Result<TcpStream, Failure> {
+    let failed = |reason: &dyn std::fmt::Display| {
+        let text = format!(
+            "cannot reach a node at {}: {reason}; is there one with --http {}:{}?",
+            at.url(),
+            at.host(),
+            at.port()
+        );
+        Failure::new(Exit::CannotConnect, text)
+    };
+    match timeout(CONNECT, TcpStream::connect((at.host(), at.port()))).await {
+        Ok(connected) => connected.map_err(|error| failed(&error)),
+        Err(_) => Err(failed(&format_args!("no answer within {} s", CONNECT.as_secs()))),
+    }
+}
+
+fn not_a_node(at: &HttpAddress, reason: &dyn std::fmt::Display) -> Failure {
+    let text = format!("what answers at {} is no node of this version: {reason}", at.url());
+    Failure::new(Exit::Refused, text)
+}

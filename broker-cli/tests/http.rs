@@ -1,0 +1,236 @@
+//! What a node tells over HTTP, and the commands that show it.
+#![cfg(feature = "http")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Cli, run, within};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A node that tells about itself, where its peers find it, and where that is.
+async fn node(args: &[&str]) -> (Cli, String, String) {
+    let args = [&["--http", "127.0.0.1:0"], args].concat();
+    let (mut node, url) = common::node(&args).await;
+    let http = node.listening().await;
+    (node, url, http.strip_prefix("http://").unwrap().to_owned())
+}
+
+/// Sends a request as it is, and returns the whole answer.
+async fn exchange(at: &str, request: &str) -> String {
+    let mut socket = within("connecting", TcpStream::connect(at)).await.unwrap();
+    within("asking", socket.write_all(request.as_bytes())).await.unwrap();
+    let mut answer = Vec::new();
+    within("an answer", socket.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+/// The head and the body of the answer to a simple request.
+async fn get(at: &str, path: &str) -> (String, String) {
+    let answer = exchange(at, &format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n")).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+async fn status(at: &str) -> Json {
+    let (head, body) = get(at, "/v1/status/json").await;
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// The samples of a page of metrics, after a check that each line is one that Prometheus accepts.
+async fn metrics(at: &str) -> BTreeMap<String, f64> {
+    let (head, body) = get(at, "/metrics").await;
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    let mut samples = BTreeMap::new();
+    let mut described = Vec::new();
+    for line in body.lines().filter(|line| !line.is_empty()) {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let (word, rest) = comment.split_once(' ').unwrap();
+            assert!(matches!(word, "HELP" | "TYPE"), "{line}");
+            described.push(rest.split(' ').next().unwrap().to_owned());
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let name = series.split('{').next().unwrap();
+        let name_is_valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        assert!(name.chars().all(name_is_valid), "{line}");
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let is_described = |name: &str| described.iter().any(|described| described == name);
+        assert!(is_described(name) || family.is_some_and(is_described), "{line}");
+        samples.insert(series.to_owned(), value.parse().unwrap());
+    }
+    samples
+}
+
+/// Asks until something is as it should be: what a node does is underway when its peer is told.
+async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    within(what, async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn metrics_have_the_names_of_the_reference_and_move() {
+    let (_node, url, http) = node(&["--forward", "/t"]).await;
+    let before = metrics(&http).await;
+    assert_eq!(before["broker_connections{type=\"native\"}"], 0.0);
+    let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--count", "2", "--events"]);
+    sub.event("peer_added").await;
+    run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
+    let samples = eventually("the message is counted", async || {
+        let samples = metrics(&http).await;
+        (samples.get("broker_processed_messages_total{type=\"data\"}") == Some(&1.0))
+            .then_some(samples)
+    })
+    .await;
+    assert_eq!(samples["zeek_broker_peers"], samples["broker_connections{type=\"native\"}"]);
+    assert!(samples["broker_events_total{event=\"peer_added\"}"] >= 2.0);
+    for name in [
+        "zeek_broker_peer_buffer_messages{",
+        "zeek_broker_peer_buffer_recent_max_messages{",
+        "zeek_broker_peer_buffer_overflows_total{",
+        "broker_peer_queued_bytes{",
+        "broker_peer_dropped_messages_total{",
+        "broker_peer_messages_total{",
+        "broker_peer_bytes_total{",
+        "broker_peer_queue_seconds_bucket{",
+        "broker_peer_queue_seconds_sum{",
+        "broker_reconnects_total",
+        "broker_pending_peerings",
+    ] {
+        assert!(samples.keys().any(|key| key.starts_with(name)), "{name} is not in {samples:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_says_who_is_peered_how_and_with_what_filter() {
+    let (_node, url, http) = node(&["--peer", "tcp://127.0.0.1:1", "--forward", "/wanted"]).await;
+    let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--events"]);
+    sub.event("peer_added").await;
+    let status = eventually("the peer", async || {
+        let status = status(&http).await;
+        (status["peers"].as_array().unwrap().len() == 2).then_some(status)
+    })
+    .await;
+    assert_eq!(status["native-connections"], 1);
+    assert_eq!(status["web-socket-connections"], 0);
+    assert_eq!(status["cluster-node"], "unknown");
+    assert_eq!(status["filter"], serde_json::json!(["/wanted"]));
+    assert_eq!(status["id"].as_str().unwrap().len(), 36);
+    assert!(status["time"].as_str().unwrap().starts_with("20"), "{status}");
+    let peer = |status: &str, peers: &Json| {
+        let peers = peers.as_array().unwrap();
+        peers.iter().find(|peer| peer["status"] == status).unwrap().clone()
+    };
+    let peered = peer("peered", &status["peers"]);
+    assert_eq!(peered["direction"], "inbound");
+    assert_eq!(peered["protection"], "plain");
+    assert_eq!(peered["filter"], serde_json::json!(["/t"]));
+    assert_eq!(peered["last_error"], Json::Null);
+    assert_eq!(peered["statistics"]["policy"], "drop_oldest");
+    assert_eq!(peered["statistics"]["num_queued"], 0);
+    assert!(peered["age"].as_f64().unwrap() >= 0.0);
+    let refused = eventually("the refusal", async || {
+        let tried = peer("connecting", &self::status(&http).await["peers"]);
+        (tried["last_reason"] == "refused").then_some(tried)
+    })
+    .await;
+    assert_eq!(refused["address"], "tcp://127.0.0.1:1");
+    assert_eq!(refused["direction"], "outbound");
+    assert_eq!((&refused["id"], &refused["statistics"]), (&Json::Null, &Json::Null));
+    assert!(refused["last_error"].as_str().unwrap().contains("nothing listens there"));
+
+    let lines = run(&["peers", "--http", &http]).await.expect(0).lines();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| line["type"] == "peer"), "{lines:?}");
+    assert!(lines.iter().any(|line| line["id"] == peered["id"]), "{lines:?}");
+    let lines = run(&["stats", "--http", &http]).await.expect(0).lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["type"], "stats");
+    assert_eq!(lines[0]["peer"], peered["id"]);
+    assert_eq!(lines[0]["dropped"], 0);
+}
+
+#[tokio::test]
+async fn tables_are_for_people_and_are_repeated_as_often_as_asked_for() {
+    let (_node, url, http) = node(&[]).await;
+    let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--events"]);
+    sub.event("peer_added").await;
+    let text = ["--http", &http, "--output", "text"];
+    let once = run(&[&["peers"][..], &text].concat()).await.expect(0).stdout;
+    assert!(once.contains("PEER") && once.contains("peered") && once.contains("inbound"), "{once}");
+    let twice = [&["stats"][..], &text, &["--count", "2", "--interval", "0.01"]].concat();
+    let twice = run(&twice).await.expect(0).stdout;
+    assert_eq!(twice.matches("OUT/s").count(), 2, "{twice}");
+    assert!(!twice.contains('\u{1b}'), "this is no terminal: {twice}");
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_is_exit_code_3_and_something_else_is_4() {
+    for command in ["peers", "stats"] {
+        let end = run(&[command, "--http", "127.0.0.1:1"]).await.expect(3);
+        end.says("cannot reach a node at http://127.0.0.1:1");
+    }
+    let (_node, url) = common::node(&[]).await;
+    let broker = url.strip_prefix("tcp://").unwrap();
+    run(&["peers", "--http", broker]).await.expect(4).says("is no node of this version");
+    run(&["peers", "--http", "nowhere"]).await.expect(2);
+}
+
+#[tokio::test]
+async fn only_simple_requests_are_answered() {
+    let (_node, _, http) = node(&[]).await;
+    let (head, body) = get(&http, "/health").await;
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    assert_eq!(body, "{\"status\":\"ok\"}\n");
+    let (head, body) = get(&http, "/v1/status").await;
+    assert!(head.starts_with("http/1.1 404 "), "{head}");
+    assert!(body.contains("/v1/status/json"), "{body}");
+    let answer = exchange(&http, "POST /metrics HTTP/1.1\r\nContent-Length: 0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("allow: get, head"), "{answer}");
+    let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+    let answer = exchange(&http, &long).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let answer = exchange(&http, "hello\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
+async fn those_who_only_hold_connections_open_do_not_keep_others_out_for_long() {
+    let (_node, _, http) = node(&[]).await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(within("connecting", TcpStream::connect(&http)).await.unwrap());
+    }
+    // Those above the limit are closed at once; one of the others makes room by going.
+    let mut closed = silent.pop().unwrap();
+    let read = within("the end", closed.read(&mut [0; 1])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    drop(silent);
+    eventually("a free place", async || {
+        let mut socket = TcpStream::connect(&http).await.ok()?;
+        socket.write_all(b"GET /health HTTP/1.1\r\n\r\n").await.ok()?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.ok()?;
+        answer.starts_with("HTTP/1.1 200 ").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_in_use_ends_the_node() {
+    let (_node, _, http) = node(&[]).await;
+    let args = ["node", "--listen", "127.0.0.1:0", "--http", &http];
+    run(&args).await.expect(1).says(&format!("listening on http://{http}"));
+}
