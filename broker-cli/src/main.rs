@@ -41,6 +41,8 @@ enum Command {
     Sub(commands::sub::Sub),
     Pub(commands::publish::Pub),
     Ping(commands::ping::Ping),
+    #[cfg(feature = "tcp")]
+    Doctor(commands::doctor::Doctor),
     #[cfg(feature = "http")]
     Peers(commands::peers::Peers),
     #[cfg(feature = "http")]
@@ -74,6 +76,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Sub(sub) => sub.run().await,
             Command::Pub(publish) => publish.run().await,
             Command::Ping(ping) => ping.run().await,
+            #[cfg(feature = "tcp")]
+            Command::Doctor(doctor) => doctor.run().await,
             #[cfg(feature = "http")]
             Command::Peers(peers) => peers.run().await,
             #[cfg(feature = "http")]

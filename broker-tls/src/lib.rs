@@ -39,4 +39,4 @@ mod x509;
 pub use error::TlsError;
 pub use options::{Passphrase, Pin, TlsOptions};
 pub use tls::Tls;
-pub use witness::Witness;
+pub use witness::{CertificateSummary, Details, Witness};

@@ -86,6 +86,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.witness.saw_chain(leaf, intermediates);
         self.verify(&Presented { leaf, intermediates, usage: Usage::Server, now })?;
         Ok(ServerCertVerified::assertion())
     }
@@ -196,11 +197,12 @@ impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        self.witness.saw_chain(leaf, intermediates);
         self.verify(leaf)?;
         Ok(ServerCertVerified::assertion())
     }

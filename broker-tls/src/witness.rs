@@ -1,8 +1,13 @@
 use crate::explain;
+use crate::x509::Certificate;
 use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
 use parking_lot::Mutex;
+use rustls::pki_types::CertificateDer;
 use std::io;
 use std::sync::Arc;
+
+/// As many certificates of a chain are shown; a peer may present what it wants.
+const CHAIN_SHOWN: usize = 8;
 
 /// What the handshake of one connection found out, for the state of the link and for messages.
 #[derive(Debug, Clone)]
@@ -19,6 +24,33 @@ struct State {
 struct Seen {
     peer: Option<String>,
     refusal: Option<String>,
+    details: Details,
+}
+
+/// The particulars of a handshake, for those who look for what is wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The version of TLS, if the handshake got that far.
+    pub version: Option<String>,
+    /// The cipher suite, if the handshake got that far.
+    pub cipher: Option<String>,
+    /// The certificates that the other side presented, its own first.
+    pub chain: Vec<CertificateSummary>,
+}
+
+/// What people want to know of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// Whose it is.
+    pub subject: String,
+    /// Who says so.
+    pub issuer: String,
+    /// Since when it is valid.
+    pub not_before: String,
+    /// Until when it is valid.
+    pub not_after: String,
+    /// The pin of its key.
+    pub pin: String,
 }
 
 impl Witness {
@@ -32,6 +64,30 @@ impl Witness {
 
     pub(crate) fn saw_refusal(&self, reason: String) {
         self.0.seen.lock().refusal = Some(reason);
+    }
+
+    pub(crate) fn saw_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
+        let parsed = std::iter::once(leaf).chain(others).filter_map(|der| Certificate::parse(der));
+        let chain = parsed.take(CHAIN_SHOWN).map(|certificate| CertificateSummary {
+            subject: certificate.name(),
+            issuer: certificate.issuer(),
+            not_before: certificate.not_before().to_string(),
+            not_after: certificate.not_after().to_string(),
+            pin: certificate.pin().to_string(),
+        });
+        self.0.seen.lock().details.chain = chain.collect();
+    }
+
+    /// Takes note of what the two sides agreed on.
+    pub fn saw_session(&self, version: String, cipher: String) {
+        let details = &mut self.0.seen.lock().details;
+        (details.version, details.cipher) = (Some(version), Some(cipher));
+    }
+
+    /// The particulars of the handshake, as far as it got.
+    #[must_use]
+    pub fn details(&self) -> Details {
+        self.0.seen.lock().details.clone()
     }
 
     /// How the connection is protected once its handshake is done.

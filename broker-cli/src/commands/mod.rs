@@ -2,6 +2,8 @@
 
 pub(crate) mod convert;
 pub(crate) mod demo;
+#[cfg(feature = "tcp")]
+pub(crate) mod doctor;
 pub(crate) mod node;
 #[cfg(feature = "http")]
 pub(crate) mod peers;

@@ -84,6 +84,12 @@ impl EndpointBuilder {
         self
     }
 
+    /// The transport for a scheme, for those who want a connection without an endpoint.
+    #[must_use]
+    pub fn transport_for(&self, scheme: &str) -> Option<Arc<dyn Transport>> {
+        self.transports.get(scheme).map(Arc::clone)
+    }
+
     /// Calls `start` with the endpoint as soon as it runs. For services that belong to the endpoint,
     /// like a gateway for clients that speak another protocol; see [`Endpoint::companion`].
     #[must_use]

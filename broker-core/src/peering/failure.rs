@@ -174,6 +174,13 @@ impl Failure {
         }
     }
 
+    /// What the first octets of a connection say about who sent them, if they are those of another
+    /// protocol than Broker that is known here.
+    #[must_use]
+    pub fn of_first_octets(octets: &[u8]) -> Option<Self> {
+        sniff(octets)
+    }
+
     /// Whether the attempt got as far as talking to the other side, which then refused, or was
     /// refused for what it said.
     #[must_use]

@@ -18,30 +18,45 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Encrypts a connection that this side has opened.
+/// Encrypts a connection that this side has opened. The witness of its handshake is left in `seen`,
+/// whatever comes of it.
 pub(super) async fn dial<F: Finish>(
     tls: &Tls,
     socket: TcpStream,
     to: &Url,
     doing: &str,
     finish: F,
+    seen: &mut Option<Witness>,
 ) -> Result<F::Output, TransportError> {
     let socket = Overheard::new(socket);
     #[cfg(feature = "anon-tls")]
     if let Some(session) = tls.openssl_client() {
         let (session, witness) = session.map_err(|error| unusable(&error, doing))?;
+        *seen = Some(witness.clone());
         return match anonymous::connect(session, socket).await {
-            Ok(stream) => Ok(finish.finish(stream, witness)),
+            Ok(stream) => {
+                let cipher = stream.ssl().current_cipher().map_or("none", |cipher| cipher.name());
+                witness.saw_session(stream.ssl().version_str().to_owned(), cipher.to_owned());
+                Ok(finish.finish(stream, witness))
+            }
             Err((error, head)) => Err(dial_error(&error, &head, &witness, doing)),
         };
     }
     let (config, witness) =
         tls.rustls_client(to.host()).map_err(|error| unusable(&error, doing))?;
+    *seen = Some(witness.clone());
     // The name is neither sent nor looked at; whether the certificate has to be valid for the host
     // is a matter of the options.
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
     match TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible().await {
-        Ok(stream) => Ok(finish.finish(stream, witness)),
+        Ok(stream) => {
+            let session = stream.get_ref().1;
+            let version = session.protocol_version().and_then(|version| version.as_str());
+            let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+            let word = |word: Option<&str>| word.unwrap_or("unknown").to_owned();
+            witness.saw_session(word(version), word(cipher));
+            Ok(finish.finish(stream, witness))
+        }
         Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
     }
 }

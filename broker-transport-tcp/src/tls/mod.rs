@@ -8,7 +8,7 @@ mod handshake;
 mod overheard;
 mod stream;
 
-pub use broker_tls::{Passphrase, Pin, Tls, TlsError, TlsOptions};
+pub use broker_tls::{CertificateSummary, Details, Passphrase, Pin, Tls, TlsError, TlsOptions};
 pub use stream::{Duplex, Encrypted};
 
 use crate::{TcpAcceptor, TcpTransport, check_url};
@@ -17,6 +17,7 @@ use broker_core::transport::{
     Connection, Incoming, Listener, Transport, TransportError, TransportErrorKind,
 };
 use broker_core::{Limits, Url};
+use broker_tls::Witness;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
 use tokio::net::TcpStream;
@@ -58,7 +59,19 @@ impl TlsTransport {
         socket: TcpStream,
         to: &Url,
     ) -> Result<Encrypted, TransportError> {
-        self.dial(socket, to, Layered).await
+        self.dial(socket, to, Layered, &mut None).await
+    }
+
+    /// Encrypts a socket that this side has opened, and tells what it found out on the way, whether
+    /// that succeeded or not.
+    pub async fn examine(
+        &self,
+        socket: TcpStream,
+        to: &Url,
+    ) -> (Result<Connection, TransportError>, Details) {
+        let mut seen = None;
+        let outcome = self.dial(socket, to, Connected(to.clone()), &mut seen).await;
+        (outcome, seen.map(|witness| witness.details()).unwrap_or_default())
     }
 
     /// Encrypts a socket that this side has accepted, for a layer above TLS. `anyone` says that the
@@ -96,10 +109,11 @@ impl TlsTransport {
         socket: TcpStream,
         to: &Url,
         finish: F,
+        seen: &mut Option<Witness>,
     ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
         refresh(&self.tls).await;
-        timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish))
+        timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish, seen))
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(
@@ -145,7 +159,7 @@ impl Transport for TlsTransport {
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.tcp.dial(to).await?;
-        self.dial(stream, to, Connected(to.clone())).await
+        self.dial(stream, to, Connected(to.clone()), &mut None).await
     }
 }
 

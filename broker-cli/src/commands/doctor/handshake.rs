@@ -1,0 +1,177 @@
+//! The handshake of Broker, up to what the other side tells about itself.
+
+use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
+use broker::wire::PROTOCOL_VERSION;
+use broker::wire::frame::PREFIX;
+use broker::wire::handshake::HandshakeMessage as Message;
+use broker::{EndpointId, Failure};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest frame that is taken, in octets: a filter, and nothing larger.
+const LONGEST: usize = 1024 * 1024;
+
+/// What the other side has told.
+#[derive(Debug, Default)]
+pub(super) struct Introduction {
+    pub(super) id: Option<EndpointId>,
+    /// The lowest and the highest version that it speaks, or the one that it chose.
+    pub(super) versions: Option<(u8, u8)>,
+    pub(super) filter: Vec<bytes::Bytes>,
+}
+
+/// A connection on which a handshake is done by hand.
+pub(super) struct Conversation {
+    connection: Connection,
+    received: ReadBuffer,
+    heard: bool,
+    deadline: Instant,
+    limit: Duration,
+}
+
+/// What came first on a connection.
+pub(super) enum Greeting {
+    /// What Broker begins with.
+    Broker(&'static str),
+    /// Nothing so far.
+    Silence,
+}
+
+impl Conversation {
+    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
+        let deadline = Instant::now() + limit;
+        Self { connection, received: ReadBuffer::new(), heard: false, deadline, limit }
+    }
+
+    /// Waits for the first octets, without saying anything.
+    pub(super) async fn greeting(&mut self, patience: Duration) -> Result<Greeting, Failure> {
+        let until = (Instant::now() + patience).min(self.deadline);
+        while self.received.pending().len() < PREFIX + 1 {
+            match timeout_at(until, self.connection.reader.recv(&mut self.received)).await {
+                Ok(Ok(())) => self.heard = true,
+                Ok(Err(error)) => return Err(self.explain(error, "its greeting")),
+                Err(_) => return Ok(Greeting::Silence),
+            }
+            if let Some(failure) = Failure::of_first_octets(self.received.pending()) {
+                return Err(failure);
+            }
+        }
+        match self.received.pending().get(PREFIX) {
+            Some(7) => Ok(Greeting::Broker("probe")),
+            _ => Ok(Greeting::Broker("frame")),
+        }
+    }
+
+    /// Goes through the handshake as the endpoint with the smaller id, and stops before its last
+    /// message: the other side never gets as far as reporting a peer.
+    pub(super) async fn introduce(&mut self) -> Result<Introduction, Failure> {
+        let own = small_id();
+        let mut theirs = Introduction::default();
+        let mut expected = "its hello";
+        self.send(&Message::hello(own)).await?;
+        loop {
+            match self.receive(expected).await? {
+                Message::Probe => {}
+                Message::Hello { sender, min_version, max_version } if theirs.id.is_none() => {
+                    theirs.id = Some(checked(sender)?);
+                    theirs.versions = Some((min_version, max_version));
+                    let version = PROTOCOL_VERSION;
+                    self.send(&Message::VersionSelect { sender: own, version }).await?;
+                    self.send(&Message::OriginatorSyn(Vec::new())).await?;
+                    expected = "its responder_syn_ack";
+                }
+                // Its id is even smaller, so it leads.
+                Message::VersionSelect { sender, version } if theirs.id.is_none() => {
+                    theirs.id = Some(checked(sender)?);
+                    theirs.versions = Some((version, version));
+                    expected = "its originator_syn";
+                }
+                Message::ResponderSynAck(filter) | Message::OriginatorSyn(filter)
+                    if theirs.id.is_some() =>
+                {
+                    theirs.filter = filter;
+                    self.connection.writer.shutdown().await;
+                    return Ok(theirs);
+                }
+                Message::DropConn { code, description, .. } => {
+                    return Err(Failure::Refused { code, description });
+                }
+                message => {
+                    return Err(Failure::Unexpected { message: message.name(), expected });
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &Message) -> Result<(), Failure> {
+        let mut batch = WriteBatch::new();
+        batch.append(Chunk::Segment(message.to_frame()));
+        match timeout_at(self.deadline, self.connection.writer.send(&mut batch)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(self.explain(error, "it to read")),
+            Err(_) => Err(self.timed_out("it to read")),
+        }
+    }
+
+    async fn receive(&mut self, expected: &'static str) -> Result<Message, Failure> {
+        loop {
+            let first = !self.heard;
+            match self.received.next_frame(LONGEST) {
+                Ok(Some(frame)) => {
+                    let payload = frame.get(PREFIX..).unwrap_or_default();
+                    if payload.is_empty() {
+                        return Err(Failure::EmptyFrame);
+                    }
+                    return Message::decode(payload).map_err(Failure::InvalidMessage);
+                }
+                Ok(None) => {}
+                Err(too_large) => {
+                    let sniffed = Failure::of_first_octets(self.received.pending());
+                    let (length, limit) = (too_large.length, too_large.limit);
+                    return Err(sniffed.unwrap_or(Failure::FrameTooLarge { length, limit }));
+                }
+            }
+            match timeout_at(self.deadline, self.connection.reader.recv(&mut self.received)).await {
+                Ok(Ok(())) => self.heard = true,
+                Ok(Err(error)) => return Err(self.explain(error, expected)),
+                Err(_) => return Err(self.timed_out(expected)),
+            }
+            if first && let Some(failure) = Failure::of_first_octets(self.received.pending()) {
+                return Err(failure);
+            }
+        }
+    }
+
+    fn timed_out(&self, waiting_for: &'static str) -> Failure {
+        Failure::HandshakeTimeout { waiting_for, limit: self.limit }
+    }
+
+    fn explain(
+        &self,
+        error: broker::transport::TransportError,
+        waiting_for: &'static str,
+    ) -> Failure {
+        use broker::transport::{Protection, TransportErrorKind as Kind};
+        let protection = &self.connection.link.protection;
+        let encrypted = matches!(protection, Protection::Encrypted | Protection::Authenticated(_));
+        match error.kind() {
+            Kind::Closed | Kind::Reset => {
+                Failure::ClosedInHandshake { error, waiting_for, heard: self.heard, encrypted }
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+/// An id that is smaller than nearly every other one, so that this side leads.
+fn small_id() -> EndpointId {
+    let mut octets = *EndpointId::random().as_bytes();
+    for octet in octets.iter_mut().take(6) {
+        *octet = 0;
+    }
+    EndpointId::from_bytes(octets)
+}
+
+fn checked(id: EndpointId) -> Result<EndpointId, Failure> {
+    if id.is_nil() { Err(Failure::NilId) } else { Ok(id) }
+}

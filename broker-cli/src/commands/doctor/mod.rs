@@ -1,0 +1,332 @@
+mod handshake;
+mod probe;
+mod report;
+mod sockets;
+
+use crate::config_file::ConfigFile;
+use crate::failure::{Exit, Failure};
+use crate::options::{OutputOptions, dialable, seconds};
+use crate::output::Output;
+use crate::signals::unless_interrupted;
+use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
+use broker::{EndpointBuilder, Limits, Reason, TransportOptions, Url};
+use clap::Args;
+use handshake::{Conversation, Greeting, Introduction};
+use report::{Check, Finding, Verdict};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+
+/// How long the other side has for its greeting before it is taken for one that waits for ours.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the handshake may take unless somebody says otherwise.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// As many topics of a filter are shown.
+const TOPICS_SHOWN: usize = 256;
+
+/// Find out why an address cannot be peered with
+///
+/// Tries one layer after the other (address, name, TCP, TLS, greeting, handshake) and says which one
+/// fails, what that means and what to try. Leaves before the handshake is done, so that the other
+/// side never reports a peer. Ends with 0 if all is well, 3 without a connection, 4 if what is there
+/// refuses or is not Broker, 5 if it does not answer.
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// The address to examine
+    url: Url,
+
+    /// How long the handshake may take [default: 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    wait: Option<Duration>,
+
+    /// Read certificates and demands from this TOML file first [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[cfg(feature = "tls")]
+    #[command(flatten)]
+    tls: crate::tls_options::TlsArgs,
+
+    #[command(flatten)]
+    output: OutputOptions,
+}
+
+impl Doctor {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let file = match &self.config {
+            Some(path) => ConfigFile::read(path)?,
+            None => ConfigFile::default(),
+        };
+        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        let mut transports = file.transports;
+        #[cfg(feature = "tls")]
+        self.tls.apply(&mut transports.tls);
+        let mut examination = Examination {
+            url: dialable(self.url.clone()),
+            wait: self.wait.unwrap_or(WAIT),
+            limits: file.config.limits,
+            transports,
+            out: Output::new(self.output.format()),
+        };
+        unless_interrupted(examination.run()).await?
+    }
+}
+
+/// A layer, and what is wrong with it.
+type Stop = (&'static str, Finding);
+
+struct Examination {
+    url: Url,
+    wait: Duration,
+    limits: Limits,
+    transports: TransportOptions,
+    out: Output,
+}
+
+impl Examination {
+    async fn run(&mut self) -> Result<(), Failure> {
+        let outcome = self.examine().await;
+        let exit = match &outcome {
+            Ok(()) => {
+                self.out.record(&Verdict::healthy(&self.url));
+                Exit::Ok
+            }
+            Err((layer, finding)) => {
+                self.out.record(&Check::failed(layer, finding));
+                self.out.record(&Verdict::of(finding));
+                finding.exit()
+            }
+        };
+        self.out.flush().await?;
+        match exit {
+            Exit::Ok => Ok(()),
+            exit => Err(Failure::new(exit, "")),
+        }
+    }
+
+    /// Tries one layer after the other, and stops at the first that fails.
+    async fn examine(&mut self) -> Result<(), Stop> {
+        let builder = self.check_url()?;
+        let (addresses, check) =
+            sockets::resolve(&self.url).await.map_err(|finding| ("name", finding))?;
+        self.report(check).await;
+        let (connection, address) = match self.url.scheme().to_owned().as_str() {
+            "tcp" => {
+                let (stream, address) = self.connect(&addresses).await?;
+                (plain(stream, &self.url), Some(address))
+            }
+            #[cfg(feature = "tls")]
+            "tls" => {
+                let (stream, _) = self.connect(&addresses).await?;
+                (self.encrypt(stream).await?, None)
+            }
+            scheme => (self.open(&builder, scheme).await?, None),
+        };
+        let mut conversation = Conversation::new(connection, self.wait);
+        self.greet(&mut conversation, address).await?;
+        match conversation.introduce().await {
+            Ok(introduction) => {
+                self.report(introduced(&introduction)).await;
+                Ok(())
+            }
+            Err(failure) => Err(("handshake", self.confirm(failure, address).await)),
+        }
+    }
+
+    async fn report(&mut self, check: Check) {
+        self.out.record(&check);
+        // If nobody reads it, the end says so.
+        let _ = self.out.flush().await;
+    }
+
+    fn check_url(&mut self) -> Result<EndpointBuilder, Stop> {
+        let unusable = |error: String| {
+            let error = TransportError::new(Kind::OwnCertificate, error);
+            ("tls", Finding::from(error))
+        };
+        let builder = broker::builder_with(&self.limits, self.transports.clone())
+            .map_err(|error| unusable(error.to_string()))?;
+        let scheme = self.url.scheme();
+        if scheme == "mem" || builder.transport_for(scheme).is_none() {
+            let text = format!("{}: this program does not speak {scheme}://", self.url);
+            let error = TransportError::new(Kind::UnsupportedScheme, text);
+            return Err(("url", error.into()));
+        }
+        self.out.record(&Check::passed("url", self.url.to_string()));
+        Ok(builder)
+    }
+
+    /// Tries every address, and goes on with the first that answers.
+    async fn connect(&mut self, addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Stop> {
+        let mut connected = None;
+        let mut failed: Option<Finding> = None;
+        for address in addresses {
+            match sockets::connect(*address, self.limits.connect_time).await {
+                Ok((stream, time)) => {
+                    let check = Check::passed("tcp", format!("connected to {address}"))
+                        .took(time)
+                        .with("address", address.to_string());
+                    self.report(check).await;
+                    connected.get_or_insert((stream, *address));
+                }
+                Err(error) => {
+                    // One that answered says more than one that did not.
+                    let better = failed.is_none() || error.kind() == Kind::Refused;
+                    let finding = Finding::from(error);
+                    if addresses.len() > 1 {
+                        let check = Check::failed("tcp", &finding);
+                        self.report(check.with("address", address.to_string())).await;
+                    }
+                    if better {
+                        failed = Some(finding);
+                    }
+                }
+            }
+        }
+        match (connected, failed) {
+            (Some(connected), _) => Ok(connected),
+            (None, Some(finding)) => Err(("tcp", finding)),
+            (None, None) => {
+                let text = format!("{} has no address", self.url.host());
+                Err(("name", TransportError::new(Kind::Resolve, text).into()))
+            }
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn encrypt(&mut self, stream: TcpStream) -> Result<Connection, Stop> {
+        use broker::tcp::tls::{Tls, TlsTransport};
+        use broker::tcp::{TcpOptions, TcpTransport};
+        let tls = Tls::new(self.transports.tls.clone()).map_err(|error| {
+            ("tls", TransportError::new(Kind::OwnCertificate, error.to_string()).into())
+        })?;
+        let tcp = TcpTransport::new(TcpOptions::from_limits(&self.limits));
+        let transport = TlsTransport::new(tcp, tls).with_handshake_time(self.wait);
+        let began = Instant::now();
+        let (outcome, details) = transport.examine(stream, &self.url).await;
+        for (at, certificate) in details.chain.iter().enumerate() {
+            let text = format!(
+                "certificate {}: {}, issued by {}, valid from {} to {}",
+                at + 1,
+                certificate.subject,
+                certificate.issuer,
+                certificate.not_before,
+                certificate.not_after
+            );
+            let check = Check::passed("tls", text).with("pin", &certificate.pin);
+            self.report(check.with("subject", &certificate.subject)).await;
+        }
+        let connection = outcome.map_err(|error| ("tls", Finding::from(error)))?;
+        let unknown = || "unknown".to_owned();
+        let version = details.version.unwrap_or_else(unknown);
+        let cipher = details.cipher.unwrap_or_else(unknown);
+        let text = format!("{version}, {cipher}, {}", connection.link.protection);
+        let check = Check::passed("tls", text).took(began.elapsed());
+        self.report(check.with("version", version).with("cipher", cipher)).await;
+        Ok(connection)
+    }
+
+    /// Opens a connection of a transport that brings its own layers.
+    async fn open(&mut self, builder: &EndpointBuilder, scheme: &str) -> Result<Connection, Stop> {
+        let began = Instant::now();
+        let connection = match builder.transport_for(scheme) {
+            Some(transport) => transport.connect(&self.url).await,
+            None => Err(TransportError::new(Kind::UnsupportedScheme, self.url.to_string())),
+        };
+        let connection = connection.map_err(|error| ("transport", Finding::from(error)))?;
+        let text = format!("connected, {}", connection.link.protection);
+        self.report(Check::passed("transport", text).took(began.elapsed())).await;
+        Ok(connection)
+    }
+
+    /// Waits for what the other side says first.
+    async fn greet(
+        &mut self,
+        conversation: &mut Conversation,
+        address: Option<SocketAddr>,
+    ) -> Result<(), Stop> {
+        let check = match conversation.greeting(PATIENCE.min(self.wait)).await {
+            Ok(Greeting::Broker(what)) => {
+                Check::passed("greeting", format!("a {what} of Broker")).with("first", what)
+            }
+            Ok(Greeting::Silence) => {
+                // Who waits for us to begin may wait for something else than a hello.
+                if let Some(finding) = who_is_silent(address).await {
+                    return Err(("greeting", finding));
+                }
+                Check::passed("greeting", "nothing yet; perhaps it waits for this side to begin")
+            }
+            Err(failure) => return Err(("greeting", self.confirm(failure, address).await)),
+        };
+        self.report(check).await;
+        Ok(())
+    }
+
+    /// Makes sure of what looks like TLS at an address that was given as plain.
+    async fn confirm(&self, failure: broker::Failure, address: Option<SocketAddr>) -> Finding {
+        let suspicious = matches!(
+            failure.reason(),
+            Reason::ClosedInHandshake | Reason::HandshakeTimeout | Reason::PeerWantsTls
+        );
+        let Some(address) = address.filter(|_| suspicious) else { return failure.into() };
+        if !probe::speaks_tls(address).await {
+            return failure.into();
+        }
+        tls_there(Some(failure))
+    }
+}
+
+/// What is there if it says nothing by itself.
+async fn who_is_silent(address: Option<SocketAddr>) -> Option<Finding> {
+    let address = address?;
+    if probe::speaks_tls(address).await {
+        return Some(tls_there(None));
+    }
+    probe::asked_for_a_page(address).await.map(Finding::from)
+}
+
+fn tls_there(seen: Option<broker::Failure>) -> Finding {
+    let seen = match seen {
+        Some(failure) if failure.reason() == Reason::PeerWantsTls => return failure.into(),
+        Some(_) => "it closed the connection, and answers on one of its own",
+        None => "it says nothing by itself, and answers",
+    };
+    let failure = broker::Failure::PeerWantsTls("use tls://");
+    Finding { failure, confirmed: Some(format!("{seen} when a TLS handshake is begun")) }
+}
+
+fn plain(stream: TcpStream, url: &Url) -> Connection {
+    use broker::transport::{Link, Protection, StreamReader, StreamWriter};
+    let (reader, writer) = stream.into_split();
+    Connection {
+        reader: Box::new(StreamReader(reader)),
+        writer: Box::new(StreamWriter(writer)),
+        link: Link { remote: url.clone(), protection: Protection::Plain },
+    }
+}
+
+fn introduced(introduction: &Introduction) -> Check {
+    let text = |octets: &bytes::Bytes| String::from_utf8_lossy(octets).into_owned();
+    let filter: Vec<String> = introduction.filter.iter().take(TOPICS_SHOWN).map(text).collect();
+    let count = introduction.filter.len();
+    let topics = match count {
+        0 => "asks for no topic".to_owned(),
+        1..=8 => format!("asks for {}", filter.join(", ")),
+        _ => format!("asks for {count} topics"),
+    };
+    let id = introduction.id.map(|id| id.to_string()).unwrap_or_default();
+    let (lowest, highest) = introduction.versions.unwrap_or_default();
+    let versions = match lowest == highest {
+        true => format!("version {lowest}"),
+        false => format!("versions {lowest} to {highest}"),
+    };
+    Check::passed("handshake", format!("endpoint {id} speaks {versions} and {topics}"))
+        .with("endpoint", json!({ "id": id }))
+        .with("versions", [lowest, highest])
+        .with("filter", filter)
+        .with("filter_entries", count)
+}
