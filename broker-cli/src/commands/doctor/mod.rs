@@ -71,6 +71,7 @@ impl Doctor {
             limits: file.config.limits,
             transports,
             out: Output::new(self.output.format()),
+            is_silent: false,
         };
         unless_interrupted(examination.run()).await?
     }
@@ -85,6 +86,8 @@ struct Examination {
     limits: Limits,
     transports: TransportOptions,
     out: Output,
+    /// Whether the other side says nothing by itself, not even when it is spoken to in TLS.
+    is_silent: bool,
 }
 
 impl Examination {
@@ -254,8 +257,9 @@ impl Examination {
                 Check::passed("greeting", format!("a {what} of Broker")).with("first", what)
             }
             Ok(Greeting::Silence) => {
+                self.is_silent = true;
                 // Who waits for us to begin may wait for something else than a hello.
-                if let Some(finding) = who_is_silent(address).await {
+                if let Some(finding) = who_is_silent(address, self.wait).await {
                     return Err(("greeting", finding));
                 }
                 Check::passed("greeting", "nothing yet; perhaps it waits for this side to begin")
@@ -272,8 +276,10 @@ impl Examination {
             failure.reason(),
             Reason::ClosedInHandshake | Reason::HandshakeTimeout | Reason::PeerWantsTls
         );
-        let Some(address) = address.filter(|_| suspicious) else { return failure.into() };
-        if !probe::speaks_tls(address).await {
+        let Some(address) = address.filter(|_| suspicious && !self.is_silent) else {
+            return failure.into();
+        };
+        if !probe::speaks_tls(address, self.wait).await {
             return failure.into();
         }
         tls_there(Some(failure))
@@ -281,12 +287,12 @@ impl Examination {
 }
 
 /// What is there if it says nothing by itself.
-async fn who_is_silent(address: Option<SocketAddr>) -> Option<Finding> {
+async fn who_is_silent(address: Option<SocketAddr>, wait: Duration) -> Option<Finding> {
     let address = address?;
-    if probe::speaks_tls(address).await {
+    if probe::speaks_tls(address, wait).await {
         return Some(tls_there(None));
     }
-    probe::asked_for_a_page(address).await.map(Finding::from)
+    probe::asked_for_a_page(address, wait).await.map(Finding::from)
 }
 
 fn tls_there(seen: Option<broker::Failure>) -> Finding {

@@ -7,31 +7,31 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection of its own may take to get an answer.
+/// How long a connection of its own may take at most to get an answer.
 const TIME: Duration = Duration::from_secs(2);
 
 /// Whether TLS is spoken at the address: a server answers the beginning of a handshake, if only to
 /// refuse it.
-pub(super) async fn speaks_tls(address: SocketAddr) -> bool {
-    let answer = ask(address, &client_hello()).await;
+pub(super) async fn speaks_tls(address: SocketAddr, wait: Duration) -> bool {
+    let answer = ask(address, wait, &client_hello()).await;
     matches!(answer.as_slice(), [0x15 | 0x16, 3, 0..=4, ..])
 }
 
 /// What an HTTP request reveals.
-pub(super) async fn asked_for_a_page(address: SocketAddr) -> Option<Failure> {
-    let answer = ask(address, b"GET / HTTP/1.0\r\n\r\n").await;
+pub(super) async fn asked_for_a_page(address: SocketAddr, wait: Duration) -> Option<Failure> {
+    let answer = ask(address, wait, b"GET / HTTP/1.0\r\n\r\n").await;
     Failure::of_first_octets(&answer)
 }
 
 /// Sends octets on a connection of its own, and returns the first that come back.
-async fn ask(address: SocketAddr, question: &[u8]) -> Vec<u8> {
+async fn ask(address: SocketAddr, wait: Duration, question: &[u8]) -> Vec<u8> {
     let mut answer = vec![0; 16];
     let exchange = async {
         let mut socket = TcpStream::connect(address).await?;
         socket.write_all(question).await?;
         socket.read(&mut answer).await
     };
-    let count = match timeout(TIME, exchange).await {
+    let count = match timeout(TIME.min(wait), exchange).await {
         Ok(Ok(count)) => count,
         _ => 0,
     };

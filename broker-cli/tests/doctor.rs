@@ -1,0 +1,215 @@
+//! What the doctor finds at addresses that are not well, and at one that is.
+#![cfg(feature = "tcp")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Cli, End, LIMIT, run};
+use serde_json::Value as Json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+/// Serves every connection by the script, and returns where.
+async fn server<F>(script: impl Fn(TcpStream) -> F + Send + 'static) -> u16
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(timeout(LIMIT, script(socket)));
+        }
+    });
+    port
+}
+
+/// What is said about an address: the failed check, and that the verdict is the same.
+async fn finding(url: &str, code: i32, more: &[&str]) -> Json {
+    let end = run(&[&["doctor", url][..], more].concat()).await.expect(code);
+    let lines = end.lines();
+    let failed = lines.iter().filter(|line| line["type"] == "check" && line["ok"] == false);
+    let failed = failed.last().unwrap_or_else(|| panic!("{lines:?}")).clone();
+    let verdict = lines.last().unwrap();
+    assert_eq!(verdict["type"], "verdict");
+    for member in ["ok", "reason", "message", "blame", "meaning", "advice"] {
+        assert_eq!(verdict[member], failed[member], "{member}");
+        assert!(!verdict[member].is_null(), "{member}");
+    }
+    failed
+}
+
+#[track_caller]
+fn assert_finding(found: &Json, layer: &str, reason: &str, words: &str) {
+    assert_eq!((&found["layer"], &found["reason"]), (&layer.into(), &reason.into()), "{found}");
+    assert!(found["message"].as_str().unwrap().contains(words), "{found}");
+}
+
+/// The layers that passed, in order.
+fn passed(end: &End) -> Vec<String> {
+    let lines = end.lines();
+    let passed = lines.iter().filter(|line| line["type"] == "check" && line["ok"] == true);
+    passed.map(|line| line["layer"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_healthy_endpoint_tells_who_it_is_and_reports_no_peer() {
+    let (mut node, url) = common::node(&["--forward", "/wanted", "--events"]).await;
+    let end = run(&["doctor", &url]).await.expect(0);
+    assert_eq!(passed(&end), ["url", "name", "tcp", "greeting", "handshake"]);
+    let lines = end.lines();
+    let handshake = lines.iter().find(|line| line["layer"] == "handshake").unwrap();
+    assert_eq!(handshake["filter"], serde_json::json!(["/wanted"]));
+    assert_eq!(handshake["versions"], serde_json::json!([1, 1]));
+    assert_eq!(handshake["endpoint"]["id"].as_str().unwrap().len(), 36);
+    assert_eq!(lines.last().unwrap()["ok"], true);
+    // The first that the node reports is the peer that comes afterwards.
+    let sub = Cli::start(&["sub", "/x", "--peer", &url]);
+    let event = node.json().await;
+    assert_eq!(event["type"], "endpoint_discovered", "{event}");
+    drop(sub);
+}
+
+#[tokio::test]
+async fn an_endpoint_with_the_smallest_id_leads_and_tells_the_same() {
+    let id = "00000000-0000-4000-8000-000000000001";
+    let (_node, url) = common::node(&["--endpoint-id", id, "--forward", "/wanted"]).await;
+    let end = run(&["doctor", &url]).await.expect(0);
+    let lines = end.lines();
+    let handshake = lines.iter().find(|line| line["layer"] == "handshake").unwrap();
+    assert_eq!(handshake["endpoint"]["id"], id);
+    assert_eq!(handshake["filter"], serde_json::json!(["/wanted"]));
+}
+
+#[tokio::test]
+async fn people_get_text_with_the_next_step() {
+    let end = run(&["doctor", "tcp://127.0.0.1:1", "--output", "text"]).await.expect(3);
+    assert!(end.stdout.contains("FAILED  tcp"), "{}", end.stdout);
+    assert!(end.stdout.contains("What to try: Start the endpoint there"), "{}", end.stdout);
+}
+
+#[tokio::test]
+async fn without_a_connection_it_is_the_name_or_the_port() {
+    let found = finding("tcp://127.0.0.1:1", 3, &[]).await;
+    assert_finding(&found, "tcp", "refused", "nothing listens there");
+    assert_eq!(found["blame"], "the other side");
+    let found = finding("tcp://no.such.name.invalid:9999", 3, &[]).await;
+    assert_finding(&found, "name", "name-resolution", "no.such.name.invalid does not resolve");
+    let found = finding("gopher://127.0.0.1:9999", 2, &[]).await;
+    assert_finding(&found, "url", "unsupported-scheme", "does not speak gopher://");
+    run(&["doctor", "host"]).await.expect(2);
+}
+
+#[tokio::test]
+async fn other_protocols_are_named() {
+    let ssh = |mut socket: TcpStream| async move {
+        socket.write_all(b"SSH-2.0-OpenSSH_9.2\r\n").await.unwrap();
+        let _ = socket.read(&mut [0; 64]).await;
+    };
+    let found = finding(&format!("tcp://127.0.0.1:{}", server(ssh).await), 4, &[]).await;
+    assert_finding(&found, "greeting", "not-broker", "it speaks SSH");
+    let http = |mut socket: TcpStream| async move {
+        let mut request = [0; 64];
+        let count = socket.read(&mut request).await.unwrap();
+        if request[..count].starts_with(b"GET ") {
+            socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        }
+    };
+    let found = finding(&format!("tcp://127.0.0.1:{}", server(http).await), 4, &[]).await;
+    assert_finding(&found, "greeting", "not-broker", "ws://");
+}
+
+#[tokio::test]
+async fn a_plain_address_that_speaks_tls_is_confirmed_on_a_connection_of_its_own() {
+    // Like the reference: no word before a handshake of TLS has begun, and none to anything else.
+    let tls = |mut socket: TcpStream| async move {
+        let mut hello = [0; 512];
+        let count = socket.read(&mut hello).await.unwrap();
+        if hello[..count].starts_with(&[0x16, 3]) {
+            socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+        }
+    };
+    let found = finding(&format!("tcp://127.0.0.1:{}", server(tls).await), 4, &[]).await;
+    assert_finding(&found, "greeting", "peer-wants-tls", "answers when a TLS handshake is begun");
+    assert!(found["advice"].as_str().unwrap().contains("tls://"), "{found}");
+}
+
+#[tokio::test]
+async fn silence_is_a_timeout_and_a_hang_up_is_not() {
+    let silent = |mut socket: TcpStream| async move {
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    };
+    let port = server(silent).await;
+    let found = finding(&format!("tcp://127.0.0.1:{port}"), 5, &["--wait", "0.2"]).await;
+    assert_finding(&found, "handshake", "handshake-timeout", "waited for its hello");
+    let rude = |mut socket: TcpStream| async move {
+        socket.write_all(b"\0\0\0\x05\x07ZEEK").await.unwrap();
+        socket.read_u8().await.unwrap();
+        socket.shutdown().await.unwrap();
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    };
+    let found = finding(&format!("tcp://127.0.0.1:{}", server(rude).await), 4, &[]).await;
+    assert_finding(&found, "handshake", "closed-in-handshake", "while this side waited for");
+}
+
+const PROBE: &[u8] = b"\0\0\0\x05\x07ZEEK";
+
+#[tokio::test]
+async fn what_is_wrong_with_a_handshake_is_told() {
+    for (answer, reason, words) in [
+        (&b"\0\0\0\x17\x06KEEZ0123456789abcdef\x01\x01"[..], "wrong-magic", "wrong magic number"),
+        (
+            b"\0\0\0\x17\x06ZEEK0123456789abcdef\x02\x03",
+            "no-common-version",
+            "unsupported versions",
+        ),
+        (b"\0\0\0\x03\x06ZE", "malformed-handshake", "failed to parse hello_msg"),
+        (b"\0\0\0\x17\x06ZEEK\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01", "nil-id", "nil id"),
+        (b"\0\0\0\0", "empty-frame", "empty frame"),
+        (b"\0\0\0\x01\x0c", "unexpected-message", "originator_ack"),
+        (b"\xff\xff\xff\xff", "frame-too-large", "4294967295"),
+        (b"\0\0\0\x1b\x09ZEEK0123456789abcdef\x1c\x04gone", "shutting-down", "gone"),
+        (b"\0\0\0\x1b\x09ZEEK0123456789abcdef\x01\x04busy", "refused-by-peer", "busy"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("tcp://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.write_all(PROBE).await;
+                let _ = socket.write_all(answer).await;
+                let _ = socket.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        assert_finding(&finding(&url, 4, &[]).await, "handshake", reason, words);
+        server.abort();
+    }
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn tls_where_there_is_none_and_the_reverse() {
+    let (_node, url) = common::node(&[]).await;
+    let found = finding(&url.replace("tcp://", "tls://"), 4, &[]).await;
+    assert_finding(&found, "tls", "peer-is-plain", "use tcp:// here");
+    let mut node = Cli::start(&["node", "--listen", "tls://127.0.0.1:0"]);
+    let url = node.listening().await;
+    let found = finding(&url.replace("tls://", "tcp://"), 4, &[]).await;
+    assert_finding(&found, "greeting", "peer-wants-tls", "TLS");
+    let end = run(&["doctor", &url]).await.expect(0);
+    let layers = passed(&end);
+    assert_eq!(layers.last().unwrap(), "handshake");
+    let lines = end.lines();
+    let agreed = lines.iter().find(|line| line["version"].is_string()).unwrap();
+    assert!(agreed["version"].as_str().unwrap().starts_with("TLSv1"), "{agreed}");
+    assert!(agreed["message"].as_str().unwrap().contains("encrypted, not authenticated"));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn certificates_that_cannot_be_used_are_told_before_anything_is_tried() {
+    let args = ["--tls-certificate", "/no/such/file", "--tls-key", "/no/such/file"];
+    let found = finding("tls://127.0.0.1:1", 4, &args).await;
+    assert_finding(&found, "tls", "own-certificate", "no/such/file");
+}
