@@ -29,8 +29,8 @@ where
 async fn finding(url: &str, code: i32, more: &[&str]) -> Json {
     let end = run(&[&["doctor", url][..], more].concat()).await.expect(code);
     let lines = end.lines();
-    let failed = lines.iter().filter(|line| line["type"] == "check" && line["ok"] == false);
-    let failed = failed.last().unwrap_or_else(|| panic!("{lines:?}")).clone();
+    let mut failed = lines.iter().filter(|line| line["type"] == "check" && line["ok"] == false);
+    let failed = failed.next_back().unwrap_or_else(|| panic!("{lines:?}")).clone();
     let verdict = lines.last().unwrap();
     assert_eq!(verdict["type"], "verdict");
     for member in ["ok", "reason", "message", "blame", "meaning", "advice"] {
