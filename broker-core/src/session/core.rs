@@ -89,7 +89,7 @@ impl Core {
     fn send(&mut self, conn: ConnId, frame: &[u8]) {
         let handle = self.conns.get(&conn);
         if handle.map(|handle| handle.queue.push_control(frame)) == Some(Push::Overflow) {
-            self.control.overflow(conn);
+            self.control.control_overflow(conn);
         }
     }
 

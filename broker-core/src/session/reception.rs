@@ -161,7 +161,7 @@ fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: N
         }
         // The connection is over, so nobody gets here with it.
         Notice::Cut(_) => {}
-        Notice::ControlOverflow => host.tell(|core, _| core.control.overflow(id)),
+        Notice::ControlOverflow => host.tell(|core, _| core.control.control_overflow(id)),
         Notice::Misbehaved { id, what } => {
             let description = format!("{} at {} {what}", peer.id, link.remote);
             host.emit(Event::Log(LogEvent {
@@ -182,11 +182,16 @@ fn is_closing(host: &impl Host, id: ConnId) -> bool {
 /// Reports that a connection is over, and ends its queue: at once, or after what it was to be
 /// closed behind.
 pub(crate) fn finish(host: &impl Host, id: ConnId, queue: &BoundedQueue, failure: Failure) {
+    // Whoever begins with TLS learns from the greeting that there is none here.
+    let how = match failure {
+        Failure::PeerWantsTls(_) => Closing::Flush,
+        _ => Closing::Now,
+    };
     let handle = host.tell(|core, now| {
         core.control.closed(id, failure, now);
         core.conns.remove(&id)
     });
     if handle.and_then(|handle| handle.closing) != Some(Close::Flush) {
-        queue.close(Closing::Now);
+        queue.close(how);
     }
 }

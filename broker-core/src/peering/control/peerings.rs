@@ -245,6 +245,14 @@ impl Control {
         self.act(Action::Close { conn: id, how: Close::Now });
     }
 
+    /// A peer causes answers and does not read them.
+    pub(crate) fn control_overflow(&mut self, id: ConnId) {
+        if let Some(peering) = self.peering_mut(id) {
+            peering.cut.get_or_insert(Failure::ControlOverflow);
+        }
+        self.overflow(id);
+    }
+
     pub(super) fn end_peering(&mut self, id: ConnId, failure: &Failure, now: Time) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Stage::Peered(peering) = std::mem::replace(&mut conn.stage, Stage::Over) else {
@@ -279,9 +287,12 @@ impl Control {
             self.log_failure(failure.severity(), "peer-lost", peer, failure);
         }
         let error = match peering.removal {
-            Some(Removal::Overflow) => Failure::Overflow,
+            Some(Removal::Overflow) if peering.cut.is_none() => Failure::Overflow,
             _ => failure.clone(),
         };
+        if peering.removal == Some(Removal::Overflow) {
+            self.log_failure(Severity::Warning, "peer-overflow", peer, &error);
+        }
         self.registry.update(peer, |record| {
             record.status = PeerStatus::Disconnected;
             record.since = now;

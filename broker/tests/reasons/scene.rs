@@ -1,0 +1,98 @@
+//! An endpoint that something happens to, and what it says about that.
+
+use crate::stranger::Stranger;
+use crate::troubled::Troubled;
+use broker::event::{Event, Severity, StatusCode};
+use broker::{Config, Endpoint, EventStream, Reason, Retry, Url};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long anything may take on a machine that has other things to do.
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Scene {
+    pub(crate) endpoint: Endpoint,
+    events: EventStream,
+    /// What a request ended with, for what is no event.
+    pub(crate) outcome: Option<Reason>,
+    strangers: Vec<Stranger>,
+    others: Vec<Endpoint>,
+}
+
+impl Scene {
+    pub(crate) fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config { log_level: Severity::Debug, ..Config::default() };
+        change(&mut config);
+        Self::of(broker::builder().transport(Troubled).config(config).build().unwrap())
+    }
+
+    pub(crate) fn of(endpoint: Endpoint) -> Self {
+        let events = endpoint.events();
+        Self { endpoint, events, outcome: None, strangers: Vec::new(), others: Vec::new() }
+    }
+
+    pub(crate) async fn listen(&mut self) -> Url {
+        self.endpoint.listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap()
+    }
+
+    /// Lets somebody stay to the end of the scene.
+    pub(crate) fn keep(mut self, stranger: Stranger) -> Self {
+        self.strangers.push(stranger);
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn beside(mut self, endpoint: Endpoint) -> Self {
+        self.others.push(endpoint);
+        self
+    }
+
+    pub(crate) async fn fails_to_peer(&self, url: &Url) {
+        let request = self.endpoint.peer(url, Retry::never());
+        timeout(LIMIT, request).await.unwrap().unwrap_err();
+    }
+
+    pub(crate) async fn is_peered(&mut self) {
+        let added = async {
+            while self.events.next().await.unwrap().status() != Some(StatusCode::PeerAdded) {}
+        };
+        timeout(LIMIT, added).await.unwrap();
+    }
+
+    /// Waits until the endpoint gives this reason.
+    pub(crate) async fn expect(mut self, reason: Reason) {
+        if let Some(outcome) = self.outcome {
+            assert_eq!(outcome, reason);
+            return;
+        }
+        let mut seen = Vec::new();
+        let given = async {
+            loop {
+                let event = self.events.next().await.unwrap();
+                if check(&event) == Some(reason) {
+                    return event;
+                }
+                seen.push(event);
+            }
+        };
+        let given = timeout(LIMIT, given).await;
+        let event = given.unwrap_or_else(|_| panic!("{reason} is not among {seen:#?}"));
+        // Where there is still a relation with somebody, it is in the list of peers as well.
+        if matches!(&event, Event::Log(log) if matches!(log.id, "peer-lost" | "peer-overflow")) {
+            let last = self.endpoint.peers().into_iter().find_map(|peer| peer.last_reason);
+            assert_eq!(last, Some(reason));
+            assert!(self.endpoint.peers().iter().any(|peer| peer.last_error.is_some()));
+        }
+    }
+}
+
+/// The reason that an event gives, after a check of the rest of it.
+fn check(event: &Event) -> Option<Reason> {
+    let name = match event {
+        Event::Error(error) => error.reason?,
+        Event::Log(log) => log.reason?,
+        Event::Status(_) => return None,
+    };
+    assert!(!event.message().is_empty());
+    Some(Reason::named(name).unwrap_or_else(|| panic!("{name} is no reason")))
+}
