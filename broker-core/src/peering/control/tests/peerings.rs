@@ -59,7 +59,12 @@ fn an_overflow_removes_the_peer_without_a_bye_and_does_not_bring_it_back() {
     let cut = rig.tell(|control, _| control.overflow(ConnId(1)));
     assert_eq!(cut, ["close 1 now"]);
     let record = rig.closed(1);
-    let expected = ["uninstall large", "peer_removed large at x", "endpoint_unreachable large"];
+    let expected = [
+        "uninstall large",
+        "peer_removed large at x",
+        "endpoint_unreachable large",
+        "log peer-overflow",
+    ];
     assert_eq!(record, expected);
     assert!(rig.control.dials.is_empty());
     let error = rig.registry.read(LARGE, |record| record.last_error.clone()).flatten().unwrap();
