@@ -12,6 +12,7 @@ async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Url) {
     (endpoint, url)
 }
 
+#[allow(clippy::field_reassign_with_default, reason = "other features bring other fields")]
 fn endpoint(tls: TlsOptions) -> Endpoint {
     let mut transports = TransportOptions::default();
     transports.tls = tls;
