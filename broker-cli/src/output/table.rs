@@ -98,8 +98,8 @@ mod tests {
         table.row(vec!["long one".to_owned(), "1".to_owned()]);
         table.row(vec!["\u{1b}[2J".to_owned(), "12345678".to_owned()]);
         let lines = table.lines();
-        assert_eq!(lines[1], "A             NUMBER");
-        assert_eq!(lines[2], "long one           1");
+        assert_eq!(lines[1], format!("{:<9}  {:>8}", "A", "NUMBER"));
+        assert_eq!(lines[2], format!("{:<9}  {:>8}", "long one", 1));
         assert!(lines[3].starts_with("\\u{1b}[2J"), "{lines:?}");
     }
 
