@@ -86,6 +86,8 @@ async fn metrics_have_the_names_of_the_reference_and_move() {
     assert_eq!(before["broker_connections{type=\"native\"}"], 0.0);
     let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--count", "2", "--events"]);
     sub.event("peer_added").await;
+    eventually("the peer", async || (status(&http).await["native-connections"] == 1).then_some(()))
+        .await;
     run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
     let samples = eventually("the message is counted", async || {
         let samples = metrics(&http).await;
@@ -119,7 +121,8 @@ async fn the_status_says_who_is_peered_how_and_with_what_filter() {
     sub.event("peer_added").await;
     let status = eventually("the peer", async || {
         let status = status(&http).await;
-        (status["peers"].as_array().unwrap().len() == 2).then_some(status)
+        (status["native-connections"] == 1 && status["peers"].as_array().unwrap().len() == 2)
+            .then_some(status)
     })
     .await;
     assert_eq!(status["native-connections"], 1);
@@ -166,6 +169,8 @@ async fn tables_are_for_people_and_are_repeated_as_often_as_asked_for() {
     let (_node, url, http) = node(&[]).await;
     let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--events"]);
     sub.event("peer_added").await;
+    eventually("the peer", async || (status(&http).await["native-connections"] == 1).then_some(()))
+        .await;
     let text = ["--http", &http, "--output", "text"];
     let once = run(&[&["peers"][..], &text].concat()).await.expect(0).stdout;
     assert!(once.contains("PEER") && once.contains("peered") && once.contains("inbound"), "{once}");
