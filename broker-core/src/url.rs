@@ -94,6 +94,13 @@ impl Url {
         self
     }
 
+    /// The same URL with another query, without the question mark; an empty one takes it away.
+    #[must_use]
+    pub fn with_query(mut self, query: &str) -> Self {
+        query.clone_into(&mut self.query);
+        self
+    }
+
     /// Host and port as the reference prints them: `ADDR:PORT` without brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {

@@ -3,7 +3,7 @@
 use crate::framing::Side;
 use crate::http::{HeadError, parse_response, read_head};
 use crate::stream::Stream;
-use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
+use crate::{NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
 use broker_core::Url;
 use broker_core::transport::{Connection, Link, TransportError, TransportErrorKind as Kind};
 use std::fmt::Write as _;
@@ -23,13 +23,6 @@ const BODY_TIME: Duration = Duration::from_secs(1);
 pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, TransportError> {
     let path = match to.path() {
         "" | "/" => NATIVE_PATH,
-        JSON_PATH => {
-            let detail = format!(
-                "connecting to {to}: that is the JSON API, which serves clients; endpoints peer \
-                 at {NATIVE_PATH}"
-            );
-            return Err(TransportError::new(Kind::InvalidAddress, detail));
-        }
         path => path,
     };
     let (mut stream, protection) = shared.security.dial(to).await?;

@@ -8,6 +8,9 @@
 //! | `/v1/native` | peerings, with the sub-protocol `broker-native.v1` |
 //! | `/` | the example page, if it is switched on |
 //!
+//! A URL that is dialled picks by its path as well: the JSON API of a server becomes a peer through a
+//! [`bridge`], anything else is a peering.
+//!
 //! To the endpoint, [`WsTransport`] is a transport like others: it yields peers, and it dials them.
 //! Clients are a service beside that: [`WsTransport::install`] adds both to an endpoint that is
 //! being built.
@@ -54,6 +57,7 @@
 //! | a client that does not read | see [`WsOptions::overflow_policy`] |
 
 mod access;
+pub mod bridge;
 pub mod client;
 mod dial;
 mod establish;
@@ -103,6 +107,7 @@ struct Shared {
     security: Security,
     options: Arc<WsOptions>,
     service: OnceLock<Service>,
+    bridges: bridge::Bridges,
 }
 
 impl WsTransport {
@@ -141,7 +146,12 @@ impl WsTransport {
 
     fn over(security: Security, options: WsOptions) -> Result<Self, InvalidOptions> {
         options.check()?;
-        let shared = Shared { security, options: Arc::new(options), service: OnceLock::new() };
+        let shared = Shared {
+            security,
+            options: Arc::new(options),
+            service: OnceLock::new(),
+            bridges: bridge::Bridges::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -161,6 +171,14 @@ impl WsTransport {
     }
 }
 
+impl WsTransport {
+    /// The servers of the JSON API that are peers now, see [`bridge`].
+    #[must_use]
+    pub fn bridges(&self) -> Vec<bridge::BridgeStatus> {
+        self.shared.bridges.status()
+    }
+}
+
 #[async_trait]
 impl Transport for WsTransport {
     fn schemes(&self) -> &'static [&'static str] {
@@ -172,6 +190,9 @@ impl Transport for WsTransport {
     }
 
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
-        dial::peer(&self.shared, to).await
+        match to.path() {
+            JSON_PATH => bridge::connect(&self.shared, to).await,
+            _ => dial::peer(&self.shared, to).await,
+        }
     }
 }

@@ -24,6 +24,11 @@ impl Service {
         Self { endpoint, options, exchange: Mutex::default(), complaint: Mutex::default() }
     }
 
+    /// What the endpoint asks its peers for.
+    pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
+        self.endpoint.upgrade().map(|endpoint| endpoint.filter())
+    }
+
     /// Whether another client can be served now.
     pub(crate) fn has_room(&self) -> bool {
         self.endpoint

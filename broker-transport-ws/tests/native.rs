@@ -140,11 +140,9 @@ async fn wrong_addresses_are_explained() {
         format!("ws://127.0.0.1:{}{path}", server.url.port()).parse::<Url>().unwrap()
     };
     let peer = endpoint();
-    for (url, text) in [
-        (at(&open, "/v1/messages/json"), "JSON API"),
-        (at(&open, "/v1/else"), "does not know broker-native.v1"),
-        (at(&guarded, ""), "401"),
-    ] {
+    for (url, text) in
+        [(at(&open, "/v1/else"), "does not know broker-native.v1"), (at(&guarded, ""), "401")]
+    {
         let error = peer.peer(&url, Retry::never()).await.unwrap_err().to_string();
         assert!(error.contains(text), "{url}: {error}");
     }

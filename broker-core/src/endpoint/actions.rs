@@ -58,6 +58,10 @@ impl Outside for Actions<'_> {
         self.shared.peers_changed.notify_waiters();
     }
 
+    fn filter_changed(&mut self) {
+        self.shared.peers_changed.notify_waiters();
+    }
+
     fn emit(&mut self, event: Event) {
         self.shared.emit(event);
     }

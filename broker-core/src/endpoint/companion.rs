@@ -30,6 +30,11 @@ impl Endpoint {
         self.shared().stopping.cancelled().await;
     }
 
+    /// Waits until a peer comes or changes its filter, counted from the call. Cancel safe.
+    pub fn peers_changed(&self) -> impl Future<Output = ()> + Send + '_ {
+        self.shared().peers_changed.notified()
+    }
+
     /// Runs a task that [`Self::shutdown`] waits for. It has to end by itself, soon after
     /// [`Self::stopping`] says so.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>

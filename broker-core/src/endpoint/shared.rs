@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) drops: Drops,
     pub(super) half_open: Arc<HalfOpen>,
-    /// Notified whenever a peer comes or the endpoint stops.
+    /// Notified whenever a peer comes or changes its filter, or the endpoint stops.
     pub(super) peers_changed: Notify,
     /// Wakes the timer when the next deadline has changed.
     pub(super) timer: Notify,

@@ -31,6 +31,8 @@ pub(crate) trait Outside {
     fn abandon(&mut self, dial: DialId);
     /// A peer has been installed.
     fn installed(&mut self);
+    /// A peer has announced another filter.
+    fn filter_changed(&mut self) {}
     /// A peer is no longer installed.
     fn uninstalled(&mut self, peer: &Peer);
     /// Tells everyone who listens.
@@ -75,7 +77,10 @@ impl Core {
                         outside.uninstalled(&peer);
                     }
                 }
-                Action::SetFilter { peer, filter } => router.set_peer_filter(peer, filter),
+                Action::SetFilter { peer, filter } => {
+                    router.set_peer_filter(peer, filter);
+                    outside.filter_changed();
+                }
                 Action::Emit(event) => outside.emit(event),
                 Action::Resolve { dial, outcome } => outside.resolve(dial, outcome),
                 Action::Stopped => {

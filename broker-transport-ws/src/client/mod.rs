@@ -80,7 +80,7 @@ impl JsonClient {
         Self::over(Security::with_tls(tcp, tls), url, options)
     }
 
-    fn over(security: Security, url: Url, options: ClientOptions) -> Self {
+    pub(crate) fn over(security: Security, url: Url, options: ClientOptions) -> Self {
         let (to_user, events) = mpsc::channel(options.queue_messages.max(1));
         let (outgoing, from_user) = mpsc::channel(options.queue_messages.max(1));
         let closing = Arc::new(Notify::new());

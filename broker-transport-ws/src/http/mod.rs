@@ -7,7 +7,7 @@ mod response;
 
 pub(crate) use accept::{Answer, Offer, judge};
 pub(crate) use head::{HeadError, read_head};
-pub(crate) use request::{Request, parse_request};
+pub(crate) use request::{Request, parse_request, percent_decoded};
 pub(crate) use response::parse_response;
 
 /// The longest head of a request or response.

@@ -65,7 +65,8 @@ fn local_part(target: &str) -> Option<&str> {
     known.then(|| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"))
 }
 
-fn percent_decoded(text: &str) -> String {
+/// Text of a URL without its percent-encoding.
+pub(crate) fn percent_decoded(text: &str) -> String {
     let octets = text.as_bytes();
     let mut decoded = Vec::with_capacity(octets.len());
     let mut at = 0;

@@ -215,6 +215,16 @@ pub(crate) async fn statuses(events: &mut EventStream, count: usize) -> Vec<Stri
     texts
 }
 
+/// Waits for a state that no event tells of.
+pub(crate) async fn wait_for(mut reached: impl FnMut() -> bool) {
+    let wait = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("the state in time");
+}
+
 /// Waits for a log event of this kind.
 pub(crate) async fn log_event(events: &mut EventStream, id: &str) -> String {
     loop {

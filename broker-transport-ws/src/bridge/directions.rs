@@ -1,0 +1,138 @@
+use crate::http::percent_decoded;
+use broker_core::Url;
+use bytes::Bytes;
+
+/// Which topics a bridge carries, as its URL says.
+///
+/// | parameter | meaning |
+/// |---|---|
+/// | `to=PREFIX` | messages of the overlay on these topics go to the server; may be repeated; an empty one stands for every topic |
+/// | `from=PREFIX` | messages of the server on these topics go into the overlay; may be repeated. Without any, whatever the endpoint has subscribed to |
+/// | others | are for the server, like `access_token` |
+///
+/// What is special in a URL is written with percent signs, as in `%26` for `&`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Directions {
+    /// What goes to the server.
+    pub to: Vec<String>,
+    /// What comes from it; `None` is what the endpoint wants.
+    pub from: Option<Vec<String>>,
+    /// The rest of the query.
+    rest: Vec<String>,
+}
+
+/// The directions of a bridge overlap.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "to={to} and from={from} overlap: a message on such a topic would be carried in circles; say \
+     for each topic which way it goes"
+)]
+pub struct InvalidDirections {
+    to: String,
+    from: String,
+}
+
+impl Directions {
+    /// Reads the parameters of a URL.
+    ///
+    /// # Errors
+    ///
+    /// A topic would go both ways.
+    pub fn parse(url: &Url) -> Result<Self, InvalidDirections> {
+        let mut directions = Self::default();
+        for (name, value) in url.parameters() {
+            match name {
+                "to" => directions.to.push(percent_decoded(value)),
+                "from" => directions.from.get_or_insert_default().push(percent_decoded(value)),
+                _ => directions.rest.push(format!("{name}={value}")),
+            }
+        }
+        let from = directions.from.iter().flatten();
+        let overlap =
+            from.filter_map(|from| Some((from, directions.overlapping(from.as_bytes())?)));
+        match overlap.into_iter().next() {
+            Some((from, to)) => Err(InvalidDirections { to: to.to_owned(), from: from.clone() }),
+            None => Ok(directions),
+        }
+    }
+
+    /// What is sent to the server that overlaps with a prefix.
+    fn overlapping(&self, prefix: &[u8]) -> Option<&String> {
+        self.to
+            .iter()
+            .find(|to| to.as_bytes().starts_with(prefix) || prefix.starts_with(to.as_bytes()))
+    }
+
+    /// What to subscribe to at the server when the endpoint wants these topics: what goes to the
+    /// server is left out, as is what cannot be said in JSON.
+    pub(crate) fn subscriptions(&self, wanted: &[Bytes]) -> Vec<String> {
+        if let Some(from) = &self.from {
+            return from.clone();
+        }
+        let allowed = wanted.iter().filter(|prefix| self.overlapping(prefix).is_none());
+        allowed.filter_map(|prefix| std::str::from_utf8(prefix).ok().map(str::to_owned)).collect()
+    }
+
+    /// What the endpoint wants and does not get from this server, because it goes the other way.
+    pub(crate) fn left_out(&self, wanted: &[Bytes]) -> Vec<String> {
+        if self.from.is_some() {
+            return Vec::new();
+        }
+        let left_out = wanted.iter().filter(|prefix| self.overlapping(prefix).is_some());
+        left_out.map(|prefix| String::from_utf8_lossy(prefix).into_owned()).collect()
+    }
+
+    /// The URL of the server, without the parameters that are for the bridge, and the token in it.
+    pub(crate) fn server(&self, url: &Url) -> (Url, Option<String>) {
+        let (tokens, rest): (Vec<&String>, Vec<&String>) =
+            self.rest.iter().partition(|part| part.starts_with("access_token="));
+        let token = tokens.first().and_then(|part| part.split_once('='));
+        let token = token.map(|(_, token)| percent_decoded(token));
+        let query: Vec<&str> = rest.into_iter().map(String::as_str).collect();
+        (url.clone().with_query(&query.join("&")), token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(query: &str) -> Result<Directions, InvalidDirections> {
+        Directions::parse(&format!("ws://host:1/v1/messages/json?{query}").parse().unwrap())
+    }
+
+    fn topics(list: &[&'static str]) -> Vec<Bytes> {
+        list.iter().map(|topic| Bytes::from_static(topic.as_bytes())).collect()
+    }
+
+    #[test]
+    fn the_parameters_say_what_goes_where() {
+        let directions = parse("to=/a/&from=/b%26&from=/c&access_token=x%2By&z=1").unwrap();
+        assert_eq!(directions.to, ["/a/"]);
+        assert_eq!(directions.from, Some(vec!["/b&".to_owned(), "/c".to_owned()]));
+        let url: Url = "ws://host:1/v1/messages/json?to=/a/".parse().unwrap();
+        let (server, token) = directions.server(&url);
+        assert_eq!(server.to_string(), "ws://host:1/v1/messages/json?z=1");
+        assert_eq!(token.as_deref(), Some("x+y"));
+    }
+
+    #[test]
+    fn no_topic_goes_both_ways() {
+        for query in
+            ["to=/a&from=/a", "to=/a&from=/a/b", "to=/a/b&from=/a", "to=&from=/x", "from=&to=/x"]
+        {
+            assert!(parse(query).is_err(), "{query}");
+        }
+        assert!(parse("to=/ab&from=/ac").is_ok());
+    }
+
+    #[test]
+    fn what_goes_to_the_server_is_not_subscribed_to_there() {
+        let directions = parse("to=/a").unwrap();
+        let wanted = topics(&["/a/x", "/b"]);
+        assert_eq!(directions.subscriptions(&wanted), ["/b"]);
+        assert_eq!(directions.left_out(&wanted), ["/a/x"]);
+        assert_eq!(parse("from=/z&to=/a").unwrap().subscriptions(&wanted), ["/z"]);
+        assert_eq!(directions.subscriptions(&topics(&[""])), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,133 @@
+use super::Directions;
+use broker_core::Url;
+use metrics::{Counter, counter};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
+
+/// What became of messages at a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carried {
+    /// Handed to the server.
+    ToServer,
+    /// Published into the overlay.
+    FromServer,
+    /// Not handed to the server, which takes only Zeek's events.
+    NoEvent,
+    /// Refused by the server, mostly an event that it does not declare.
+    Refused,
+    /// Something from the server that is no message.
+    Unexpected,
+}
+
+impl Carried {
+    const ALL: [Self; 5] =
+        [Self::ToServer, Self::FromServer, Self::NoEvent, Self::Refused, Self::Unexpected];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::ToServer => "to-server",
+            Self::FromServer => "from-server",
+            Self::NoEvent => "no-event",
+            Self::Refused => "refused",
+            Self::Unexpected => "unexpected",
+        }
+    }
+}
+
+/// A bridge as [`WsTransport::bridges`](crate::WsTransport::bridges) shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeStatus {
+    /// The address of the server, without a query.
+    pub server: Url,
+    /// What the server calls its version.
+    pub version: String,
+    /// Which topics go which way.
+    pub directions: Directions,
+    /// Messages handed to the server.
+    pub to_server: u64,
+    /// Messages published into the overlay.
+    pub from_server: u64,
+    /// Messages that were not handed to the server, which takes only Zeek's events.
+    pub no_event: u64,
+    /// Messages that the server refused, mostly events that it does not declare.
+    pub refused: u64,
+    /// What came from the server and is no message.
+    pub unexpected: u64,
+    /// What the server last refused, and why.
+    pub last_refusal: Option<String>,
+}
+
+/// The counters of one connection of a bridge. Each is also the metric
+/// `broker_bridge_messages_total{server,outcome}`.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    server: Url,
+    pub(crate) version: String,
+    directions: Directions,
+    counts: [AtomicU64; 5],
+    metrics: [Counter; 5],
+    last_refusal: Mutex<Option<String>>,
+}
+
+impl Counters {
+    pub(super) fn new(to: &Url, directions: &Directions, version: String) -> Self {
+        let server = to.clone().with_query("");
+        let metrics = Carried::ALL.map(|outcome| {
+            counter!("broker_bridge_messages_total",
+                "server" => server.to_string(), "outcome" => outcome.name())
+        });
+        let counts = Default::default();
+        let directions = directions.clone();
+        Self { server, version, directions, counts, metrics, last_refusal: Mutex::default() }
+    }
+
+    pub(super) fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// Counts a message, and returns how many there are of the kind now.
+    pub(super) fn count(&self, what: Carried) -> u64 {
+        if let Some(metric) = self.metrics.get(what as usize) {
+            metric.increment(1);
+        }
+        self.counts.get(what as usize).map_or(0, |count| count.fetch_add(1, Relaxed) + 1)
+    }
+
+    pub(super) fn note_refusal(&self, reason: &str) {
+        *self.last_refusal.lock() = Some(reason.to_owned());
+    }
+
+    fn status(&self) -> BridgeStatus {
+        let [to_server, from_server, no_event, refused, unexpected] =
+            std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
+        BridgeStatus {
+            server: self.server.clone(),
+            version: self.version.clone(),
+            directions: self.directions.clone(),
+            to_server,
+            from_server,
+            no_event,
+            refused,
+            unexpected,
+            last_refusal: self.last_refusal.lock().clone(),
+        }
+    }
+}
+
+/// All bridges of a transport.
+#[derive(Debug, Default)]
+pub(crate) struct Bridges(Mutex<Vec<Weak<Counters>>>);
+
+impl Bridges {
+    pub(super) fn add(&self, counters: &Arc<Counters>) {
+        let mut list = self.0.lock();
+        list.retain(|bridge| bridge.strong_count() > 0);
+        list.push(Arc::downgrade(counters));
+    }
+
+    pub(crate) fn status(&self) -> Vec<BridgeStatus> {
+        let list = self.0.lock();
+        list.iter().filter_map(Weak::upgrade).map(|bridge| bridge.status()).collect()
+    }
+}

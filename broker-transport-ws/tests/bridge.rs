@@ -1,0 +1,268 @@
+//! Servers of the JSON API as peers: this one, and a scripted one that behaves like Zeek's.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use broker_core::data::Value;
+use broker_core::data::zeek::{Event, Message};
+use broker_core::endpoint::{Retry, Subscriber};
+use broker_core::event::StatusCode;
+use broker_core::{Endpoint, OverflowPolicy, Url};
+use broker_transport_ws::{WsOptions, WsTransport};
+use std::time::Duration;
+use support::{PATIENCE, Server, log_event, read_head, wait_for};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+struct Node {
+    endpoint: Endpoint,
+    ws: WsTransport,
+}
+
+fn node() -> Node {
+    let ws = WsTransport::new(WsOptions::default()).unwrap();
+    let builder = Endpoint::builder()
+        .overflow_policy(OverflowPolicy::Wait)
+        .transport(broker_transport_tcp::TcpTransport::default());
+    let endpoint = ws.clone().install(builder).build().unwrap();
+    Node { endpoint, ws }
+}
+
+fn at(port: u16, query: &str) -> Url {
+    format!("ws://127.0.0.1:{port}/v1/messages/json{query}").parse().unwrap()
+}
+
+async fn next(subscriber: &mut Subscriber) -> (String, Value) {
+    let message = timeout(PATIENCE, subscriber.recv()).await.expect("a message in time").unwrap();
+    (message.topic().to_string(), message.data().unwrap())
+}
+
+/// A native peer of `node`, with a subscription.
+async fn native(node: &Node, topic: &str) -> (Endpoint, Subscriber) {
+    let url = node.endpoint.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let peer = Endpoint::builder()
+        .transport(broker_transport_tcp::TcpTransport::default())
+        .build()
+        .unwrap();
+    let subscriber = peer.subscribe([topic]);
+    peer.peer(&url, Retry::never()).await.unwrap();
+    assert!(node.endpoint.await_peer(peer.id(), PATIENCE).await);
+    wait_for(|| node.endpoint.peer_filter(peer.id()).is_some_and(|f| !f.is_empty())).await;
+    (peer, subscriber)
+}
+
+#[tokio::test]
+async fn a_bridge_carries_each_topic_in_its_direction() {
+    let server = Server::start().await;
+    let mut at_server = server.endpoint.subscribe(["/"]);
+    let node = node();
+    node.endpoint.forward(["/from/"]);
+    let (peer, mut at_peer) = native(&node, "/").await;
+    let url = at(server.url.port(), "?to=/to/&from=/from/");
+    node.endpoint.peer(&url, Retry::never()).await.unwrap();
+    wait_for(|| node.endpoint.peers().len() == 2).await;
+    wait_for(|| peer.peer_filter(node.endpoint.id()).is_some_and(|f| f == ["/from/"])).await;
+    node.endpoint.forward(["/to/"]);
+    wait_for(|| peer.peer_filter(node.endpoint.id()).is_some_and(|f| f.len() == 2)).await;
+    peer.publish("/to/x", &1_u64).await.unwrap();
+    peer.publish("/from/x", &2_u64).await.unwrap();
+    peer.publish("/to/y", &3_u64).await.unwrap();
+    assert_eq!(next(&mut at_server).await, ("/to/x".into(), Value::Count(1)));
+    assert_eq!(next(&mut at_server).await, ("/to/y".into(), Value::Count(3)));
+    let hub = server.endpoint.hub(std::iter::empty::<&str>());
+    hub.publish("/to/z", &4_u64).await.unwrap();
+    hub.publish("/from/z", &5_u64).await.unwrap();
+    assert_eq!(next(&mut at_peer).await, ("/from/z".into(), Value::Count(5)));
+    wait_for(|| node.ws.bridges().iter().any(|b| (b.to_server, b.from_server) == (2, 1))).await;
+    assert_eq!(
+        server.endpoint.clients()[0].info.label.to_string(),
+        "web-socket client broker-bridge"
+    );
+}
+
+#[tokio::test]
+async fn without_directions_a_server_sends_what_the_endpoint_has_subscribed_to() {
+    let server = Server::start().await;
+    let node = node();
+    let mut subscriber = node.endpoint.subscribe(["/a"]);
+    node.endpoint.peer(&at(server.url.port(), ""), Retry::never()).await.unwrap();
+    assert_eq!(server.endpoint.clients()[0].info.subscriptions, ["/a"]);
+    server.endpoint.publish("/a", &1_u64).await.unwrap();
+    assert_eq!(next(&mut subscriber).await.1, Value::Count(1));
+    // Another subscription is one of the server's as soon as it is one of the endpoint's.
+    subscriber.add(["/b"]);
+    wait_for(|| {
+        let clients = server.endpoint.clients();
+        clients.len() == 1 && clients[0].info.subscriptions == ["/a", "/b"]
+    })
+    .await;
+    server.endpoint.publish("/b", &2_u64).await.unwrap();
+    assert_eq!(next(&mut subscriber).await, ("/b".into(), Value::Count(2)));
+}
+
+#[tokio::test]
+async fn topics_that_would_go_in_circles_are_refused_or_left_out() {
+    let server = Server::start().await;
+    let node = node();
+    let error = node
+        .endpoint
+        .peer(&at(server.url.port(), "?to=/a&from=/a/b"), Retry::never())
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("in circles"), "{error}");
+    let mut events = node.endpoint.events();
+    let _subscriber = node.endpoint.subscribe(["/a/x", "/b"]);
+    node.endpoint.peer(&at(server.url.port(), "?to=/a"), Retry::never()).await.unwrap();
+    assert_eq!(server.endpoint.clients()[0].info.subscriptions, ["/b"]);
+    let text = log_event(&mut events, "bridge").await;
+    assert!(text.contains("/a/x"), "{text}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_peering_waits_for_what_was_published_before() {
+    let server = Server::start().await;
+    let mut subscriber = server.endpoint.subscribe(["/t"]);
+    let node = node();
+    let id = node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    for number in 0..2000_u64 {
+        node.endpoint.publish("/t", &number).await.unwrap();
+    }
+    node.endpoint.ping(id, PATIENCE).await.unwrap();
+    node.endpoint.shutdown().await;
+    for number in 0..2000 {
+        assert_eq!(next(&mut subscriber).await.1, Value::Count(number));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_server_is_a_lost_peer_that_comes_back() {
+    let server = Server::start().await;
+    let node = node();
+    let mut subscriber = node.endpoint.subscribe(["/t"]);
+    let mut events = node.endpoint.events();
+    let url = at(server.url.port(), "");
+    let id = node.endpoint.peer(&url, Retry::every(Duration::from_millis(20))).await.unwrap();
+    server.endpoint.shutdown().await;
+    let lost = async {
+        loop {
+            let event = events.next().await.unwrap();
+            if event.status() == Some(StatusCode::PeerLost) {
+                return event.endpoint().unwrap().id;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, lost).await.unwrap(), id);
+    let again = Server::build(Endpoint::builder(), WsOptions::default()).await;
+    again
+        .endpoint
+        .listen(&format!("ws://127.0.0.1:{}", url.port()).parse().unwrap())
+        .await
+        .unwrap();
+    wait_for(|| again.endpoint.client_count() == 1).await;
+    again.endpoint.publish("/t", &1_u64).await.unwrap();
+    assert_eq!(next(&mut subscriber).await.1, Value::Count(1));
+    assert!(node.endpoint.await_peer(id, PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_a_peer_that_cannot_be_reached() {
+    let node = node();
+    let error = node.endpoint.peer(&at(1, ""), Retry::never()).await.unwrap_err().to_string();
+    assert!(error.contains("nothing listens there"), "{error}");
+}
+
+/// Zeek's server: takes events only, and only those that it declares.
+struct Zeek {
+    listener: TcpListener,
+}
+
+impl Zeek {
+    async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    fn url(&self, query: &str) -> Url {
+        at(self.listener.local_addr().unwrap().port(), query)
+    }
+
+    async fn accept(&self) -> (TcpStream, String) {
+        let (mut stream, _) = timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
+        let head = read_head(&mut stream).await;
+        let key = head.lines().find_map(|l| l.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: {accept}\r\n\
+             Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        let subscriptions = recv(&mut stream).await;
+        let ack = br#"{"type":"ack","endpoint":"x-websocket-0","version":"8.0.1"}"#;
+        send(&mut stream, ack).await;
+        (stream, subscriptions)
+    }
+}
+
+async fn send(stream: &mut TcpStream, text: &[u8]) {
+    let mut frame = vec![0x81, 126];
+    frame.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    frame.extend_from_slice(text);
+    stream.write_all(&frame).await.unwrap();
+}
+
+/// The next text of a client.
+async fn recv(stream: &mut TcpStream) -> String {
+    let read = async {
+        let mut head = [0; 2];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = match head[1] & 0x7f {
+            126 => stream.read_u16().await.unwrap() as usize,
+            length => usize::from(length),
+        };
+        let mut mask = [0; 4];
+        stream.read_exact(&mut mask).await.unwrap();
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).await.unwrap();
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(octet, mask)| *octet ^= mask);
+        String::from_utf8(payload).unwrap()
+    };
+    timeout(PATIENCE, read).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_zeek_does_not_take_is_counted_and_reported() {
+    let zeek = Zeek::start().await;
+    let node = node();
+    let mut events = node.endpoint.events();
+    let url = zeek.url("?to=/zeek/&from=/from/");
+    let peering = node.endpoint.peer(&url, Retry::never());
+    let (mut stream, subscriptions) = zeek.accept().await;
+    assert_eq!(subscriptions, r#"["/from/"]"#);
+    peering.await.unwrap();
+    let ping = |n: u64| Message::Event(Event::new("ping").arg(n));
+    node.endpoint.publish("/zeek/a", &ping(1)).await.unwrap();
+    node.endpoint.publish("/zeek/a", &5_u64).await.unwrap();
+    node.endpoint.publish("/zeek/a", &Message::Batch(vec![ping(2), ping(3)])).await.unwrap();
+    for number in 1..=3 {
+        let text = recv(&mut stream).await;
+        let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(message["topic"], "/zeek/a");
+        let event = &message["data"][2]["data"];
+        assert_eq!(event[0]["data"], "ping");
+        assert_eq!(event[1]["data"][0]["data"], number);
+    }
+    let text = log_event(&mut events, "bridge").await;
+    assert!(text.contains("is no event"), "{text}");
+    let error = br#"{"type":"error","code":"deserialization_failed","context":"failed to create Zeek event"}"#;
+    send(&mut stream, error).await;
+    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.refused == 1)).await;
+    let [status] = &node.ws.bridges()[..] else { panic!() };
+    assert_eq!((status.to_server, status.no_event), (3, 1));
+    assert_eq!(status.version, "8.0.1");
+    assert_eq!(
+        status.last_refusal.as_deref(),
+        Some("deserialization_failed: failed to create Zeek event")
+    );
+}
