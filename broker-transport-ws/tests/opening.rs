@@ -256,3 +256,17 @@ async fn unknown_paths_cannot_be_listened_at() {
     let error = server.endpoint.listen(&at).await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
 }
+
+#[tokio::test]
+async fn the_page_is_served_only_when_asked_for() {
+    let get = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    let without = Server::start().await;
+    assert!(answer(&without, get).await.starts_with("HTTP/1.1 404 "));
+    let server = Server::with(WsOptions { page: true, ..WsOptions::default() }).await;
+    let page = answer(&server, get).await;
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page:.200}");
+    assert!(page.contains("Content-Type: text/html") && page.ends_with("</html>\n"));
+    let head = answer(&server, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"));
+    assert!(answer(&server, b"POST / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405 "));
+}
