@@ -15,6 +15,8 @@ mod signals;
 #[cfg(feature = "tls")]
 mod tls_options;
 mod values;
+#[cfg(feature = "ws")]
+mod ws_options;
 
 use clap::{Parser, Subcommand};
 use failure::{Exit, Failure};

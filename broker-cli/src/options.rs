@@ -75,6 +75,10 @@ pub(crate) struct EndpointOptions {
     #[command(flatten)]
     tls: crate::tls_options::TlsArgs,
 
+    #[cfg(feature = "ws")]
+    #[command(flatten)]
+    ws: crate::ws_options::WsArgs,
+
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
@@ -135,10 +139,12 @@ impl EndpointOptions {
             self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
         config.forwarding &= !self.disable_forwarding;
         let peers = or_else(&self.peer, file.peer);
-        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        #[cfg_attr(not(any(feature = "tls", feature = "ws")), allow(unused_mut))]
         let mut transports = file.transports;
         #[cfg(feature = "tls")]
         self.tls.apply(&mut transports.tls);
+        #[cfg(feature = "ws")]
+        self.ws.apply(&mut transports.ws);
         Ok(Settings {
             config,
             transports,
@@ -157,7 +163,10 @@ fn or_else<T: Clone>(options: &[T], file: Vec<T>) -> Vec<T> {
 
 /// The address as it is dialled: without a host it means this machine.
 pub(crate) fn dialable(url: Url) -> Url {
-    if url.host().is_empty() { url.with_host("127.0.0.1") } else { url }
+    let url = if url.host().is_empty() { url.with_host("127.0.0.1") } else { url };
+    #[cfg(feature = "ws")]
+    let url = crate::ws_options::with_path(url);
+    url
 }
 
 /// The retry that an option of this many seconds asks for.

@@ -94,6 +94,13 @@ impl Url {
         self
     }
 
+    /// The same URL with another path, with its leading slash, or empty.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
     /// The same URL with another query, without the question mark; an empty one takes it away.
     #[must_use]
     pub fn with_query(mut self, query: &str) -> Self {

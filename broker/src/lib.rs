@@ -36,6 +36,8 @@ mod transports;
 pub use broker_tls as tls;
 #[cfg(feature = "tcp")]
 pub use broker_transport_tcp as tcp;
+#[cfg(feature = "ws")]
+pub use broker_transport_ws as ws;
 pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 /// Describes an endpoint that has every transport this crate was built with, in their default

@@ -12,6 +12,10 @@ pub struct TransportOptions {
     /// as between endpoints of the reference that have no certificates.
     #[cfg(feature = "tls")]
     pub tls: broker_tls::TlsOptions,
+
+    /// How clients of `ws://` and `wss://` are served.
+    #[cfg(feature = "ws")]
+    pub ws: broker_transport_ws::WsOptions,
 }
 
 impl TransportOptions {
@@ -19,6 +23,8 @@ impl TransportOptions {
     pub const TABLES: &[&str] = &[
         #[cfg(feature = "tls")]
         "tls",
+        #[cfg(feature = "ws")]
+        "ws",
     ];
 }
 
@@ -30,6 +36,10 @@ pub enum TransportSetupError {
     #[cfg(feature = "tls")]
     #[error("tls: {0}")]
     Tls(#[from] broker_tls::TlsError),
+    /// The options for `ws://` cannot work.
+    #[cfg(feature = "ws")]
+    #[error("ws: {0}")]
+    Ws(#[from] broker_transport_ws::InvalidOptions),
 }
 
 /// Describes an endpoint that has every transport this crate was built with, set up by `options`
@@ -52,11 +62,17 @@ pub fn builder_with(
     #[cfg(feature = "tcp")]
     let builder = builder.transport(tcp.clone());
     #[cfg(feature = "tls")]
-    let builder = {
-        let tls = broker_tls::Tls::new(options.tls)?;
-        let transport = broker_transport_tcp::tls::TlsTransport::new(tcp, tls)
-            .with_handshake_time(limits.handshake_time / 2);
-        builder.transport(transport)
-    };
+    let tls = broker_transport_tcp::tls::TlsTransport::new(
+        tcp.clone(),
+        broker_tls::Tls::new(options.tls)?,
+    )
+    .with_handshake_time(limits.handshake_time / 2);
+    #[cfg(feature = "tls")]
+    let builder = builder.transport(tls.clone());
+    #[cfg(all(feature = "ws", feature = "tls"))]
+    let builder =
+        broker_transport_ws::WsTransport::with_tls(tcp, tls, options.ws)?.install(builder);
+    #[cfg(all(feature = "ws", not(feature = "tls")))]
+    let builder = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?.install(builder);
     Ok(builder)
 }

@@ -15,6 +15,10 @@ const RETRY: Duration = Duration::from_secs(1);
 /// with 130, and all of them tell the peers first. Messages of one peer are passed on to the others
 /// that want them if this endpoint has asked for their topics with --forward.
 ///
+/// Clients of the JSON API are served at ws:// listeners. A peer at ws:// joins the overlay with a
+/// server of that API, and its address says for each topic which way it goes, as in
+/// --peer 'ws://127.0.0.1:27759?to=/to/zeek/&from=/from/zeek/'.
+///
 /// With --retry 0 it ends as soon as a peering cannot be made (3, 4), or when all are lost and it
 /// does not listen (1).
 #[derive(Args)]
@@ -35,11 +39,23 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = self.endpoint.settle(OverflowPolicy::default())?;
+        #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
+        let mut settings = self.endpoint.settle(OverflowPolicy::default())?;
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage(
                 "a node without --listen and --peer has nothing to do; give it one of them",
             ));
+        }
+        #[cfg(feature = "ws")]
+        for url in settings.peers.iter().filter(|url| crate::ws_options::is_json(url)) {
+            let from = crate::ws_options::topics_from(url);
+            if from.is_empty() && !url.parameters().any(|(name, _)| name == "to") {
+                return Err(Failure::usage(format!(
+                    "{url}: say which topics go which way: ?to=PREFIX for those that go to this \
+                     server, ?from=PREFIX for those that come from it; join several with &"
+                )));
+            }
+            settings.forward.extend(from);
         }
         let retry = settings.retry.unwrap_or(RETRY);
         #[cfg(feature = "http")]

@@ -84,6 +84,9 @@ impl Peerings {
 
     /// Takes note of an event.
     pub(super) fn note(&mut self, event: &Event) {
+        if matches!(event, Event::Status(status) if status.client.is_some()) {
+            return;
+        }
         let Some(peer) = event.endpoint().map(|endpoint| endpoint.id) else { return };
         match event.status() {
             Some(StatusCode::PeerAdded) => {

@@ -51,11 +51,18 @@ pub(crate) struct Pub {
 
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = patient(self.endpoint.settle(OverflowPolicy::Wait)?);
+        #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
+        let mut settings = patient(self.endpoint.settle(OverflowPolicy::Wait)?);
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage("nobody to publish to; give --peer or --listen"));
         }
         let source = self.source()?;
+        #[cfg(feature = "ws")]
+        for url in &mut settings.peers {
+            let topic =
+                source.topic().map(|topic| String::from_utf8_lossy(topic)).unwrap_or_default();
+            *url = crate::ws_options::for_publishing(url.clone(), &topic);
+        }
         let persistence = Persistence::always(settings.retry);
         let mut session = Session::new(&self.endpoint, settings)?;
         let outcome = self.work(&mut session, source, persistence).await;

@@ -54,8 +54,8 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Whether there is reason to publish: peerings that were asked for, or a peer that came and
-    /// has subscribed.
+    /// Whether there is reason to publish: peerings that were asked for, or a peer or client that
+    /// came and has subscribed.
     fn is_wanted(&self, topic: Option<&BString>) -> bool {
         let wants = |id: &EndpointId| match (topic, self.session.endpoint.peer_filter(*id)) {
             (Some(topic), Some(filter)) => filter.iter().any(|prefix| topic.starts_with(prefix)),
@@ -63,11 +63,19 @@ impl<'a> Publisher<'a> {
             (Some(_), None) => false,
         };
         let peerings = &self.session.peerings;
-        peerings.asked() || peerings.current().iter().any(wants)
+        peerings.asked() || peerings.current().iter().any(wants) || self.is_wanted_by_client(topic)
+    }
+
+    fn is_wanted_by_client(&self, topic: Option<&BString>) -> bool {
+        let clients = self.session.endpoint.clients();
+        clients.iter().any(|client| match topic {
+            Some(topic) => client.info.subscriptions.iter().any(|p| topic.starts_with(p)),
+            None => !client.info.subscriptions.is_empty(),
+        })
     }
 
     fn has_peers(&self) -> bool {
-        !self.session.peerings.current().is_empty()
+        !self.session.peerings.current().is_empty() || self.session.endpoint.client_count() > 0
     }
 
     /// Publishes everything. The inner error is about a value that cannot be published, and ends

@@ -1,0 +1,110 @@
+//! Clients and servers of the JSON API.
+#![cfg(feature = "ws")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Cli, node, run, run_with_input};
+
+/// A node that serves clients.
+async fn server(args: &[&str]) -> (Cli, String) {
+    let mut node = Cli::start(&[&["node", "--listen", "ws://127.0.0.1:0"], args].concat());
+    let url = node.listening().await;
+    (node, url)
+}
+
+#[tokio::test]
+async fn sub_and_pub_are_clients_of_a_server() {
+    let (mut node, url) = server(&["--events"]).await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url, "--count", "2"]);
+    let added = node.event("peer_added").await;
+    assert_eq!(added["client"]["type"], "web-socket", "{added}");
+    run(&["pub", "/t/a", "1", "--peer", &url]).await.expect(0);
+    let lines = "{\"type\":\"data-message\",\"topic\":\"/t/b\",\"@data-type\":\"port\",\"data\":\"22/tcp\"}\n";
+    run_with_input(&["pub", "-", "--peer", &url], lines).await.expect(0);
+    let end = sub.end().await.expect(0);
+    assert_eq!(
+        end.stdout.lines().collect::<Vec<_>>(),
+        [
+            r#"{"type":"data-message","topic":"/t/a","@data-type":"count","data":1}"#,
+            r#"{"type":"data-message","topic":"/t/b","@data-type":"port","data":"22/tcp"}"#,
+        ]
+    );
+}
+
+#[tokio::test]
+async fn thousands_of_messages_arrive_through_a_server() {
+    let (mut node, url) = server(&["--events"]).await;
+    let sub = Cli::start(&["sub", "", "--peer", &url, "--count", "3000"]);
+    node.event("peer_added").await;
+    let lines: String = (0..3000).map(|number| format!("{number}\n")).collect();
+    run_with_input(&["pub", "/n", "-", "--peer", &url], &lines).await.expect(0);
+    let end = sub.end().await.expect(0);
+    let numbers = end.lines().iter().map(|line| line["data"].as_u64().unwrap()).collect::<Vec<_>>();
+    assert!(numbers.into_iter().eq(0..3000));
+}
+
+#[tokio::test]
+async fn a_node_joins_an_overlay_with_a_server() {
+    let (mut zeek, server_url) = server(&["--events"]).await;
+    let (mut hub, hub_url) = node(&["--events", "--forward", "/out/", "--forward", "/in/"]).await;
+    let bridge_url = format!("{server_url}?to=/out/&from=/in/");
+    let mut bridge = Cli::start(&[
+        "node",
+        "--events",
+        "--peer",
+        &hub_url,
+        "--peer",
+        &bridge_url,
+        "--forward",
+        "/out/",
+    ]);
+    bridge.event("peer_added").await;
+    bridge.event("peer_added").await;
+    hub.event("peer_added").await;
+    let at_server = Cli::start(&["sub", "/out/", "--peer", &server_url, "--count", "1"]);
+    zeek.event("peer_added").await;
+    zeek.event("peer_added").await;
+    let at_hub = Cli::start(&["sub", "/in/", "--peer", &hub_url, "--count", "1"]);
+    hub.event("peer_added").await;
+    run(&["pub", "/out/x", "1", "--peer", &hub_url]).await.expect(0);
+    run(&["pub", "/in/x", "2", "--peer", &server_url]).await.expect(0);
+    assert_eq!(at_server.end().await.expect(0).lines()[0]["topic"], "/out/x");
+    assert_eq!(at_hub.end().await.expect(0).lines()[0]["topic"], "/in/x");
+}
+
+#[tokio::test]
+async fn endpoints_peer_over_web_socket() {
+    let (mut node, url) = server(&["--events", "--forward", "/t"]).await;
+    let native = format!("{url}/v1/native");
+    let sub = Cli::start(&["sub", "/t", "--peer", &native, "--count", "1"]);
+    let added = node.event("peer_added").await;
+    assert!(added.get("client").is_none(), "{added}");
+    run(&["pub", "/t", "1", "--peer", &native]).await.expect(0);
+    sub.end().await.expect(0);
+    let end = run(&["ping", &native, "--count", "1"]).await;
+    end.expect(0);
+}
+
+#[tokio::test]
+async fn what_keeps_a_client_out_has_an_exit_code_and_a_reason() {
+    let end = run(&["sub", "/t", "--peer", "ws://127.0.0.1:1"]).await.expect(3);
+    end.says("nothing listens there");
+    let (_native, url) = node(&[]).await;
+    let at_native = url.replace("tcp://", "ws://");
+    let end = run(&["sub", "/t", "--peer", &at_native]).await;
+    assert!(matches!(end.code, Some(3 | 4)), "{end:?}");
+    let end = run(&["node", "--peer", "ws://127.0.0.1:1"]).await.expect(2);
+    end.says("which topics go which way");
+}
+
+#[tokio::test]
+async fn the_page_is_served_when_asked_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (_node, url) = server(&["--ws-page"]).await;
+    let mut stream = tokio::net::TcpStream::connect(url.trim_start_matches("ws://")).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).await.unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK"), "{page:.100}");
+}
