@@ -1,0 +1,136 @@
+//! Where other programs are, installed if need be.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How long an installation may take.
+const INSTALLATION: Duration = Duration::from_secs(300);
+
+/// Installs one thing at a time.
+static INSTALLING: Mutex<()> = Mutex::const_new(());
+
+/// The Python packages of the clients.
+const PYTHON_PACKAGES: [&str; 3] = ["websockets", "websocket-client", "zeek-client"];
+
+pub(crate) fn script(name: &str) -> String {
+    format!("{}/tests/real_clients/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("real-clients")
+}
+
+/// A Python that has the clients.
+pub(crate) async fn python() -> Result<PathBuf, String> {
+    let _guard = INSTALLING.lock().await;
+    let place = directory().join("python");
+    let python = place.join("bin/python");
+    let complete = place.join("complete");
+    if !complete.exists() {
+        let system = ["python3", "python"].iter().find_map(|name| find(name));
+        let system = system.ok_or("there is no Python")?;
+        run(&system, &["-m", "venv", "--clear", text(&place)?]).await?;
+        let mut args = vec!["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+        args.extend(PYTHON_PACKAGES);
+        run(&python, &args).await?;
+        std::fs::write(&complete, "").map_err(|error| error.to_string())?;
+    }
+    Ok(python)
+}
+
+/// A Node.js, and the modules that it has to be told of.
+pub(crate) struct Node {
+    pub(crate) program: PathBuf,
+    pub(crate) modules: PathBuf,
+}
+
+pub(crate) async fn node() -> Result<Node, String> {
+    let _guard = INSTALLING.lock().await;
+    let program = find("node").ok_or("there is no Node.js")?;
+    let npm = find("npm").ok_or("there is no npm")?;
+    let place = directory().join("node");
+    let complete = place.join("complete");
+    if !complete.exists() {
+        std::fs::create_dir_all(&place).map_err(|error| error.to_string())?;
+        let args = ["install", "--silent", "--no-save", "--ignore-scripts", "--prefix"];
+        let mut args = args.to_vec();
+        args.extend([text(&place)?, "ws@8"]);
+        run(&npm, &args).await?;
+        std::fs::write(&complete, "").map_err(|error| error.to_string())?;
+    }
+    Ok(Node { program, modules: place.join("node_modules") })
+}
+
+/// A program of the C++ library.
+pub(crate) fn reference(name: &str) -> Result<PathBuf, String> {
+    let place = env::var_os("BROKER_REFERENCE");
+    let place = place.ok_or("BROKER_REFERENCE does not say where the C++ programs are")?;
+    let program = Path::new(&place).join(name);
+    match program.exists() {
+        true => Ok(program),
+        false => Err(format!("there is no {}", program.display())),
+    }
+}
+
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    match env::var_os("BROKER_CHROMIUM") {
+        Some(path) => Ok(path.into()),
+        None => find("chromium").ok_or_else(|| "there is no Chromium".to_owned()),
+    }
+}
+
+/// A small client built with zeek-websocket-rs.
+pub(crate) async fn zeek_websocket_rs() -> Result<PathBuf, String> {
+    let checkout = env::var("BROKER_ZEEK_WEBSOCKET_RS");
+    let checkout = checkout.map_err(
+        |_| "BROKER_ZEEK_WEBSOCKET_RS does not say where a checkout of zeek-websocket-rs is",
+    )?;
+    let _guard = INSTALLING.lock().await;
+    let place = directory().join("zeek-websocket-rs");
+    let source = place.join("src");
+    std::fs::create_dir_all(&source).map_err(|error| error.to_string())?;
+    let manifest = format!(
+        "[package]\nname = \"rs-client\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\nzeek-websocket = {{ path = {checkout:?}, default-features = false, features = [\"tokio-client\"] }}\n\
+         tokio = {{ version = \"1\", features = [\"full\"] }}\n"
+    );
+    let write = |name: &str, text: &str| {
+        std::fs::write(place.join(name), text).map_err(|error| error.to_string())
+    };
+    write("Cargo.toml", &manifest)?;
+    write("src/main.rs", include_str!("zeek_websocket_rs.rs.txt"))?;
+    let cargo = env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+    let manifest = place.join("Cargo.toml");
+    let target = place.join("target");
+    let args = ["build", "-q", "--manifest-path", text(&manifest)?, "--target-dir", text(&target)?];
+    run(&cargo, &args).await?;
+    Ok(target.join("debug/rs-client"))
+}
+
+fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|place| place.join(name)).find(|program| program.is_file())
+}
+
+fn text(path: &Path) -> Result<&str, String> {
+    path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))
+}
+
+async fn run(program: &Path, args: &[&str]) -> Result<(), String> {
+    let named = format!("{} {}", program.display(), args.join(" "));
+    let output = Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = timeout(INSTALLATION, output)
+        .await
+        .map_err(|_| format!("{named}: not done within {INSTALLATION:?}"))?
+        .map_err(|error| format!("{named}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{named}: {}", stderr.lines().last().unwrap_or("failed")))
+}
