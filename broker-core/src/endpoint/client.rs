@@ -1,4 +1,5 @@
 use super::Endpoint;
+use super::client_totals::{ClientTotals, Totals};
 use super::shared::Shared;
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
 use crate::peering::Time;
@@ -69,6 +70,7 @@ pub struct ClientStatus {
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     attached: Mutex<BTreeMap<EndpointId, Record>>,
+    totals: Mutex<ClientTotals>,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,22 @@ impl Clients {
             *kinds.entry(record.info.label.kind).or_default() += 1;
         }
         kinds
+    }
+
+    /// What clients have sent and received so far, by what they call themselves; `limit` is how
+    /// many names are told apart.
+    pub(super) fn totals(&self, limit: usize) -> BTreeMap<Arc<str>, Totals> {
+        // Whoever leaves is either among the attached or among those who have left.
+        let attached = self.attached.lock();
+        let clients = attached.values().map(|record| (&record.info.label, &*record.counters));
+        self.totals.lock().with(clients, limit)
+    }
+
+    fn leave(&self, id: EndpointId, limit: usize) {
+        let mut attached = self.attached.lock();
+        if let Some(record) = attached.remove(&id) {
+            self.totals.lock().leave(&record.info.label, &record.counters, limit);
+        }
     }
 }
 
@@ -185,7 +203,8 @@ impl ClientSession {
 
 impl Drop for ClientSession {
     fn drop(&mut self) {
-        self.shared().clients.attached.lock().remove(&self.info.id);
+        let shared = self.shared();
+        shared.clients.leave(self.info.id, shared.config.limits.metrics_peers);
         match &self.removed {
             Some(message) => self.report(StatusCode::PeerRemoved, message),
             None => self.report(StatusCode::PeerLost, "lost connection to client"),

@@ -3,6 +3,7 @@
 mod actions;
 mod builder;
 mod client;
+mod client_totals;
 mod companion;
 mod connection;
 mod consumer;

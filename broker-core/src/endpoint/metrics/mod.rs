@@ -5,6 +5,7 @@ mod series;
 
 pub use names::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 
+use super::client_totals::OUTCOMES;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, Status, StatusCode};
 use crate::routing::Peer;
@@ -91,6 +92,13 @@ impl Metrics {
         gauge!(names::PENDING).set(pending as f64);
         gauge!(names::PEERS).set(peers.len() as f64);
         state.set_connections(peers.len(), clients);
+        for (application, totals) in shared.clients.totals(shared.config.limits.metrics_peers) {
+            for (outcome, total) in OUTCOMES.into_iter().zip(totals) {
+                let application = application.to_string();
+                counter!(names::CLIENT_MESSAGES, "application" => application, "outcome" => outcome)
+                    .absolute(total);
+            }
+        }
         let published = shared.router.published.load(Relaxed);
         let new = published.saturating_sub(std::mem::replace(&mut state.published, published));
         processed(EnvelopeType::Data, new);

@@ -66,6 +66,8 @@ metrics_table! {
         "Messages from a peer that were dropped for being malformed, forged, internal or out of hops";
     QUEUE_TIME = "broker_peer_queue_seconds", Histogram, ["peer"],
         "Time that messages wait for a peer before they are written; sampled under load";
+    CLIENT_MESSAGES = "broker_client_messages_total", Counter, ["application", "outcome"],
+        "Messages from clients (in, refused) and for them (out, dropped)";
     PENDING = "broker_pending_peerings", Gauge, [],
         "Addresses that are being dialled or wait for their next attempt";
     RECONNECTS = "broker_reconnects_total", Counter, [],
