@@ -8,11 +8,13 @@ use broker_core::transport::{
     Incoming, Listener, Protection, TransportError, TransportErrorKind as Kind,
 };
 use broker_transport_tcp::TcpAcceptor;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
@@ -35,14 +37,8 @@ pub(crate) async fn listen(
     warn_if_open(shared, &url);
     let (peers, incoming) = mpsc::channel(BACKLOG);
     let closed = CancellationToken::new();
-    let half_open = Arc::new(Semaphore::new(shared.options.half_open));
-    let door = Door {
-        shared: Arc::clone(shared),
-        url: url.clone(),
-        peers,
-        half_open,
-        closed: closed.clone(),
-    };
+    let door =
+        Door { shared: Arc::clone(shared), url: url.clone(), peers, visits: VecDeque::new() };
     tokio::spawn(closed.clone().run_until_cancelled_owned(door.run(acceptor)));
     Ok(Box::new(WsListener { url, incoming, closed }))
 }
@@ -70,12 +66,21 @@ struct Door {
     shared: Arc<Shared>,
     url: Url,
     peers: mpsc::Sender<Incoming>,
-    half_open: Arc<Semaphore>,
-    closed: CancellationToken,
+    /// What connections are that have not become anything yet, the oldest first, and some that have.
+    visits: VecDeque<AbortOnDrop>,
+}
+
+/// A task that ends with whoever started it.
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Door {
-    async fn run(self, mut acceptor: TcpAcceptor) {
+    async fn run(mut self, mut acceptor: TcpAcceptor) {
         loop {
             match acceptor.accept().await {
                 Ok((stream, remote)) => self.admit(stream, remote),
@@ -88,25 +93,28 @@ impl Door {
         }
     }
 
-    /// Gives a new connection its own task, if the number of half-open ones allows.
-    fn admit(&self, stream: TcpStream, remote: Url) {
-        let Ok(permit) = Arc::clone(&self.half_open).try_acquire_owned() else {
-            let limit = self.shared.options.half_open;
+    /// Gives a new connection its own task. If there are too many of them the oldest makes room:
+    /// who means it is quick.
+    fn admit(&mut self, stream: TcpStream, remote: Url) {
+        let limit = self.shared.options.half_open;
+        if self.visits.len() >= limit {
+            self.visits.retain(|visit| !visit.0.is_finished());
+        }
+        if self.visits.len() >= limit {
+            self.visits.pop_front();
             let text = format!(
-                "closed a connection from {remote}: {limit} connections are neither peer nor \
-                 client yet, the limit"
+                "{limit} connections are neither peer nor client yet, the limit: closed the oldest \
+                 one for that from {remote}"
             );
             self.complain("too-many-half-open", text, "too-many-half-open");
-            return;
-        };
+        }
         let visit = Visit {
             shared: Arc::clone(&self.shared),
             at: self.url.clone(),
             remote,
             peers: self.peers.clone(),
         };
-        let closed = self.closed.clone();
-        tokio::spawn(closed.run_until_cancelled_owned(visit.run(stream, permit)));
+        self.visits.push_back(AbortOnDrop(tokio::spawn(visit.run(stream)).abort_handle()));
     }
 
     fn complain(&self, id: &'static str, text: String, reason: &'static str) {
@@ -125,12 +133,10 @@ struct Visit {
 }
 
 impl Visit {
-    async fn run(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    async fn run(self, stream: TcpStream) {
         let service = self.shared.service.get();
         match self.find_out(stream).await {
             Ok(Outcome::Peer(connection)) => {
-                // It counts as half open there from now on.
-                drop(permit);
                 // Fails only if the listener has been dropped, and its connections with it.
                 let _ = self.peers.send(Incoming::ready(connection)).await;
             }

@@ -23,7 +23,8 @@ pub struct WsOptions {
     /// Clients of the JSON API at one time. Default 4096; the next one is told to try again later.
     pub clients: usize,
 
-    /// Connections that are neither a peer nor a client yet. Default 256; the next one is closed.
+    /// Connections that are neither a peer nor a client yet. Default 256; then the
+    /// oldest makes room for the next one.
     pub half_open: usize,
 
     /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,

@@ -20,7 +20,6 @@ use broker_core::endpoint::{Message, Retry, Subscriber};
 use broker_core::{Endpoint, Url};
 use broker_transport_ws::WsOptions;
 use program::Program;
-use std::time::Duration;
 use support::{PATIENCE, Server, wait_for};
 use tokio::time::timeout;
 
@@ -242,5 +241,4 @@ async fn chromium_shows_live_messages_and_peering_events() {
     browser.line("done").await;
     browser.success().await;
     assert!(subscriber.try_recv().is_none());
-    let _ = Duration::ZERO;
 }
