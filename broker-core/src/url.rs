@@ -244,6 +244,7 @@ mod tests {
         let found: Vec<_> = url.parameters().collect();
         assert_eq!(found, [("pin", "sha256:ab="), ("flag", ""), ("x", "")]);
         assert_eq!(Url::new("tcp", "host", 1).parameters().count(), 0);
+        assert_eq!(url.with_query("a=b").to_string(), "quic://host:1?a=b");
     }
 
     #[test]

@@ -236,3 +236,9 @@ fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
     let mut reader = Reader::new(&octets);
     (0..count).map(|_| need(reader.string()).map(|topic| octets.slice_ref(topic))).collect()
 }
+/// Whether a payload is the message that its side ends the handshake with: the next frames of that
+/// side are envelopes, for which a transport may have other rules.
+#[must_use]
+pub fn is_last(payload: &[u8]) -> bool {
+    matches!(payload.first(), Some(&(RESPONDER_SYN_ACK | ORIGINATOR_ACK)))
+}
