@@ -58,6 +58,12 @@ impl Tls {
         self.0.options.is_anonymous()
     }
 
+    /// Whether the sides of a link know each other by pins alone.
+    #[must_use]
+    pub fn is_self_signed(&self) -> bool {
+        self.0.options.self_signed.is_some()
+    }
+
     /// Reads the files again. Connections made from now on use what they hold; those that exist are
     /// not touched. Blocks while it reads.
     ///

@@ -1,0 +1,41 @@
+use crate::errors;
+use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_tls::Witness;
+use quinn::{ConnectionError, VarInt};
+
+/// An orderly end.
+pub(crate) const CLOSED: VarInt = VarInt::from_u32(0);
+
+/// What was underway is lost.
+pub(crate) const ABORTED: VarInt = VarInt::from_u32(1);
+
+/// The other side broke the rules of the streams.
+pub(crate) const MISBEHAVED: VarInt = VarInt::from_u32(2);
+
+/// What both halves of a connection hold on to. When the last one lets go, the connection ends.
+pub(crate) struct Link {
+    pub(crate) connection: quinn::Connection,
+    /// Explains failures that have to do with certificates.
+    pub(crate) witness: Witness,
+}
+
+impl Link {
+    /// What the end of the connection means for the operation that found out about it.
+    pub(crate) fn explain(&self, error: &ConnectionError, doing: &str) -> TransportError {
+        errors::explain(error, &self.witness, doing)
+    }
+
+    /// Ends the connection because of what the other side sent.
+    pub(crate) fn misbehaved(&self, what: &str) -> TransportError {
+        self.connection.close(MISBEHAVED, what.as_bytes());
+        let detail =
+            format!("receiving: the other side broke the rules of quic://, it sent {what}");
+        TransportError::new(Kind::WrongProtocol, detail)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.connection.close(CLOSED, b"");
+    }
+}

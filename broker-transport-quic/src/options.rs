@@ -1,0 +1,133 @@
+use broker_core::Limits;
+use serde::{Deserialize, Deserializer};
+use std::time::Duration;
+
+/// How connections behave, and what is bounded. In a configuration file each field that is not one
+/// of [`Limits`] is the key of the same name, with hyphens; times are seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct QuicOptions {
+    /// How long an address may take to answer at all. Default 3 s, as [`Limits::connect_time`].
+    #[serde(skip)]
+    pub connect_time: Duration,
+
+    /// How long the handshake of QUIC may take from the first answer on. Default half of
+    /// [`Limits::handshake_time`], which leaves the other half to the handshake of Broker.
+    #[serde(skip)]
+    pub handshake_time: Duration,
+
+    /// How long the resolver may take for a name. Default 10 s.
+    #[serde(deserialize_with = "seconds")]
+    pub resolve_time: Duration,
+
+    /// How long nothing may arrive before the connection counts as lost; the smaller one of both
+    /// sides is in force. An idle side sends a probe every third of this time, so a dead path is
+    /// noticed within four thirds of it. Default 4 s.
+    #[serde(deserialize_with = "seconds")]
+    pub idle_timeout: Duration,
+
+    /// How long octets that are still underway when a connection is let go may take to arrive,
+    /// as long as the process lives. Default 10 s.
+    #[serde(deserialize_with = "seconds")]
+    pub linger: Duration,
+
+    /// Which order this side wants. Default [`Order::PerTopic`].
+    pub order: Order,
+
+    /// Octets that may be underway on one stream: the most one topic gets out of a link is this
+    /// much for each round trip. Both directions may hold as much for each of their 17 streams.
+    /// Default 2 MiB.
+    pub stream_window: u32,
+
+    /// Octets for streams that are not ready for them, beyond which other streams wait too. One
+    /// frame may exceed it. Default 8 MiB.
+    pub backlog: usize,
+
+    /// Octets of received frames above 64 KiB that are put together at the same time. One frame may
+    /// exceed it if it is alone. Default 64 MiB.
+    pub assembly: usize,
+
+    /// The largest frame, as [`Limits::frame`]. Default 64 MiB.
+    #[serde(skip)]
+    pub frame: usize,
+
+    /// The largest frame before the peering is established, as [`Limits::handshake_frame`].
+    /// Default 64 KiB.
+    #[serde(skip)]
+    pub handshake_frame: usize,
+}
+
+/// Which frames arrive in the order in which they were sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Those on the same topic. Frames on different topics may overtake each other, so a large or a
+    /// lost one does not hold up the others.
+    #[default]
+    PerTopic,
+    /// All, as over TCP. Either side can ask for it, for both directions.
+    Total,
+}
+
+impl Default for QuicOptions {
+    fn default() -> Self {
+        Self::from_limits(&Limits::default())
+    }
+}
+
+impl QuicOptions {
+    /// The defaults with what `limits` sets.
+    #[must_use]
+    pub fn from_limits(limits: &Limits) -> Self {
+        Self {
+            connect_time: limits.connect_time,
+            handshake_time: limits.handshake_time / 2,
+            resolve_time: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(4),
+            linger: Duration::from_secs(10),
+            order: Order::default(),
+            stream_window: 2 * 1024 * 1024,
+            backlog: 8 * 1024 * 1024,
+            assembly: 64 * 1024 * 1024,
+            frame: limits.frame,
+            handshake_frame: limits.handshake_frame,
+        }
+    }
+
+    /// The same with what `limits` sets.
+    #[must_use]
+    pub fn within(self, limits: &Limits) -> Self {
+        let Self { connect_time, handshake_time, frame, handshake_frame, .. } =
+            Self::from_limits(limits);
+        Self { connect_time, handshake_time, frame, handshake_frame, ..self }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(from)?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| serde::de::Error::custom(format!("{seconds} is not a number of seconds")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_from_a_configuration_file_and_limits_are_not_among_them() {
+        let options: QuicOptions =
+            toml::from_str("idle-timeout = 1.5\norder = 'total'\nstream-window = 65536").unwrap();
+        let expected = QuicOptions {
+            idle_timeout: Duration::from_millis(1500),
+            order: Order::Total,
+            stream_window: 65536,
+            ..QuicOptions::default()
+        };
+        assert_eq!(options, expected);
+        let limits = Limits { frame: 1000, ..Limits::default() };
+        assert_eq!(options.within(&limits), QuicOptions { frame: 1000, ..expected });
+        for wrong in ["frame = 1", "idle-timeout = -1", "order = 'any'"] {
+            toml::from_str::<QuicOptions>(wrong).unwrap_err();
+        }
+    }
+}

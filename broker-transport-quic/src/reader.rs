@@ -1,0 +1,150 @@
+use crate::link::Link;
+use crate::merger::{End, Merger, Step};
+use crate::wire::{CONTROL, STREAMS};
+use async_trait::async_trait;
+use broker_core::transport::{FrameReader, ReadBuffer, TransportError, TransportErrorKind as Kind};
+use bytes::BufMut;
+use quinn::{AcceptUni, ConnectionError, ReadError, RecvStream, VarInt};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt;
+
+/// The receiving half of a connection.
+pub(crate) struct QuicReader {
+    link: Arc<Link>,
+    /// In the order of their numbers.
+    streams: Vec<RecvStream>,
+    merger: Merger,
+    /// The lane that is looked at first, so that a busy one does not starve the others.
+    first: usize,
+    /// What all streams together may hold once the other side is a peer.
+    window: VarInt,
+}
+
+impl QuicReader {
+    /// Reads the streams behind `control`, which is at its first item.
+    pub(crate) fn new(
+        link: Arc<Link>,
+        control: RecvStream,
+        mut merger: Merger,
+        window: VarInt,
+    ) -> Self {
+        merger.add_stream();
+        Self { link, streams: vec![control], merger, first: 0, window }
+    }
+
+    fn poll<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        accept: Pin<&mut AcceptUni<'a>>,
+        link: &'a Link,
+        out: &mut ReadBuffer,
+    ) -> Poll<Result<(), TransportError>> {
+        let mut lost = self.accept(cx, accept, link);
+        let handshake = self.merger.is_handshake();
+        let lanes = self.streams.len() - 1;
+        self.first += 1;
+        let first = self.first;
+        let order = (0..lanes).map(|lane| CONTROL + 1 + (first + lane) % lanes);
+        for stream in std::iter::once(CONTROL).chain(order) {
+            match self.read(stream, cx, out) {
+                Ok(Step::Full) => break,
+                Ok(_) => {}
+                Err(Failure::Lost(error)) => lost = Some(error),
+                Err(Failure::Misbehaved(what)) => return Poll::Ready(Err(link.misbehaved(what))),
+            }
+        }
+        if handshake && !self.merger.is_handshake() {
+            link.connection.set_receive_window(self.window);
+        }
+        if !out.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.merger.end() == Some(End::Closed) {
+            return Poll::Ready(Err(TransportError::closed()));
+        }
+        // Only now, as what had arrived before is worth having.
+        if let Some(error) = lost {
+            return Poll::Ready(Err(link.explain(&error, "receiving")));
+        }
+        self.merger.release();
+        out.release();
+        Poll::Pending
+    }
+
+    /// Takes in the streams that the other side has opened.
+    fn accept<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut accept: Pin<&mut AcceptUni<'a>>,
+        link: &'a Link,
+    ) -> Option<ConnectionError> {
+        while self.streams.len() < STREAMS {
+            match accept.as_mut().poll(cx) {
+                Poll::Ready(Ok(stream)) => {
+                    self.streams.push(stream);
+                    self.merger.add_stream();
+                    accept.set(link.connection.accept_uni());
+                }
+                Poll::Ready(Err(error)) => return Some(error),
+                Poll::Pending => break,
+            }
+        }
+        None
+    }
+
+    /// Hands up what a stream has and may. Returns what it needs, if that is not more octets.
+    fn read(
+        &mut self,
+        stream: usize,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuffer,
+    ) -> Result<Step, Failure> {
+        loop {
+            let limit = match self.merger.advance(stream, out).map_err(Failure::Misbehaved)? {
+                Step::Read(limit) => limit,
+                other => return Ok(other),
+            };
+            let Some(source) = self.streams.get_mut(stream) else { return Ok(Step::Wait) };
+            let mut room = self.merger.spare(stream).limit(limit);
+            let read = pin!(source.read_buf(&mut room)).poll(cx);
+            match read {
+                Poll::Pending => return Ok(Step::Read(limit)),
+                Poll::Ready(Ok(0)) => self.merger.finish(stream),
+                Poll::Ready(Ok(count)) => self.merger.filled(stream, count),
+                Poll::Ready(Err(error)) => return Err(Failure::from(error)),
+            }
+        }
+    }
+}
+
+enum Failure {
+    Lost(ConnectionError),
+    Misbehaved(&'static str),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<ReadError>());
+        match inner {
+            Some(ReadError::ConnectionLost(error)) => Self::Lost(error.clone()),
+            _ => Self::Misbehaved("a stream that breaks off"),
+        }
+    }
+}
+
+#[async_trait]
+impl FrameReader for QuicReader {
+    async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
+        if self.merger.end() == Some(End::TooLarge) {
+            let detail = "receiving: the frame that comes next is larger than allowed";
+            return Err(TransportError::new(Kind::WrongProtocol, detail));
+        }
+        let link = self.link.clone();
+        let mut accept = pin!(link.connection.accept_uni());
+        poll_fn(|cx| self.poll(cx, accept.as_mut(), &link, buffer)).await
+    }
+}

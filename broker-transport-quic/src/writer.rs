@@ -1,0 +1,76 @@
+use crate::link::Link;
+use crate::outgoing::Outgoing;
+use crate::sorter::Sorter;
+use async_trait::async_trait;
+use broker_core::transport::{FrameWriter, TransportError, WriteBatch};
+use std::sync::Arc;
+
+/// The sending half of a connection.
+///
+/// Dropping it ends the direction like [`FrameWriter::shutdown`], without waiting.
+pub(crate) struct QuicWriter {
+    sorter: Sorter,
+    outgoing: Arc<Outgoing>,
+    /// Octets beyond which streams wait for each other.
+    backlog: usize,
+    ended: bool,
+    /// The connection goes on as long as this half exists.
+    _link: Arc<Link>,
+}
+
+impl QuicWriter {
+    pub(crate) fn new(
+        sorter: Sorter,
+        outgoing: Arc<Outgoing>,
+        backlog: usize,
+        link: Arc<Link>,
+    ) -> Self {
+        Self { sorter, outgoing, backlog, ended: false, _link: link }
+    }
+
+    fn end(&mut self) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.sorter.end();
+            self.outgoing.add(self.sorter.take(), true);
+        }
+    }
+
+    /// Moves pieces of the batch to the streams while there is room.
+    fn sort(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
+        while !batch.is_empty() && self.outgoing.waiting()? < self.backlog {
+            match batch.first_shared() {
+                Some(frame) => self.sorter.add_shared(frame),
+                None => self.sorter.add(batch.first()),
+            }
+            batch.advance(batch.first().len());
+            self.outgoing.add(self.sorter.take(), false);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl FrameWriter for QuicWriter {
+    async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
+        loop {
+            let before = self.outgoing.accepted();
+            self.sort(batch)?;
+            if batch.is_empty() {
+                return self.outgoing.waiting().map(drop);
+            }
+            self.outgoing.progress(before).await;
+            batch.note_progress();
+        }
+    }
+
+    async fn shutdown(&mut self) {
+        self.end();
+        self.outgoing.ended().await;
+    }
+}
+
+impl Drop for QuicWriter {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
