@@ -32,8 +32,10 @@ pub use broker_core::event::Event;
 
 mod transports;
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "quic"))]
 pub use broker_tls as tls;
+#[cfg(feature = "quic")]
+pub use broker_transport_quic as quic;
 #[cfg(feature = "tcp")]
 pub use broker_transport_tcp as tcp;
 #[cfg(feature = "ws")]

@@ -8,23 +8,29 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TransportOptions {
-    /// Certificates and demands for `tls://`. Default: encryption without anybody proving anything,
-    /// as between endpoints of the reference that have no certificates.
-    #[cfg(feature = "tls")]
+    /// Certificates and demands for `tls://` and `quic://`. Default: encryption without anybody
+    /// proving anything, as between endpoints of the reference that have no certificates.
+    #[cfg(any(feature = "tls", feature = "quic"))]
     pub tls: broker_tls::TlsOptions,
 
     /// How clients of `ws://` and `wss://` are served.
     #[cfg(feature = "ws")]
     pub ws: broker_transport_ws::WsOptions,
+
+    /// What else there is to say about `quic://`.
+    #[cfg(feature = "quic")]
+    pub quic: broker_transport_quic::QuicOptions,
 }
 
 impl TransportOptions {
     /// The names of the tables.
     pub const TABLES: &[&str] = &[
-        #[cfg(feature = "tls")]
+        #[cfg(any(feature = "tls", feature = "quic"))]
         "tls",
         #[cfg(feature = "ws")]
         "ws",
+        #[cfg(feature = "quic")]
+        "quic",
     ];
 }
 
@@ -33,7 +39,7 @@ impl TransportOptions {
 #[non_exhaustive]
 pub enum TransportSetupError {
     /// The certificates, keys or demands of the encryption cannot be used.
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "quic"))]
     #[error("tls: {0}")]
     Tls(#[from] broker_tls::TlsError),
     /// The options for `ws://` cannot work.
@@ -61,18 +67,20 @@ pub fn builder_with(
     );
     #[cfg(feature = "tcp")]
     let builder = builder.transport(tcp.clone());
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    let tls = broker_tls::Tls::new(options.tls)?;
     #[cfg(feature = "tls")]
-    let tls = broker_transport_tcp::tls::TlsTransport::new(
-        tcp.clone(),
-        broker_tls::Tls::new(options.tls)?,
-    )
-    .with_handshake_time(limits.handshake_time / 2);
+    let tls_links = broker_transport_tcp::tls::TlsTransport::new(tcp.clone(), tls.clone())
+        .with_handshake_time(limits.handshake_time / 2);
     #[cfg(feature = "tls")]
-    let builder = builder.transport(tls.clone());
+    let builder = builder.transport(tls_links.clone());
     #[cfg(all(feature = "ws", feature = "tls"))]
     let builder =
-        broker_transport_ws::WsTransport::with_tls(tcp, tls, options.ws)?.install(builder);
+        broker_transport_ws::WsTransport::with_tls(tcp, tls_links, options.ws)?.install(builder);
     #[cfg(all(feature = "ws", not(feature = "tls")))]
     let builder = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?.install(builder);
+    #[cfg(feature = "quic")]
+    let builder = builder
+        .transport(broker_transport_quic::QuicTransport::new(tls, options.quic.within(limits)));
     Ok(builder)
 }

@@ -2,10 +2,10 @@
 //! to give up. It is told what happens and answers with [`Action`]s.
 
 mod admission;
-#[cfg(any(test, feature = "fuzzing"))]
-mod check;
 #[cfg(any(test, feature = "sim"))]
 mod census;
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod connections;
 mod dials;
 mod liveness;
