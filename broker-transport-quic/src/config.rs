@@ -1,7 +1,8 @@
 //! The parameters of quinn.
 
 use crate::wire::STREAMS;
-use crate::{ALPN, QuicOptions};
+use crate::{ALPN, Congestion, QuicOptions};
+use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub(crate) fn transport(options: &QuicOptions) -> Arc<TransportConfig> {
         .send_window(full_window(options).into_inner())
         .max_idle_timeout(IdleTimeout::try_from(idle).ok())
         .keep_alive_interval(Some(idle / 3));
+    if options.congestion == Congestion::Bbr {
+        config.congestion_controller_factory(Arc::new(BbrConfig::default()));
+    }
     Arc::new(config)
 }
 

@@ -45,7 +45,7 @@ mod wire;
 mod writer;
 
 pub use broker_tls::{Passphrase, Pin, Tls, TlsError, TlsOptions};
-pub use options::{Order, QuicOptions};
+pub use options::{Congestion, Order, QuicOptions};
 
 use async_trait::async_trait;
 use broker_core::Url;

@@ -34,6 +34,9 @@ pub struct QuicOptions {
     /// Which order this side wants. Default [`Order::PerTopic`].
     pub order: Order,
 
+    /// How the rate is found that the path can carry. Default [`Congestion::Cubic`].
+    pub congestion: Congestion,
+
     /// Octets that may be underway on one stream: the most one topic gets out of a link is this
     /// much for each round trip. Both directions may hold as much for each of their 17 streams.
     /// Default 2 MiB.
@@ -69,6 +72,19 @@ pub enum Order {
     Total,
 }
 
+/// How the rate is found that a path can carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Congestion {
+    /// By filling it until packets are lost, as most systems do for TCP. Fair to others, and slow
+    /// where packets are lost for other reasons.
+    #[default]
+    Cubic,
+    /// By measuring it, whatever is lost; much faster on a lossy path, at the cost of others on it.
+    /// The implementation is younger.
+    Bbr,
+}
+
 impl Default for QuicOptions {
     fn default() -> Self {
         Self::from_limits(&Limits::default())
@@ -86,6 +102,7 @@ impl QuicOptions {
             idle_timeout: Duration::from_secs(4),
             linger: Duration::from_secs(10),
             order: Order::default(),
+            congestion: Congestion::default(),
             stream_window: 2 * 1024 * 1024,
             backlog: 8 * 1024 * 1024,
             assembly: 64 * 1024 * 1024,
