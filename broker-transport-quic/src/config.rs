@@ -12,6 +12,9 @@ use std::time::Duration;
 /// much more.
 const WINDOW_BEFORE_PEERING: u32 = 256 * 1024;
 
+/// Below this a stream would not even hold a packet or two.
+const SMALLEST_WINDOW: u32 = 16 * 1024;
+
 /// Connections whose handshake has not begun; the next one is refused.
 const INCOMING: usize = 256;
 
@@ -20,7 +23,11 @@ const INCOMING_OCTETS: u64 = 16 * 1024;
 
 /// What all streams together may hold: a full window for each, so that none can starve another.
 pub(crate) fn full_window(options: &QuicOptions) -> VarInt {
-    VarInt::from_u32(options.stream_window.saturating_mul(STREAMS as u32))
+    VarInt::from_u32(stream_window(options).saturating_mul(STREAMS as u32))
+}
+
+fn stream_window(options: &QuicOptions) -> u32 {
+    options.stream_window.max(SMALLEST_WINDOW)
 }
 
 pub(crate) fn transport(options: &QuicOptions) -> Arc<TransportConfig> {
@@ -30,7 +37,7 @@ pub(crate) fn transport(options: &QuicOptions) -> Arc<TransportConfig> {
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(STREAMS as u32))
         .datagram_receive_buffer_size(None)
-        .stream_receive_window(VarInt::from_u32(options.stream_window))
+        .stream_receive_window(VarInt::from_u32(stream_window(options)))
         .receive_window(VarInt::from_u32(WINDOW_BEFORE_PEERING))
         .send_window(full_window(options).into_inner())
         .max_idle_timeout(IdleTimeout::try_from(idle).ok())

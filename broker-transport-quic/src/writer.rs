@@ -37,7 +37,11 @@ impl QuicWriter {
 
     /// Moves pieces of the batch to the streams while there is room.
     fn sort(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
-        while !batch.is_empty() && self.outgoing.waiting()? < self.backlog {
+        while !batch.is_empty() {
+            let waiting = self.outgoing.waiting()?;
+            if waiting > 0 && waiting >= self.backlog {
+                return Ok(());
+            }
             match batch.first_shared() {
                 Some(frame) => self.sorter.add_shared(frame),
                 None => self.sorter.add(batch.first()),

@@ -9,10 +9,11 @@ use broker_core::Url;
 use broker_core::transport::{
     Connection, Protection, Transport, TransportError, TransportErrorKind as Kind,
 };
-use broker_transport_quic::{Pin, QuicOptions, QuicTransport, Tls, TlsOptions};
+use broker_transport_quic::{ALPN, Pin, QuicOptions, QuicTransport, Tls, TlsOptions};
 use pki::{Authority, Files, expired};
 use std::net::SocketAddr;
 use std::time::Duration;
+use support::proxy::Proxy;
 use support::{accept, anonymous, listen, local, meet, patient, raw, with_options};
 use tokio::net::UdpSocket;
 
@@ -211,7 +212,7 @@ async fn dialling_what_does_not_answer_ends_in_time_and_says_what_may_be_wrong()
     assert_kind(dialler.connect(&url).await, Kind::TimedOut, "no answer within 200ms");
 
     // It takes part in the handshake of QUIC, and is mute after it.
-    let mute = raw::server(&[broker_transport_quic::ALPN]);
+    let mute = raw::server(&[ALPN]);
     let url = local().with_port(mute.local_addr().unwrap().port());
     let handshake_time = Duration::from_millis(200);
     let dialler = with_options(QuicOptions { handshake_time, ..patient() });
@@ -228,6 +229,35 @@ async fn whoever_is_not_admitted_is_refused_and_told() {
     let dialler = anonymous();
     let (dialled, ()) = tokio::join!(dialler.connect(&url), refuse);
     assert_kind(dialled, Kind::Refused, "accepts no more connections at present");
+}
+
+#[tokio::test]
+async fn when_many_handshakes_hang_newcomers_have_to_prove_their_address() {
+    /// The first octet of a packet that asks for the proof.
+    const RETRY: u8 = 0xf0;
+    let mut listener = listen(&anonymous()).await;
+    let dialler = anonymous();
+    let quiet = Proxy::to(listener.url()).await;
+    let (dialled, accepted) = tokio::join!(dialler.connect(&quiet.url), accept(&mut *listener));
+    let _pair = (dialled.unwrap(), accepted.unwrap());
+    assert_ne!(quiet.first_answer().unwrap() & RETRY, RETRY);
+
+    let silent = Proxy::to(listener.url()).await;
+    silent.lose_answers();
+    let client = raw::client();
+    let to = SocketAddr::from(([127, 0, 0, 1], silent.url.port()));
+    let mut hanging = Vec::new();
+    for _ in 0..32 {
+        let dial = client.connect_with(raw::client_config(&[ALPN]), to, "host").unwrap();
+        let underway = tokio::spawn(listener.accept().await.unwrap().establish);
+        hanging.push((dial, underway));
+    }
+    // The tasks count as soon as they run.
+    tokio::task::yield_now().await;
+    let busy = Proxy::to(listener.url()).await;
+    let (dialled, accepted) = tokio::join!(dialler.connect(&busy.url), accept(&mut *listener));
+    let _pair = (dialled.unwrap(), accepted.unwrap());
+    assert_eq!(busy.first_answer().unwrap() & RETRY, RETRY);
 }
 
 #[tokio::test]

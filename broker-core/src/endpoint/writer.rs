@@ -61,3 +61,72 @@ async fn idle(queue: &BoundedQueue) {
     queue.release();
     queue.changed().await;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OverflowPolicy;
+    use crate::queue::Bounds;
+    use crate::transport::{Chunk, TransportError};
+    use async_trait::async_trait;
+    use std::future::pending;
+    use tokio::time::sleep;
+
+    const STALLED: Duration = Duration::from_secs(10);
+
+    /// Keeps octets of its own, and hands some of them to the link every few seconds until it has
+    /// room for the batch.
+    struct Slow {
+        times: u32,
+    }
+
+    #[async_trait]
+    impl FrameWriter for Slow {
+        async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
+            while self.times > 0 {
+                sleep(STALLED - Duration::from_secs(1)).await;
+                self.times -= 1;
+                batch.note_progress();
+            }
+            batch.advance(batch.remaining());
+            Ok(())
+        }
+
+        async fn shutdown(&mut self) {}
+    }
+
+    /// Accepts one octet and nothing more.
+    struct Stuck;
+
+    #[async_trait]
+    impl FrameWriter for Stuck {
+        async fn send(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
+            if batch.remaining() == 10 {
+                batch.advance(1);
+            }
+            pending().await
+        }
+
+        async fn shutdown(&mut self) {}
+    }
+
+    async fn send(writer: Box<dyn FrameWriter>) -> Result<(), Failure> {
+        let policy = OverflowPolicy::DropOldest;
+        let bounds = Bounds { messages: 1, memory: 1, control: 1, policy };
+        let queue = Arc::new(BoundedQueue::new(bounds));
+        let mut batch = WriteBatch::new();
+        batch.append(Chunk::Segment(vec![0; 10]));
+        Output { writer, queue, stalled: STALLED }.send(&mut batch).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_takes_octets_now_and_then_is_not_stalled() {
+        send(Box::new(Slow { times: 20 })).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_link_that_takes_nothing_for_too_long_is_stalled() {
+        let failure = send(Box::new(Stuck)).await.unwrap_err();
+        assert!(matches!(failure, Failure::StalledWrite(STALLED)), "{failure}");
+    }
+}

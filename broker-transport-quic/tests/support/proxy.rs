@@ -3,8 +3,8 @@
 use broker_core::Url;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -16,7 +16,15 @@ pub struct Proxy {
     mapping: watch::Sender<Option<usize>>,
     clients: Arc<AtomicUsize>,
     forwarded: Arc<Notify>,
+    answers: Arc<Answers>,
     _tasks: JoinSet<()>,
+}
+
+/// What comes back.
+#[derive(Default)]
+struct Answers {
+    lost: AtomicBool,
+    first: Mutex<Option<u8>>,
 }
 
 impl Proxy {
@@ -28,8 +36,10 @@ impl Proxy {
         let mut tasks = JoinSet::new();
         let url = url.clone().with_port(inside.local_addr().unwrap().port());
         let forwarded = Arc::new(Notify::new());
-        tasks.spawn(forward(inside, target, current, clients.clone(), forwarded.clone()));
-        Self { url, mapping, clients, forwarded, _tasks: tasks }
+        let answers = Arc::new(Answers::default());
+        let context = (clients.clone(), forwarded.clone(), answers.clone());
+        tasks.spawn(forward(inside, target, current, context));
+        Self { url, mapping, clients, forwarded, answers, _tasks: tasks }
     }
 
     /// Gives every client another address to the outside.
@@ -40,6 +50,16 @@ impl Proxy {
     /// Lets nothing through any more.
     pub fn die(&self) {
         self.mapping.send_replace(None);
+    }
+
+    /// Loses everything that comes back.
+    pub fn lose_answers(&self) {
+        self.answers.lost.store(true, Ordering::SeqCst);
+    }
+
+    /// The first octet of all that came back.
+    pub fn first_answer(&self) -> Option<u8> {
+        *self.answers.first.lock().unwrap()
     }
 
     /// Waits for the next datagram from inside.
@@ -57,11 +77,10 @@ async fn forward(
     inside: Arc<UdpSocket>,
     target: SocketAddr,
     mapping: watch::Receiver<Option<usize>>,
-    clients: Arc<AtomicUsize>,
-    forwarded: Arc<Notify>,
+    (clients, forwarded, answers): (Arc<AtomicUsize>, Arc<Notify>, Arc<Answers>),
 ) {
     let mut outside: HashMap<(SocketAddr, usize), Arc<UdpSocket>> = HashMap::new();
-    let mut answers = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let mut datagram = vec![0; 65_536];
     loop {
         let Ok((length, client)) = inside.recv_from(&mut datagram).await else { continue };
@@ -73,7 +92,8 @@ async fn forward(
             let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
             socket.connect(target).await.unwrap();
             outside.insert((client, number), socket.clone());
-            answers.spawn(answer(socket, inside.clone(), client, number, mapping.clone()));
+            let way = (socket, inside.clone(), client);
+            tasks.spawn(answer(way, number, mapping.clone(), answers.clone()));
         }
         let _ = outside[&(client, number)].send(&datagram[..length]).await;
         forwarded.notify_one();
@@ -82,16 +102,16 @@ async fn forward(
 
 /// Carries what comes back, as long as the mapping is in force.
 async fn answer(
-    outside: Arc<UdpSocket>,
-    inside: Arc<UdpSocket>,
-    client: SocketAddr,
+    (outside, inside, client): (Arc<UdpSocket>, Arc<UdpSocket>, SocketAddr),
     number: usize,
     mapping: watch::Receiver<Option<usize>>,
+    answers: Arc<Answers>,
 ) {
     let mut datagram = vec![0; 65_536];
     loop {
         let Ok(length) = outside.recv(&mut datagram).await else { continue };
-        if *mapping.borrow() == Some(number) {
+        answers.first.lock().unwrap().get_or_insert(datagram[0]);
+        if *mapping.borrow() == Some(number) && !answers.lost.load(Ordering::SeqCst) {
             let _ = inside.send_to(&datagram[..length], client).await;
         }
     }
