@@ -72,20 +72,24 @@ async fn across(stage: &mut Stage, hub: &mut Actor, from: &Url, to: &Url) -> Res
         published.map_err(|error| Failure::other(format!("publishing on {topic}: {error}")))?;
     }
 
-    let mut same = 0;
-    for (topic, value) in &messages {
+    // Each has a topic of its own, and not every transport keeps the order between topics.
+    let mut missing = messages.clone();
+    for _ in &messages {
         let message = next(&mut subscriber).await?;
         stage.message(&message);
-        same += u64::from(message.topic() == topic.as_str() && message.view() == **value);
-        if topic.starts_with("/zeek/") {
+        missing.retain(|(topic, value)| {
+            message.topic() != topic.as_str() || message.view() != **value
+        });
+        if message.topic().to_string().starts_with("/zeek/") {
             let understood = MessageView::parse(message.view());
             let ok = matches!(&understood, Ok(MessageView::Event(event)) if event.name() == "Demo::login");
             stage.check(ok, "the Zeek event is understood as one");
         }
     }
     let all = messages.len() as u64;
+    let same = all - missing.len() as u64;
     stage.count(all, same, 0);
-    stage.check(same == all, format!("{same} of {all} values arrived as they were sent, in order"));
+    stage.check(same == all, format!("{same} of {all} values arrived as they were sent"));
 
     stage.step("The sensor takes its peering back, the dashboard shuts down");
     sensor.endpoint.unpeer(from);
