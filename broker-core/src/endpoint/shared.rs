@@ -4,7 +4,7 @@ use super::events::EventBus;
 use super::half_open::HalfOpen;
 use super::metrics::Metrics;
 use super::ping::Pings;
-use super::turns::take_turns;
+use super::turns::{handed_over, take_turns};
 use crate::config::Config;
 use crate::data::Encode;
 use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
@@ -186,6 +186,7 @@ impl Shared {
         if self.stopping.is_cancelled() {
             return Err(PublishError::ShutDown);
         }
+        take_turns().await;
         let limit = self.config.limits.frame;
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound = Outbound::new(&self.router, origin, receiver, topic, limit, encode)?;
@@ -196,7 +197,7 @@ impl Shared {
         self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
         if published.peers > 0 {
-            take_turns(octets).await;
+            handed_over(octets);
         }
         Ok(published)
     }

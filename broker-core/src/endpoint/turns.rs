@@ -10,20 +10,30 @@ thread_local! {
     static HANDED_OVER: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Lets other tasks run after every [`WRITE_BATCH`] octets that a thread has published.
+/// Lets other tasks run before the next message once a thread has published [`WRITE_BATCH`] octets.
 ///
 /// A publisher that never has to wait would otherwise keep the writers it woke from running, since
 /// the runtime starts them on the publisher's own thread: its queues would fill to the brim, or
-/// overflow, before the first octet leaves.
-pub(super) async fn take_turns(octets: usize) {
+/// overflow, before the first octet leaves. Before and not after, so that a message is never given
+/// up that is already on its way.
+pub(super) async fn take_turns() {
     let over = HANDED_OVER.with(|handed_over| {
-        let (messages, sum) = handed_over.get();
-        let (messages, sum) = (messages + 1, sum + octets);
-        let over = messages >= MESSAGES && sum >= WRITE_BATCH;
-        handed_over.set(if over { (0, 0) } else { (messages, sum) });
+        let (messages, octets) = handed_over.get();
+        let over = messages >= MESSAGES && octets >= WRITE_BATCH;
+        if over {
+            handed_over.set((0, 0));
+        }
         over
     });
     if over {
         tokio::task::yield_now().await;
     }
+}
+
+/// Counts a message that was handed over on this thread.
+pub(super) fn handed_over(octets: usize) {
+    HANDED_OVER.with(|handed_over| {
+        let (messages, sum) = handed_over.get();
+        handed_over.set((messages + 1, sum + octets));
+    });
 }

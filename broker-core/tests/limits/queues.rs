@@ -13,20 +13,21 @@ async fn unread(limits: &str, messages: u64, size: usize) -> (u64, u64, u64) {
     let (endpoint, net, url, _) = with(limits, change).await;
     let _raw = Raw::peer(&net, &url, RAW, &["/t"]).await;
     let text = "x".repeat(size);
-    // None of it is written as long as the test does not wait for anything.
     for _ in 0..messages {
         endpoint.publish("/t", text.as_str()).await.unwrap();
     }
     let stats = &endpoint.peering_stats()[&RAW];
-    assert_eq!(stats.num_queued + stats.dropped, messages);
+    // The rest is in the link.
+    assert!(stats.num_queued + stats.dropped <= messages);
     (stats.num_queued, stats.queued_bytes, stats.dropped)
 }
 
 #[tokio::test]
 async fn messages_that_wait_for_a_peer_are_bounded() {
-    assert_eq!(unread("outbox-messages = 7", 100, 10).await.0, 7);
-    let (queued, _, dropped) = unread("", 8192 + 100, 10).await;
-    assert_eq!((queued, dropped), (8192, 100));
+    for (limits, most) in [("outbox-messages = 7", 7), ("", 8192)] {
+        let (queued, _, dropped) = unread(limits, 2 * 8192, 100).await;
+        assert!(queued == most && dropped > 0, "{limits}: {queued} wait, {dropped} dropped");
+    }
 }
 
 #[tokio::test]
