@@ -1,10 +1,10 @@
 //! Many endpoints in one process, under a virtual clock, with faults that follow from a seed.
 //!
 //! The endpoints are the real machines and the real data path; only the octets travel through
-//! [`wire`]s instead of sockets, and time passes when nothing else happens. Everything follows
+//! `wire`s instead of sockets, and time passes when nothing else happens. Everything follows
 //! from the seed, so a run that breaks a rule can be repeated with a trace.
 //!
-//! After every step, and at the end, the rules of [`check`] and [`ledger`] are checked:
+//! After every step, and at the end, the rules of `check` and `ledger` are checked:
 //!
 //! * at most one installed peering per pair, on the two ends of one connection;
 //! * every `endpoint_discovered` and `peer_added` is closed by one `peer_lost` or `peer_removed`
