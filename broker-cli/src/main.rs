@@ -24,17 +24,31 @@ use std::process::ExitCode;
 
 /// Peer-to-peer publish/subscribe that speaks the protocol of Zeek's Broker.
 #[derive(Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = after_help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const AFTER_HELP: &str = "\
-URLs: tcp://host:port, host:port, [::1]:port, and 9999/tcp as Zeek writes ports.
+fn after_help() -> String {
+    let schemes = [
+        ("tcp", cfg!(feature = "tcp")),
+        ("tls", cfg!(feature = "tls")),
+        ("ws", cfg!(feature = "ws")),
+        ("wss", cfg!(all(feature = "ws", feature = "tls"))),
+        ("quic", cfg!(feature = "quic")),
+    ];
+    let built: Vec<_> = schemes.iter().filter(|(_, built)| *built).map(|(name, _)| *name).collect();
+    format!(
+        "\
+URLs: SCHEME://HOST:PORT with a scheme out of {}. host:port, [::1]:port, and 9999/tcp as Zeek writes \
+ports, are tcp.
 
 Exit codes: 0 ok, also when whoever reads the output has gone; 1 failure; 2 usage; 3 cannot \
-connect; 4 refused by or at the handshake; 5 timed out; 130 interrupted.";
+connect; 4 refused by or at the handshake; 5 timed out; 130 interrupted.",
+        built.join(", ")
+    )
+}
 
 #[derive(Subcommand)]
 enum Command {
