@@ -62,6 +62,15 @@ pub(crate) fn for_publishing(url: Url, topic: &str) -> Url {
     url.with_query(&query)
 }
 
+/// An address that differs from one before it in nothing but its path or query.
+pub(crate) fn said_twice(urls: &[Url]) -> Option<&Url> {
+    let place = |url: &Url| (url.scheme().to_owned(), url.host().to_owned(), url.port());
+    let repeats = |(at, url): &(usize, &Url)| {
+        urls.iter().take(*at).any(|before| before != *url && place(before) == place(url))
+    };
+    urls.iter().enumerate().find(repeats).map(|(_, url)| url)
+}
+
 /// What comes from a server, as far as its address says so.
 pub(crate) fn topics_from(url: &Url) -> Vec<String> {
     let directions = broker::ws::bridge::Directions::parse(url);

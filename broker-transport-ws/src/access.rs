@@ -30,7 +30,8 @@ pub struct AccessRule {
     /// The name that the certificate of the client has to prove, as shown in the list of clients.
     pub certificate: Option<String>,
 
-    /// Topic prefixes that it may publish below. Default: all.
+    /// Topic prefixes that it may publish below. Default: all. With a list here or for
+    /// subscriptions the rule is for clients only: what a peer sends and wants has no such limits.
     pub publish: Option<Vec<String>>,
 
     /// Topic prefixes that it may subscribe below. Default: all.
@@ -128,6 +129,11 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// Whether there is nothing that the client may not publish or subscribe to.
+    pub(crate) fn are_unlimited(&self) -> bool {
+        self.rule.as_ref().is_none_or(|rule| rule.publish.is_none() && rule.subscribe.is_none())
+    }
+
     pub(crate) fn may_publish(&self, topic: &[u8]) -> bool {
         allows(self.rule.as_ref().and_then(|rule| rule.publish.as_ref()), topic)
     }

@@ -127,7 +127,12 @@ impl Fresh<'_> {
 
     async fn peer(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
         let offer = match self.admitted(request) {
-            Ok((offer, _)) => offer,
+            Ok((offer, rights)) if rights.are_unlimited() => offer,
+            Ok(_) => {
+                let body = "This is for clients of the JSON API only: their topics are limited, and \
+                            those of a peer would not be.\n";
+                return Err(self.refuse(&Answer::new(403, "Forbidden", body)).await);
+            }
             Err(answer) => return Err(self.refuse(&answer).await),
         };
         if !request.fields.lists("Sec-WebSocket-Protocol", NATIVE_PROTOCOL) {

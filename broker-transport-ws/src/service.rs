@@ -1,8 +1,9 @@
 use crate::WsOptions;
+use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
-use broker_core::Endpoint;
 use broker_core::endpoint::WeakEndpoint;
 use broker_core::event::Severity;
+use broker_core::{Endpoint, EndpointId, PeerStatus};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,6 +28,19 @@ impl Service {
     /// What the endpoint asks its peers for.
     pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
         self.endpoint.upgrade().map(|endpoint| endpoint.filter())
+    }
+
+    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the endpoint
+    /// `server`.
+    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
+        let Some(endpoint) = self.endpoint.upgrade() else {
+            return Around { others: false, server: false };
+        };
+        let peers = endpoint.peers();
+        let ids = || peers.iter().filter(|peer| peer.status == PeerStatus::Peered).map(|p| p.id);
+        let others = ids().any(|id| id != Some(bridge)) || endpoint.client_count() > 0;
+        let is_server = server.is_some() && ids().any(|id| id == server);
+        Around { others, server: is_server || server == Some(endpoint.id()) }
     }
 
     /// Whether another client can be served now.

@@ -30,7 +30,7 @@ async fn next(client: &mut JsonClient) -> ClientEvent {
 async fn connected(client: &mut JsonClient) -> (String, String) {
     loop {
         match next(client).await {
-            ClientEvent::Connected { endpoint, version } => return (endpoint, version),
+            ClientEvent::Connected { endpoint, version, .. } => return (endpoint, version),
             ClientEvent::Disconnected { .. } => {}
             other => panic!("{other:?}"),
         }

@@ -151,3 +151,22 @@ async fn wrong_addresses_are_explained() {
     }
     peer.peer(&at(&guarded, "/?access_token=t"), Retry::never()).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_rule_that_limits_topics_is_none_for_peers() {
+    let rule = |token: &str, publish| AccessRule {
+        token: Some(token.to_owned()),
+        publish,
+        ..AccessRule::default()
+    };
+    let rules = vec![rule("client", Some(vec!["/t".to_owned()])), rule("peer", None)];
+    let access = AccessOptions { rules, ..AccessOptions::default() };
+    let server = Server::with(WsOptions { access, ..WsOptions::default() }).await;
+    let as_peer = async |token| {
+        let url = format!("{}/v1/native?access_token={token}", server.url);
+        endpoint().peer(&url.parse().unwrap(), Retry::never()).await
+    };
+    let error = as_peer("client").await.unwrap_err().to_string();
+    assert!(error.contains("HTTP 403") && error.contains("topics are limited"), "{error}");
+    assert!(as_peer("peer").await.is_ok());
+}

@@ -57,6 +57,13 @@ impl Node {
             }
             settings.forward.extend(from);
         }
+        #[cfg(feature = "ws")]
+        if let Some(url) = crate::ws_options::said_twice(&settings.peers) {
+            return Err(Failure::usage(format!(
+                "{url}: there is another --peer with this address, and an address has one peering; \
+                 say all that goes to and comes from a server in one"
+            )));
+        }
         let retry = settings.retry.unwrap_or(RETRY);
         #[cfg(feature = "http")]
         let http = match &self.http {

@@ -8,28 +8,53 @@ use bytes::Bytes;
 /// |---|---|
 /// | `to=PREFIX` | messages of the overlay on these topics go to the server; may be repeated; an empty one stands for every topic |
 /// | `from=PREFIX` | messages of the server on these topics go into the overlay; may be repeated. Without any, whatever the endpoint has subscribed to |
+/// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see [`bridge`](crate::bridge). Default 0 |
+/// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 1000 |
 /// | others | are for the server, like `access_token` |
 ///
 /// What is special in a URL is written with percent signs, as in `%26` for `&`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directions {
     /// What goes to the server.
     pub to: Vec<String>,
     /// What comes from it; `None` is what the endpoint wants.
     pub from: Option<Vec<String>>,
+    /// How many bridges more than usual may have carried a message before.
+    pub transit: u32,
+    /// How often one message is carried within ten seconds; zero is without a bound.
+    pub repeats: u32,
     /// The rest of the query.
     rest: Vec<String>,
 }
 
-/// The directions of a bridge overlap.
+impl Default for Directions {
+    fn default() -> Self {
+        Self { to: Vec::new(), from: None, transit: 0, repeats: 1000, rest: Vec::new() }
+    }
+}
+
+/// What a URL says about a bridge cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "to={to} and from={from} overlap: a message on such a topic would be carried in circles; say \
-     for each topic which way it goes"
-)]
-pub struct InvalidDirections {
-    to: String,
-    from: String,
+pub enum InvalidDirections {
+    /// A topic would go both ways.
+    #[error(
+        "to={to} and from={from} overlap: a message on such a topic would be carried in circles; \
+         say for each topic which way it goes"
+    )]
+    Overlap {
+        /// A prefix of what goes to the server.
+        to: String,
+        /// A prefix of what comes from it.
+        from: String,
+    },
+    /// Something else where a number belongs.
+    #[error("{name}={value}: this is no number from 0 to 4294967295")]
+    NoNumber {
+        /// The parameter.
+        name: String,
+        /// What it says.
+        value: String,
+    },
 }
 
 impl Directions {
@@ -37,13 +62,15 @@ impl Directions {
     ///
     /// # Errors
     ///
-    /// A topic would go both ways.
+    /// A topic would go both ways, or a number is none.
     pub fn parse(url: &Url) -> Result<Self, InvalidDirections> {
         let mut directions = Self::default();
         for (name, value) in url.parameters() {
             match name {
                 "to" => directions.to.push(percent_decoded(value)),
                 "from" => directions.from.get_or_insert_default().push(percent_decoded(value)),
+                "transit" => directions.transit = number(name, value)?,
+                "repeats" => directions.repeats = number(name, value)?,
                 _ => directions.rest.push(format!("{name}={value}")),
             }
         }
@@ -51,9 +78,20 @@ impl Directions {
         let overlap =
             from.filter_map(|from| Some((from, directions.overlapping(from.as_bytes())?)));
         match overlap.into_iter().next() {
-            Some((from, to)) => Err(InvalidDirections { to: to.to_owned(), from: from.clone() }),
+            Some((from, to)) => {
+                Err(InvalidDirections::Overlap { to: to.to_owned(), from: from.clone() })
+            }
             None => Ok(directions),
         }
+    }
+
+    /// Whether a topic goes one way here and the other way there, by what is said for both.
+    pub(crate) fn against<'a>(&'a self, other: &'a Self) -> Option<&'a str> {
+        let back = |one: &'a Self, two: &'a Self| {
+            let from = two.from.iter().flatten();
+            from.filter_map(|from| one.overlapping(from.as_bytes())).next().map(String::as_str)
+        };
+        back(self, other).or_else(|| back(other, self))
     }
 
     /// What is sent to the server that overlaps with a prefix.
@@ -93,6 +131,11 @@ impl Directions {
     }
 }
 
+fn number(name: &str, value: &str) -> Result<u32, InvalidDirections> {
+    let (name, value) = (name.to_owned(), percent_decoded(value));
+    value.parse().map_err(|_| InvalidDirections::NoNumber { name, value })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +167,26 @@ mod tests {
             assert!(parse(query).is_err(), "{query}");
         }
         assert!(parse("to=/ab&from=/ac").is_ok());
+    }
+
+    #[test]
+    fn bounds_are_numbers() {
+        let directions = parse("transit=2&repeats=0").unwrap();
+        assert_eq!((directions.transit, directions.repeats), (2, 0));
+        assert_eq!(parse("").unwrap(), Directions::default());
+        for query in ["transit=", "transit=-1", "repeats=many", "repeats=4294967296"] {
+            let error = parse(query).unwrap_err().to_string();
+            assert!(error.starts_with(query), "{error}");
+        }
+    }
+
+    #[test]
+    fn two_bridges_with_opposite_directions_are_told() {
+        let one = parse("to=/a/&from=/b/").unwrap();
+        assert_eq!(one.against(&parse("from=/a/x").unwrap()), Some("/a/"));
+        assert_eq!(one.against(&parse("to=/b/x").unwrap()), Some("/b/x"));
+        assert_eq!(one.against(&parse("to=/a/&from=/b/").unwrap()), None);
+        assert_eq!(one.against(&parse("from=/c").unwrap()), None);
     }
 
     #[test]

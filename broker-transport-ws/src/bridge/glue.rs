@@ -1,8 +1,10 @@
 use super::carry::{takes_only_events, texts};
+use super::guard::{Guard, Verdict, Way, explain};
 use super::status::{Carried, Counters};
-use super::{CLOSE_TIME, Connector};
+use super::{CLOSE_TIME, Connector, IN_THE_OVERLAY, Met};
 use crate::Shared;
 use crate::client::{ClientEvent, JsonClient, ReceivedMessage};
+use broker_core::data::View;
 use broker_core::endpoint::{EventStream, Hub, Message};
 use broker_core::event::StatusCode;
 use broker_core::transport::TransportError;
@@ -11,18 +13,23 @@ use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// How long the server may take to read what is left when the endpoint has gone.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
 
+/// How long the endpoint in between may take until it tells of a peering that has begun.
+const PEERING_TIME: Duration = Duration::from_secs(1);
+
 type Connecting<'a> =
-    Pin<Box<dyn Future<Output = Result<(JsonClient, String), TransportError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<(JsonClient, Met), TransportError>> + Send + 'a>>;
 
 /// Carries messages between the endpoint in between and the server.
 pub(super) struct Glue {
     pub(super) shared: Arc<Shared>,
     pub(super) connector: Connector,
+    pub(super) guard: Guard,
     pub(super) endpoint: Endpoint,
     pub(super) hub: Hub,
     pub(super) events: EventStream,
@@ -30,6 +37,8 @@ pub(super) struct Glue {
     /// What the other endpoint wanted when the server was subscribed to last.
     pub(super) wanted: Vec<Bytes>,
     pub(super) counters: Arc<Counters>,
+    /// Cancelled when the other endpoint has nothing more to say.
+    pub(super) ending: CancellationToken,
     /// Cancelled when the other endpoint has let go.
     pub(super) gone: CancellationToken,
 }
@@ -64,7 +73,13 @@ impl Glue {
         let endpoint = self.endpoint.clone();
         let mut peer = None;
         let mut changed = Box::pin(endpoint.peers_changed());
+        let ending = self.ending.clone();
+        let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
+            if self.guard.around().server {
+                self.complain(IN_THE_OVERLAY.to_owned());
+                return Over::Server;
+            }
             if let Some(wanted) = self.new_wish(&endpoint, peer) {
                 self.wanted = wanted;
                 self.report_left_out();
@@ -75,6 +90,7 @@ impl Glue {
             tokio::select! {
                 biased;
                 () = self.gone.cancelled() => return Over::Peer,
+                () = &mut unpeered, if peer.is_none() => return Over::Peer,
                 event = self.events.next() => {
                     let Some(event) = event else { return Over::Peer };
                     match event.status() {
@@ -92,7 +108,8 @@ impl Glue {
                 },
                 event = self.client.next() => match event {
                     Some(event) => {
-                        if !take(&self.shared, &self.counters, &self.hub, event).await {
+                        let from = FromServer { hub: &self.hub, counters: &self.counters };
+                        if !from.take(&mut self.guard, event).await {
                             return Over::Server;
                         }
                     }
@@ -119,7 +136,8 @@ impl Glue {
                 biased;
                 connected = &mut connecting => break connected?.0,
                 Some(event) = self.client.next() => {
-                    if !take(&self.shared, &self.counters, &self.hub, event).await {
+                    let from = FromServer { hub: &self.hub, counters: &self.counters };
+                    if !from.take(&mut self.guard, event).await {
                         return Err(TransportError::closed());
                     }
                 }
@@ -131,9 +149,20 @@ impl Glue {
         Ok(())
     }
 
-    async fn to_server(&self, message: &Message) {
+    async fn to_server(&mut self, message: &Message) {
+        let (topic, view) = (message.topic(), message.view());
         let only_events = takes_only_events(&self.counters.version);
-        let (texts, left_out) = texts(message.topic(), message.view(), only_events);
+        let (texts, left_out) = match self.guard.judge(Way::ToServer, topic, view) {
+            Verdict::Carry => texts(topic, view, only_events),
+            Verdict::CarryMarked(payload) => {
+                texts(topic, View::parse(&payload).unwrap_or(view), only_events)
+            }
+            Verdict::Leave(left) => {
+                self.counters.count(left);
+                self.complain(explain(left, Way::ToServer, topic));
+                return;
+            }
+        };
         for text in texts {
             // Fails only if the server is gone, which shows in the events of the client.
             if self.client.sender().publish_text(text).await.is_ok() {
@@ -142,7 +171,6 @@ impl Glue {
         }
         for _ in 0..left_out {
             let count = self.counters.count(Carried::NoEvent);
-            let topic = message.topic();
             self.complain(format!(
                 "a message on the topic {topic:?} is no event, and the server takes nothing else \
                  ({count} so far)"
@@ -164,51 +192,70 @@ impl Glue {
     }
 }
 
-/// Takes what the server sends. Returns whether there is still a server.
-async fn take(shared: &Shared, counters: &Counters, hub: &Hub, event: ClientEvent) -> bool {
-    match event {
-        ClientEvent::Message(message) => {
-            from_server(shared, counters, hub, &message).await;
-            true
-        }
-        ClientEvent::Error { code, context } => {
-            let count = counters.count(Carried::Refused);
-            let reason = format!("{code}: {context}");
-            counters.note_refusal(&reason);
-            complain(shared, counters, format!("the server refuses: {reason} ({count} so far)"));
-            true
-        }
-        ClientEvent::Unexpected { reason } => {
-            let count = counters.count(Carried::Unexpected);
-            complain(
-                shared,
-                counters,
-                format!("the server sent something that is no message: {reason} ({count} so far)"),
-            );
-            true
-        }
-        ClientEvent::Connected { .. } => true,
-        ClientEvent::Disconnected { error, .. } => {
-            complain(shared, counters, error.to_string());
-            false
-        }
-    }
+/// Waits until a handshake has ended without a peering, of which no event tells.
+async fn never_peered(ending: &CancellationToken) {
+    ending.cancelled().await;
+    sleep(PEERING_TIME).await;
 }
 
-async fn from_server(shared: &Shared, counters: &Counters, hub: &Hub, message: &ReceivedMessage) {
-    let outcome = match message.view() {
-        Ok(view) => hub.publish(&message.topic, &view).await.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    match outcome {
-        Ok(_) => {
-            counters.count(Carried::FromServer);
+/// Takes what the server sends.
+struct FromServer<'a> {
+    hub: &'a Hub,
+    counters: &'a Counters,
+}
+
+impl FromServer<'_> {
+    /// Returns whether there is still a server.
+    async fn take(&self, guard: &mut Guard, event: ClientEvent) -> bool {
+        match event {
+            ClientEvent::Message(message) => self.publish(guard, &message).await,
+            ClientEvent::Error { code, context } => {
+                let count = self.counters.count(Carried::Refused);
+                let reason = format!("{code}: {context}");
+                self.counters.note_refusal(&reason);
+                self.complain(guard, format!("the server refuses: {reason} ({count} so far)"));
+            }
+            ClientEvent::Unexpected { reason } => {
+                let count = self.counters.count(Carried::Unexpected);
+                let what = "the server sent something that is no message";
+                self.complain(guard, format!("{what}: {reason} ({count} so far)"));
+            }
+            ClientEvent::Connected { .. } => {}
+            ClientEvent::Disconnected { error, .. } => {
+                self.complain(guard, error.to_string());
+                return false;
+            }
         }
-        Err(error) => {
-            let topic = &message.topic;
-            counters.count(Carried::Unexpected);
-            complain(shared, counters, format!("a message on the topic {topic:?}: {error}"));
-        }
+        true
+    }
+
+    async fn publish(&self, guard: &mut Guard, message: &ReceivedMessage) {
+        let topic = &message.topic;
+        let published = match message.view() {
+            Ok(view) => match guard.judge(Way::FromServer, topic, view) {
+                Verdict::Carry => self.hub.publish(topic, &view).await,
+                Verdict::CarryMarked(payload) => {
+                    let marked = View::parse(&payload).unwrap_or(view);
+                    self.hub.publish(topic, &marked).await
+                }
+                Verdict::Leave(left) => {
+                    self.counters.count(left);
+                    return self.complain(guard, explain(left, Way::FromServer, topic));
+                }
+            }
+            .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let Err(error) = published else {
+            self.counters.count(Carried::FromServer);
+            return;
+        };
+        self.counters.count(Carried::Unexpected);
+        self.complain(guard, format!("a message on the topic {topic:?}: {error}"));
+    }
+
+    fn complain(&self, guard: &Guard, what: String) {
+        complain(guard.shared(), self.counters, what);
     }
 }
 

@@ -7,13 +7,36 @@
 //!
 //! Which topics go which way is part of the URL, see [`Directions`]. No topic goes both ways, so no
 //! message can come back through a bridge that carries it.
+//!
+//! # Several bridges
+//!
+//! Bridges that do not know of each other can form a circle, in parallel between one overlay and one
+//! server or in a ring of many. A server of the JSON API has nothing like the hop limit of the native
+//! protocol, so bridges have to see to it themselves:
+//!
+//! * An event is marked with how many bridges it has crossed, in its metadata ([`BRIDGES_CROSSED`]).
+//!   To a server goes only what has crossed none, into an overlay what has crossed one at most. So a
+//!   message crosses one bridge to a server and then one into an overlay, and no more, even if the
+//!   server in between drops the mark as Zeek's does: an event cannot go round.
+//! * Values that are no events have no place for a mark, and a Zeek server that is a native member of
+//!   the overlay as well, somewhere behind other peers, hands an event on without it. Such a message
+//!   is carried [`repeats`](Directions::repeats) times within ten seconds by each bridge, then left.
+//! * A server is not accepted as the end of a bridge if it is the endpoint itself or one of its peers,
+//!   nor if another bridge of the endpoint carries some of the topics the other way.
+//!
+//! What is left is counted, and reported in the log. An endpoint that has nobody but the server marks
+//! nothing and bounds nothing: from there nothing can go on.
 
 mod carry;
 mod directions;
 mod glue;
+mod guard;
+mod mark;
+mod repeats;
 mod status;
 
 pub use directions::{Directions, InvalidDirections};
+pub use mark::BRIDGES_CROSSED;
 pub use status::{BridgeStatus, Carried};
 
 use crate::client::{ClientEvent, ClientOptions, JsonClient};
@@ -21,11 +44,13 @@ use crate::{Shared, security::Security};
 use async_trait::async_trait;
 use broker_core::endpoint::SubscriberOptions;
 use broker_core::transport::{
-    Connection, FrameWriter, MemTransport, Transport, TransportError, TransportErrorKind as Kind,
-    WriteBatch,
+    Connection, FrameWriter, Link, MemTransport, Protection, Transport, TransportError,
+    TransportErrorKind as Kind, WriteBatch,
 };
 use broker_core::{Endpoint, EndpointId, Limits, SubscriberPolicy, Url};
 use glue::Glue;
+pub(crate) use guard::Around;
+use guard::Guard;
 pub(crate) use status::Bridges;
 use status::Counters;
 use std::collections::hash_map::DefaultHasher;
@@ -49,26 +74,37 @@ pub(crate) async fn connect(shared: &Arc<Shared>, to: &Url) -> Result<Connection
     let directions = Directions::parse(to).map_err(|error| invalid(error.to_string()))?;
     let wanted = shared.service.get().and_then(|service| service.wanted()).unwrap_or_default();
     let connector = Connector { security: shared.security.clone(), to: to.clone(), directions };
-    let (client, server) = connector.connect(&wanted).await?;
-    let counters = Arc::new(Counters::new(to, &connector.directions, server));
-    shared.bridges.add(&counters);
+    let (client, met) = connector.connect(&wanted).await?;
     let inner = inner_endpoint(to).map_err(|error| invalid(error.to_string()))?;
+    if let Some(reason) = circle(shared, &connector.directions, &met, inner.endpoint.id()) {
+        tokio::spawn(client.close(CLOSE_TIME));
+        inner.endpoint.shutdown().await;
+        return Err(invalid(reason));
+    }
+    let protection = met.protection.clone();
+    let counters = Arc::new(Counters::new(to, &connector.directions, met));
+    shared.bridges.add(&counters);
     let (endpoint, connection) = inner.reach().await?;
+    let server = counters.endpoint();
+    let guard = Guard::new(Arc::clone(shared), &connector.directions, endpoint.id(), server);
     let options = SubscriberOptions {
         messages: Some(WAITING),
         ..SubscriberOptions::with_policy(SubscriberPolicy::Wait)
     };
     let hub = endpoint.hub_with(&connector.directions.to, options);
     let (gone, done) = (CancellationToken::new(), CancellationToken::new());
+    let ending = CancellationToken::new();
     let glue = Glue {
         shared: Arc::clone(shared),
         connector,
+        guard,
         events: endpoint.events(),
         endpoint,
         hub,
         client,
         wanted,
         counters,
+        ending: ending.clone(),
         gone: gone.clone(),
     };
     let finished = done.clone().drop_guard();
@@ -78,9 +114,52 @@ pub(crate) async fn connect(shared: &Arc<Shared>, to: &Url) -> Result<Connection
     });
     Ok(Connection {
         reader: connection.reader,
-        writer: Box::new(Writer { inner: connection.writer, done, _gone: gone.drop_guard() }),
-        link: broker_core::transport::Link { remote: to.clone(), ..connection.link },
+        writer: Box::new(Writer {
+            inner: connection.writer,
+            ending,
+            done,
+            _gone: gone.drop_guard(),
+        }),
+        link: Link { remote: to.clone(), protection },
     })
+}
+
+/// Why messages would go in circles through this bridge, as far as one endpoint can see.
+fn circle(
+    shared: &Shared,
+    directions: &Directions,
+    met: &Met,
+    bridge: EndpointId,
+) -> Option<String> {
+    let around = shared.service.get().map(|service| service.around(bridge, met.endpoint));
+    if around.is_some_and(|around| around.server) {
+        return Some(IN_THE_OVERLAY.to_owned());
+    }
+    shared.bridges.against(met.endpoint, directions).map(|(server, topic)| {
+        format!(
+            "{topic:?} would go both ways: there is a bridge to {server} already, which is the same \
+             server"
+        )
+    })
+}
+
+/// What is wrong with a server that is reached without the bridge.
+const IN_THE_OVERLAY: &str = "this server is the endpoint itself or one of its native peers, and \
+    messages would go in circles; end that peering, or do without the bridge";
+
+/// What a server says of itself.
+pub(crate) struct Met {
+    version: String,
+    /// The endpoint that serves. Zeek's own server names its clients, by the endpoint and a number.
+    endpoint: Option<EndpointId>,
+    protection: Protection,
+}
+
+impl Met {
+    fn new(endpoint: &str, version: String, protection: Protection) -> Self {
+        let endpoint = endpoint.get(..36).and_then(|id| id.parse().ok());
+        Self { version, endpoint, protection }
+    }
 }
 
 /// The endpoint in between, before anybody has reached it.
@@ -123,12 +202,8 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Connects and subscribes; `wanted` is what the endpoint wants. Returns what the server calls
-    /// its version as well.
-    async fn connect(
-        &self,
-        wanted: &[bytes::Bytes],
-    ) -> Result<(JsonClient, String), TransportError> {
+    /// Connects and subscribes; `wanted` is what the endpoint wants.
+    async fn connect(&self, wanted: &[bytes::Bytes]) -> Result<(JsonClient, Met), TransportError> {
         let (url, token) = self.directions.server(&self.to);
         let options = ClientOptions {
             subscriptions: self.directions.subscriptions(wanted),
@@ -142,7 +217,9 @@ impl Connector {
         };
         let mut client = JsonClient::over(self.security.clone(), url, options);
         match client.next().await {
-            Some(ClientEvent::Connected { version, .. }) => Ok((client, version)),
+            Some(ClientEvent::Connected { endpoint, version, protection }) => {
+                Ok((client, Met::new(&endpoint, version, protection)))
+            }
             Some(ClientEvent::Disconnected { error, .. }) => Err(error),
             _ => Err(TransportError::closed()),
         }
@@ -152,6 +229,9 @@ impl Connector {
 /// The sending half, whose end waits until the server has everything.
 struct Writer {
     inner: Box<dyn FrameWriter>,
+    /// Tells the bridge that nothing more comes.
+    ending: CancellationToken,
+    /// Tells when the server has everything.
     done: CancellationToken,
     /// Tells the bridge when the endpoint has let go of the connection.
     _gone: DropGuard,
@@ -165,6 +245,7 @@ impl FrameWriter for Writer {
 
     async fn shutdown(&mut self) {
         self.inner.shutdown().await;
+        self.ending.cancel();
         self.done.cancelled().await;
     }
 }

@@ -1,5 +1,5 @@
-use super::Directions;
-use broker_core::Url;
+use super::{Directions, Met};
+use broker_core::{EndpointId, Url};
 use metrics::{Counter, counter};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,11 +18,23 @@ pub enum Carried {
     Refused,
     /// Something from the server that is no message.
     Unexpected,
+    /// Not carried, in whichever direction, because other bridges have carried it before.
+    Crossed,
+    /// Not carried, in whichever direction, because the same message was carried too often within
+    /// ten seconds.
+    Repeated,
 }
 
 impl Carried {
-    const ALL: [Self; 5] =
-        [Self::ToServer, Self::FromServer, Self::NoEvent, Self::Refused, Self::Unexpected];
+    const ALL: [Self; 7] = [
+        Self::ToServer,
+        Self::FromServer,
+        Self::NoEvent,
+        Self::Refused,
+        Self::Unexpected,
+        Self::Crossed,
+        Self::Repeated,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -31,6 +43,8 @@ impl Carried {
             Self::NoEvent => "no-event",
             Self::Refused => "refused",
             Self::Unexpected => "unexpected",
+            Self::Crossed => "crossed",
+            Self::Repeated => "repeated",
         }
     }
 }
@@ -54,6 +68,10 @@ pub struct BridgeStatus {
     pub refused: u64,
     /// What came from the server and is no message.
     pub unexpected: u64,
+    /// Messages that were not carried because other bridges had carried them before.
+    pub crossed: u64,
+    /// Messages that were not carried because they came too often.
+    pub repeated: u64,
     /// What the server last refused, and why.
     pub last_refusal: Option<String>,
 }
@@ -64,14 +82,17 @@ pub struct BridgeStatus {
 pub(crate) struct Counters {
     server: Url,
     pub(crate) version: String,
+    /// The endpoint that serves, if the server names one.
+    endpoint: Option<EndpointId>,
     directions: Directions,
-    counts: [AtomicU64; 5],
-    metrics: [Counter; 5],
+    counts: [AtomicU64; 7],
+    metrics: [Counter; 7],
     last_refusal: Mutex<Option<String>>,
 }
 
 impl Counters {
-    pub(super) fn new(to: &Url, directions: &Directions, version: String) -> Self {
+    pub(super) fn new(to: &Url, directions: &Directions, met: Met) -> Self {
+        let Met { version, endpoint, .. } = met;
         let server = to.clone().with_query("");
         let metrics = Carried::ALL.map(|outcome| {
             counter!("broker_bridge_messages_total",
@@ -79,11 +100,16 @@ impl Counters {
         });
         let counts = Default::default();
         let directions = directions.clone();
-        Self { server, version, directions, counts, metrics, last_refusal: Mutex::default() }
+        let last_refusal = Mutex::default();
+        Self { server, version, endpoint, directions, counts, metrics, last_refusal }
     }
 
     pub(super) fn server(&self) -> &Url {
         &self.server
+    }
+
+    pub(super) fn endpoint(&self) -> Option<EndpointId> {
+        self.endpoint
     }
 
     /// Counts a message, and returns how many there are of the kind now.
@@ -99,7 +125,7 @@ impl Counters {
     }
 
     fn status(&self) -> BridgeStatus {
-        let [to_server, from_server, no_event, refused, unexpected] =
+        let [to_server, from_server, no_event, refused, unexpected, crossed, repeated] =
             std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
         BridgeStatus {
             server: self.server.clone(),
@@ -110,6 +136,8 @@ impl Counters {
             no_event,
             refused,
             unexpected,
+            crossed,
+            repeated,
             last_refusal: self.last_refusal.lock().clone(),
         }
     }
@@ -124,6 +152,21 @@ impl Bridges {
         let mut list = self.0.lock();
         list.retain(|bridge| bridge.strong_count() > 0);
         list.push(Arc::downgrade(counters));
+    }
+
+    /// A bridge to the same endpoint that carries a topic the other way, and the topic.
+    pub(super) fn against(
+        &self,
+        endpoint: Option<EndpointId>,
+        directions: &Directions,
+    ) -> Option<(Url, String)> {
+        let list = self.0.lock();
+        let same = list.iter().filter_map(Weak::upgrade);
+        let mut same = same.filter(|bridge| endpoint.is_some() && bridge.endpoint == endpoint);
+        same.find_map(|bridge| {
+            let topic = bridge.directions.against(directions)?.to_owned();
+            Some((bridge.server.clone(), topic))
+        })
     }
 
     pub(crate) fn status(&self) -> Vec<BridgeStatus> {

@@ -6,7 +6,7 @@ use crate::framing::{CloseCode, Framing, Received, Side};
 use crate::security::Security;
 use crate::stream::{ReadHalf, WriteHalf, receive};
 use broker_core::Url;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -41,7 +41,7 @@ impl Dialler {
     }
 
     async fn connect_without_limit(&self) -> Result<Link, TransportError> {
-        let (mut stream, _) = self.security.dial(&self.url).await?;
+        let (mut stream, protection) = self.security.dial(&self.url).await?;
         let path = match self.url.path() {
             "" | "/" => JSON_PATH,
             path => path,
@@ -73,7 +73,7 @@ impl Dialler {
             ping_interval: self.options.ping_interval,
             close_time: self.options.close_time,
         };
-        link.acknowledged(&format!("connecting to {}", self.url)).await?;
+        link.acknowledged(&format!("connecting to {}", self.url), protection).await?;
         Ok(link)
     }
 }
@@ -131,14 +131,21 @@ pub(super) enum Over {
 }
 
 impl Link {
-    async fn acknowledged(&mut self, doing: &str) -> Result<(), TransportError> {
+    async fn acknowledged(
+        &mut self,
+        doing: &str,
+        of_link: Protection,
+    ) -> Result<(), TransportError> {
         loop {
-            match self.events.front() {
+            match self.events.front_mut() {
                 None => match self.lost.take() {
                     Some(error) => return Err(error),
                     None => self.exchange().await?,
                 },
-                Some(ClientEvent::Connected { .. }) => return Ok(()),
+                Some(ClientEvent::Connected { protection, .. }) => {
+                    *protection = of_link;
+                    return Ok(());
+                }
                 Some(ClientEvent::Error { code, context }) => {
                     let detail =
                         format!("{doing}: the server refused the client: {code}: {context}");

@@ -1,6 +1,6 @@
 use broker_core::data::json::JsonReader;
 use broker_core::data::{BString, DecodeError, Value, View};
-use broker_core::transport::TransportError;
+use broker_core::transport::{Protection, TransportError};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ pub enum ClientEvent {
         endpoint: String,
         /// The version of the server or of the library behind it.
         version: String,
+        /// What protects the connection.
+        protection: Protection,
     },
     /// A message on one of the topics.
     Message(ReceivedMessage),
@@ -92,11 +94,13 @@ enum Other {
     },
 }
 
-/// Understands a text from a server.
+/// Understands a text from a server. What protects the connection is not to be seen in there.
 pub(super) fn understand(text: &[u8]) -> ClientEvent {
     if let Ok(other) = serde_json::from_slice(text) {
         return match other {
-            Other::Ack { endpoint, version } => ClientEvent::Connected { endpoint, version },
+            Other::Ack { endpoint, version } => {
+                ClientEvent::Connected { endpoint, version, protection: Protection::Plain }
+            }
             Other::Error { code, context } => ClientEvent::Error { code, context },
         };
     }
@@ -120,7 +124,8 @@ mod tests {
             r#"{"type":"ack","endpoint":"x-websocket-0","version":"8.0.1"}"#,
             r#"{"type": "ack", "endpoint": "x-websocket-0", "version": "8.0.1"}"#,
         ] {
-            let ClientEvent::Connected { endpoint, version } = understand(text.as_bytes()) else {
+            let ClientEvent::Connected { endpoint, version, .. } = understand(text.as_bytes())
+            else {
                 panic!("{text}");
             };
             assert_eq!((endpoint.as_str(), version.as_str()), ("x-websocket-0", "8.0.1"));

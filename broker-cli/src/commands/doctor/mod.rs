@@ -31,7 +31,8 @@ const TOPICS_SHOWN: usize = 256;
 /// Find out why an address cannot be peered with
 ///
 /// Tries one layer after the other (address, name, TCP, TLS, greeting, handshake) and says which one
-/// fails, what that means and what to try. Leaves before the handshake is done, so that the other
+/// fails, what that means and what to try. At a ws:// address without a path that is the JSON API,
+/// which a client without subscriptions asks for. Leaves before the handshake is done, so that the other
 /// side never reports a peer. Ends with 0 if all is well, 3 without a connection, 4 if what is there
 /// refuses or is not Broker, 5 if it does not answer.
 #[derive(Args)]
@@ -129,6 +130,10 @@ impl Examination {
             }
             scheme => (self.open(&builder, scheme).await?, None),
         };
+        #[cfg(feature = "ws")]
+        if crate::ws_options::is_json(&self.url) {
+            return self.leave_server(connection).await;
+        }
         let mut conversation = Conversation::new(connection, self.wait);
         self.greet(&mut conversation, address).await?;
         match conversation.introduce().await {
@@ -244,6 +249,17 @@ impl Examination {
         let text = format!("connected, {}", connection.link.protection);
         self.report(Check::passed("transport", text).took(began.elapsed())).await;
         Ok(connection)
+    }
+
+    /// Ends the connection to a server of the JSON API: it has taken the subscriptions, and knows
+    /// nothing of the greetings of peers.
+    #[cfg(feature = "ws")]
+    async fn leave_server(&mut self, mut connection: Connection) -> Result<(), Stop> {
+        let text = "a server of the JSON API, which has acknowledged the subscriptions";
+        self.report(Check::passed("json-api", text)).await;
+        // Only politeness; the end of this program ends the connection as well.
+        let _ = tokio::time::timeout(self.wait, connection.writer.shutdown()).await;
+        Ok(())
     }
 
     /// Waits for what the other side says first.

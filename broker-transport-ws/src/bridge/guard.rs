@@ -1,0 +1,132 @@
+use super::mark::{crossed, marked};
+use super::repeats::{Repeats, WINDOW};
+use super::{Carried, Directions};
+use crate::Shared;
+use broker_core::EndpointId;
+use broker_core::data::View;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long others around the endpoint are taken to be there, once seen.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Keeps messages from going in circles.
+///
+/// A server takes a topic and a value, and nothing that says where they have been. So an event carries
+/// a mark, which says how many bridges it has crossed. Into an overlay it may have crossed one, to a
+/// server none: on its way round a circle it meets a bridge that has to refuse, even if a server in
+/// between drops marks. What has no place for a mark, and what comes back from a server around all
+/// bridges without one, is bounded by how often one message is carried.
+///
+/// None of this concerns an endpoint with nobody but the server: from there nothing can go on.
+pub(super) struct Guard {
+    shared: Arc<Shared>,
+    /// The peer that stands for the server.
+    bridge: EndpointId,
+    /// The endpoint that serves, if it says so.
+    server: Option<EndpointId>,
+    transit: u64,
+    to_server: Repeats,
+    from_server: Repeats,
+    around: Around,
+    fresh_until: Instant,
+}
+
+/// What an endpoint is connected with, apart from one bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Around {
+    /// Whether there are other peers or clients, to whom messages can go on.
+    pub(crate) others: bool,
+    /// Whether the server of the bridge is one of them, or the endpoint itself.
+    pub(crate) server: bool,
+}
+
+/// Which way a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    ToServer,
+    FromServer,
+}
+
+/// What to do with a message.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    Carry,
+    /// Carry this payload instead.
+    CarryMarked(Vec<u8>),
+    Leave(Carried),
+}
+
+impl Guard {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        directions: &Directions,
+        bridge: EndpointId,
+        server: Option<EndpointId>,
+    ) -> Self {
+        Self {
+            shared,
+            bridge,
+            server,
+            transit: directions.transit.into(),
+            to_server: Repeats::new(directions.repeats),
+            from_server: Repeats::new(directions.repeats),
+            around: Around { others: true, server: false },
+            fresh_until: Instant::now(),
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Looks at what is around. That somebody is, is believed for a while.
+    pub(super) fn around(&mut self) -> Around {
+        let now = Instant::now();
+        if !self.around.others || now >= self.fresh_until {
+            if let Some(service) = self.shared.service.get() {
+                self.around = service.around(self.bridge, self.server);
+            }
+            self.fresh_until = now + FRESH;
+        }
+        self.around
+    }
+
+    pub(super) fn judge(&mut self, way: Way, topic: &[u8], value: View<'_>) -> Verdict {
+        if !self.around().others {
+            return Verdict::Carry;
+        }
+        let (allowed, repeats) = match way {
+            Way::ToServer => (0, &mut self.to_server),
+            Way::FromServer => (1, &mut self.from_server),
+        };
+        if crossed(value) > allowed + self.transit {
+            return Verdict::Leave(Carried::Crossed);
+        }
+        if !repeats.allow(topic, value.raw()) {
+            return Verdict::Leave(Carried::Repeated);
+        }
+        marked(value).map_or(Verdict::Carry, Verdict::CarryMarked)
+    }
+}
+
+/// Why a message was left, and what to do if that is not wanted.
+pub(super) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
+    let topic = String::from_utf8_lossy(topic);
+    let to = match way {
+        Way::ToServer => "to the server",
+        Way::FromServer => "into the overlay",
+    };
+    match left {
+        Carried::Crossed => format!(
+            "a message on the topic {topic:?} has been carried by another bridge and does not go on \
+             {to}; transit=1 in the address lets it, which is safe only if there is no way back"
+        ),
+        _ => format!(
+            "the same message on the topic {topic:?} came so often within {} s that it seems to go in \
+             circles, and goes no more {to}; repeats=N in the address sets how often it may",
+            WINDOW.as_secs()
+        ),
+    }
+}

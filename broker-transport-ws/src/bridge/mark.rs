@@ -1,0 +1,102 @@
+use broker_core::data::zeek::{Event, EventView, Message, MessageView};
+use broker_core::data::{Encode, View};
+
+/// The id, among the metadata of an event, under which a bridge notes how many bridges have carried
+/// the event, as a count. Receivers ignore metadata that they do not know.
+///
+/// Zeek's own server drops it as well, so nothing relies on it having gone through one.
+pub const BRIDGES_CROSSED: u64 = 0x6272_6467;
+
+/// How many bridges have carried a message before; in a batch, the one that has come furthest.
+/// What is no event does not say.
+pub(super) fn crossed(value: View<'_>) -> u64 {
+    MessageView::parse(value).map_or(0, crossed_by)
+}
+
+fn crossed_by(message: MessageView<'_>) -> u64 {
+    match message {
+        MessageView::Event(event) => noted(event),
+        MessageView::Batch(batch) => batch.messages().map(crossed_by).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn noted(event: EventView<'_>) -> u64 {
+    let marks = event.metadata().filter(|&(id, _)| id == BRIDGES_CROSSED);
+    marks.filter_map(|(_, value)| value.as_count()).max().unwrap_or(0)
+}
+
+/// The message, encoded, with one more bridge noted; `None` if it has no place for that.
+pub(super) fn marked(value: View<'_>) -> Option<Vec<u8>> {
+    let message = MessageView::parse(value).ok()?;
+    let has_place = matches!(message, MessageView::Event(_) | MessageView::Batch(_));
+    has_place.then(|| {
+        let mut payload = Vec::with_capacity(value.raw().len() + 64);
+        mark(message).encode_into(&mut payload);
+        payload
+    })
+}
+
+fn mark(message: MessageView<'_>) -> Message {
+    match message {
+        MessageView::Event(view) => {
+            let crossed = noted(view).saturating_add(1);
+            let mut event = Event::from(view);
+            event.metadata.get_or_insert_default().retain(|&(id, _)| id != BRIDGES_CROSSED);
+            Message::Event(event.metadata(BRIDGES_CROSSED, crossed))
+        }
+        MessageView::Batch(batch) => Message::Batch(batch.messages().map(mark).collect()),
+        other => other.to_message(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker_core::data::{Timestamp, Value};
+
+    fn after(value: &Value) -> Option<Value> {
+        let payload = marked(View::parse(&value.encode()).unwrap())?;
+        Some(Value::decode(&payload).unwrap())
+    }
+
+    fn count(value: &Value) -> u64 {
+        crossed(View::parse(&value.encode()).unwrap())
+    }
+
+    #[test]
+    fn each_bridge_adds_one_and_leaves_everything_else() {
+        let event = Event::new("ping").arg(1_u64).network_timestamp(Timestamp(5));
+        let once = after(&Value::from(event.clone())).unwrap();
+        assert_eq!(once, Value::from(event.clone().metadata(BRIDGES_CROSSED, 1_u64)));
+        let twice = after(&once).unwrap();
+        assert_eq!(twice, Value::from(event.metadata(BRIDGES_CROSSED, 2_u64)));
+        assert_eq!((count(&once), count(&twice)), (1, 2));
+    }
+
+    #[test]
+    fn a_batch_has_crossed_what_its_furthest_event_has() {
+        let event =
+            |crossed: u64| Message::Event(Event::new("e").metadata(BRIDGES_CROSSED, crossed));
+        let inner = Message::Batch(vec![event(3)]);
+        let batch = Value::from(Message::Batch(vec![event(1), inner]));
+        assert_eq!(count(&batch), 3);
+        assert_eq!(count(&after(&batch).unwrap()), 4);
+    }
+
+    #[test]
+    fn what_is_no_event_has_no_place_for_a_mark() {
+        for value in [Value::Count(1), Value::Vector(vec![])] {
+            assert_eq!((count(&value), after(&value)), (0, None));
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_no_number_is_none() {
+        let event = Event::new("e").metadata(BRIDGES_CROSSED, Value::from("many"));
+        assert_eq!(count(&Value::from(event)), 0);
+        let event = Event::new("e").metadata(BRIDGES_CROSSED, u64::MAX);
+        let again = after(&Value::from(event)).unwrap();
+        assert_eq!(count(&again), u64::MAX);
+    }
+}
