@@ -11,7 +11,7 @@ const TOKEN: &str = "BROKER_WS_TOKEN";
 /// Clients of the JSON API and endpoints at ws:// and wss:// addresses. A listener serves both, and
 /// a token that they have to present is read from BROKER_WS_TOKEN. As a peer, such an address stands
 /// for the JSON API of a server, which becomes a peer: ?to=PREFIX says what goes there, ?from=PREFIX
-/// what comes from there; with the path /v1/native it stands for another endpoint of this kind.
+/// what comes from there, transit=1 and repeats=N change what is done against circles; with the path /v1/native it stands for another endpoint of this kind.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "WebSocket (ws://, wss://)")]
 pub(crate) struct WsArgs {

@@ -96,6 +96,23 @@ async fn what_keeps_a_client_out_has_an_exit_code_and_a_reason() {
     assert!(matches!(end.code, Some(3 | 4)), "{end:?}");
     let end = run(&["node", "--peer", "ws://127.0.0.1:1"]).await.expect(2);
     end.says("which topics go which way");
+    let (one, two) = ("ws://127.0.0.1:1?to=/a", "ws://127.0.0.1:1?from=/b");
+    let end = run(&["node", "--peer", one, "--peer", two]).await.expect(2);
+    end.says("say all that goes to and comes from a server in one");
+}
+
+#[tokio::test]
+async fn the_doctor_examines_servers_and_peers_at_web_socket_addresses() {
+    let (mut node, url) = server(&["--events"]).await;
+    let end = run(&["doctor", &url]).await.expect(0);
+    let layers = end.lines().iter().map(|line| line["layer"].clone()).collect::<Vec<_>>();
+    assert_eq!(layers[..4], ["url", "name", "transport", "json-api"]);
+    assert_eq!(end.lines()[2]["message"], "connected, plain");
+    node.event("peer_added").await;
+    node.event("peer_lost").await;
+    let end = run(&["doctor", &format!("{url}/v1/native")]).await.expect(0);
+    assert!(end.lines().iter().any(|line| line["layer"] == "handshake"), "{}", end.stdout);
+    run(&["doctor", "ws://127.0.0.1:1"]).await.expect(3).says("");
 }
 
 #[tokio::test]

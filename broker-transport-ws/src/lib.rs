@@ -38,7 +38,7 @@
 //! |---|---|
 //! | text or binary messages from clients | both; answers are text |
 //! | names of header fields | in any case |
-//! | extensions, sub-protocols for the JSON API | never agreed to |
+//! | extensions (`permessage-deflate`), sub-protocols for the JSON API | never agreed to |
 //! | `Upgrade`, `Connection`, version and key of the request | have to be right, as the RFC says; the library did not look |
 //! | query of the URL | ignored, but for `access_token` |
 //! | a WebSocket on a wrong path | comes about, then error `invalid_uri` and Close 1008, as in Zeek: a browser can see that, and an HTTP status it cannot |

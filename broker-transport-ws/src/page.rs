@@ -1,13 +1,17 @@
 use crate::http::Answer;
 
-/// The example page.
+/// The example page. No script runs but its own, which has a number that nobody else knows.
 pub(crate) fn answer() -> Answer {
-    Answer::page(include_str!("page.html"))
-        .with(
-            "Content-Security-Policy",
-            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-             connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'",
-        )
+    let nonce = format!("{:032x}", fastrand::u128(..));
+    let page =
+        include_str!("page.html").replace("<script>", &format!("<script nonce=\"{nonce}\">"));
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; \
+             connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'"
+    );
+    Answer::page(page)
+        .with("Content-Security-Policy", policy)
         .with("X-Content-Type-Options", "nosniff")
         .with("Cache-Control", "no-cache")
 }

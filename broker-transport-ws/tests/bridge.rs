@@ -389,6 +389,7 @@ async fn from_one_server_to_another_messages_go_only_when_asked_to() {
     let mut received = to.endpoint.subscribe(["/t"]);
     for (transit, crossed) in [("", 1), ("&transit=1", 0)] {
         let node = node();
+        node.endpoint.forward(["/t"]);
         let out = at(to.url.port(), &format!("?to=/t&from=/o{transit}"));
         node.endpoint.peer(&out, Retry::never()).await.unwrap();
         node.endpoint.peer(&at(from.url.port(), "?from=/t"), Retry::never()).await.unwrap();

@@ -256,6 +256,12 @@ async fn the_page_is_served_only_when_asked_for() {
     let page = answer(&server, get).await;
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page:.200}");
     assert!(page.contains("Content-Type: text/html") && page.ends_with("</html>\n"));
+    // Only the script of the page runs in it, and no other page frames it.
+    let nonce = |page: &str, before| page.split(before).nth(1).map(|rest| rest[..32].to_owned());
+    let allowed = nonce(&page, "script-src 'nonce-");
+    assert!(allowed.is_some() && allowed == nonce(&page, "<script nonce=\""), "{page:.600}");
+    assert!(page.contains("frame-ancestors 'none'"));
+    assert_ne!(allowed, nonce(&answer(&server, get).await, "script-src 'nonce-"));
     let head = answer(&server, b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"));
     assert!(answer(&server, b"POST / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 405 "));

@@ -69,6 +69,10 @@ async def look(url, address):
             ".map((cell) => cell.textContent).join(' | ')"
         )
         say("first row:", cells)
+        made = await page.evaluate(
+            "[document.images.length, document.scripts.length, String(window.run)].join()"
+        )
+        say("markup made", "nothing" if made == "0,1,undefined" else made)
         await page.until("document.getElementById('events').textContent.includes('peer_lost')")
         say("event peer_lost")
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

@@ -227,11 +227,15 @@ async fn chromium_shows_live_messages_and_peering_events() {
     );
     browser.line("ready").await;
     client_is_there(&peer, &server).await;
+    let markup = "<img src=x onerror='window.run = 1'><script>window.run = 2</script>";
+    let topic = format!("/web/down/{markup}");
     for number in 0..3_u64 {
-        peer.publish("/web/down/x", &vector![number, u64::MAX, "<b>text</b>"]).await.unwrap();
+        peer.publish(&topic, &vector![number, u64::MAX, markup]).await.unwrap();
     }
     browser.line("messages 3").await;
-    browser.line("first row: /web/down/x | (2, 18446744073709551615, <b>text</b>)").await;
+    let row = format!("first row: {topic} | (2, 18446744073709551615, {markup})");
+    browser.line(&row).await;
+    browser.line("markup made nothing").await;
     peer.shutdown().await;
     browser.line("event peer_lost").await;
     // The page can be used by hand as well: here it publishes through the same socket.
