@@ -58,7 +58,7 @@ impl Glue {
             Over::Peer => {
                 // Everything that came before the end is in the queue.
                 while let Some(message) = self.hub.try_recv() {
-                    self.to_server(&message).await;
+                    self.hand_over(&message).await;
                 }
                 let Self { client, endpoint, .. } = self;
                 client.close(LAST_MESSAGES.max(CLOSE_TIME)).await;
@@ -103,7 +103,7 @@ impl Glue {
                 }
                 () = &mut changed => changed = Box::pin(endpoint.peers_changed()),
                 message = self.hub.recv() => match message {
-                    Some(message) => self.to_server(&message).await,
+                    Some(message) => self.hand_over(&message).await,
                     None => return Over::Peer,
                 },
                 event = self.client.next() => match event {
@@ -149,7 +149,7 @@ impl Glue {
         Ok(())
     }
 
-    async fn to_server(&mut self, message: &Message) {
+    async fn hand_over(&mut self, message: &Message) {
         let (topic, view) = (message.topic(), message.view());
         let only_events = takes_only_events(&self.counters.version);
         let (texts, left_out) = match self.guard.judge(Way::ToServer, topic, view) {
