@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(reporter.text(&log(Severity::Warning, "listen-failed")), None);
         let endpoint = EndpointInfo { id: EndpointId::NIL, network: None };
         let code = StatusCode::PeerAdded;
-        let status = Event::Status(Status { code, endpoint, client: None, message: String::new() });
+        let (client, protection, message) = (None, None, String::new());
+        let status = Event::Status(Status { code, endpoint, client, protection, message });
         assert_eq!(reporter.text(&status), None);
     }
 

@@ -128,6 +128,8 @@ async fn the_status_says_who_is_peered_how_and_with_what_filter() {
     assert_eq!(status["native-connections"], 1);
     assert_eq!(status["web-socket-connections"], 0);
     assert_eq!(status["cluster-node"], "unknown");
+    let listeners = serde_json::json!([{"url": url, "protection": "plain"}]);
+    assert_eq!(status["listeners"], listeners);
     assert_eq!(status["filter"], serde_json::json!(["/wanted"]));
     assert_eq!(status["id"].as_str().unwrap().len(), 36);
     assert!(status["time"].as_str().unwrap().starts_with("20"), "{status}");

@@ -2,6 +2,7 @@
 //!
 //! This is the one definition of events; the event stream, the metrics and the log are fed from it.
 
+use crate::transport::Protection;
 use crate::{EndpointId, ErrorCode, Url};
 use std::fmt;
 use std::time::Duration;
@@ -129,6 +130,8 @@ pub struct Status {
     pub endpoint: EndpointInfo,
     /// Set if that is a client of this endpoint and not a peer.
     pub client: Option<ClientLabel>,
+    /// What protects the link, if this is the news of a peer or client (`peer_added`).
+    pub protection: Option<Protection>,
     /// The text of the reference.
     pub message: String,
 }

@@ -6,6 +6,7 @@ use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
 use crate::{Pin, TlsError, TlsOptions, Witness};
 use arc_swap::ArcSwap;
+use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
@@ -117,6 +118,19 @@ impl Tls {
     #[must_use]
     pub fn own_pin(&self) -> Option<Pin> {
         self.0.material.load().own_pin()
+    }
+
+    /// What protects the links that an endpoint accepts with this encryption.
+    #[must_use]
+    pub fn listener_protection(&self) -> ListenerProtection {
+        let options = &self.0.options;
+        if options.has_certificates() {
+            ListenerProtection::Authenticated("certificates")
+        } else if self.is_self_signed() && !options.pins.is_empty() {
+            ListenerProtection::Authenticated("pinned keys")
+        } else {
+            ListenerProtection::Encrypted
+        }
     }
 
     /// Whether the own certificate can convince those who dial; the anonymous mode needs none.

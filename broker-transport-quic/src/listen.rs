@@ -3,7 +3,7 @@ use crate::{QuicOptions, config, errors, refresh, socket};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Incoming, Listener, TransportError, TransportErrorKind as Kind,
+    Connection, Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind as Kind,
 };
 use broker_tls::Tls;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
@@ -121,6 +121,10 @@ impl Drop for Underway<'_> {
 impl Listener for QuicListener {
     fn url(&self) -> &Url {
         &self.url
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        self.context.tls.listener_protection()
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

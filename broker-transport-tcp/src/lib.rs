@@ -26,7 +26,8 @@ pub use options::{Keepalive, TcpOptions};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Incoming, Listener, Transport, TransportError, TransportErrorKind,
+    Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
+    TransportErrorKind,
 };
 use tokio::net::TcpStream;
 
@@ -109,6 +110,10 @@ struct TcpListener(TcpAcceptor);
 impl Listener for TcpListener {
     fn url(&self) -> &Url {
         self.0.url()
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        ListenerProtection::Plain
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

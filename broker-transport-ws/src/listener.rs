@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::event::Severity;
 use broker_core::transport::{
-    Incoming, Listener, Protection, TransportError, TransportErrorKind as Kind,
+    Incoming, Listener, ListenerProtection, Protection, TransportError, TransportErrorKind as Kind,
 };
 use broker_transport_tcp::TcpAcceptor;
 use std::collections::VecDeque;
@@ -40,7 +40,8 @@ pub(crate) async fn listen(
     let door =
         Door { shared: Arc::clone(shared), url: url.clone(), peers, visits: VecDeque::new() };
     tokio::spawn(closed.clone().run_until_cancelled_owned(door.run(acceptor)));
-    Ok(Box::new(WsListener { url, incoming, closed }))
+    let protection = shared.security.listener_protection(&url);
+    Ok(Box::new(WsListener { url, protection, incoming, closed }))
 }
 
 /// Says so if anybody on the network may do everything.
@@ -198,6 +199,7 @@ impl Room for Visit {
 
 struct WsListener {
     url: Url,
+    protection: ListenerProtection,
     incoming: mpsc::Receiver<Incoming>,
     closed: CancellationToken,
 }
@@ -206,6 +208,10 @@ struct WsListener {
 impl Listener for WsListener {
     fn url(&self) -> &Url {
         &self.url
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        self.protection.clone()
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

@@ -2,7 +2,7 @@
 
 use crate::stream::Stream;
 use broker_core::Url;
-use broker_core::transport::{Protection, TransportError};
+use broker_core::transport::{ListenerProtection, Protection, TransportError};
 use broker_transport_tcp::{TcpAcceptor, TcpTransport};
 use tokio::net::TcpStream;
 
@@ -86,6 +86,14 @@ impl Security {
         Ok((Box::new(encrypted.stream), encrypted.protection))
     }
 
+    /// What protects the links that are accepted at `at`.
+    pub(crate) fn listener_protection(&self, at: &Url) -> ListenerProtection {
+        match &self.tls {
+            Some(tls) if is_secure(at) => tls.listener_protection(),
+            _ => ListenerProtection::Plain,
+        }
+    }
+
     /// Whether peers can prove who they are here.
     pub(crate) fn has_certificates(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.is_anonymous())
@@ -113,6 +121,10 @@ impl Security {
         _anyone: bool,
     ) -> Result<(Stream, Protection), TransportError> {
         Err(no_tls(at))
+    }
+
+    pub(crate) fn listener_protection(&self, _at: &Url) -> ListenerProtection {
+        ListenerProtection::Plain
     }
 
     pub(crate) fn has_certificates(&self) -> bool {

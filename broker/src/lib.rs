@@ -25,7 +25,7 @@
 pub use broker_core::*;
 
 pub use broker_core::endpoint::{
-    EndpointBuilder, EventStream, Hub, Message, PeerHandle, PeerInfo, PeeringStats,
+    EndpointBuilder, EventStream, Hub, ListenerInfo, Message, PeerHandle, PeerInfo, PeeringStats,
     PeeringStatsTable, Publisher, Retry, Subscriber, SubscriberOptions,
 };
 pub use broker_core::event::Event;

@@ -2,7 +2,7 @@
 
 use broker::data::{BStr, Timestamp};
 use broker::endpoint::ClientStatus;
-use broker::{Direction, Endpoint, PeerInfo, PeeringStats, Reason};
+use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ pub(crate) struct Status {
     pub(crate) uptime: f64,
     #[serde(flatten)]
     pub(crate) filter: Filter,
+    /// Where it listens; nodes before this version do not say.
+    #[serde(default)]
+    pub(crate) listeners: Vec<ListenerReport>,
     pub(crate) peers: Vec<PeerReport>,
     pub(crate) clients: Vec<ClientReport>,
 }
@@ -33,6 +36,13 @@ pub(crate) struct Status {
 pub(crate) struct Filter {
     pub(crate) filter: Vec<String>,
     pub(crate) filter_entries: usize,
+}
+
+/// An address at which peers are accepted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ListenerReport {
+    pub(crate) url: String,
+    pub(crate) protection: String,
 }
 
 /// A peer, or an address that is being tried.
@@ -121,6 +131,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: seconds(endpoint.uptime()),
             filter: Filter::of(endpoint.filter()),
+            listeners: endpoint.listeners().into_iter().map(ListenerReport::new).collect(),
             peers,
             clients,
         }
@@ -132,6 +143,12 @@ impl Filter {
         let text = |topic: &T| BStr::new(topic.as_ref()).to_string();
         let filter = topics.iter().take(FILTER_SHOWN).map(text).collect();
         Self { filter, filter_entries: topics.len() }
+    }
+}
+
+impl ListenerReport {
+    fn new(listener: ListenerInfo) -> Self {
+        Self { url: listener.url.to_string(), protection: listener.protection.to_string() }
     }
 }
 

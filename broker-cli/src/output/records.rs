@@ -1,7 +1,8 @@
 //! The lines of standard output that are not data messages.
 
-use broker::Url;
 use broker::event::{ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Status};
+use broker::transport::ListenerProtection;
+use broker::{Endpoint, Url};
 use serde::Serialize;
 use std::fmt;
 
@@ -10,17 +11,27 @@ use std::fmt;
 #[serde(tag = "type", rename = "listening")]
 pub(crate) struct Listening {
     url: String,
+    protection: String,
 }
 
 impl Listening {
-    pub(crate) fn new(url: &Url) -> Self {
-        Self { url: url.to_string() }
+    pub(crate) fn new(url: &Url, protection: &ListenerProtection) -> Self {
+        Self { url: url.to_string(), protection: protection.to_string() }
+    }
+
+    /// The listener of an endpoint at this address.
+    pub(crate) fn of(endpoint: &Endpoint, url: &Url) -> Self {
+        let listeners = endpoint.listeners();
+        let listener = listeners.into_iter().find(|listener| listener.url == *url);
+        // It may have been closed by now, like everything of an endpoint that shuts down.
+        let protection = listener.map_or(ListenerProtection::Plain, |found| found.protection);
+        Self::new(url, &protection)
     }
 }
 
 impl fmt::Display for Listening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "listening on {}", self.url)
+        write!(f, "listening on {} ({})", self.url, self.protection)
     }
 }
 
@@ -39,6 +50,9 @@ pub(crate) struct EventRecord<'a> {
     endpoint: Option<EndpointRecord<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client: Option<ClientRecord<'a>>,
+    /// What protects the link to a new peer or client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    protection: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,9 +105,10 @@ impl<'a> EventRecord<'a> {
     pub(crate) fn new(event: &'a Event) -> Self {
         let base = Self { name: event.name(), ..Self::default() };
         match event {
-            Event::Status(Status { endpoint, client, message, .. }) => Self {
+            Event::Status(Status { endpoint, client, protection, message, .. }) => Self {
                 endpoint: Some(endpoint.into()),
                 client: client.as_ref().map(Into::into),
+                protection: protection.as_ref().map(ToString::to_string),
                 message: Some(message),
                 ..base
             },
@@ -116,7 +131,7 @@ impl<'a> EventRecord<'a> {
 }
 
 impl fmt::Display for EventRecord<'_> {
-    /// The line for people, as in `peer_added ID at ADDR:PORT: handshake successful`.
+    /// The line for people, as in `peer_added ID at ADDR:PORT: handshake successful (plain)`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)?;
         for word in [self.level, self.code, self.id].into_iter().flatten() {
@@ -129,8 +144,11 @@ impl fmt::Display for EventRecord<'_> {
                 write!(f, " at {}:{port}", network.address)?;
             }
         }
-        match self.message.or(self.description) {
-            Some(text) => write!(f, ": {text}"),
+        if let Some(text) = self.message.or(self.description) {
+            write!(f, ": {text}")?;
+        }
+        match &self.protection {
+            Some(protection) => write!(f, " ({protection})"),
             None => Ok(()),
         }
     }
@@ -140,6 +158,7 @@ impl fmt::Display for EventRecord<'_> {
 mod tests {
     use super::*;
     use broker::event::{Severity, StatusCode};
+    use broker::transport::Protection;
     use broker::{EndpointId, ErrorCode};
 
     fn lines(event: &Event) -> (String, String) {
@@ -150,15 +169,24 @@ mod tests {
     fn status(code: StatusCode, network: Option<NetworkInfo>) -> Event {
         let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
         let endpoint = EndpointInfo { id, network };
-        Event::Status(Status { code, endpoint, client: None, message: "text".to_owned() })
+        let protection = (code == StatusCode::PeerAdded).then_some(Protection::Encrypted);
+        let message = "text".to_owned();
+        Event::Status(Status { code, endpoint, client: None, protection, message })
     }
 
     #[test]
-    fn listeners_are_announced_with_their_url() {
-        let record = Listening::new(&"tcp://127.0.0.1:41234".parse().unwrap());
+    fn listeners_are_announced_with_their_url_and_what_protects_their_links() {
+        let url = "tls://127.0.0.1:41234".parse().unwrap();
+        let record = Listening::new(&url, &ListenerProtection::Authenticated("certificates"));
         let json = serde_json::to_string(&record).unwrap();
-        assert_eq!(json, r#"{"type":"listening","url":"tcp://127.0.0.1:41234"}"#);
-        assert_eq!(record.to_string(), "listening on tcp://127.0.0.1:41234");
+        assert_eq!(
+            json,
+            r#"{"type":"listening","url":"tls://127.0.0.1:41234","protection":"authenticated by certificates"}"#
+        );
+        assert_eq!(
+            record.to_string(),
+            "listening on tls://127.0.0.1:41234 (authenticated by certificates)"
+        );
     }
 
     #[test]
@@ -167,9 +195,12 @@ mod tests {
         let (json, text) = lines(&status(StatusCode::PeerAdded, Some(network)));
         assert_eq!(
             json,
-            r#"{"type":"peer_added","endpoint":{"id":"11111111-1111-4111-8111-111111111111","network":{"address":"::1","bound_port":"9999/tcp"}},"message":"text"}"#
+            r#"{"type":"peer_added","endpoint":{"id":"11111111-1111-4111-8111-111111111111","network":{"address":"::1","bound_port":"9999/tcp"}},"protection":"encrypted, not authenticated","message":"text"}"#
         );
-        assert_eq!(text, "peer_added 11111111-1111-4111-8111-111111111111 at ::1:9999: text");
+        assert_eq!(
+            text,
+            "peer_added 11111111-1111-4111-8111-111111111111 at ::1:9999: text (encrypted, not authenticated)"
+        );
         let (json, text) = lines(&status(StatusCode::EndpointDiscovered, None));
         assert_eq!(
             json,

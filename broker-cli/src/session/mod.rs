@@ -10,6 +10,7 @@ use crate::options::{EndpointOptions, Settings};
 use crate::output::{EventRecord, Listening, Output};
 use crate::reporter::Reporter;
 use crate::signals::{Signal, Signals};
+use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
 use std::pin::pin;
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub(crate) struct Session {
     signals: Signals,
     settings: Settings,
     pub(crate) peerings: Peerings,
-    /// What is listened at beside the endpoint's own addresses.
+    /// What is listened at beside the endpoint's own addresses; nothing protects it.
     also_listening: Vec<Url>,
 }
 
@@ -94,11 +95,11 @@ impl Session {
         for url in self.settings.listen.clone() {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;
-            self.out.record(&Listening::new(&bound));
+            self.out.record(&Listening::of(&self.endpoint, &bound));
             self.peerings.accept();
         }
         for url in &self.also_listening {
-            self.out.record(&Listening::new(url));
+            self.out.record(&Listening::new(url, &ListenerProtection::Plain));
         }
         Ok(self.out.flush().await?)
     }

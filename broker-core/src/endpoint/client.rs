@@ -192,6 +192,7 @@ impl ClientSession {
             code,
             endpoint: EndpointInfo { id: self.info.id, network },
             client: Some(self.info.label.clone()),
+            protection: (code == StatusCode::PeerAdded).then(|| self.info.protection.clone()),
             message: message.to_owned(),
         }));
     }

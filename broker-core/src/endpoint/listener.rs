@@ -2,7 +2,9 @@ use super::connection::{self, Opened};
 use super::half_open::Place;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, Severity};
-use crate::transport::{Incoming, Listener, TransportError, TransportErrorKind};
+use crate::transport::{
+    Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind,
+};
 use crate::{Failure, Url};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,16 @@ use tokio::time::{sleep, timeout};
 
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// An address at which an endpoint listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerInfo {
+    /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
+    /// returned it.
+    pub url: Url,
+    /// What protects the links that are accepted there.
+    pub protection: ListenerProtection,
+}
 
 /// Starts listening, and accepts until the endpoint shuts down.
 pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, TransportError> {
@@ -26,10 +38,16 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
         log_failure(shared, Severity::Warning, "listen-failed", error.to_string(), reason);
     })?;
     let url = listener.url().clone();
-    log(shared, Severity::Info, "listen-success", format!("listening on {url}"));
-    let task = accept(Arc::clone(shared), listener);
-    let stopping = shared.stopping.clone();
-    shared.spawn(stopping.run_until_cancelled_owned(task));
+    let protection = listener.protection();
+    let text = format!("listening on {url} ({protection})");
+    log(shared, Severity::Info, "listen-success", text);
+    shared.listeners.lock().push(ListenerInfo { url: url.clone(), protection });
+    let (endpoint, at) = (Arc::clone(shared), url.clone());
+    shared.spawn(async move {
+        let accepting = accept(Arc::clone(&endpoint), listener);
+        endpoint.stopping.run_until_cancelled(accepting).await;
+        endpoint.listeners.lock().retain(|listener| listener.url != at);
+    });
     Ok(url)
 }
 

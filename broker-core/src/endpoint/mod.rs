@@ -32,6 +32,7 @@ pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
 pub use companion::WeakEndpoint;
 pub use events::EventStream;
 pub use hub::{Hub, HubSender};
+pub use listener::ListenerInfo;
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
@@ -114,6 +115,12 @@ impl Endpoint {
     /// No transport serves the scheme, or the address cannot be listened on.
     pub async fn listen(&self, at: &Url) -> Result<Url, TransportError> {
         listener::listen(self.shared(), at).await
+    }
+
+    /// Where this endpoint listens, and what protects the links that it accepts there.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerInfo> {
+        self.shared().listeners.lock().clone()
     }
 
     /// Asks for a peering (`Broker::peer`) and returns at once.

@@ -2,6 +2,7 @@ use super::client::Clients;
 use super::drops::Drops;
 use super::events::EventBus;
 use super::half_open::HalfOpen;
+use super::listener::ListenerInfo;
 use super::metrics::Metrics;
 use super::ping::Pings;
 use super::turns::{handed_over, take_turns};
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) events: EventBus,
     pub(super) pings: Pings,
     pub(super) clients: Clients,
+    /// Where it listens, in the order in which that began.
+    pub(super) listeners: Mutex<Vec<ListenerInfo>>,
     pub(super) metrics: Metrics,
     pub(super) drops: Drops,
     pub(super) half_open: Arc<HalfOpen>,
@@ -92,6 +95,7 @@ impl Shared {
             events: EventBus::new(limits, config.log_level),
             pings: Pings::default(),
             clients: Clients::default(),
+            listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
             half_open: Arc::new(HalfOpen::new(limits.half_open)),

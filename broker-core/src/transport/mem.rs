@@ -1,6 +1,6 @@
 use super::{
-    Connection, Incoming, Link, Listener, Protection, StreamReader, StreamWriter, Transport,
-    TransportError, TransportErrorKind,
+    Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
+    StreamWriter, Transport, TransportError, TransportErrorKind,
 };
 use crate::Url;
 use async_trait::async_trait;
@@ -92,6 +92,10 @@ struct MemListener {
 impl Listener for MemListener {
     fn url(&self) -> &Url {
         &self.url
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        ListenerProtection::InProcess
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

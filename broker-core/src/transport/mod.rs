@@ -50,6 +50,9 @@ pub trait Listener: Send {
     /// Where this listener can be reached, with the port it really has.
     fn url(&self) -> &Url;
 
+    /// What protects the connections that are accepted here.
+    fn protection(&self) -> ListenerProtection;
+
     /// Waits for the next connection. Cancel safe.
     ///
     /// # Errors
@@ -117,6 +120,32 @@ impl fmt::Display for Protection {
             Self::Plain => f.write_str("plain"),
             Self::Encrypted => f.write_str("encrypted, not authenticated"),
             Self::Authenticated(name) => write!(f, "authenticated as {name}"),
+        }
+    }
+}
+
+/// What protects the links that a listener accepts, as far as that is certain before there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerProtection {
+    /// The links never leave this process.
+    InProcess,
+    /// Nothing.
+    Plain,
+    /// Encrypted, and nobody has to prove anything.
+    Encrypted,
+    /// Encrypted, and peers have to prove who they are with what is named here, as in
+    /// `certificates`.
+    Authenticated(&'static str),
+}
+
+impl fmt::Display for ListenerProtection {
+    /// As for the [`Protection`] of a link, but for those who have to prove something.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InProcess => Protection::InProcess.fmt(f),
+            Self::Plain => Protection::Plain.fmt(f),
+            Self::Encrypted => Protection::Encrypted.fmt(f),
+            Self::Authenticated(proof) => write!(f, "authenticated by {proof}"),
         }
     }
 }

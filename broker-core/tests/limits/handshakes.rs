@@ -4,7 +4,9 @@ use super::raw::{RAW, Raw, raw};
 use super::{endpoint, log, reason};
 use async_trait::async_trait;
 use broker_core::endpoint::Retry;
-use broker_core::transport::{Connection, Incoming, Listener, Transport, TransportError};
+use broker_core::transport::{
+    Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
+};
 use broker_core::wire::handshake::HandshakeMessage;
 use broker_core::{Endpoint, Url};
 use std::time::Duration;
@@ -117,6 +119,10 @@ impl Transport for Never {
 impl Listener for NeverDone {
     fn url(&self) -> &Url {
         &self.0
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        ListenerProtection::Plain
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, FrameReader, FrameWriter, Incoming, Listener, MemTransport, ReadBuffer, Transport,
-    TransportError, TransportErrorKind, WriteBatch,
+    Connection, FrameReader, FrameWriter, Incoming, Listener, ListenerProtection, MemTransport,
+    ReadBuffer, Transport, TransportError, TransportErrorKind, WriteBatch,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -130,6 +130,10 @@ struct FaultyListener {
 impl Listener for FaultyListener {
     fn url(&self) -> &Url {
         self.inner.url()
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        self.inner.protection()
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

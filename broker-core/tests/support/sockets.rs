@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Incoming, Link, Listener, Protection, StreamReader, StreamWriter, Transport,
-    TransportError,
+    Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
+    StreamWriter, Transport, TransportError,
 };
 use tokio::net::{TcpListener, TcpStream};
 
@@ -53,6 +53,10 @@ struct SocketListener {
 impl Listener for SocketListener {
     fn url(&self) -> &Url {
         &self.url
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        ListenerProtection::Plain
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

@@ -14,7 +14,8 @@ pub use stream::{Duplex, Encrypted};
 use crate::{TcpAcceptor, TcpTransport, check_url};
 use async_trait::async_trait;
 use broker_core::transport::{
-    Connection, Incoming, Listener, Transport, TransportError, TransportErrorKind,
+    Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
+    TransportErrorKind,
 };
 use broker_core::{Limits, Url};
 use broker_tls::Witness;
@@ -92,6 +93,12 @@ impl TlsTransport {
     #[must_use]
     pub fn is_anonymous(&self) -> bool {
         self.tls.is_anonymous()
+    }
+
+    /// What protects the links that are accepted with this encryption.
+    #[must_use]
+    pub fn listener_protection(&self) -> ListenerProtection {
+        self.tls.listener_protection()
     }
 
     /// Checks that the own certificate can convince those who dial `at`.
@@ -172,6 +179,10 @@ struct TlsListener {
 impl Listener for TlsListener {
     fn url(&self) -> &Url {
         self.acceptor.url()
+    }
+
+    fn protection(&self) -> ListenerProtection {
+        self.transport.listener_protection()
     }
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {

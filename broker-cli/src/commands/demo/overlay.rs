@@ -27,7 +27,7 @@ pub(super) async fn start_hub(stage: &mut Stage) -> Result<Hub, Failure> {
         let host = if scheme == "mem" { "hub" } else { "127.0.0.1" };
         let bound = actor.endpoint.listen(&Url::new(scheme, host, 0)).await;
         let bound = bound.map_err(|error| Failure::listening(&error))?;
-        stage.listening(&bound);
+        stage.listening(&actor.endpoint, &bound);
         urls.push(bound);
     }
     actor.endpoint.forward(["/demo/", "/zeek/"]);

@@ -49,8 +49,8 @@ impl Stage {
         Ok(Actor { name: name.to_owned(), endpoint, events })
     }
 
-    pub(super) fn listening(&mut self, url: &Url) {
-        self.out.record(&Listening::new(url));
+    pub(super) fn listening(&mut self, endpoint: &Endpoint, url: &Url) {
+        self.out.record(&Listening::of(endpoint, url));
     }
 
     /// Says what comes next.

@@ -320,14 +320,16 @@ impl Control {
     fn emit_status(&mut self, code: StatusCode, peer: EndpointId, message: &str) {
         let with_network =
             matches!(code, StatusCode::PeerAdded | StatusCode::PeerRemoved | StatusCode::PeerLost);
-        let network = if with_network {
-            self.registry.read(peer, |record| record.network.clone())
-        } else {
-            None
-        };
+        let link = self.registry.read(peer, |record| {
+            let network = with_network.then(|| record.network.clone());
+            let protection = (code == StatusCode::PeerAdded).then(|| record.protection.clone());
+            (network, protection)
+        });
+        let (network, protection) = link.unwrap_or_default();
         let endpoint = EndpointInfo { id: peer, network };
         let message = message.to_owned();
-        self.act(Action::Emit(Event::Status(Status { code, endpoint, client: None, message })));
+        let status = Status { code, endpoint, client: None, protection, message };
+        self.act(Action::Emit(Event::Status(status)));
     }
 
     /// Winds everything up: requests are cancelled, handshakes dropped, peers told.
