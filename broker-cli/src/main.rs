@@ -12,7 +12,7 @@ mod output;
 mod reporter;
 mod session;
 mod signals;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "quic"))]
 mod tls_options;
 mod values;
 #[cfg(feature = "ws")]

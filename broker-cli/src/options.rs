@@ -71,7 +71,7 @@ pub(crate) struct EndpointOptions {
     #[arg(long)]
     pub(crate) events: bool,
 
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "quic"))]
     #[command(flatten)]
     tls: crate::tls_options::TlsArgs,
 
@@ -139,9 +139,9 @@ impl EndpointOptions {
             self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
         config.forwarding &= !self.disable_forwarding;
         let peers = or_else(&self.peer, file.peer);
-        #[cfg_attr(not(any(feature = "tls", feature = "ws")), allow(unused_mut))]
+        #[cfg_attr(not(any(feature = "tls", feature = "quic", feature = "ws")), allow(unused_mut))]
         let mut transports = file.transports;
-        #[cfg(feature = "tls")]
+        #[cfg(any(feature = "tls", feature = "quic"))]
         self.tls.apply(&mut transports.tls);
         #[cfg(feature = "ws")]
         self.ws.apply(&mut transports.ws);

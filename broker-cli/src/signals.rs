@@ -1,4 +1,4 @@
-//! The signals that end a command.
+//! The signals that end a command, and the one that makes a service look at its files again.
 
 use crate::failure::Failure;
 use std::io;
@@ -16,6 +16,26 @@ pub(crate) enum Signal {
 mod listening {
     use super::{Signal, io};
     use tokio::signal::unix::{self, SignalKind};
+
+    /// Receives SIGHUP once [`Self::listen`] has been called; until then it ends the process, as
+    /// ever.
+    #[derive(Default)]
+    pub(crate) struct Hangups(Option<unix::Signal>);
+
+    impl Hangups {
+        pub(crate) fn listen(&mut self) -> io::Result<()> {
+            self.0 = Some(unix::signal(SignalKind::hangup())?);
+            Ok(())
+        }
+
+        /// Waits for the next one. Cancel safe.
+        pub(crate) async fn next(&mut self) {
+            match &mut self.0 {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+    }
 
     /// Receives the signals from its creation on.
     pub(crate) struct Signals {
@@ -45,6 +65,20 @@ mod listening {
 mod listening {
     use super::{Signal, io};
 
+    /// There is no such signal.
+    #[derive(Default)]
+    pub(crate) struct Hangups;
+
+    impl Hangups {
+        pub(crate) fn listen(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        pub(crate) async fn next(&mut self) {
+            std::future::pending().await
+        }
+    }
+
     /// Receives the signals as long as somebody waits for them.
     pub(crate) struct Signals;
 
@@ -63,7 +97,7 @@ mod listening {
     }
 }
 
-pub(crate) use listening::Signals;
+pub(crate) use listening::{Hangups, Signals};
 
 /// Does some work that nobody has to be told about if a signal cuts it short.
 ///

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 /// read.
 const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
 
-/// Certificates and demands for tls:// addresses. Without any of these, links are encrypted and
+/// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links are encrypted and
 /// nobody proves anything; with any of them both sides have to present a certificate of a trusted
 /// CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Encryption (tls://)")]
+#[command(next_help_heading = "Encryption (tls://, wss://, quic://)")]
 pub(crate) struct TlsArgs {
     /// PEM file with the own certificate, followed by its intermediates [default: none]
     #[arg(long, value_name = "FILE")]
@@ -29,6 +29,12 @@ pub(crate) struct TlsArgs {
     /// Directory with PEM files of trusted CAs [default: none]
     #[arg(long, value_name = "DIR")]
     tls_ca_dir: Option<PathBuf>,
+
+    /// PEM file with the own key and a certificate that carries it, instead of all of the above. It is
+    /// made if there is none. Endpoints know each other by --tls-pin, or ?pin=sha256:... of a quic://
+    /// address, which a node with this option shows where it listens [default: none]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tls_certificate", "tls_key", "tls_ca_file", "tls_ca_dir"])]
+    tls_self_signed: Option<PathBuf>,
 
     /// The certificate of a dialled peer must be valid for the host that was dialled [default: any
     /// certificate of a trusted CA will do]
@@ -58,6 +64,7 @@ impl TlsArgs {
         set(&mut options.key, &self.tls_key);
         set(&mut options.ca_file, &self.tls_ca_file);
         set(&mut options.ca_dir, &self.tls_ca_dir);
+        set(&mut options.self_signed, &self.tls_self_signed);
         options.check_host |= self.tls_check_host;
         if !self.tls_name.is_empty() {
             options.names.clone_from(&self.tls_name);

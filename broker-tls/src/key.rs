@@ -33,7 +33,9 @@ fn decode(
         section.tag() == "ENCRYPTED PRIVATE KEY" || section.headers().get("DEK-Info").is_some();
     let octets = match (protected, passphrase) {
         (false, _) => section.contents().to_vec(),
-        (true, None) => return Err("it is protected, and no passphrase is set".to_owned()),
+        (true, None) => {
+            return Err("it is protected, and no passphrase is set (option passphrase)".to_owned());
+        }
         (true, Some(passphrase)) => match section.headers().get("DEK-Info") {
             Some(cipher) => legacy_key::decrypt(section.contents(), cipher, passphrase.as_bytes())?,
             None => decrypt_pkcs8(section.contents(), passphrase)?,

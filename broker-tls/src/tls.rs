@@ -14,7 +14,7 @@ use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The encryption of an endpoint: configurations for each connection, from certificates that can be
 /// replaced at any time.
@@ -23,12 +23,15 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
+type Observer = Box<dyn Fn(Result<(), &TlsError>) + Send + Sync>;
+
 struct Shared {
     options: TlsOptions,
     expectations: Arc<Expectations>,
     provider: Arc<CryptoProvider>,
     material: ArcSwap<Material>,
     reload: Mutex<Reload>,
+    observer: OnceLock<Observer>,
 }
 
 /// What has been read last, and what became of it.
@@ -50,7 +53,8 @@ impl Tls {
         let stamps = Stamps::of(&options);
         let material = ArcSwap::from_pointee(Material::load(&options, &provider)?);
         let reload = Mutex::new(Reload { stamps, error: None });
-        Ok(Self(Arc::new(Shared { options, expectations, provider, material, reload })))
+        let observer = OnceLock::new();
+        Ok(Self(Arc::new(Shared { options, expectations, provider, material, reload, observer })))
     }
 
     /// Whether links are encrypted without anybody proving who they are.
@@ -95,22 +99,26 @@ impl Tls {
         self.0.reload.lock().error.clone()
     }
 
+    /// Lets somebody know what became of it whenever the files have been read again: a failure
+    /// would go unnoticed until the certificates in use expire. The first observer counts; it must
+    /// not call back.
+    pub fn on_reload(&self, observer: impl Fn(Result<(), &TlsError>) + Send + Sync + 'static) {
+        // A second one has been told that it does not count.
+        let _ = self.0.observer.set(Box::new(observer));
+    }
+
     fn read_again(&self, reload: &mut Reload) -> Result<(), TlsError> {
         if self.0.options.is_anonymous() {
             return Ok(());
         }
         reload.stamps = Stamps::of(&self.0.options);
-        match Material::load(&self.0.options, &self.0.provider) {
-            Ok(material) => {
-                self.0.material.store(Arc::new(material));
-                reload.error = None;
-                Ok(())
-            }
-            Err(error) => {
-                reload.error = Some(error.clone());
-                Err(error)
-            }
+        let read = Material::load(&self.0.options, &self.0.provider)
+            .map(|material| self.0.material.store(Arc::new(material)));
+        if let Some(observer) = self.0.observer.get() {
+            observer(read.as_ref().copied());
         }
+        reload.error = read.as_ref().err().cloned();
+        read
     }
 
     /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous

@@ -46,6 +46,13 @@ pub(crate) async fn refusal(address: SocketAddr, doing: &str) -> TransportError 
             Kind::Unreachable,
             format!("{doing}: this machine has no address to connect from"),
         ),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => TransportError::new(
+            Kind::Refused,
+            format!(
+                "{doing}: connection refused, nothing listens there for QUIC (a UDP port; those of \
+                 tcp:// and tls:// are others)"
+            ),
+        ),
         Err(error) => TransportError::from_io(&error, doing),
     }
 }

@@ -200,7 +200,7 @@ async fn another_protocol_over_quic_is_recognised_from_both_sides() {
 async fn dialling_where_nobody_listens_says_so() {
     let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let outcome = anonymous().connect(&local().with_port(free)).await;
-    assert_kind(outcome, Kind::Refused, "nothing listens there");
+    assert_kind(outcome, Kind::Refused, "nothing listens there for QUIC");
 }
 
 #[tokio::test]

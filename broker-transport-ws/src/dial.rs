@@ -2,6 +2,7 @@
 
 use crate::framing::Side;
 use crate::http::{HeadError, parse_response, read_head};
+use crate::security::is_secure;
 use crate::stream::Stream;
 use crate::{NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
 use broker_core::Url;
@@ -59,7 +60,8 @@ impl Opening<'_> {
         let io = |error: &_| TransportError::from_io(error, &doing);
         stream.write_all(self.request(&key).as_bytes()).await.map_err(|error| io(&error))?;
         stream.flush().await.map_err(|error| io(&error))?;
-        let (head, rest) = read_head(stream).await.map_err(|error| no_response(error, &doing))?;
+        let (head, rest) =
+            read_head(stream).await.map_err(|error| no_response(error, self.to, &doing))?;
         let wrong =
             |text: String| TransportError::new(Kind::WrongProtocol, format!("{doing}: {text}"));
         let response = parse_response(&head).map_err(wrong)?;
@@ -121,7 +123,8 @@ impl Opening<'_> {
     }
 }
 
-fn no_response(error: HeadError, doing: &str) -> TransportError {
+fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
+    let secure = is_secure(to);
     let (kind, detail) = match error {
         HeadError::Io(error) => return TransportError::from_io(&error, doing),
         // Zeek's refusals lack the empty line at the end.
@@ -131,6 +134,11 @@ fn no_response(error: HeadError, doing: &str) -> TransportError {
             let detail = format!("{doing}: the server answered {status}");
             return TransportError::new(Kind::WrongProtocol, detail);
         }
+        HeadError::Ended(_) if secure => (
+            Kind::Closed,
+            "the server closed the encrypted connection without an answer, as one that speaks the \
+             native protocol does (tls://)",
+        ),
         HeadError::Ended(_) => (
             Kind::Closed,
             "the server closed the connection without an answer, as one that expects TLS does \
@@ -141,6 +149,10 @@ fn no_response(error: HeadError, doing: &str) -> TransportError {
             [0x15 | 0x16, 3, ..] => {
                 (Kind::WrongProtocol, "the server speaks TLS: use wss:// instead of ws://")
             }
+            [0, ..] if secure => (
+                Kind::WrongProtocol,
+                "the other side speaks the native protocol without WebSocket: use tls://",
+            ),
             [0, ..] => (
                 Kind::WrongProtocol,
                 "the other side speaks the native protocol without WebSocket: use tcp://",

@@ -2,6 +2,7 @@
 
 use crate::framing::{CloseCode, Framing, Received, Side, Violation};
 use crate::http::{Answer, HeadError, Offer, Request, judge, parse_request, read_head};
+use crate::security::is_secure;
 use crate::server::answers::{code, error_frame};
 use crate::server::{Accepted, read_subscriptions};
 use crate::stream::{Stream, receive};
@@ -292,6 +293,11 @@ impl Fresh<'_> {
                 let detail = "the other side speaks TLS: use ws:// there, or listen at wss:// here";
                 (answer.encode(true), detail)
             }
+            [0, ..] if is_secure(&self.remote) => (
+                Vec::new(),
+                "the other side speaks the native protocol without WebSocket: use wss:// there, or \
+                 listen at tls:// here",
+            ),
             [0, ..] => (
                 Vec::new(),
                 "the other side speaks the native protocol without WebSocket: use ws:// there, or \

@@ -40,7 +40,12 @@ pub(crate) async fn listen(
     let door =
         Door { shared: Arc::clone(shared), url: url.clone(), peers, visits: VecDeque::new() };
     tokio::spawn(closed.clone().run_until_cancelled_owned(door.run(acceptor)));
-    let protection = shared.security.listener_protection(&url);
+    let protection = match shared.security.listener_protection(&url) {
+        ListenerProtection::Authenticated(_) if !shared.options.require_certificate => {
+            ListenerProtection::Authenticated("certificates, which only peers have to have")
+        }
+        certain => certain,
+    };
     Ok(Box::new(WsListener { url, protection, incoming, closed }))
 }
 

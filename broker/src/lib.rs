@@ -40,6 +40,8 @@ pub use broker_transport_quic as quic;
 pub use broker_transport_tcp as tcp;
 #[cfg(feature = "ws")]
 pub use broker_transport_ws as ws;
+#[cfg(any(feature = "tls", feature = "quic"))]
+pub use transports::builder_with_tls;
 pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 /// Describes an endpoint that has every transport this crate was built with, in their default

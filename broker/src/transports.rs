@@ -51,12 +51,68 @@ pub enum TransportSetupError {
 /// Describes an endpoint that has every transport this crate was built with, set up by `options`
 /// within `limits`. Reads the files that the options name, and blocks while it does.
 ///
+/// Files of certificates and keys that change are read again before the next connection is made or
+/// accepted; existing peerings are not touched. The
+/// log of the endpoint says so under `certificates-read`, or `certificates-unusable` with the reason
+/// if those read before stay in use.
+///
 /// # Errors
 ///
 /// A transport cannot be set up with these options.
 pub fn builder_with(
     limits: &Limits,
     options: TransportOptions,
+) -> Result<EndpointBuilder, TransportSetupError> {
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    let builder = builder_with_tls(limits, options.clone(), &broker_tls::Tls::new(options.tls)?)?;
+    #[cfg(not(any(feature = "tls", feature = "quic")))]
+    let builder = with_transports(limits, options)?;
+    Ok(builder)
+}
+
+/// Like [`builder_with`], with an encryption that the caller goes on using, to read its files again
+/// at once or to know its pin. What `options` say about `tls` does not count.
+///
+/// # Errors
+///
+/// A transport cannot be set up with these options.
+#[cfg(any(feature = "tls", feature = "quic"))]
+pub fn builder_with_tls(
+    limits: &Limits,
+    options: TransportOptions,
+    tls: &broker_tls::Tls,
+) -> Result<EndpointBuilder, TransportSetupError> {
+    Ok(reporting(with_transports(limits, options, tls)?, tls.clone()))
+}
+
+/// Lets the log of the endpoint say what became of certificates that were replaced.
+#[cfg(any(feature = "tls", feature = "quic"))]
+fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder {
+    use crate::Reason;
+    use crate::event::Severity::{Info, Warning};
+    builder.on_start(move |endpoint| {
+        let endpoint = endpoint.downgrade();
+        tls.on_reload(move |read| {
+            let Some(endpoint) = endpoint.upgrade() else { return };
+            match read {
+                Ok(()) => {
+                    let text = "certificates and keys have been read again, for new connections";
+                    endpoint.log(Info, "certificates-read", text, None);
+                }
+                Err(error) => {
+                    let text = format!("{error}; what was read before stays in use");
+                    let reason = Some(Reason::OwnCertificate.name());
+                    endpoint.log(Warning, "certificates-unusable", text, reason);
+                }
+            }
+        });
+    })
+}
+
+fn with_transports(
+    limits: &Limits,
+    options: TransportOptions,
+    #[cfg(any(feature = "tls", feature = "quic"))] tls: &broker_tls::Tls,
 ) -> Result<EndpointBuilder, TransportSetupError> {
     let builder = Endpoint::builder().transport(transport::MemTransport::new());
     // Without features there is nothing to set up.
@@ -67,8 +123,6 @@ pub fn builder_with(
     );
     #[cfg(feature = "tcp")]
     let builder = builder.transport(tcp.clone());
-    #[cfg(any(feature = "tls", feature = "quic"))]
-    let tls = broker_tls::Tls::new(options.tls)?;
     #[cfg(feature = "tls")]
     let tls_links = broker_transport_tcp::tls::TlsTransport::new(tcp.clone(), tls.clone())
         .with_handshake_time(limits.handshake_time / 2);
@@ -80,7 +134,9 @@ pub fn builder_with(
     #[cfg(all(feature = "ws", not(feature = "tls")))]
     let builder = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?.install(builder);
     #[cfg(feature = "quic")]
-    let builder = builder
-        .transport(broker_transport_quic::QuicTransport::new(tls, options.quic.within(limits)));
+    let builder = builder.transport(broker_transport_quic::QuicTransport::new(
+        tls.clone(),
+        options.quic.within(limits),
+    ));
     Ok(builder)
 }

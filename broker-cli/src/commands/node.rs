@@ -15,6 +15,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// with 130, and all of them tell the peers first. Messages of one peer are passed on to the others
 /// that want them if this endpoint has asked for their topics with --forward.
 ///
+/// Certificates and keys whose files have changed serve the next connection, without a restart and
+/// without an end of the existing ones. SIGHUP reads them at once, and says whether they are usable.
+///
 /// Clients of the JSON API are served at ws:// listeners. A peer at ws:// joins the overlay with a
 /// server of that API, and its address says for each topic which way it goes, as in
 /// --peer 'ws://127.0.0.1:27759?to=/to/zeek/&from=/from/zeek/'.
@@ -71,6 +74,7 @@ impl Node {
             None => None,
         };
         let mut session = Session::new(&self.endpoint, settings)?;
+        session.reload_on_hangup()?;
         #[cfg(feature = "http")]
         if let Some(http) = http {
             session.also_listening(http.url());

@@ -7,11 +7,12 @@ pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, Settings};
-use crate::output::{EventRecord, Listening, Output};
+use crate::output::{EventRecord, Listening, Output, diagnose};
 use crate::reporter::Reporter;
-use crate::signals::{Signal, Signals};
+use crate::signals::{Hangups, Signal, Signals};
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -50,6 +51,9 @@ pub(crate) struct Session {
     events: EventStream,
     reporter: Option<Reporter>,
     signals: Signals,
+    hangups: Hangups,
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    tls: broker::tls::Tls,
     settings: Settings,
     pub(crate) peerings: Peerings,
     /// What is listened at beside the endpoint's own addresses; nothing protects it.
@@ -63,7 +67,15 @@ impl Session {
             .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
         let reporter = (!options.events).then(|| Reporter::new(settings.config.log_level));
         let transports = settings.transports.clone();
-        let endpoint = broker::builder_with(&settings.config.limits, transports)
+        let limits = &settings.config.limits;
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        let tls = broker::tls::Tls::new(transports.tls.clone())
+            .map_err(|error| Failure::usage(format!("tls: {error}")))?;
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        let builder = broker::builder_with_tls(limits, transports, &tls);
+        #[cfg(not(any(feature = "tls", feature = "quic")))]
+        let builder = broker::builder_with(limits, transports);
+        let endpoint = builder
             .map_err(|error| Failure::usage(error.to_string()))?
             .config(settings.config.clone())
             .build()
@@ -76,6 +88,9 @@ impl Session {
             out: Output::new(options.output.format()),
             reporter,
             signals,
+            hangups: Hangups::default(),
+            #[cfg(any(feature = "tls", feature = "quic"))]
+            tls,
             settings,
             also_listening: Vec::new(),
             endpoint,
@@ -87,6 +102,29 @@ impl Session {
     #[cfg(feature = "http")]
     pub(crate) fn also_listening(&mut self, url: &Url) {
         self.also_listening.push(url.clone());
+    }
+
+    /// Lets SIGHUP mean that the certificates are to be read again, as services do; on a terminal it
+    /// still means that the terminal has gone.
+    pub(crate) fn reload_on_hangup(&mut self) -> Result<(), Failure> {
+        if std::io::stdin().is_terminal() || std::io::stderr().is_terminal() {
+            return Ok(());
+        }
+        let listening = self.hangups.listen();
+        listening.map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))
+    }
+
+    /// Reads certificates and keys again. That they are unusable is said by the endpoint.
+    async fn reload(&self) {
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        if !self.tls.is_anonymous() {
+            let tls = self.tls.clone();
+            if let Ok(Ok(())) = tokio::task::spawn_blocking(move || tls.reload()).await {
+                diagnose("certificates and keys have been read again, for new connections");
+            }
+            return;
+        }
+        diagnose("SIGHUP: there are no certificates to read again");
     }
 
     /// Listens where it should, and says where that is, before anything else is said.
@@ -141,6 +179,10 @@ impl Session {
         tokio::select! {
             biased;
             signal = self.signals.next() => Err(Stop::Signal(signal)),
+            () = self.hangups.next() => {
+                self.reload().await;
+                Ok(())
+            }
             Some(event) = self.events.next(), if !self.out.is_full() => {
                 self.take(&event);
                 Ok(self.peerings.check()?)
@@ -209,7 +251,7 @@ impl Session {
     fn report_missed(&self) {
         let missed = self.events.missed();
         if missed > 0 {
-            crate::output::diagnose(format_args!(
+            diagnose(format_args!(
                 "{missed} events are missing here, because standard output was read too slowly"
             ));
         }

@@ -39,7 +39,7 @@ pub(super) async fn dial<F: Finish>(
                 witness.saw_session(stream.ssl().version_str().to_owned(), cipher.to_owned());
                 Ok(finish.finish(stream, witness))
             }
-            Err((error, head)) => Err(dial_error(&error, &head, &witness, doing)),
+            Err((error, head)) => Err(dial_error(&error, &head, &witness, to, doing)),
         };
     }
     let (config, witness) =
@@ -57,15 +57,22 @@ pub(super) async fn dial<F: Finish>(
             witness.saw_session(word(version), word(cipher));
             Ok(finish.finish(stream, witness))
         }
-        Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, doing)),
+        Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, to, doing)),
     }
 }
 
-fn dial_error(error: &io::Error, head: &[u8], witness: &Witness, doing: &str) -> TransportError {
+fn dial_error(
+    error: &io::Error,
+    head: &[u8],
+    witness: &Witness,
+    to: &Url,
+    doing: &str,
+) -> TransportError {
     match speaker(head) {
         None | Some(Speaker::Tls) => {}
         Some(other) => {
-            let detail = format!("{doing}: the other side speaks {}{}", other.name(), cure(other));
+            let cure = cure_for_dialler(other, to);
+            let detail = format!("{doing}: the other side speaks {}{cure}", other.name());
             return TransportError::new(kind_where_tls_is_spoken(other), detail);
         }
     }
@@ -137,6 +144,17 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
     };
     let kind = speaker.map_or(Kind::WrongProtocol, kind_where_tls_is_spoken);
     Err(TransportError::new(kind, detail))
+}
+
+/// What to do about an acceptor that speaks something else, as the end of a sentence.
+fn cure_for_dialler(speaker: Speaker, to: &Url) -> &'static str {
+    match (speaker, to.scheme()) {
+        (Speaker::Http, "wss") => {
+            " without encryption: use ws:// here, or switch encryption on there"
+        }
+        (Speaker::Http, _) => " without encryption; a WebSocket server of Broker belongs to ws://",
+        _ => cure(speaker),
+    }
 }
 
 /// What to do about a peer that speaks something else, as the end of a sentence.

@@ -48,7 +48,7 @@ pub(crate) struct Doctor {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    #[cfg(feature = "tls")]
+    #[cfg(any(feature = "tls", feature = "quic"))]
     #[command(flatten)]
     tls: crate::tls_options::TlsArgs,
 
@@ -62,9 +62,9 @@ impl Doctor {
             Some(path) => ConfigFile::read(path)?,
             None => ConfigFile::default(),
         };
-        #[cfg_attr(not(feature = "tls"), allow(unused_mut))]
+        #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
         let mut transports = file.transports;
-        #[cfg(feature = "tls")]
+        #[cfg(any(feature = "tls", feature = "quic"))]
         self.tls.apply(&mut transports.tls);
         let mut examination = Examination {
             url: dialable(self.url.clone()),

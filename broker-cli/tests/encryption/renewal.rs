@@ -1,0 +1,55 @@
+use super::{Setting, listener, said, with};
+use crate::common::{Cli, Signal};
+
+/// What a new dialler learns about the acceptor.
+async fn presented(url: &str, options: &[String]) -> String {
+    let mut sub = Cli::start(&with(&["sub", "/t", "--peer", url, "--events"], options));
+    sub.event("peer_added").await["protection"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_without_an_end_of_peerings() {
+    for scheme in ["tls", "quic"] {
+        let setting = Setting::new();
+        let log = ["--log-level".to_owned(), "info".to_owned()];
+        let options = [&setting.node("node")[..], &log].concat();
+        let (mut node, listening) = listener(scheme, &options).await;
+        let url = listening["url"].as_str().unwrap();
+        let good = setting.node("good");
+        let mut early = Cli::start(&with(&["sub", "/t", "--peer", url, "--events"], &good));
+        assert_eq!(early.event("peer_added").await["protection"], "authenticated as CN=node");
+
+        // Whatever connects next gets the new one, without a word to the node.
+        setting.presenting("node", &setting.ca.issue("renewed"));
+        assert_eq!(presented(url, &good).await, "authenticated as CN=renewed");
+        said(&mut node, "certificates-read").await;
+
+        // A signal has it looked at now.
+        setting.presenting("node", &setting.ca.issue("again"));
+        node.signal(Signal::HUP);
+        said(&mut node, "have been read again").await;
+
+        // What is no good is named, and changes nothing.
+        setting.files.write("node.key", "no key");
+        node.signal(Signal::HUP);
+        let unusable = said(&mut node, "certificates-unusable").await;
+        assert!(unusable.contains("node.key"), "{unusable}");
+        assert!(unusable.ends_with("what was read before stays in use"), "{unusable}");
+        assert_eq!(presented(url, &good).await, "authenticated as CN=again");
+
+        // The first peering has been there all the time.
+        early.signal(Signal::TERM);
+        let end = early.end().await.expect(0);
+        let ends: Vec<_> = end.lines().iter().map(|line| line["type"].clone()).collect();
+        assert!(!ends.contains(&"peer_lost".into()), "{ends:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_certificates_there_is_nothing_to_read_again_and_the_node_goes_on() {
+    let (mut node, listening) = listener("tls", &[]).await;
+    node.signal(Signal::HUP);
+    said(&mut node, "there are no certificates to read again").await;
+    let url = listening["url"].as_str().unwrap();
+    Cli::start(&["ping", url, "--count", "1"]).end().await.expect(0);
+}
