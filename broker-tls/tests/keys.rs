@@ -57,7 +57,10 @@ fn a_wrong_or_missing_passphrase_is_said_to_be_so() {
         let wrong = load(name, Some("Secret")).unwrap_err();
         assert!(wrong.ends_with("the passphrase is wrong"), "{name} gave {wrong}");
         let missing = load(name, None).unwrap_err();
-        assert!(missing.ends_with("no passphrase is set"), "{name} gave {missing}");
+        assert!(
+            missing.ends_with("no passphrase is set (option passphrase)"),
+            "{name} gave {missing}"
+        );
     }
 }
 

@@ -49,6 +49,13 @@ impl Authority {
         self.issue_with(name, |_| {})
     }
 
+    /// A certificate for this key, in PEM.
+    pub fn issue_for(&self, name: &str, key: &str) -> Issued {
+        let pair = KeyPair::from_pem(key).unwrap();
+        let certificate = params(name).signed_by(&pair, &self.issuer).unwrap().pem();
+        Issued { certificate, key: key.to_owned() }
+    }
+
     /// A certificate that has been changed by `adapt`.
     pub fn issue_with(&self, name: &str, adapt: impl FnOnce(&mut CertificateParams)) -> Issued {
         let mut params = params(name);

@@ -26,9 +26,18 @@ pub(super) struct Child {
 impl Child {
     /// Starts one of the tools of the other implementation, without TLS.
     pub(super) fn tool(context: &Context, name: &'static str, args: &[&str]) -> Check<Self> {
+        Self::encrypted_tool(context, name, &[&["--disable-ssl"], args].concat())
+    }
+
+    /// Starts one of the tools with its encryption on.
+    pub(super) fn encrypted_tool(
+        context: &Context,
+        name: &'static str,
+        args: &[&str],
+    ) -> Check<Self> {
         let mut command = Command::new(context.tools.join(name));
         // It would take the place of the option that says where to listen.
-        command.env_remove("BROKER_PORT").arg("--disable-ssl").args(args);
+        command.env_remove("BROKER_PORT").args(args);
         context.log.note(name, format_args!("started with {}", args.join(" ")));
         Self::start(&context.log, name, command)
     }
@@ -48,6 +57,16 @@ impl Child {
         let input = self.input.as_mut().ok_or("its input is closed")?;
         let line = format!("{line}\n");
         input.write_all(line.as_bytes()).await.map_err(|error| format!("{}: {error}", self.name))
+    }
+
+    /// Waits until it accepts connections at a port.
+    pub(super) async fn accepts(&self, port: u16) -> Check {
+        let connected = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, connected).await.map_err(|_| format!("{} does not listen", self.name))
     }
 
     /// Ends its standard input.

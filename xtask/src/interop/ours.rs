@@ -1,6 +1,8 @@
 use super::cell::{Check, Context, same};
 use super::log::Log;
+use broker::TransportOptions;
 use broker::event::StatusCode;
+use broker::tls::{Tls, TlsOptions};
 use broker::{Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber, Url};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -54,6 +56,32 @@ impl Ours {
             broker::builder().config(config).build().map_err(|error| format!("ours: {error}"))?;
         let events = endpoint.events();
         Ok(Self { endpoint, events, log: context.log.clone() })
+    }
+
+    /// An endpoint with these certificates and demands.
+    pub(super) fn encrypted(context: &Context, tls: TlsOptions) -> Check<Self> {
+        let config = Config::default();
+        let tls = Tls::new(tls).map_err(|error| format!("ours: {error}"))?;
+        let builder = broker::builder_with_tls(&config.limits, TransportOptions::default(), &tls);
+        let endpoint = builder.map_err(|error| format!("ours: {error}"))?;
+        let endpoint = endpoint.config(config).build().map_err(|error| format!("ours: {error}"))?;
+        let events = endpoint.events();
+        Ok(Self { endpoint, events, log: context.log.clone() })
+    }
+
+    /// Waits for an entry of the log.
+    pub(super) async fn logged(&mut self, id: &str) -> Check<String> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let event = timeout_at(until, self.events.next()).await;
+            let event = event.map_err(|_| format!("ours: no log entry {id}"))?;
+            let event = event.ok_or("ours: the endpoint has stopped")?;
+            self.log.note("ours", &event);
+            match event {
+                Event::Log(entry) if entry.id == id => return Ok(entry.description),
+                _ => {}
+            }
+        }
     }
 
     /// Listens on a free port, or the given one.

@@ -1,8 +1,12 @@
 //! What is checked.
 
+mod encryption;
 mod ending;
 mod forwarding;
 mod handshake;
+#[path = "../../../../broker-tls/tests/pki/mod.rs"]
+#[allow(clippy::unwrap_used, reason = "what makes certificates for tests makes these as well")]
+mod pki;
 mod recordings;
 mod restart;
 mod throughput;
@@ -15,6 +19,7 @@ pub(super) fn all() -> Vec<Cell> {
     [
         recordings::cells(),
         handshake::cells(),
+        encryption::cells(),
         values::cells(),
         forwarding::cells(),
         updates::cells(),
