@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 /// How long an installation may take.
@@ -25,8 +25,14 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("real-clients")
 }
 
-/// A Python that has the clients.
+/// A Python that has the clients. What has failed once is not tried again for every test: without a
+/// network each attempt takes its time.
 pub(crate) async fn python() -> Result<PathBuf, String> {
+    static PYTHON: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
+    PYTHON.get_or_init(install_python).await.clone()
+}
+
+async fn install_python() -> Result<PathBuf, String> {
     let _guard = INSTALLING.lock().await;
     let place = directory().join("python");
     let python = place.join("bin/python");
@@ -35,7 +41,8 @@ pub(crate) async fn python() -> Result<PathBuf, String> {
         let system = ["python3", "python"].iter().find_map(|name| find(name));
         let system = system.ok_or("there is no Python")?;
         run(&system, &["-m", "venv", "--clear", text(&place)?]).await?;
-        let mut args = vec!["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+        let mut args =
+            vec!["-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries=1"];
         args.extend(PYTHON_PACKAGES);
         run(&python, &args).await?;
         std::fs::write(&complete, "").map_err(|error| error.to_string())?;
@@ -57,8 +64,8 @@ pub(crate) async fn node() -> Result<Node, String> {
     let complete = place.join("complete");
     if !complete.exists() {
         std::fs::create_dir_all(&place).map_err(|error| error.to_string())?;
-        let args = ["install", "--silent", "--no-save", "--ignore-scripts", "--prefix"];
-        let mut args = args.to_vec();
+        let mut args = vec!["install", "--silent", "--no-save", "--ignore-scripts"];
+        args.extend(["--fetch-retries=1", "--prefix"]);
         args.extend([text(&place)?, "ws@8"]);
         run(&npm, &args).await?;
         std::fs::write(&complete, "").map_err(|error| error.to_string())?;
