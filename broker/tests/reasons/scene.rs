@@ -16,6 +16,8 @@ pub(crate) struct Scene {
     /// What a request ended with, for what is no event.
     pub(crate) outcome: Option<Reason>,
     strangers: Vec<Stranger>,
+    /// Endpoints that stay to the end of the scene.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "only scenes with TLS have some"))]
     others: Vec<Endpoint>,
 }
 
