@@ -2,6 +2,7 @@
 
 mod bench;
 mod interop;
+mod release;
 mod sim;
 
 use clap::Parser;

@@ -1,3 +1,4 @@
+use crate::release;
 use broker_core::sim::{self, Broken, Summary};
 use std::fs;
 use std::io::{self, Write};
@@ -9,6 +10,8 @@ use std::time::Instant;
 
 /// Runs many endpoints under a virtual clock with seeded faults, and checks the rules of peering
 /// and routing after every step.
+///
+/// Many seeds run in an optimized build, which is made if there is none.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// How many seeds to run.
@@ -23,9 +26,15 @@ pub(crate) struct Args {
     /// Shows the turns of readers, writers and consumers as well.
     #[arg(long, requires = "seed")]
     steps: bool,
+    /// Lists how often which faults, rare moments and reasons of failures came up.
+    #[arg(long, conflicts_with = "seed")]
+    seen: bool,
     /// How many seeds run at the same time; 0 is one for each processor.
     #[arg(long, default_value_t = 0)]
     jobs: usize,
+    /// Stays in this build: slower, and it looks for arithmetic that overflows.
+    #[arg(long)]
+    debug: bool,
     /// Goes on after a broken rule, and lists the seeds in the end.
     #[arg(long)]
     keep_going: bool,
@@ -34,16 +43,23 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
+/// So many seeds take less time in a debug build than making a release.
+const FEW: u64 = 200;
+
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match args.seed {
-        Some(seed) => replay(seed, args),
+        Some(seed) => replay(seed, args).map_err(Into::into),
+        None if cfg!(debug_assertions) && args.seeds > FEW && !args.debug => {
+            eprintln!("building and running the release, which is much faster (not with --debug)");
+            release::hand_over().map(|status| status.success())
+        }
         None => Ok(run_many(args)),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("writing the trace: {error}");
+            eprintln!("sim: {error}");
             ExitCode::FAILURE
         }
     }
@@ -99,7 +115,24 @@ fn run_many(args: &Args) -> bool {
     let time = began.elapsed();
     let each = time.as_secs_f64() * 1000.0 / count.max(1) as f64;
     println!("{count} seeds in {:.1} s, {each:.1} ms each: {summary}", time.as_secs_f64());
+    if args.seen {
+        print!("{}", seen(&summary));
+    }
     report(broken)
+}
+
+/// How often what happened.
+fn seen(summary: &Summary) -> String {
+    let mut text = String::new();
+    let mut last = "";
+    for ((kind, name), count) in &summary.seen {
+        if *kind != last {
+            last = kind;
+            text += &format!("{kind}:\n");
+        }
+        text += &format!("{count:>12}  {name}\n");
+    }
+    text
 }
 
 /// Says how to repeat what went wrong, and shows the end of the first one.

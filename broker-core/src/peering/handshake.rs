@@ -138,6 +138,12 @@ impl Handshake {
         matches!(self.state, State::AwaitHello | State::AwaitHelloOrSelect)
     }
 
+    /// Whether this side has sent its last message, so that for the other side the handshake may
+    /// be done.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.state == State::AwaitAck
+    }
+
     /// What the handshake is waiting for, for people.
     pub(crate) fn waiting_for(&self) -> &'static str {
         match self.state {

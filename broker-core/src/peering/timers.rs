@@ -23,7 +23,7 @@ impl<K: Ord + Copy> Timers<K> {
     }
 
     /// All of them, in their order.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "sim"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Time, K)> + Clone {
         self.due.iter().copied()
     }

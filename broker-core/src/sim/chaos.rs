@@ -1,7 +1,7 @@
 //! What goes wrong, and what users ask for at the worst moment.
 
 use super::plan::Mischief;
-use super::wire::{Stage, Wire};
+use super::wire::{End, Stage, Wire};
 use super::world::{What, World, address};
 use crate::event::{Event, StatusCode};
 use crate::peering::{Time, Unpeer};
@@ -35,12 +35,16 @@ impl World {
         });
         let Some((mischief, _)) = chosen.copied() else { return };
         self.summary.interventions += 1;
+        self.summary.note("faults", mischief.name());
         let slot = self.random.usize(..self.slots.len());
         self.act(mischief, slot);
     }
 
     fn act(&mut self, mischief: Mischief, slot: usize) {
         use Mischief as M;
+        if matches!(mischief, M::Subscribe | M::Unsubscribe | M::Crash | M::Vanish | M::Shutdown) {
+            self.note_handshake(slot, mischief);
+        }
         match mischief {
             M::Peer | M::PeerOnce => {
                 let (a, b) = self.edge();
@@ -48,10 +52,12 @@ impl World {
             }
             M::Unpeer => {
                 let (a, b) = self.edge();
+                self.note_handshake(a, mischief);
                 self.unpeer(a, b);
             }
             M::ChangeMind => self.change_mind(),
             M::UnpeerId => self.unpeer_id(slot),
+            M::PeerSelf => self.ask_for(slot, slot, false),
             M::Subscribe => {
                 if self.living(slot).is_some_and(|node| node.consumers.len() >= MOST_CONSUMERS) {
                     self.remove_consumer(slot);
@@ -60,7 +66,9 @@ impl World {
                 self.after(slot);
             }
             M::Unsubscribe => self.remove_consumer(slot),
-            M::Cut | M::CutOneSide | M::Hold | M::PauseReader => self.disturb(mischief),
+            M::Cut | M::CutOneSide | M::BlackHole | M::Hold | M::PauseReader | M::SlowReader => {
+                self.disturb(mischief)
+            }
             M::Freeze => self.freeze(slot),
             M::JumpClock => self.jump_clock(slot),
             M::Crash | M::Vanish => self.kill(slot, mischief == M::Vanish),
@@ -73,6 +81,15 @@ impl World {
                     slot.refuses_until = until;
                 }
             }
+        }
+    }
+
+    /// Takes note of something that happens to an endpoint that shakes hands.
+    fn note_handshake(&mut self, slot: usize, mischief: Mischief) {
+        let shakes =
+            |(id, e): &(u64, usize)| self.wires.get(id).is_some_and(|w| w.ends[*e].shakes_hands());
+        if self.ends_of(slot).iter().any(shakes) {
+            self.summary.note("during a handshake", mischief.name());
         }
     }
 
@@ -185,13 +202,23 @@ impl World {
         let Some(mut wire) = self.wires.remove(&id) else { return };
         let (e, time) = (self.random.usize(..2), self.millis(12_000));
         self.trace(|_| format!("{mischief:?} wire {id} at end {e}, for {time:?} if it ends"));
+        if wire.ends.iter().any(End::shakes_hands) {
+            self.summary.note("during a handshake", mischief.name());
+        }
         match mischief {
             Mischief::Cut => self.cut(id, &mut wire),
             Mischief::CutOneSide => self.cut_one_side(id, &mut wire, e),
+            Mischief::BlackHole => {
+                wire.black = true;
+                self.miss_acknowledgement(id, &mut wire, 0);
+                self.sever(id, &mut wire, 0);
+                self.sever(id, &mut wire, 1);
+            }
             Mischief::Hold => {
                 let until = self.now + time;
                 wire.pipes.iter_mut().for_each(|pipe| pipe.hold(until));
             }
+            Mischief::SlowReader => wire.ends[e].slow_until = self.now + time,
             _ => wire.ends[e].paused_until = self.now + time,
         }
         self.wires.insert(id, wire);
@@ -224,6 +251,7 @@ impl World {
 
     /// Nothing more comes from this end, and the other one does not know.
     fn sever(&mut self, id: u64, wire: &mut Wire, e: usize) {
+        self.miss_acknowledgement(id, wire, 1 - e);
         let keep = self.random.u64(..=wire.pipes[e].in_flight());
         wire.pipes[e].cut(keep as usize);
         wire.pipes[e].sever(NEVER);
@@ -233,6 +261,14 @@ impl World {
             if let Some(keepalive) = self.plan.keepalive {
                 self.at(keepalive, What::LooksDead { wire: id, end: 1 - e });
             }
+        }
+    }
+
+    /// What is under way from this end is never acknowledged, so its operating system looks closer.
+    fn miss_acknowledgement(&mut self, id: u64, wire: &mut Wire, e: usize) {
+        if wire.pipes[e].in_flight() > 0 && !std::mem::replace(&mut wire.ends[e].looked_at, true) {
+            let delay = self.delay();
+            self.at(delay, What::LooksDead { wire: id, end: e });
         }
     }
 

@@ -6,7 +6,7 @@ use super::world::{Touched, What, World};
 use crate::limits::SEGMENT;
 use crate::peering::{Census, ConnId, PeerStatus};
 use crate::queue::{BoundedQueue, QueueStats};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Which wire, and which end of it.
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Where the connections of the living endpoints are.
-    fn places(&self) -> BTreeMap<(u64, ConnId), Place> {
+    pub(super) fn places(&self) -> BTreeMap<(u64, ConnId), Place> {
         let mut places = BTreeMap::new();
         for (id, wire) in &self.wires {
             for (e, end) in wire.ends.iter().enumerate() {
@@ -142,7 +142,16 @@ impl Node {
     /// Machine, registry, connections and routes say the same.
     fn is_consistent(&self) -> Result<(), String> {
         let core = self.core.borrow();
+        core.control.check();
         let census = core.control.census();
+        if let Some((dial, _)) = self.waiting.iter().find(|(dial, _)| !census.dials.contains(dial))
+        {
+            return Err(format!("somebody waits for {dial:?}, which nobody knows"));
+        }
+        let (announced, wanted) = (core.control.announced(), self.wanted_topics());
+        if announced != wanted {
+            return Err(format!("announces {announced:?} and wants {wanted:?}"));
+        }
         let mut peered = census.peered.clone();
         peered.sort_by_key(|(_, id)| *id);
         if peered.windows(2).any(|pair| pair[0].1 == pair[1].1) {
@@ -184,6 +193,14 @@ impl Node {
         Ok(())
     }
 
+    /// What its consumers want, without what is covered by something else.
+    fn wanted_topics(&self) -> Vec<bytes::Bytes> {
+        let all = || self.consumers.values().flat_map(|consumer| &consumer.topics);
+        let covered = |topic: &[u8]| all().any(|t| *t != topic && topic.starts_with(t));
+        let wanted: BTreeSet<_> = all().filter(|topic| !covered(topic)).cloned().collect();
+        wanted.into_iter().collect()
+    }
+
     /// How many peers are registered as peered, as shaking hands, and as ended.
     fn registered(&self) -> (usize, usize, usize) {
         let mut counts = (0, 0, 0);
@@ -213,6 +230,11 @@ impl Node {
             let queue = &consumer.sink.queue;
             within(queue, limits.subscriber_messages, limits.subscriber_bytes, 0)
                 .map_err(|what| format!("the queue of consumer {} {what}", consumer.sink.id))?;
+            let (taken, got) = (queue.stats().taken, consumer.got);
+            if taken != got {
+                let id = consumer.sink.id;
+                return Err(format!("consumer {id} got {got} messages, {taken} were taken"));
+            }
         }
         Ok(())
     }

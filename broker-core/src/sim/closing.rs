@@ -32,6 +32,10 @@ impl World {
         end.let_go();
         let slot = end.slot;
         self.trace(|world| format!("{} lets go of wire {id}", world.name(slot)));
+        if wire.black {
+            wire.pipes[1 - e].cut(0);
+            return;
+        }
         let delay = self.delay();
         let now = self.now;
         let unread = wire.pipes[1 - e].in_flight() > 0;
@@ -54,7 +58,7 @@ impl World {
         let end = &mut wire.ends[e];
         let Some(since) = end.dead.filter(|_| end.stage != Stage::Gone) else { return };
         let other = wire.ends[1 - e].slot;
-        let back = self.slots.get(other).is_some_and(|slot| slot.node.is_some());
+        let back = !wire.black && self.slots.get(other).is_some_and(|slot| slot.node.is_some());
         if back || self.now >= since + RETRANSMIT {
             wire.ends[e].broken.get_or_insert(self.now);
             wire.pipes[e].closed = true;

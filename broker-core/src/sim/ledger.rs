@@ -1,22 +1,32 @@
-use super::plan::Shape;
 use crate::EndpointId;
 use crate::event::{Event, StatusCode};
-use crate::wire::DEFAULT_TTL;
 use std::collections::BTreeMap;
 
 /// What the outside world has seen of every endpoint: its events, and what its consumers got.
+#[derive(Default)]
 pub(super) struct Ledger {
-    shape: Shape,
     lives: BTreeMap<u64, Life>,
 }
 
 struct Life {
     slot: usize,
     peers: BTreeMap<EndpointId, Standing>,
-    /// For each consumer, publisher and last hop: the last message.
-    last: BTreeMap<(u64, u64, EndpointId), u64>,
-    /// In a circle: how often a consumer got a message.
-    copies: BTreeMap<(u64, u64, u64), u32>,
+    /// For each consumer, publisher and path: the last message. Even in a circle the last hop and the
+    /// number of hops that are left make a path; and where there is none, one comes about for a
+    /// moment while an endpoint of the past still delivers and its successor does as well.
+    last: BTreeMap<(u64, u64, EndpointId, u16), u64>,
+}
+
+/// A message that a consumer got.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivery {
+    pub(super) sink: u64,
+    /// Who brought it.
+    pub(super) via: EndpointId,
+    pub(super) ttl: u16,
+    /// The life of the endpoint that published it, as its how-many-eth.
+    pub(super) publisher: u64,
+    pub(super) number: u64,
 }
 
 /// Where the events of a peer stand.
@@ -28,13 +38,9 @@ enum Standing {
 }
 
 impl Ledger {
-    pub(super) fn new(shape: Shape) -> Self {
-        Self { shape, lives: BTreeMap::new() }
-    }
-
     pub(super) fn born(&mut self, life: u64, slot: usize) {
-        let (peers, last, copies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        self.lives.insert(life, Life { slot, peers, last, copies });
+        let (peers, last) = (BTreeMap::new(), BTreeMap::new());
+        self.lives.insert(life, Life { slot, peers, last });
     }
 
     /// Forgets an endpoint that ended without a word.
@@ -88,27 +94,12 @@ impl Ledger {
     }
 
     /// Checks that the messages of a publisher come in order on each path, and none twice.
-    pub(super) fn received(
-        &mut self,
-        life: u64,
-        sink: u64,
-        via: EndpointId,
-        publisher: u64,
-        number: u64,
-    ) -> Result<(), String> {
-        let shape = self.shape;
+    pub(super) fn received(&mut self, life: u64, delivery: Delivery) -> Result<(), String> {
+        let Delivery { sink, via, ttl, publisher, number } = delivery;
         let Some(life) = self.lives.get_mut(&life) else { return Ok(()) };
-        let what = |life: &Life| {
-            format!("consumer {sink} of n{} got message {number} of {publisher}", life.slot)
-        };
-        if shape == Shape::Ring {
-            let copies = life.copies.entry((sink, publisher, number)).or_default();
-            *copies += 1;
-            let most = 2 * u32::from(DEFAULT_TTL);
-            return if *copies > most { Err(format!("{} too often", what(life))) } else { Ok(()) };
-        }
-        match life.last.insert((sink, publisher, via), number) {
-            Some(last) if last >= number => Err(format!("{} after {last}", what(life))),
+        let what = format!("consumer {sink} of n{} got message {number} of {publisher}", life.slot);
+        match life.last.insert((sink, publisher, via, ttl), number) {
+            Some(last) if last >= number => Err(format!("{what} after {last}")),
             _ => Ok(()),
         }
     }

@@ -9,10 +9,11 @@
 //! * at most one installed peering per pair, on the two ends of one connection;
 //! * every `endpoint_discovered` and `peer_added` is closed by one `peer_lost` or `peer_removed`
 //!   and one `endpoint_unreachable`, in this order;
-//! * every message goes to exactly those who want it, in order, and never twice;
+//! * every message goes to exactly those who want it, in order on each path, and never twice;
 //! * what is sent is delivered, dropped and counted, or in flight;
 //! * queues stay under their bounds;
 //! * when the faults are over, what should be peered is peered, and filters agree;
+//! * filters say what consumers want, requests are answered, and no timer is left behind;
 //! * an endpoint that has been shut down leaves nothing behind.
 
 mod chaos;
@@ -35,11 +36,12 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 /// What a run was made of, for those who want to know that something happened in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Things that happened, one after the other.
     pub steps: u64,
@@ -59,9 +61,16 @@ pub struct Summary {
     pub lost: u64,
     /// A number that two runs of a seed have in common, and other runs do not.
     pub fingerprint: u64,
+    /// How often something happened, by kind and name: faults and requests, and those of them that
+    /// met a handshake; rare moments; what endpoints reported.
+    pub seen: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 impl Summary {
+    fn note(&mut self, kind: &'static str, name: &'static str) {
+        *self.seen.entry((kind, name)).or_default() += 1;
+    }
+
     /// Takes another run into account.
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
@@ -73,6 +82,9 @@ impl Summary {
         self.dropped += other.dropped;
         self.lost += other.lost;
         self.fingerprint ^= other.fingerprint;
+        for (what, count) in &other.seen {
+            *self.seen.entry(*what).or_default() += count;
+        }
     }
 }
 

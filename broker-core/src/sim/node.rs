@@ -55,6 +55,8 @@ pub(super) struct Consumer {
     pub(super) topics: Vec<Bytes>,
     pub(super) idle: bool,
     pub(super) scheduled: bool,
+    /// How many messages it got.
+    pub(super) got: u64,
 }
 
 /// A message under way from its publisher, and the queues it has to arrive at.
@@ -219,7 +221,7 @@ impl Node {
         self.sinks.push(Arc::downgrade(&sink));
         self.router.set_sink(&sink, topics.clone());
         self.tell(|core, _| core.control.subscribe(&topics));
-        let consumer = Consumer { sink, topics, idle: false, scheduled: false };
+        let consumer = Consumer { sink, topics, idle: false, scheduled: false, got: 0 };
         self.consumers.insert(self.last_sink, consumer);
     }
 

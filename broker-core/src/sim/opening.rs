@@ -38,6 +38,7 @@ impl World {
             return;
         };
         let other = other.life;
+        self.note_crossing(slot, target);
         if let Some(node) = self.node_mut(slot, life) {
             node.opening.remove(&DialId(dial));
         }
@@ -45,7 +46,7 @@ impl World {
         let (id, capacity) = (self.last_wire, self.plan.capacity);
         let ends = [End::new(slot, life, Some(DialId(dial))), End::new(target, other, None)];
         let pipes = [Pipe::new(capacity), Pipe::new(capacity)];
-        self.wires.insert(id, Box::new(Wire { ends, pipes }));
+        self.wires.insert(id, Box::new(Wire { ends, pipes, black: false }));
         self.trace(|world| {
             let (from, to) = (world.name(slot), address(target, alias));
             format!("{from} opens wire {id} to {to}, {}", world.name(target))
@@ -54,6 +55,18 @@ impl World {
         self.at(delay, What::Register { wire: id, end: 0 });
         let delay = self.delay();
         self.at(delay, What::Register { wire: id, end: 1 });
+    }
+
+    /// Takes note of two endpoints that dial each other at the same time.
+    fn note_crossing(&mut self, slot: usize, target: usize) {
+        let crosses = self.wires.values().any(|wire| {
+            let [from, to] = &wire.ends;
+            let young = from.stage <= Stage::Open && !from.is_peered();
+            (from.slot, to.slot) == (target, slot) && young
+        });
+        if crosses && slot != target {
+            self.summary.note("moments", "both sides dial at once");
+        }
     }
 
     pub(super) fn dial_failed(&mut self, slot: usize, life: u64, dial: u64) {

@@ -24,10 +24,13 @@ pub(super) enum Mischief {
     ChangeMind,
     Subscribe,
     Unsubscribe,
+    PeerSelf,
     Cut,
     CutOneSide,
+    BlackHole,
     Hold,
     PauseReader,
+    SlowReader,
     Freeze,
     JumpClock,
     Crash,
@@ -38,18 +41,21 @@ pub(super) enum Mischief {
 
 impl Mischief {
     /// All of them, with how often they come up.
-    const ALL: [(Self, u32); 17] = [
+    pub(super) const ALL: [(Self, u32); 20] = [
         (Self::Peer, 20),
         (Self::PeerOnce, 6),
         (Self::Unpeer, 8),
         (Self::UnpeerId, 4),
+        (Self::PeerSelf, 1),
         (Self::ChangeMind, 4),
         (Self::Subscribe, 12),
         (Self::Unsubscribe, 8),
         (Self::Cut, 12),
         (Self::CutOneSide, 6),
+        (Self::BlackHole, 3),
         (Self::Hold, 6),
         (Self::PauseReader, 6),
+        (Self::SlowReader, 4),
         (Self::Freeze, 3),
         (Self::JumpClock, 1),
         (Self::Crash, 3),
@@ -57,6 +63,31 @@ impl Mischief {
         (Self::Shutdown, 3),
         (Self::RefuseDials, 3),
     ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "peer, with retries",
+            Self::PeerOnce => "peer, once",
+            Self::Unpeer => "unpeer, by address",
+            Self::UnpeerId => "unpeer, by id",
+            Self::PeerSelf => "peer with itself",
+            Self::ChangeMind => "peer and unpeer at once",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Cut => "connection cut",
+            Self::CutOneSide => "connection cut at one end",
+            Self::BlackHole => "connection swallows everything",
+            Self::Hold => "connection stands still",
+            Self::PauseReader => "reader stops",
+            Self::SlowReader => "reader is slow",
+            Self::Freeze => "process sleeps",
+            Self::JumpClock => "clock jumps",
+            Self::Crash => "process killed",
+            Self::Vanish => "machine vanishes",
+            Self::Shutdown => "shutdown",
+            Self::RefuseDials => "dials refused",
+        }
+    }
 }
 
 /// What a seed stands for. Every run leaves something out, so that rare things meet often in some.
@@ -112,7 +143,7 @@ impl Plan {
             _ => (1..1_500_000, 18..20),
         };
         let ring = shape == Shape::Ring;
-        let limits = limits(random);
+        let limits = limits(random, delay.end);
         // Whoever is not let in would be back at once, again and again.
         let patient = limits.peers < nodes || random.bool();
         Self {
@@ -139,8 +170,16 @@ impl Plan {
 }
 
 /// Small bounds, so that they are met.
-fn limits(random: &mut fastrand::Rng) -> Limits {
+fn limits(random: &mut fastrand::Rng, delay: u64) -> Limits {
+    let delay = Duration::from_micros(delay);
+    let mut seconds = |range| Duration::from_secs(random.u64(range));
     Limits {
+        // Six messages one after the other make a handshake, and two a bye or a sign of life.
+        handshake_time: 6 * delay + seconds(2..12),
+        bye: 2 * delay + seconds(1..5),
+        stalled_write: seconds(4..16),
+        liveness: seconds(1..20),
+        linger: seconds(1..3),
         outbox_messages: 1 << random.u32(2..8),
         outbox_bytes: 1 << random.u32(17..20),
         outbox_control_bytes: 1 << random.u32(10..16),

@@ -43,12 +43,14 @@ impl World {
 
     fn receive(&mut self, id: u64, wire: &mut Wire, e: usize) {
         let now = self.now;
-        let Wire { ends, pipes } = &mut *wire;
+        let Wire { ends, pipes, .. } = &mut *wire;
         let (end, pipe) = (&mut ends[e], &mut pipes[1 - e]);
+        let slow = end.slow_until > now && end.stage == Stage::Open;
         let most = match &mut end.reception {
             Some(reception) if end.stage == Stage::Open => {
                 let spare = reception.buffer().spare();
-                (spare.capacity() - spare.len()).min(self.random.usize(1..70_000))
+                let most = if slow { 50 } else { 70_000 };
+                (spare.capacity() - spare.len()).min(self.random.usize(1..most))
             }
             _ => usize::MAX,
         };
@@ -64,8 +66,8 @@ impl World {
             }
             let soon = self.soon();
             self.look_at_writer(id, wire, 1 - e, soon);
-            let soon = self.soon();
-            self.look_at_reader(id, wire, e, soon);
+            let next = if slow { Duration::from_millis(5) } else { self.soon() };
+            self.look_at_reader(id, wire, e, next);
             if stage == Stage::Open {
                 self.advance(id, wire, e);
             }
@@ -121,6 +123,9 @@ impl World {
         let end = &mut wire.ends[e];
         end.stage = Stage::Lingering;
         end.room = None;
+        if end.has_part_of_a_frame() {
+            self.summary.note("moments", "end in the middle of a frame");
+        }
         end.forget_reception();
         let failure = end.failure.take().unwrap_or(failure);
         let (slot, life, conn) = (end.slot, end.life, end.conn);

@@ -30,10 +30,10 @@ impl World {
             self.at(Duration::ZERO, What::Start { slot });
         }
         for wire in self.wires.values_mut() {
-            wire.ends.iter_mut().for_each(|end| end.paused_until = self.now);
+            wire.ends.iter_mut().for_each(|end| end.recover(self.now));
         }
         // Whoever sleeps or shuts down needs a moment before it can go on or start again.
-        self.go_on_for(Duration::from_secs(20));
+        self.go_on_for(Duration::from_secs(30));
         for slot in 0..self.slots.len() {
             self.at(Duration::ZERO, What::Start { slot });
         }
@@ -119,15 +119,22 @@ impl World {
         }
     }
 
-    /// Who is peered with whom and on which connection, where both ends live.
+    /// Who is peered with whom and on which connection, where both ends live, and can be heard.
     fn living_peerings(&self) -> BTreeSet<(usize, ConnId, usize)> {
         let mut found = BTreeSet::new();
+        let places = self.places();
+        let is_black = |node: &Node, conn| {
+            let wire = places.get(&(node.life, conn)).and_then(|(id, _)| self.wires.get(id));
+            wire.is_none_or(|wire| wire.black)
+        };
         for (a, b) in self.pairs() {
             let (Some(left), Some(right)) = (&self.slots[a].node, &self.slots[b].node) else {
                 continue;
             };
             let (to, from) = (left.router.peer(right.id), right.router.peer(left.id));
-            if let (Some(to), Some(from)) = (to, from) {
+            if let (Some(to), Some(from)) = (to, from)
+                && !is_black(left, to.conn)
+            {
                 found.extend([(a, to.conn, b), (b, from.conn, a)]);
             }
         }
@@ -211,7 +218,7 @@ impl World {
             let pause = Duration::from_millis(self.random.u64(..500));
             self.go_on_for(pause);
         }
-        self.go_on_for(Duration::from_secs(10));
+        self.go_on_for(Duration::from_secs(15));
         if self.broken.is_some() {
             return;
         }

@@ -1,3 +1,4 @@
+use super::plan::Mischief;
 use super::*;
 use std::ops::Range;
 
@@ -13,22 +14,45 @@ fn check(seeds: Range<u64>) -> Summary {
     total
 }
 
+/// Whether all of this was seen, and at the worst moment where there is one.
+fn came_up(total: &Summary, kind: &'static str, names: &[&'static str]) {
+    for name in names {
+        assert!(
+            total.seen.contains_key(&(kind, *name)),
+            "{kind}: no {name} among {:?}",
+            total.seen
+        );
+    }
+}
+
 #[test]
 fn the_rules_hold_whatever_the_seed() {
     let total = check(0..100);
     // Not because nothing happened.
     assert!(total.peerings > 1_000 && total.delivered > 10_000, "{total:?}");
     assert!(total.dropped > 1_000 && total.lost > 10_000, "{total:?}");
+    came_up(&total, "faults", &Mischief::ALL.map(|(mischief, _)| mischief.name()));
 }
 
 #[test]
 fn the_rules_hold_for_a_second_hundred_of_seeds() {
-    check(100..200);
+    let total = check(100..200);
+    let moments = [
+        "both sides dial at once",
+        "end in the middle of a frame",
+        "restart with the old id",
+        "restart with a new id",
+    ];
+    came_up(&total, "moments", &moments);
+    let worst = ["connection cut", "unpeer, by address", "subscribe", "unsubscribe", "shutdown"];
+    came_up(&total, "during a handshake", &worst);
 }
 
 #[test]
 fn the_rules_hold_for_a_third_hundred_of_seeds() {
-    check(200..300);
+    let total = check(200..300);
+    let reasons = ["closed", "reset", "handshake-timeout", "redundant", "overflow", "bye-timeout"];
+    came_up(&total, "reasons", &reasons);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Publishers and consumers.
 
+use super::ledger::Delivery;
 use super::message;
-use super::node::Blocked;
+use super::node::{Blocked, Consumer};
 use super::oracle;
 use super::world::{What, World, ready};
 use crate::EndpointId;
@@ -144,10 +145,13 @@ impl World {
         }
     }
 
+    fn consumer(&mut self, slot: usize, life: u64, sink: u64) -> Option<&mut Consumer> {
+        self.node_mut(slot, life)?.consumers.get_mut(&sink)
+    }
+
     /// A consumer gets its turn.
     pub(super) fn consume(&mut self, slot: usize, life: u64, sink: u64) {
-        let Some(node) = self.node_mut(slot, life) else { return };
-        let Some(consumer) = node.consumers.get_mut(&sink) else { return };
+        let Some(consumer) = self.consumer(slot, life, sink) else { return };
         consumer.scheduled = false;
         let piece = match consumer.sink.queue.take_piece() {
             Ok(piece) => piece,
@@ -163,17 +167,23 @@ impl World {
         let mut got = Vec::new();
         for payload in payloads(octets) {
             let envelope = Envelope::decode(payload);
-            let read = envelope.ok().and_then(|e| Some((e.sender, message::read(e.payload)?)));
+            let read = envelope.ok().and_then(|e| {
+                let (publisher, number) = message::read(e.payload)?;
+                Some(Delivery { sink, via: e.sender, ttl: e.ttl, publisher, number })
+            });
             got.extend(read);
         }
         if got.len() != piece.frames() {
             self.broken(format!("n{slot} was delivered something that it cannot read"));
         }
+        if let Some(consumer) = self.consumer(slot, life, sink) {
+            consumer.got += got.len() as u64;
+        }
         self.summary.delivered += got.len() as u64;
-        for (via, (publisher, number)) in got {
-            let verdict = self.ledger.received(life, sink, via, publisher, number);
+        for delivery in got {
+            let verdict = self.ledger.received(life, delivery);
             self.verify(verdict);
-            self.note_probe(slot, sink, publisher);
+            self.note_probe(slot, sink, delivery.publisher);
         }
         self.after(slot);
     }

@@ -13,10 +13,12 @@ pub(super) struct Wire {
     pub(super) ends: [End; 2],
     /// The pipe out of the end with the same number.
     pub(super) pipes: [Pipe; 2],
+    /// Nothing gets through any more, and nobody tells the ends.
+    pub(super) black: bool,
 }
 
 /// How far an end has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// The endpoint does not know of it yet.
     Opening,
@@ -42,6 +44,8 @@ pub(super) struct End {
     /// A consumer that has to make room before anything more is read.
     pub(super) room: Option<Arc<Sink>>,
     pub(super) paused_until: Time,
+    /// Until then it reads a few octets at a time.
+    pub(super) slow_until: Time,
     /// Everything the other side sent has been read, while lingering.
     pub(super) drained: bool,
     pub(super) batch: WriteBatch,
@@ -85,6 +89,7 @@ impl End {
             stopped: false,
             room: None,
             paused_until: Time::ZERO,
+            slow_until: Time::ZERO,
             drained: false,
             batch: WriteBatch::new(),
             idle: false,
@@ -116,10 +121,33 @@ impl fmt::Display for End {
 }
 
 impl End {
+    /// Whether its handshake is done.
+    pub(super) fn is_peered(&self) -> bool {
+        self.reception.as_ref().is_some_and(Reception::is_peered)
+    }
+
+    pub(super) fn shakes_hands(&self) -> bool {
+        self.stage == Stage::Open && !self.is_peered()
+    }
+
+    /// Whether the beginning of a frame has arrived, and its end has not.
+    pub(super) fn has_part_of_a_frame(&mut self) -> bool {
+        let pending = self.reception.as_mut().map(|reception| reception.buffer().pending());
+        pending.is_some_and(|pending| match pending.first_chunk() {
+            Some(prefix) => pending.len() < 4 + u32::from_be_bytes(*prefix) as usize,
+            None => !pending.is_empty(),
+        })
+    }
+
     /// Nobody looks any more at what has been read.
     pub(super) fn forget_reception(&mut self) {
         self.reception = None;
         self.unhandled += std::mem::take(&mut self.waiting);
+    }
+
+    /// Its reader reads as it should from now on.
+    pub(super) fn recover(&mut self, now: Time) {
+        (self.paused_until, self.slow_until) = (now, now);
     }
 
     /// Lets go of everything.

@@ -4,17 +4,36 @@ use super::plan::Plan;
 use super::trace::Trace;
 use super::wire::{End, Stage, Wire};
 use super::{Broken, Summary};
+use crate::event::Event;
 use crate::peering::Time;
 use crate::session::Host;
-use crate::{EndpointId, Url};
+use crate::{EndpointId, Reason, Url};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// Far more steps than a run takes; what does not end by then never does.
 const MOST_STEPS: u64 = 200_000;
+
+/// What nobody has a reason to say of another endpoint here.
+const ACCUSATIONS: [Reason; 13] = [
+    Reason::NotBroker,
+    Reason::PeerWantsTls,
+    Reason::WrongMagic,
+    Reason::NoCommonVersion,
+    Reason::MalformedHandshake,
+    Reason::UnexpectedMessage,
+    Reason::NilId,
+    Reason::FrameTooLarge,
+    Reason::EmptyFrame,
+    Reason::MalformedMessage,
+    Reason::ForgedSender,
+    Reason::InternalTopic,
+    Reason::BadMessages,
+];
 
 /// Everything there is.
 pub(super) struct World {
@@ -99,7 +118,7 @@ impl World {
             wires: BTreeMap::new(),
             last_wire: 0,
             last_life: 0,
-            ledger: Ledger::new(plan.shape),
+            ledger: Ledger::default(),
             owners: BTreeMap::new(),
             probes: BTreeMap::new(),
             summary: Summary::default(),
@@ -119,8 +138,16 @@ impl World {
         }
         self.at(Duration::ZERO, What::Mischief);
         self.at(Duration::ZERO, What::Traffic);
-        self.go_on_for(self.plan.duration);
-        self.settle();
+        // A rule of the code itself that is broken shows up as a panic.
+        let live = || {
+            self.go_on_for(self.plan.duration);
+            self.settle();
+        };
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(live)) {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            self.broken(format!("panicked: {}", text.unwrap_or("without a text")));
+        }
         self.summary.time = self.now;
         let Self { seed, now: time, broken, .. } = self;
         let outcome = match broken {
@@ -273,8 +300,14 @@ impl World {
         let fresh = EndpointId::from_random_bits(self.random.u128(..));
         let keeps_id = self.random.bool();
         let Some(place) = self.slots.get_mut(slot) else { return };
-        if place.last_id.is_nil() || !keeps_id {
+        let first = place.last_id.is_nil();
+        if first || !keeps_id {
             place.last_id = fresh;
+        }
+        match (first, keeps_id) {
+            (true, _) => {}
+            (false, true) => self.summary.note("moments", "restart with the old id"),
+            (false, false) => self.summary.note("moments", "restart with a new id"),
         }
         let id = place.last_id;
         self.owners.insert(id, slot);
@@ -300,6 +333,7 @@ impl World {
             self.trace(|world| format!("{} {event}", world.name(slot)));
             let outcome = self.ledger.event(life, event);
             self.verify(outcome);
+            self.note_event(slot, event);
             self.note_overflow(slot, event);
         }
         self.summary.peerings += effects.installed;
@@ -318,6 +352,19 @@ impl World {
         self.wake_wires(slot);
         self.wake_consumers(slot);
         self.retire(slot);
+    }
+
+    fn note_event(&mut self, slot: usize, event: &Event) {
+        let (kind, reason) = match event {
+            Event::Error(error) => ("errors", error.reason),
+            Event::Log(log) => ("reasons", log.reason),
+            Event::Status(_) => return,
+        };
+        let Some(reason) = reason else { return };
+        self.summary.note(kind, reason);
+        if ACCUSATIONS.iter().any(|accusation| accusation.name() == reason) {
+            self.broken(format!("n{slot} accuses a peer that does nothing wrong: {event}"));
+        }
     }
 
     fn arm(&mut self, slot: usize) {

@@ -22,6 +22,7 @@ impl World {
         let now = self.now;
         let end = &mut wire.ends[e];
         end.write_at = None;
+        let (slot, life) = (end.slot, end.life);
         if end.written || !matches!(end.stage, Stage::Open | Stage::Lingering) {
             return;
         }
@@ -32,7 +33,8 @@ impl World {
                     end.taken += end.batch.remaining() as u64;
                     end.progress = now;
                     if !std::mem::replace(&mut end.watched, true) {
-                        self.at(Duration::from_secs(10), What::Stalled { wire: id, end: e });
+                        let limit = self.node_mut(slot, life).map(|n| n.limits.stalled_write);
+                        self.at(limit.unwrap_or_default(), What::Stalled { wire: id, end: e });
                     }
                 }
                 Taken::Idle => {
@@ -52,7 +54,7 @@ impl World {
     fn send(&mut self, id: u64, wire: &mut Wire, e: usize) {
         let now = self.now;
         let (delay, soon) = (self.delay(), self.soon());
-        let Wire { ends, pipes } = &mut *wire;
+        let Wire { ends, pipes, .. } = &mut *wire;
         let (end, pipe) = (&mut ends[e], &mut pipes[e]);
         if pipe.closed {
             let after = now + delay;

@@ -7,7 +7,6 @@ mod instructions;
 mod process;
 mod protocol;
 mod reference;
-mod release;
 mod report;
 mod run;
 mod scenario;
@@ -87,7 +86,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         list();
         Ok(true)
     } else if cfg!(debug_assertions) {
-        release::hand_over().map(|status| status.success())
+        crate::release::hand_over().map(|status| status.success())
     } else if args.instructions {
         instructions::check(args.record)
     } else {

@@ -1,6 +1,6 @@
 use super::{Control, Stage};
 use crate::EndpointId;
-use crate::peering::{ConnId, Time};
+use crate::peering::{ConnId, DialId, Time};
 
 /// Everything the machine keeps, for those who check that nothing is left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,7 +12,8 @@ pub(crate) struct Census {
     pub(crate) leaving: Vec<(ConnId, Time)>,
     /// Connections that are being closed.
     pub(crate) over: usize,
-    pub(crate) dials: usize,
+    /// Requests.
+    pub(crate) dials: Vec<DialId>,
     pub(crate) pending: usize,
     pub(crate) timers: usize,
 }
@@ -20,7 +21,7 @@ pub(crate) struct Census {
 impl Control {
     pub(crate) fn census(&self) -> Census {
         let mut census = Census {
-            dials: self.dials.len(),
+            dials: self.dials.keys().copied().collect(),
             pending: self.pending.len(),
             timers: self.timers.len(),
             ..Census::default()

@@ -284,6 +284,12 @@ impl Control {
         }
     }
 
+    /// Whether a connection shakes hands, and only the last word of the other side is missing.
+    pub(super) fn has_answered(&self, id: ConnId) -> bool {
+        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
+            if shaking.handshake.has_answered())
+    }
+
     /// Whether the two endpoints are peered.
     pub(super) fn is_peered(&self, peer: EndpointId) -> bool {
         self.registry.status(peer) == Some(PeerStatus::Peered)

@@ -4,7 +4,7 @@
 mod admission;
 #[cfg(any(test, feature = "sim"))]
 mod census;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "fuzzing", feature = "sim"))]
 mod check;
 mod connections;
 mod dials;

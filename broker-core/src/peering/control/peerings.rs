@@ -343,7 +343,11 @@ impl Control {
         self.cancel_all_dials();
         let ids: Vec<ConnId> = self.conns.keys().copied().collect();
         for id in ids {
-            if self.is_shaking(id) {
+            if self.has_answered(id) {
+                // The peer may be peered by now, and takes no message of the handshake any more.
+                self.handshake_failed(id, Failure::ShuttingDown, now);
+                self.act(Action::Close { conn: id, how: Close::Flush });
+            } else if self.is_shaking(id) {
                 self.handshake_failed(id, Failure::ShuttingDown, now);
                 self.drop_connection(id, ErrorCode::ShuttingDown, "shutting down");
             } else {

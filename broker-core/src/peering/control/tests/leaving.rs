@@ -208,3 +208,13 @@ fn a_handshake_cannot_finish_during_a_shutdown() {
         assert!(rig.registry.snapshot().is_empty());
     }
 }
+
+#[test]
+fn a_shutdown_sends_no_handshake_message_to_who_may_be_peered_by_now() {
+    let mut rig = Rig::new();
+    rig.accepted();
+    rig.hello(1, SMALL);
+    rig.select(1, SMALL);
+    rig.syn(1, &[]);
+    assert_eq!(shut_down(&mut rig), ["log handshake-failed", "close 1 flush", "stopped"]);
+}

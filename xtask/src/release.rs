@@ -1,12 +1,14 @@
-//! Benchmarks need optimized code: a debug build of this program builds the release and hands over.
+//! Benchmarks and long simulations need optimized code: a debug build of this program builds the
+//! release and hands over.
 
-use super::Result;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
 /// Builds this program with optimizations and runs it with the same arguments.
-pub(super) fn hand_over() -> Result<ExitStatus> {
+pub(crate) fn hand_over() -> Result<ExitStatus> {
     let program = build()?;
     Ok(Command::new(program).args(env::args_os().skip(1)).status()?)
 }
