@@ -5,9 +5,12 @@
 
 mod support;
 
-use broker_core::endpoint::{Endpoint, Message, Retry, SubscriberOptions};
+use broker_core::endpoint::SubscriberOptions;
+use broker_core::endpoint::{Endpoint, Hub, Message, Retry};
 use broker_core::event::{Event, StatusCode};
-use broker_core::{Config, OverflowPolicy, SubscriberPolicy, Url};
+use broker_core::{
+    Config, EndpointId, OverflowPolicy, PublishError, Published, SubscriberPolicy, Url,
+};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 use support::{Faulty, HIGH, LONG, LOW, at, endpoint, endpoint_with, give_up_after, peer, status};
@@ -180,6 +183,24 @@ fn number(message: &Message) -> u64 {
     u64::from_be_bytes(*octets.first_chunk().unwrap())
 }
 
+/// Publishes in one of the ways there are.
+async fn publish(
+    endpoint: &Endpoint,
+    hub: &Hub,
+    receiver: EndpointId,
+    number: u64,
+) -> Result<Published, PublishError> {
+    let value = large(number);
+    let value = value.as_slice();
+    match number % 5 {
+        0 => endpoint.publish("/t", value).await,
+        1 => endpoint.publish_to(receiver, "/t", value).await,
+        2 => endpoint.publisher("/t").publish(value).await,
+        3 => hub.publish("/t", value).await,
+        _ => hub.sender().publish("/t", value).await,
+    }
+}
+
 /// What a publisher finished arrives, once and in order; what it gave up does not.
 #[tokio::test(start_paused = true)]
 async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_message() {
@@ -193,12 +214,13 @@ async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_mess
             SubscriberOptions { messages: Some(2), bytes: None, policy: SubscriberPolicy::Wait };
         let mut received = b.subscribe_with(["/t"], options);
         let mut local = a.hub(["/t"]);
+        let other = a.hub(["/other"]);
         let url = b.listen(&at("b")).await.unwrap();
         peer(&a, &b, &url, Retry::never()).await;
         let (mut sent, mut given_up) = (Vec::new(), 0);
         let (mut got, mut seen) = (Vec::new(), Vec::new());
         for number in 0..300_u64 {
-            match give_up_after(polls, a.publish("/t", large(number).as_slice())).await {
+            match give_up_after(polls, publish(&a, &other, b.id(), number)).await {
                 Some(outcome) => {
                     assert_eq!(outcome.unwrap().peers, 1);
                     sent.push(number);
@@ -219,9 +241,25 @@ async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_mess
         }
         assert_eq!((&got, &seen), (&sent, &sent));
         assert_eq!(a.peering_stats()[&b.id()].dropped + received.dropped(), 0);
-        drop((received, local));
+        drop((received, local, other));
         end(&network, &[&a, &b]).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_services_of_an_endpoint_wait_for_can_be_given_up() {
+    let network = network();
+    let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
+    let url = b.listen(&at("b")).await.unwrap();
+    for polls in 0..4 {
+        assert!(give_up_after(polls, a.stopping()).await.is_none());
+        assert!(give_up_after(polls, a.peers_changed()).await.is_none());
+    }
+    let changed = a.peers_changed();
+    peer(&a, &b, &url, Retry::never()).await;
+    changed.await;
+    end(&network, &[&a, &b]).await;
+    a.stopping().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,7 +146,10 @@ impl World {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(live)) {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-            self.broken(format!("panicked: {}", text.unwrap_or("without a text")));
+            self.broken(format!(
+                "panicked: {}",
+                text.unwrap_or("without a text").replace('\n', ",")
+            ));
         }
         self.summary.time = self.now;
         let Self { seed, now: time, broken, .. } = self;

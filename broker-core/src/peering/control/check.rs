@@ -10,7 +10,8 @@ impl Control {
         self.check_handshakes();
         self.check_requests(&mut timers);
         let shutdown = self.timers.iter().filter(|(_, timer)| *timer == Timer::Shutdown);
-        assert!(shutdown.clone().count() == 0 || self.phase != Phase::Running);
+        let alone = shutdown.clone().count() == 0 || self.phase != Phase::Running;
+        assert!(alone, "a timer for a shutdown that has not begun");
         timers.extend(shutdown);
         assert!(self.timers.iter().eq(timers), "a timer is missing or left behind");
     }
@@ -23,7 +24,8 @@ impl Control {
                 }
                 Stage::Peered(peering) => {
                     let record = self.registry.read(peering.peer, |record| {
-                        assert_eq!((record.conn, record.status), (*id, PeerStatus::Peered));
+                        let registered = (record.conn, record.status);
+                        assert_eq!(registered, (*id, PeerStatus::Peered), "{}", peering.peer);
                     });
                     assert!(record.is_some(), "{} is not known", peering.peer);
                     timers.extend(peering.bye.iter().map(|(_, at)| (*at, Timer::Bye(*id))));
@@ -58,7 +60,8 @@ impl Control {
             match record.status {
                 PeerStatus::Peered => {
                     peered += 1;
-                    assert!(matches!(stage, Some(Stage::Peered(peering)) if peering.peer == id));
+                    let there = matches!(stage, Some(Stage::Peered(peering)) if peering.peer == id);
+                    assert!(there, "{id} is registered as peered and is not");
                 }
                 PeerStatus::Disconnected => disconnected += 1,
                 status => {
@@ -66,8 +69,8 @@ impl Control {
                 }
             }
         }
-        assert!(disconnected <= self.settings.remembered_peers);
-        assert_eq!(peered, self.peered);
+        assert!(disconnected <= self.settings.remembered_peers, "{disconnected} are remembered");
+        assert_eq!(peered, self.peered, "peerings, and how many are counted");
         assert!(peered + self.pending.len() <= self.settings.peers, "{peered} peers");
     }
 
@@ -94,6 +97,6 @@ impl Control {
                 }
             }
         }
-        assert!(self.phase == Phase::Running || self.dials.is_empty());
+        assert!(self.phase == Phase::Running || self.dials.is_empty(), "requests in a shutdown");
     }
 }
