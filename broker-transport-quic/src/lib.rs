@@ -29,6 +29,9 @@ mod dial;
 mod dialling;
 mod errors;
 mod establish;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 mod listen;
 mod merger;

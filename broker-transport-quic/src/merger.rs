@@ -103,7 +103,7 @@ impl Merger {
     }
 
     /// How much memory is held.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn memory(&self) -> usize {
         self.inputs.iter().map(|input| input.octets.capacity()).sum()
     }

@@ -1,109 +1,28 @@
 //! Sorter and merger against each other: the promised order, whatever the network does.
 
+use crate::fuzzing::{ACK, Net, frame, ordered};
 use crate::merger::{End, Limits, Merger, SMALL, Step};
 use crate::sorter::{Sorter, split_frame};
 use crate::wire::{CONTROL, LANES, STREAMS, put_mark};
-use broker_core::EndpointId;
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
-use broker_core::wire::envelope::{Envelope, EnvelopeType};
+use broker_core::wire::envelope::EnvelopeType;
 use bytes::Bytes;
 use fastrand::Rng;
-use std::collections::HashMap;
 
-const ACK: &[u8] = &[0, 0, 0, 1, 12];
 const FRAME: usize = 1 << 20;
 
 fn limits() -> Limits {
     Limits { frame: FRAME, handshake_frame: 1024, assembly: FRAME }
 }
 
-/// A frame whose payload begins with its number in the order of sending.
-fn frame(kind: EnvelopeType, topic: &str, number: u64, length: usize) -> Vec<u8> {
-    let mut payload = number.to_be_bytes().to_vec();
-    payload.resize(8 + length, number as u8);
-    let mut out = Vec::new();
-    let envelope = Envelope {
-        sender: EndpointId::NIL,
-        receiver: EndpointId::NIL,
-        kind,
-        ttl: 16,
-        topic: topic.as_bytes(),
-        payload: &payload,
-    };
-    envelope.put_frame(&mut out).unwrap();
-    out
+fn net() -> Net {
+    Net::new(limits())
 }
 
-fn read(frame: &[u8]) -> (EnvelopeType, String, u64) {
-    let envelope = Envelope::decode(&frame[4..]).unwrap();
-    let number = u64::from_be_bytes(*envelope.payload.first_chunk().unwrap());
-    (envelope.kind, String::from_utf8(envelope.topic.to_vec()).unwrap(), number)
-}
-
-/// The streams between the two, of which each has its own pace.
-struct Net {
-    /// What has not arrived.
-    streams: Vec<Bytes>,
-    merger: Merger,
-    out: ReadBuffer,
-    received: Vec<Vec<u8>>,
-}
-
-impl Net {
-    fn new() -> Self {
-        let mut merger = Merger::new(limits());
-        (0..STREAMS).for_each(|_| merger.add_stream());
-        let streams = vec![Bytes::new(); STREAMS];
-        Self { streams, merger, out: ReadBuffer::new(), received: Vec::new() }
-    }
-
-    fn send(&mut self, sorted: impl Iterator<Item = (usize, Bytes)>) {
-        for (stream, octets) in sorted {
-            self.put(stream, &octets);
-        }
-    }
-
-    fn put(&mut self, stream: usize, octets: &[u8]) {
-        self.streams[stream] = [&self.streams[stream], octets].concat().into();
-    }
-
-    /// Lets up to `count` octets of a stream arrive, and takes what is handed up.
-    fn arrive(&mut self, stream: usize, count: usize) {
-        let mut left = count;
-        loop {
-            match self.merger.advance(stream, &mut self.out).unwrap() {
-                Step::Full if self.out.is_empty() => return,
-                Step::Full => {}
-                Step::Wait => break,
-                Step::Read(most) => {
-                    let room = self.merger.spare(stream);
-                    let space = room.capacity() - room.len();
-                    let now = left.min(most).min(space).min(self.streams[stream].len());
-                    if now == 0 {
-                        break;
-                    }
-                    room.extend_from_slice(&self.streams[stream].split_to(now));
-                    self.merger.filled(stream, now);
-                    left -= now;
-                }
-            }
-            self.take();
-        }
-        self.take();
-    }
-
-    fn take(&mut self) {
-        while let Some(frame) = self.out.next_frame(FRAME).unwrap() {
-            self.received.push(frame.to_vec());
-        }
-        assert!(self.out.is_empty(), "a part of a frame was handed up");
-    }
-
-    fn arrive_in_any_order(&mut self, rng: &mut Rng) {
-        while self.merger.end().is_none() {
-            self.arrive(rng.usize(..STREAMS), rng.usize(..200_000));
-        }
+fn arrive_in_any_order(net: &mut Net, rng: &mut Rng) {
+    while net.merger.end().is_none() {
+        net.arrive(rng.usize(..STREAMS), rng.usize(..200_000)).unwrap();
     }
 }
 
@@ -154,64 +73,43 @@ fn send(net: &mut Net, sorter: &mut Sorter, frames: &[Vec<u8>], rng: &mut Rng) {
 fn topics_keep_their_order_and_nothing_overtakes_a_ping_or_is_overtaken_by_one() {
     for seed in 0..10 {
         let mut rng = Rng::with_seed(seed);
-        let (mut net, mut sorter) = (Net::new(), Sorter::new(false));
+        let (mut net, mut sorter) = (net(), Sorter::new(false));
         let frames = traffic(&mut rng, 400);
         send(&mut net, &mut sorter, &frames, &mut rng);
-        net.arrive_in_any_order(&mut rng);
-
-        assert_eq!(net.received[0], ACK, "seed {seed}");
-        assert_eq!(net.received.len(), frames.len(), "seed {seed}");
-        let mut last_of = HashMap::new();
-        let mut control = None;
-        let mut data = 0;
-        for received in &net.received[1..] {
-            let (kind, topic, number) = read(received);
-            assert_eq!(*received, frames[number as usize + 1], "seed {seed}");
-            assert!(last_of.insert(topic, number) < Some(number), "seed {seed}: topic order");
-            if kind.is_control() {
-                assert!(control < Some(number), "seed {seed}: control order");
-                control = Some(number);
-            } else {
-                data += 1;
-            }
-            if matches!(kind, EnvelopeType::Ping | EnvelopeType::Pong) {
-                let before = frames[1..=number as usize].iter().map(|frame| read(frame).0);
-                let before = before.filter(|kind| !kind.is_control()).count();
-                assert!(data >= before, "seed {seed}: {number} overtook data");
-            }
-        }
+        arrive_in_any_order(&mut net, &mut rng);
+        ordered(&frames, &net.received);
     }
 }
 
 #[test]
 fn all_frames_keep_their_order_where_that_is_asked_for() {
     let mut rng = Rng::with_seed(7);
-    let (mut net, mut sorter) = (Net::new(), Sorter::new(true));
+    let (mut net, mut sorter) = (net(), Sorter::new(true));
     let frames = traffic(&mut rng, 400);
     send(&mut net, &mut sorter, &frames, &mut rng);
-    net.arrive_in_any_order(&mut rng);
+    arrive_in_any_order(&mut net, &mut rng);
     assert_eq!(net.received, frames);
 }
 
 #[test]
 fn data_waits_for_the_end_of_the_handshake() {
-    let (mut net, mut sorter) = (Net::new(), Sorter::new(false));
+    let (mut net, mut sorter) = (net(), Sorter::new(false));
     let data = frame(EnvelopeType::Data, "/t", 0, 10);
     sorter.add(&[&[0, 0, 0, 2, 10, 0], ACK, &data].concat());
     net.send(sorter.take());
-    net.arrive(CONTROL + 1, usize::MAX);
+    net.arrive(CONTROL + 1, usize::MAX).unwrap();
     assert!(net.received.is_empty());
-    net.arrive(CONTROL, 6);
-    net.arrive(CONTROL + 1, usize::MAX);
+    net.arrive(CONTROL, 6).unwrap();
+    net.arrive(CONTROL + 1, usize::MAX).unwrap();
     assert_eq!(net.received.len(), 1);
-    net.arrive(CONTROL, usize::MAX);
-    net.arrive(CONTROL + 1, usize::MAX);
+    net.arrive(CONTROL, usize::MAX).unwrap();
+    net.arrive(CONTROL + 1, usize::MAX).unwrap();
     assert_eq!(net.received[1..], [ACK.to_vec(), data]);
 }
 
 #[test]
 fn a_large_frame_underway_holds_up_its_topic_and_pings_and_nothing_else() {
-    let (mut net, mut sorter) = (Net::new(), Sorter::new(false));
+    let (mut net, mut sorter) = (net(), Sorter::new(false));
     let large = frame(EnvelopeType::Data, "/large", 0, FRAME / 2);
     let same = frame(EnvelopeType::Data, "/large", 1, 10);
     let other = frame(EnvelopeType::Data, "/other", 2, 10);
@@ -221,28 +119,28 @@ fn a_large_frame_underway_holds_up_its_topic_and_pings_and_nothing_else() {
     sorter.add_shared(Bytes::from(large.clone()));
     sorter.add(&[same.as_slice(), &other, &update, &ping].concat());
     net.send(sorter.take());
-    net.arrive(CONTROL, usize::MAX);
-    net.arrive(CONTROL + 1, FRAME / 4);
-    net.arrive(CONTROL + 2, usize::MAX);
-    net.arrive(CONTROL, usize::MAX);
+    net.arrive(CONTROL, usize::MAX).unwrap();
+    net.arrive(CONTROL + 1, FRAME / 4).unwrap();
+    net.arrive(CONTROL + 2, usize::MAX).unwrap();
+    net.arrive(CONTROL, usize::MAX).unwrap();
     assert_eq!(net.received, [ACK.to_vec(), update, other]);
-    net.arrive(CONTROL + 1, usize::MAX);
-    net.arrive(CONTROL, usize::MAX);
+    net.arrive(CONTROL + 1, usize::MAX).unwrap();
+    net.arrive(CONTROL, usize::MAX).unwrap();
     assert_eq!(net.received[3..], [large, same, ping]);
 }
 
 #[test]
 fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
-    let mut net = Net::new();
+    let mut net = net();
     net.put(CONTROL, ACK);
-    net.arrive(CONTROL, usize::MAX);
+    net.arrive(CONTROL, usize::MAX).unwrap();
     for stream in 0..STREAMS {
         net.put(stream, &(FRAME as u32 - 1).to_be_bytes());
         net.put(stream, &vec![7; FRAME - 2]);
     }
     for _ in 0..20 {
         for stream in 0..STREAMS {
-            net.arrive(stream, 100_000);
+            net.arrive(stream, 100_000).unwrap();
         }
     }
     let bound = limits().assembly + STREAMS * 2 * READ_CHUNK_MAX;
@@ -251,7 +149,7 @@ fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
     let before = net.received.len();
     (0..STREAMS).for_each(|stream| net.put(stream, &[7]));
     for _ in 0..STREAMS {
-        (0..STREAMS).for_each(|stream| net.arrive(stream, usize::MAX));
+        (0..STREAMS).for_each(|stream| net.arrive(stream, usize::MAX).unwrap());
     }
     assert_eq!(net.received.len() - before, STREAMS);
     net.merger.release();
@@ -261,7 +159,7 @@ fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
 #[test]
 fn a_frame_above_the_limit_is_announced_and_nothing_of_it_is_taken_in() {
     for (before, length) in [(ACK, FRAME + 1), (&[], 1025)] {
-        let mut net = Net::new();
+        let mut net = net();
         let prefix = u32::try_from(length).unwrap().to_be_bytes();
         net.merger.spare(CONTROL).extend_from_slice(&[before, &prefix, &[7; 100]].concat());
         assert_eq!(net.merger.advance(CONTROL, &mut net.out), Ok(Step::Full));
@@ -291,7 +189,7 @@ fn what_breaks_the_rules_is_refused_with_a_reason() {
         (1, data[..20].to_vec(), true, "within a frame"),
         (1, u32::MAX.to_be_bytes().to_vec(), false, "not on the control stream"),
     ] {
-        let mut net = Net::new();
+        let mut net = net();
         net.merger.finish(2);
         net.merger.spare(stream).extend_from_slice(&octets);
         if finished {

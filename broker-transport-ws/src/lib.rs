@@ -62,6 +62,9 @@ pub mod client;
 mod dial;
 mod establish;
 mod framing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod listener;
 mod native;

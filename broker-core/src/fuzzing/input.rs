@@ -1,50 +1,58 @@
 /// Takes decisions off the front of an input. One that is used up decides for zero.
-pub(super) struct Input<'a> {
+pub struct Input<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(octets: &'a [u8]) -> Self {
+    /// All decisions that there are.
+    #[must_use]
+    pub fn new(octets: &'a [u8]) -> Self {
         Self { rest: octets }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether all of them have been taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn u8(&mut self) -> u8 {
+    /// A number.
+    pub fn u8(&mut self) -> u8 {
         self.octets(1).first().copied().unwrap_or_default()
     }
 
-    pub(super) fn u16(&mut self) -> u16 {
+    /// A number of two octets.
+    pub fn u16(&mut self) -> u16 {
         u16::from_be_bytes([self.u8(), self.u8()])
     }
 
     /// One of the numbers below `count`, which is not zero.
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         usize::from(self.u8()) % count
     }
 
     /// One of the items; `None` if there are none.
-    pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
         let at = usize::from(self.u8());
         items.get(at.checked_rem(items.len())?).copied()
     }
 
     /// The next `count` octets, or as many as there are.
-    pub(super) fn octets(&mut self, count: usize) -> &'a [u8] {
+    pub fn octets(&mut self, count: usize) -> &'a [u8] {
         let (head, tail) = self.rest.split_at(count.min(self.rest.len()));
         self.rest = tail;
         head
     }
 
     /// A string of up to 255 octets.
-    pub(super) fn string(&mut self) -> &'a [u8] {
+    pub fn string(&mut self) -> &'a [u8] {
         let length = self.u8();
         self.octets(length.into())
     }
 
-    pub(super) fn rest(self) -> &'a [u8] {
+    /// Everything that has not been taken.
+    #[must_use]
+    pub fn rest(self) -> &'a [u8] {
         self.rest
     }
 }

@@ -19,6 +19,11 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use input::Input;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
 /// A target: its name, which is also the name of its corpus, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -37,6 +42,35 @@ pub const TARGETS: [Target; 12] = [
     ("views", data::views),
     ("zeek", data::zeek),
 ];
+
+/// Runs targets on everything that has been collected for them, each in the folder of its name, and on
+/// some of it cut anywhere.
+///
+/// # Panics
+///
+/// An input breaks a rule, or there is none.
+pub fn replay(targets: &[Target], corpora: &Path) {
+    for (name, target) in targets {
+        let inputs = corpus(&corpora.join(name));
+        assert!(!inputs.is_empty(), "{name} has no corpus");
+        for (path, input) in &inputs {
+            let outcome = std::panic::catch_unwind(|| target(input));
+            assert!(outcome.is_ok(), "{}", path.display());
+        }
+        for (_, input) in inputs.iter().take(40) {
+            let step = 1 + input.len() / 64;
+            (0..input.len()).step_by(step).for_each(|end| target(&input[..end]));
+        }
+    }
+}
+
+fn corpus(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let mut inputs: Vec<_> =
+        files.filter_map(|path| fs::read(&path).ok().map(|input| (path, input))).collect();
+    inputs.sort();
+    inputs
+}
 
 /// Runs a target on an input.
 ///

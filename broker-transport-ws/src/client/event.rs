@@ -95,7 +95,7 @@ enum Other {
 }
 
 /// Understands a text from a server. What protects the connection is not to be seen in there.
-pub(super) fn understand(text: &[u8]) -> ClientEvent {
+pub(crate) fn understand(text: &[u8]) -> ClientEvent {
     if let Ok(other) = serde_json::from_slice(text) {
         return match other {
             Other::Ack { endpoint, version } => {

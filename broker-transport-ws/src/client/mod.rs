@@ -5,6 +5,8 @@ mod event;
 mod options;
 mod task;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use event::understand;
 pub use event::{ClientEvent, ReceivedMessage};
 pub use options::ClientOptions;
 

@@ -146,6 +146,12 @@ impl Framing {
         let _ = self.socket.close(Some(frame));
     }
 
+    /// Whether this is the side that does not mask what it sends.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn is_server(&self) -> bool {
+        self.side == Side::Server
+    }
+
     /// What has to be sent, in order. The caller takes it away.
     pub(crate) fn output(&mut self) -> &mut Vec<u8> {
         &mut self.socket.get_mut().output

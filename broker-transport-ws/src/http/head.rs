@@ -20,9 +20,13 @@ pub(crate) enum HeadError {
 pub(crate) async fn read_head(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<(Vec<u8>, Vec<u8>), HeadError> {
-    let mut received = Vec::new();
+    let mut received = Vec::<u8>::new();
     let mut seen = 0;
     loop {
+        // Before anything else, so that it does not matter how much has come at once.
+        if received.first().is_some_and(|octet| !octet.is_ascii_alphabetic()) {
+            return Err(HeadError::NotHttp(received));
+        }
         if let Some(end) = end_of_head(&received, seen) {
             if end > HEAD_MAX {
                 return Err(HeadError::TooLong);
@@ -32,12 +36,6 @@ pub(crate) async fn read_head(
         }
         if received.len() > HEAD_MAX {
             return Err(HeadError::TooLong);
-        }
-        if received
-            .first()
-            .is_some_and(|octet| !octet.is_ascii_uppercase() && !octet.is_ascii_lowercase())
-        {
-            return Err(HeadError::NotHttp(received));
         }
         seen = received.len().saturating_sub(3);
         match stream.read_buf(&mut received).await {
@@ -80,7 +78,9 @@ mod tests {
     async fn heads_that_are_none_are_refused() {
         let long = [b'A'; HEAD_MAX + 1];
         assert!(matches!(read_head(&mut &long[..]).await, Err(HeadError::TooLong)));
-        assert!(matches!(read_head(&mut &b"\x16\x03\x01"[..]).await, Err(HeadError::NotHttp(_))));
+        for other in [&b"\x16\x03\x01"[..], b"3\n\n", b"\n\nGET / HTTP/1.1\n\n"] {
+            assert!(matches!(read_head(&mut &other[..]).await, Err(HeadError::NotHttp(_))));
+        }
         assert!(matches!(read_head(&mut &b"GET /"[..]).await, Err(HeadError::Ended(_))));
     }
 }
