@@ -149,6 +149,24 @@ pub struct ErrorEvent {
     pub reason: Option<&'static str>,
 }
 
+impl ErrorEvent {
+    /// The entry of the log that tells of it: for information, as the event itself is what calls for
+    /// attention.
+    pub(crate) fn log_entry(&self) -> LogEvent {
+        let id = match self.code {
+            ErrorCode::PeerUnavailable => "dial-failed",
+            ErrorCode::PeerInvalid => "unpeer-failed",
+            _ => "error",
+        };
+        let network = self.endpoint.as_ref().and_then(|endpoint| endpoint.network.as_ref());
+        let description = match network {
+            Some(network) => format!("{}: {}", network.url, self.message),
+            None => self.message.clone(),
+        };
+        LogEvent { level: Severity::Info, id, description, reason: self.reason }
+    }
+}
+
 /// An entry of the endpoint's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEvent {

@@ -28,7 +28,7 @@ pub use endpoint::Endpoint;
 pub use error::ErrorCode;
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
-pub use peering::{Direction, Failure, PeerError, PeerStatus};
+pub use peering::{Direction, Failure, HangUpGuess, PeerError, PeerStatus};
 pub use queue::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published, is_internal};

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-use broker_core::endpoint::{Retry, SubscriberOptions};
+mod raw;
+
+use broker_core::endpoint::{PingError, Retry, SubscriberOptions};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::MemTransport;
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
+use raw::{OWN, RAW, Raw};
 use std::time::Duration;
 
 const LOW: &str = "11111111-1111-4111-8111-111111111111";
@@ -73,6 +76,19 @@ async fn a_thread_without_a_runtime_may_ask_for_a_peering() {
     };
     assert_eq!(thread.join().unwrap().await.unwrap(), b.id());
     a.ping(b.id(), Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_ends_with_the_peering_and_not_later() {
+    let net = MemTransport::new();
+    let endpoint = Endpoint::builder().id(OWN).transport(net.clone()).build().unwrap();
+    let url = endpoint.listen(&at("here")).await.unwrap();
+    let raw = Raw::peer(&net, &url, RAW, &[]).await;
+    let began = tokio::time::Instant::now();
+    let (answer, ()) = tokio::join!(endpoint.ping(RAW, Duration::MAX), async { drop(raw) });
+    assert_eq!(answer, Err(PingError::NotPeered(RAW)));
+    assert_eq!(endpoint.ping(RAW, Duration::MAX).await, Err(PingError::NotPeered(RAW)));
+    assert_eq!(began.elapsed(), Duration::ZERO, "it waited for a clock");
 }
 
 #[tokio::test]

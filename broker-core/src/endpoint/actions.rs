@@ -20,13 +20,22 @@ impl Shared {
         }
     }
 
-    /// Tells the event streams, and local consumers that subscribed to the internal topics.
+    /// Tells the event streams, and local consumers that subscribed to the internal topics. An error
+    /// is an entry of the log as well.
     pub(super) fn emit(&self, event: Event) {
-        if let Some((topic, value)) = status_values::as_message(&event) {
+        let entry = match &event {
+            Event::Error(error) => Some(Event::Log(error.log_entry())),
+            _ => None,
+        };
+        std::iter::once(event).chain(entry).for_each(|event| self.tell_all(&event));
+    }
+
+    fn tell_all(&self, event: &Event) {
+        if let Some((topic, value)) = status_values::as_message(event) {
             self.router.publish_internally(topic, &value.encode());
         }
-        self.metrics.count(&event);
-        if self.events.emit(&event, self.now()) {
+        self.metrics.count(event);
+        if self.events.emit(event, self.now()) {
             self.timer.notify_one();
         }
     }
@@ -52,6 +61,7 @@ impl Outside for Actions<'_> {
     fn uninstalled(&mut self, peer: &Peer) {
         self.shared.drops.ended(self.shared, peer);
         self.shared.metrics.ended(peer);
+        self.shared.pings.ended(peer);
     }
 
     fn installed(&mut self) {

@@ -1,5 +1,6 @@
 use super::shared::Shared;
 use crate::EndpointId;
+use crate::routing::Peer;
 use crate::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,14 +23,26 @@ pub enum PingError {
 /// Pings that have not been answered.
 #[derive(Debug, Default)]
 pub(super) struct Pings {
-    open: Mutex<HashMap<Vec<u8>, oneshot::Sender<()>>>,
+    open: Mutex<HashMap<Vec<u8>, Waiter>>,
+}
+
+/// Who waits for an answer, and from whom.
+#[derive(Debug)]
+struct Waiter {
+    peer: Arc<Peer>,
+    answered: oneshot::Sender<()>,
 }
 
 impl Pings {
     /// Takes a pong. Returns whether it answers a ping from here.
     pub(super) fn answered(&self, payload: &[u8]) -> bool {
         // Nobody may be waiting any more, but the answer was for this ping all the same.
-        self.open.lock().remove(payload).map(|waiter| waiter.send(())).is_some()
+        self.open.lock().remove(payload).map(|waiter| waiter.answered.send(())).is_some()
+    }
+
+    /// Wakes those who wait for a peer that is not one any more.
+    pub(super) fn ended(&self, peer: &Peer) {
+        self.open.lock().retain(|_, waiter| !std::ptr::eq(&*waiter.peer, peer));
     }
 }
 
@@ -52,21 +65,19 @@ pub(super) async fn ping(
 ) -> Result<Duration, PingError> {
     let peer = shared.router.peer(id).ok_or(PingError::NotPeered(id))?;
     let payload = [&b"PING"[..], &fastrand::u128(..).to_be_bytes()].concat();
-    let (waiter, answer) = oneshot::channel();
+    let (answered, answer) = oneshot::channel();
+    let waiter = Waiter { peer: Arc::clone(&peer), answered };
     shared.pings.open.lock().insert(payload.clone(), waiter);
     let open = Open { pings: &shared.pings, payload };
+    // Whoever ended before this is not going to wake anybody.
+    if shared.router.peer(id).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
+        return Err(PingError::NotPeered(id));
+    }
     let began = Instant::now();
     peer.queue.push_control(&ping_frame(shared.id, id, &open.payload));
-    let gone = async {
-        while shared.router.peer(id).is_some_and(|now| Arc::ptr_eq(&now, &peer)) {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::select! {
-        answered = timeout(limit, answer) => match answered {
-            Ok(_) => Ok(began.elapsed()),
-            Err(_) => Err(PingError::TimedOut(limit)),
-        },
-        () = gone => Err(PingError::NotPeered(id)),
+    match timeout(limit, answer).await {
+        Ok(Ok(())) => Ok(began.elapsed()),
+        Ok(Err(_)) => Err(PingError::NotPeered(id)),
+        Err(_) => Err(PingError::TimedOut(limit)),
     }
 }

@@ -1,5 +1,5 @@
 use crate::event::Severity;
-use crate::transport::{TransportError, TransportErrorKind};
+use crate::transport::{Protection, TransportError, TransportErrorKind};
 use crate::wire::handshake::InvalidHandshakeMessage;
 use crate::{EndpointId, ErrorCode, Reason};
 use bstr::{BString, ByteSlice};
@@ -39,7 +39,7 @@ pub enum Failure {
     #[error("the other side speaks TLS: {0}")]
     PeerWantsTls(&'static str),
     /// The connection was closed before the handshake was done.
-    #[error("{}", hang_up(.error, .waiting_for, .heard, .encrypted))]
+    #[error("{}", hang_up(.error, .waiting_for, .heard, .guess))]
     ClosedInHandshake {
         /// What the transport said.
         error: TransportError,
@@ -47,8 +47,8 @@ pub enum Failure {
         waiting_for: &'static str,
         /// Whether anything came at all.
         heard: bool,
-        /// Whether the link is encrypted.
-        encrypted: bool,
+        /// What else is known about the other side.
+        guess: HangUpGuess,
     },
     /// A frame that is larger than allowed.
     #[error("the peer announced a frame of {length} octets, the limit is {limit}")]
@@ -202,6 +202,26 @@ impl Failure {
     }
 }
 
+/// What helps to guess why the other side hung up during the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUpGuess {
+    /// The link is not encrypted.
+    Plain,
+    /// The link is encrypted.
+    Encrypted,
+    /// There was a peering at this address before.
+    WasPeered,
+}
+
+impl From<&Protection> for HangUpGuess {
+    fn from(protection: &Protection) -> Self {
+        match protection {
+            Protection::Encrypted | Protection::Authenticated(_) => Self::Encrypted,
+            _ => Self::Plain,
+        }
+    }
+}
+
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self::Transport(error)
@@ -240,15 +260,21 @@ fn presentable(text: &BString) -> String {
 pub(crate) const TEXT_SHOWN: usize = 200;
 
 /// The text for a connection that was closed during the handshake.
-fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, encrypted: &bool) -> String {
+fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, guess: &HangUpGuess) -> String {
+    if *guess == HangUpGuess::WasPeered {
+        return format!(
+            "{error} before the handshake was done; there was a peering with it before, so it is \
+             probably being shut down or restarted"
+        );
+    }
     if *heard {
         return format!(
             "{error} while this side waited for {waiting_for}; its own log may tell why"
         );
     }
-    let guess = match encrypted {
-        true => "does not accept this side's certificate",
-        false => "expects TLS (tls://)",
+    let guess = match guess {
+        HangUpGuess::Encrypted => "does not accept this side's certificate",
+        _ => "expects TLS (tls://)",
     };
     format!(
         "{error} before the handshake was done; perhaps it {guess} or does not speak Broker, or its \

@@ -13,7 +13,7 @@ mod timers;
 pub(crate) use control::Census;
 pub(crate) use control::{Action, Close, Control, DialId, Settings, Unpeer};
 pub(crate) use failure::sniff;
-pub use failure::{Failure, PeerError};
+pub use failure::{Failure, HangUpGuess, PeerError};
 pub(crate) use heard::Heard;
 pub(crate) use registry::{PeerRecord, PeerRegistry};
 pub use status::{Direction, PeerStatus};

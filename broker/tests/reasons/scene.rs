@@ -3,12 +3,15 @@
 use crate::stranger::Stranger;
 use crate::troubled::Troubled;
 use broker::event::{Event, Severity, StatusCode};
-use broker::{Config, Endpoint, EventStream, Reason, Retry, Url};
+use broker::{Config, Endpoint, ErrorCode, EventStream, Reason, Retry, Url};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long anything may take on a machine that has other things to do.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// When nothing is tried again while a test runs.
+const LATER: Duration = Duration::from_secs(3600);
 
 pub(crate) struct Scene {
     pub(crate) endpoint: Endpoint,
@@ -49,9 +52,11 @@ impl Scene {
         self
     }
 
+    /// Dials once, and then for good.
     pub(crate) async fn fails_to_peer(&self, url: &Url) {
         let request = self.endpoint.peer(url, Retry::never());
         timeout(LIMIT, request).await.unwrap().unwrap_err();
+        drop(self.endpoint.peer(url, Retry::every(LATER)));
     }
 
     pub(crate) async fn is_peered(&mut self) {
@@ -79,12 +84,38 @@ impl Scene {
         };
         let given = timeout(LIMIT, given).await;
         let event = given.unwrap_or_else(|_| panic!("{reason} is not among {seen:#?}"));
-        // Where there is still a relation with somebody, it is in the list of peers as well.
-        if matches!(&event, Event::Log(log) if matches!(log.id, "peer-lost" | "peer-overflow")) {
-            let last = self.endpoint.peers().into_iter().find_map(|peer| peer.last_reason);
-            assert_eq!(last, Some(reason));
-            assert!(self.endpoint.peers().iter().any(|peer| peer.last_error.is_some()));
+        // Where there is still a relation with somebody, it is in the list of peers as well; an error
+        // is in the log as well.
+        match event {
+            Event::Log(log) if matches!(log.id, "peer-lost" | "peer-overflow") => {
+                assert!(self.is_listed(reason));
+            }
+            Event::Error(error) => {
+                let Some(Event::Log(log)) = self.events.next().await else { panic!("no log") };
+                assert_eq!(log.reason, error.reason);
+                assert!(log.description.ends_with(&error.message), "{log:?}");
+                if error.code == ErrorCode::PeerUnavailable {
+                    self.becomes_listed(reason).await;
+                }
+            }
+            _ => {}
         }
+    }
+
+    /// Whether it is the last thing that went wrong with somebody.
+    fn is_listed(&self, reason: Reason) -> bool {
+        let peers = self.endpoint.peers();
+        peers.iter().any(|peer| peer.last_reason == Some(reason) && peer.last_error.is_some())
+    }
+
+    async fn becomes_listed(&mut self, reason: Reason) {
+        let listed = async {
+            while !self.is_listed(reason) {
+                self.events.next().await.unwrap();
+            }
+        };
+        let listed = timeout(LIMIT, listed).await;
+        listed.unwrap_or_else(|_| panic!("{reason} is not in {:#?}", self.endpoint.peers()));
     }
 }
 

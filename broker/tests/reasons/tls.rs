@@ -2,8 +2,9 @@
 
 use crate::scene::Scene;
 use crate::stranger::answering;
+use broker::event::Severity;
 use broker::tls::{Pin, TlsOptions};
-use broker::{Endpoint, Limits, Reason, TransportOptions, Url};
+use broker::{Config, Endpoint, Limits, Reason, TransportOptions, Url};
 
 /// An endpoint that listens with these options, and where.
 async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Url) {
@@ -16,7 +17,9 @@ async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Url) {
 fn endpoint(tls: TlsOptions) -> Endpoint {
     let mut transports = TransportOptions::default();
     transports.tls = tls;
-    broker::builder_with(&Limits::default(), transports).unwrap().build().unwrap()
+    let config = Config { log_level: Severity::Debug, ..Config::default() };
+    let builder = broker::builder_with(&Limits::default(), transports).unwrap();
+    builder.config(config).build().unwrap()
 }
 
 pub(crate) async fn provoke(reason: Reason) -> Scene {

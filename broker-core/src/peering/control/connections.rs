@@ -3,8 +3,8 @@ use super::{
     Action, Close, Conn, Control, DialId, DialState, Origin, Phase, Shaking, Stage, Timer,
 };
 use crate::peering::handshake::{Handshake, Step};
-use crate::peering::{ConnId, Direction, Failure, PeerStatus, Time};
-use crate::transport::{Link, Protection, TransportErrorKind};
+use crate::peering::{ConnId, Direction, Failure, HangUpGuess, PeerStatus, Time};
+use crate::transport::{Link, TransportErrorKind};
 use crate::wire::handshake::HandshakeMessage;
 use crate::{EndpointId, ErrorCode};
 
@@ -147,10 +147,7 @@ impl Control {
                 error,
                 waiting_for: handshake.waiting_for(),
                 heard: handshake.has_heard(),
-                encrypted: matches!(
-                    link.protection,
-                    Protection::Encrypted | Protection::Authenticated(_)
-                ),
+                guess: HangUpGuess::from(&link.protection),
             },
             failure => failure,
         }

@@ -2,7 +2,7 @@ use super::{Action, Close, Control, Dial, DialId, DialState, OpenDial, Phase, St
 use crate::event::{EndpointInfo, ErrorEvent, Event, NetworkInfo, Severity};
 use crate::limits::LONGEST;
 use crate::peering::registry::same_address;
-use crate::peering::{Failure, Time};
+use crate::peering::{Failure, HangUpGuess, Time};
 use crate::{EndpointId, ErrorCode, Url};
 use std::time::Duration;
 
@@ -76,6 +76,12 @@ impl Control {
     /// A connection could not be opened, or did not get through the handshake.
     pub(crate) fn dial_failed(&mut self, id: DialId, failure: Failure, now: Time) {
         let Some(dial) = self.dials.get_mut(&id) else { return };
+        let mut failure = failure;
+        if let Failure::ClosedInHandshake { guess, .. } = &mut failure
+            && dial.fulfilled
+        {
+            *guess = HangUpGuess::WasPeered;
+        }
         dial.failures = dial.failures.saturating_add(1);
         dial.last_error = Some(failure.clone());
         let (retry, failures) = (dial.retry, dial.failures);
