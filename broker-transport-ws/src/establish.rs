@@ -266,7 +266,8 @@ impl Fresh<'_> {
         let outcome = self.send(&answer.encode(true)).await;
         self.farewell().await;
         let detail = format!("answered with HTTP {}: {}", answer.status(), answer.reason());
-        outcome.err().unwrap_or_else(|| TransportError::new(Kind::WrongProtocol, detail))
+        let kind = if answer.status() == 408 { Kind::TimedOut } else { Kind::WrongProtocol };
+        outcome.err().unwrap_or_else(|| TransportError::new(kind, detail))
     }
 
     async fn no_request(&mut self, error: HeadError) -> TransportError {

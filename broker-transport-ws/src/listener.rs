@@ -93,6 +93,11 @@ impl Door {
                 Err(error) => {
                     let text = format!("accepting on {}: {error}", self.url);
                     self.complain("accept-failed", text, error.kind().name());
+                    if error.kind() == Kind::OutOfResources {
+                        // It may be these that use them up.
+                        self.visits.retain(|visit| !visit.0.is_finished());
+                        self.visits.pop_front();
+                    }
                     sleep(PAUSE).await;
                 }
             }

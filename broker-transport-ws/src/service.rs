@@ -6,8 +6,6 @@ use broker_core::event::Severity;
 use broker_core::{Endpoint, EndpointId, PeerStatus};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// The clients of one endpoint.
 #[derive(Debug)]
@@ -16,13 +14,12 @@ pub(crate) struct Service {
     options: Arc<WsOptions>,
     /// Lives as long as there are clients.
     exchange: Mutex<Weak<Exchange>>,
-    complaint: Mutex<Complaint>,
 }
 
 impl Service {
     pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
         let endpoint = endpoint.downgrade();
-        Self { endpoint, options, exchange: Mutex::default(), complaint: Mutex::default() }
+        Self { endpoint, options, exchange: Mutex::default() }
     }
 
     /// What the endpoint asks its peers for.
@@ -78,34 +75,8 @@ impl Service {
         }
     }
 
-    /// Warns of something that anybody outside can cause, once a second at most.
+    /// Warns of something that anybody outside can cause; the log has its limits for that.
     pub(crate) fn complain(&self, id: &'static str, text: String, reason: Option<&'static str>) {
-        let text = self.complaint.lock().make(id, text);
-        if let Some(text) = text {
-            self.log(Severity::Warning, id, text, reason);
-        }
-    }
-}
-
-/// Says the same thing once a second at most, however often it happens.
-#[derive(Debug, Default)]
-struct Complaint {
-    last: Option<(&'static str, Instant)>,
-    unsaid: u64,
-}
-
-impl Complaint {
-    fn make(&mut self, id: &'static str, text: String) -> Option<String> {
-        let now = Instant::now();
-        let soon = |(last, at): (&str, Instant)| last == id && now < at + Duration::from_secs(1);
-        if self.last.is_some_and(soon) {
-            self.unsaid += 1;
-            return None;
-        }
-        self.last = Some((id, now));
-        match std::mem::take(&mut self.unsaid) {
-            0 => Some(text),
-            count => Some(format!("{text} (and {count} more since the last message)")),
-        }
+        self.log(Severity::Warning, id, text, reason);
     }
 }

@@ -19,6 +19,8 @@ mod handshakes;
 mod lengths;
 mod messages;
 mod readers;
+#[cfg(all(feature = "http", feature = "ws"))]
+mod web;
 
 /// How much heavier than usual everything is.
 fn scale() -> usize {

@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     node: Cli,
     pub(crate) healthy: Healthy,
     pub(crate) at: SocketAddr,
+    /// Where the other listeners are.
+    pub(crate) also_at: Vec<SocketAddr>,
     events: watch::Receiver<Vec<Json>>,
     memory_before: usize,
     files_before: usize,
@@ -51,6 +53,11 @@ impl Stage {
 
     /// With these keys as well, and started by this command.
     pub(crate) async fn with(keys: &str, command: &[&str]) -> Self {
+        Self::at(&[], keys, command).await
+    }
+
+    /// With these listeners as well, each of which has its own places.
+    pub(crate) async fn at(listeners: &[[&str; 2]], keys: &str, command: &[&str]) -> Self {
         let mut config = NamedTempFile::new().unwrap();
         let id = "11111111-1111-4111-8111-111111111111";
         let text = format!(
@@ -60,13 +67,26 @@ impl Stage {
         config.write_all(text.as_bytes()).unwrap();
         let file = config.path().to_str().unwrap();
         let args = ["node", "--listen", "127.0.0.1:0", "--events", "--config", file];
-        let mut node = Cli::start_by(command, &args);
+        let mut node = Cli::start_by(command, &[&args, &listeners.concat()[..]].concat());
         let url: Url = node.listening().await.parse().unwrap();
+        let mut also_at = Vec::new();
+        for _ in listeners {
+            let url: Url = node.listening().await.parse().unwrap();
+            also_at.push(url.host_and_port().parse().unwrap());
+        }
         let events = collect(node.stdout.take().unwrap());
         let healthy = Healthy::start(&url).await;
         let at = url.host_and_port().parse().unwrap();
-        let mut stage =
-            Self { node, healthy, at, events, memory_before: 0, files_before: 0, _config: config };
+        let mut stage = Self {
+            node,
+            healthy,
+            at,
+            also_at,
+            events,
+            memory_before: 0,
+            files_before: 0,
+            _config: config,
+        };
         stage.healthy.is_served().await;
         (stage.memory_before, stage.files_before) = (stage.status("VmRSS"), stage.files());
         stage
@@ -121,13 +141,14 @@ impl Stage {
     /// the healthy peers are served.
     pub(crate) async fn holds(&mut self, peers: usize) {
         self.healthy.is_served().await;
-        let half_open = HALF_OPEN * (2 * HANDSHAKE_FRAME);
+        let places = HALF_OPEN * (1 + self.also_at.len());
+        let half_open = places * (2 * HANDSHAKE_FRAME);
         let most = self.memory_before + half_open + peers * (FRAME + OUTBOX + BUFFERS) + SLACK;
         let peak = self.status("VmHWM");
         assert!(peak <= most, "{peak} octets of memory, the limits add up to {most}");
         // Those that have just been told to go may still have their descriptors.
         let files = self.files();
-        let most = self.files_before + 2 * HALF_OPEN + peers + 8;
+        let most = self.files_before + 2 * places + peers + 8;
         assert!(files <= most, "{files} descriptors, the limits add up to {most}");
     }
 
