@@ -48,7 +48,7 @@ impl ConfigFile {
                 Some(span) => format!(", line {}", line_of(&text, span.start)),
                 None => String::new(),
             };
-            Failure::usage(format!("{}{line}: {}", path.display(), error.message()))
+            Failure::usage(format!("{}{line}: {}", path.display(), describe(&error, &text)))
         })
     }
 
@@ -78,6 +78,21 @@ impl ConfigFile {
             names_stalled_write,
         })
     }
+}
+
+/// What is wrong. Where a key of the file itself is unknown, this includes the keys that are not part
+/// of the endpoint's configuration.
+fn describe(error: &toml::de::Error, text: &str) -> String {
+    let mut message = error.message().to_owned();
+    let is_key_of_file = DeTable::parse(text).is_ok_and(|document| {
+        document.get_ref().keys().any(|key| Some(key.span()) == error.span())
+    });
+    if is_key_of_file && message.starts_with("unknown field") {
+        for key in LINK_KEYS.iter().chain(TransportOptions::TABLES) {
+            message += &format!(", `{key}`");
+        }
+    }
+    message
 }
 
 /// Moves these keys to a table of their own.
@@ -126,6 +141,8 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, reason) in [
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
+            ("lisen = []\n", 1, "`endpoint-id`, `forwarding`,"),
+            ("lisen = []\n", 1, "`limits`, `listen`, `peer`, `forward`, `retry`"),
             ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),
             ("listen = [\n \"host\"\n]\n", 1, "the port is missing"),
             #[cfg(feature = "tls")]

@@ -153,6 +153,50 @@ async fn silence_is_a_timeout_and_a_hang_up_is_not() {
     assert_finding(&found, "handshake", "closed-in-handshake", "while this side waited for");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_swallows_everything_is_a_matter_of_the_network() {
+    // A listener that has as many connections waiting as it may have.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let at = listener.local_addr().unwrap();
+    let _waiting = TcpStream::connect(at).await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[limits]\nconnect-time = 0.2\n").unwrap();
+    let config = ["--config", file.path().to_str().unwrap()];
+    let found = finding(&format!("tcp://{at}"), 3, &config).await;
+    assert_finding(&found, "tcp", "timed-out", "no answer within 0.2 s");
+    assert_eq!(found["blame"], "the network");
+}
+
+#[tokio::test]
+async fn a_server_of_tls_that_serves_one_connection_at_a_time_is_recognised() {
+    // It waits for a client to begin, and for as long as that does nobody else is served.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut hello = [0; 3];
+            if socket.read_exact(&mut hello).await.is_ok() && hello.starts_with(&[0x16, 3]) {
+                socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+            }
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let found = finding(&url, 4, &["--wait", "0.5"]).await;
+    assert_finding(&found, "handshake", "peer-wants-tls", "said nothing to a hello of Broker");
+    #[cfg(feature = "ws")]
+    {
+        let url = url.replace("tcp://", "ws://");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[limits]\nconnect-time = 0.2\n").unwrap();
+        let config = ["--wait", "0.5", "--config", file.path().to_str().unwrap()];
+        let found = finding(&url, 4, &config).await;
+        assert_finding(&found, "transport", "peer-wants-tls", "wss://");
+    }
+}
+
 const PROBE: &[u8] = b"\0\0\0\x05\x07ZEEK";
 
 #[tokio::test]
@@ -205,6 +249,35 @@ async fn tls_where_there_is_none_and_the_reverse() {
     assert!(agreed["version"].as_str().unwrap().starts_with("TLSv1"), "{agreed}");
     assert!(agreed["message"].as_str().unwrap().contains("encrypted, not authenticated"));
 }
+
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn both_sides_of_a_listener_for_web_sockets_are_well() {
+    let mut node = Cli::start(&["node", "--listen", "ws://127.0.0.1:0"]);
+    let url = node.listening().await;
+    let end = run(&["doctor", &format!("{url}/v1/messages/json")]).await.expect(0);
+    assert_eq!(passed(&end), ["url", "name", "transport", "json-api"]);
+    let end = run(&["doctor", &format!("{url}/v1/native")]).await.expect(0);
+    assert_eq!(passed(&end), ["url", "name", "transport", "greeting", "handshake"]);
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_is_shown_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("identity.pem");
+    let config = directory.path().join("node.toml");
+    std::fs::write(&config, format!("[tls]\nself-signed = {key:?}\npins = [\"{PIN}\"]\n")).unwrap();
+    let config = config.to_str().unwrap();
+    let mut node = Cli::start(&["node", "--listen", "tls://127.0.0.1:0", "--config", config]);
+    let url = node.listening().await;
+    let found = finding(&url, 4, &["--config", config]).await;
+    assert_finding(&found, "tls", "peer-certificate", "pin");
+}
+
+/// The key of nobody.
+#[cfg(feature = "tls")]
+const PIN: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 #[cfg(feature = "tls")]
 #[tokio::test]

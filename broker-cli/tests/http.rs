@@ -214,25 +214,93 @@ async fn only_simple_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn those_who_only_hold_connections_open_do_not_keep_others_out_for_long() {
-    let (_node, _, http) = node(&[]).await;
+async fn those_who_only_hold_connections_open_keep_nobody_out() {
+    let (mut node, _, http) = node(&["--events", "--log-level", "info"]).await;
     let mut silent = Vec::new();
     for _ in 0..200 {
         silent.push(within("connecting", TcpStream::connect(&http)).await.unwrap());
+        if silent.len() % 50 == 0 {
+            let (head, _) = get(&http, "/health").await;
+            assert!(head.starts_with("http/1.1 200 "), "{head}");
+        }
     }
-    // Those above the limit are closed at once; one of the others makes room by going.
-    let mut closed = silent.pop().unwrap();
-    let read = within("the end", closed.read(&mut [0; 1])).await;
+    // The oldest ones make room.
+    let read = within("the end", silent[0].read(&mut [0; 1])).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
-    drop(silent);
-    eventually("a free place", async || {
-        let mut socket = TcpStream::connect(&http).await.ok()?;
-        socket.write_all(b"GET /health HTTP/1.1\r\n\r\n").await.ok()?;
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.ok()?;
-        answer.starts_with("HTTP/1.1 200 ").then_some(())
-    })
-    .await;
+    loop {
+        let log = node.event("internal_log_event").await;
+        if log["id"] == "http-cut" {
+            assert_eq!(log["reason"], "limit-reached", "{log}");
+            break;
+        }
+    }
+}
+
+/// A page of another site can make a browser ask here in the name of that site.
+#[tokio::test]
+async fn what_is_for_this_machine_is_not_told_to_other_names() {
+    let (_node, _, http) = node(&[]).await;
+    let port = http.rsplit_once(':').unwrap().1;
+    for (host, status) in [
+        (&*http, 200),
+        ("127.0.0.1", 200),
+        (&*format!("[::1]:{port}"), 200),
+        (&*format!("LocalHost:{port}"), 200),
+        (&*format!("evil.example:{port}"), 421),
+        ("127.0.0.1.evil.example", 421),
+        ("a b", 421),
+    ] {
+        let request = format!("GET /v1/status/json HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let answer = exchange(&http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
+    let answer = exchange(&http, "GET /health HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_head_is_an_answer_without_a_body() {
+    let (_node, _, http) = node(&[]).await;
+    for path in ["/metrics", "/v1/status/json", "/health"] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: {http}\r\n\r\n");
+        let answer = exchange(&http, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+}
+
+/// Every family once, with one type, and names by the rules for names.
+#[tokio::test]
+async fn metrics_obey_the_rules_of_prometheus() {
+    let (_node, url, http) = node(&["--forward", "/t"]).await;
+    let mut sub = Cli::start(&["sub", "/t", "--peer", &url, "--events"]);
+    sub.event("peer_added").await;
+    run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
+    let (_, body) = get(&http, "/metrics").await;
+    let (mut types, mut helps) = (BTreeMap::new(), BTreeMap::new());
+    for line in body.lines() {
+        if let Some(family) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = family.split_once(' ').unwrap();
+            assert!(types.insert(name, kind).is_none(), "{name} has two types");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+        } else if let Some(family) = line.strip_prefix("# HELP ") {
+            let (name, help) = family.split_once(' ').unwrap();
+            assert!(helps.insert(name, help).is_none(), "{name} is described twice");
+            assert!(!help.is_empty());
+        }
+    }
+    assert!(types.keys().eq(helps.keys()), "{types:?} {helps:?}");
+    let (_, again) = get(&http, "/metrics").await;
+    let series = |body: &str| -> Vec<String> {
+        let lines = body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+        let mut names: Vec<_> =
+            lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect();
+        names.sort();
+        names
+    };
+    let mut once = series(&again);
+    once.dedup();
+    assert_eq!(once, series(&again), "no series twice");
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ impl Sub {
                 went_on = session.step() => went_on?,
                 () = &mut end => {
                     let limit = self.wait.unwrap_or_default();
-                    return match session.peerings.is_complete() {
+                    let peerings = &session.peerings;
+                    return match peerings.is_complete() && peerings.has_met_anybody() {
                         true => Ok(End::Elapsed),
                         false => Err(not_connected(&session.endpoint, limit).into()),
                     };

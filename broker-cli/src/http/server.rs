@@ -2,23 +2,28 @@ use super::{HEALTH, HttpAddress, METRICS, STATUS, Status};
 use crate::failure::Failure;
 use crate::output::diagnose;
 use broker::endpoint::{QUEUE_SECONDS, queue_seconds_buckets};
-use broker::{Endpoint, Url};
+use broker::event::Severity;
+use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-/// Connections that are served at the same time; the next one is closed.
+/// Connections that are served at the same time; then the oldest makes room for the next one: who
+/// means it is quick.
 const CONNECTIONS: usize = 64;
 
 /// How long a connection may take, from its first octet to its last.
@@ -62,24 +67,45 @@ impl Server {
         &self.url
     }
 
-    /// Serves until it is dropped.
+    /// Serves for as long as there is a runtime.
     pub(crate) async fn serve(self, endpoint: Endpoint) {
-        let source = Arc::new(Source { endpoint, metrics: self.metrics });
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        let Self { listener, url, metrics } = self;
+        let is_local = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
+        let names = is_local.then(|| Names { own: url.host().to_owned() });
+        let source = Arc::new(Source { endpoint: endpoint.clone(), metrics, names });
+        let mut open = VecDeque::<AbortHandle>::new();
         loop {
-            let Ok((stream, _)) = self.listener.accept().await else {
-                sleep(PAUSE).await;
-                continue;
+            open.retain(|connection| !connection.is_finished());
+            let (stream, remote) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    let text = format!("accepting on {url}: {error}");
+                    let reason = Reason::OutOfResources.name();
+                    endpoint.log(Severity::Warning, "http-accept-failed", text, Some(reason));
+                    // It may be these that use up the descriptors.
+                    open.pop_front().inspect(AbortHandle::abort);
+                    sleep(PAUSE).await;
+                    continue;
+                }
             };
-            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-            let source = Arc::clone(&source);
-            tokio::spawn(async move {
-                // Whatever ends it, there is nobody to tell.
-                let _ = timeout(TIME, serve_connection(stream, source)).await;
-                drop(permit);
-            });
+            if open.len() >= CONNECTIONS
+                && let Some(oldest) = open.pop_front()
+            {
+                oldest.abort();
+                let text = format!(
+                    "{CONNECTIONS} connections are open, the limit: closed the oldest one for that \
+                     from {remote}"
+                );
+                cut(&endpoint, text, Reason::LimitReached);
+            }
+            let visit = visit(stream, remote, Arc::clone(&source));
+            open.push_back(tokio::spawn(visit).abort_handle());
         }
     }
+}
+
+fn cut(endpoint: &Endpoint, text: String, reason: Reason) {
+    endpoint.log(Severity::Info, "http-cut", text, Some(reason.name()));
 }
 
 /// Makes what is recorded by the `metrics` facade available as text.
@@ -95,9 +121,25 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
     Ok(handle)
 }
 
+/// Serves one connection, and says why if it had to be ended.
+async fn visit(stream: TcpStream, remote: SocketAddr, source: Arc<Source>) {
+    let endpoint = source.endpoint.clone();
+    match timeout(TIME, serve_connection(stream, source)).await {
+        Ok(Err(error)) if error.is_parse() => {
+            cut(&endpoint, format!("{remote}: not a request: {error}"), Reason::NotBroker);
+        }
+        // One that has been answered, or has gone.
+        Ok(_) => {}
+        Err(_) => {
+            let text = format!("{remote}: took longer than {} s for a request", TIME.as_secs());
+            cut(&endpoint, text, Reason::TimedOut);
+        }
+    }
+}
+
 async fn serve_connection(stream: TcpStream, source: Arc<Source>) -> Result<(), hyper::Error> {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = source.answer(request.method(), request.uri().path());
+        let response = source.answer(&request);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     http1::Builder::new()
@@ -107,22 +149,50 @@ async fn serve_connection(stream: TcpStream, source: Arc<Source>) -> Result<(), 
         .await
 }
 
+/// Under which names this is reached, if it is for this machine alone: a page of another site can
+/// make a browser ask here in the name of that site, and would be shown the answer.
+struct Names {
+    own: String,
+}
+
+impl Names {
+    /// Whether a request is for this machine: by address, as `localhost`, by the name that was
+    /// asked for at the start, or without saying.
+    fn include(&self, host: Option<&HeaderValue>) -> bool {
+        let Some(host) = host else { return true };
+        let Ok(url) = host.to_str().unwrap_or_default().parse::<Authority>() else {
+            return false;
+        };
+        let name = url.host();
+        name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            || name.eq_ignore_ascii_case("localhost")
+            || name.eq_ignore_ascii_case(&self.own)
+    }
+}
+
 /// What is told.
 struct Source {
     endpoint: Endpoint,
     metrics: PrometheusHandle,
+    /// Whom it is told to; `None` is whoever gets here.
+    names: Option<Names>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Source {
-    fn answer(&self, method: &Method, path: &str) -> Answer {
+    fn answer(&self, request: &Request<Incoming>) -> Answer {
+        let method = request.method();
+        if self.names.as_ref().is_some_and(|names| !names.include(request.headers().get(HOST))) {
+            let why = "this is for this machine: ask by its address or as localhost\n";
+            return text(StatusCode::MISDIRECTED_REQUEST, why.to_owned());
+        }
         if method != Method::GET && method != Method::HEAD {
             let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        match path {
+        match request.uri().path() {
             METRICS => self.metrics(),
             STATUS => self.status(),
             HEALTH => json("{\"status\":\"ok\"}\n".to_owned()),

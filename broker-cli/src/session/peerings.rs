@@ -39,6 +39,10 @@ pub(crate) struct Peerings {
     comes_back: bool,
     current: BTreeSet<EndpointId>,
     ended: u64,
+    /// Whether there has been a peer or a client.
+    met_anybody: bool,
+    /// Whether the peering that ended last was cut because its peer did not keep up.
+    overflowed: bool,
 }
 
 impl Peerings {
@@ -84,6 +88,7 @@ impl Peerings {
 
     /// Takes note of an event.
     pub(super) fn note(&mut self, event: &Event) {
+        self.met_anybody |= event.status() == Some(StatusCode::PeerAdded);
         if matches!(event, Event::Status(status) if status.client.is_some()) {
             return;
         }
@@ -95,6 +100,7 @@ impl Peerings {
             Some(StatusCode::PeerLost | StatusCode::PeerRemoved) => {
                 self.current.remove(&peer);
                 self.ended += 1;
+                self.overflowed = event.message().contains("backpressure_overflow");
             }
             _ => {}
         }
@@ -113,8 +119,13 @@ impl Peerings {
         if may_change || self.ended == 0 || !self.current.is_empty() {
             return Ok(());
         }
-        let what = "lost the connection to the last peer, and --retry does not ask for another";
-        Err(Failure::other(what))
+        Err(Failure::other(match self.overflowed {
+            true => {
+                "the last peer did not read fast enough and was cut, as --overflow disconnect asks \
+                 for; what was waiting for it is lost"
+            }
+            false => "lost the connection to the last peer, and --retry does not ask for another",
+        }))
     }
 
     /// The peers there are.
@@ -130,6 +141,16 @@ impl Peerings {
     /// The peers at the addresses that were dialled, in their order, when all are connected.
     pub(crate) fn dialled(&self) -> &[EndpointId] {
         &self.dialled
+    }
+
+    /// Whether there is, or was, a peer or a client.
+    pub(crate) fn has_met_anybody(&self) -> bool {
+        self.met_anybody || !self.dialled.is_empty()
+    }
+
+    /// Whether the peering that ended last was cut because its peer did not keep up.
+    pub(crate) fn has_overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// Whether peerings were asked for, rather than waited for.

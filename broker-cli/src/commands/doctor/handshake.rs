@@ -4,7 +4,7 @@ use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
 use broker::wire::PROTOCOL_VERSION;
 use broker::wire::frame::PREFIX;
 use broker::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Failure};
+use broker::{EndpointId, Failure, HangUpGuess};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -31,8 +31,8 @@ pub(super) struct Conversation {
 
 /// What came first on a connection.
 pub(super) enum Greeting {
-    /// What Broker begins with.
-    Broker(&'static str),
+    /// What these octets are, which are no other protocol that is known.
+    Octets(&'static str),
     /// Nothing so far.
     Silence,
 }
@@ -56,10 +56,11 @@ impl Conversation {
                 return Err(failure);
             }
         }
-        match self.received.pending().get(PREFIX) {
-            Some(7) => Ok(Greeting::Broker("probe")),
-            _ => Ok(Greeting::Broker("frame")),
-        }
+        Ok(Greeting::Octets(match self.received.pending().get(PREFIX) {
+            Some(7) => "a probe of Broker",
+            Some(6..=12) => "a frame of Broker",
+            _ => "octets that may be a frame",
+        }))
     }
 
     /// Goes through the handshake as the endpoint with the smaller id, and stops before its last
@@ -90,7 +91,8 @@ impl Conversation {
                     if theirs.id.is_some() =>
                 {
                     theirs.filter = filter;
-                    self.connection.writer.shutdown().await;
+                    // Some connections wait for the other side to end as well.
+                    let _ = timeout_at(self.deadline, self.connection.writer.shutdown()).await;
                     return Ok(theirs);
                 }
                 Message::DropConn { code, description, .. } => {
@@ -151,12 +153,11 @@ impl Conversation {
         error: broker::transport::TransportError,
         waiting_for: &'static str,
     ) -> Failure {
-        use broker::transport::{Protection, TransportErrorKind as Kind};
-        let protection = &self.connection.link.protection;
-        let encrypted = matches!(protection, Protection::Encrypted | Protection::Authenticated(_));
+        use broker::transport::TransportErrorKind as Kind;
         match error.kind() {
             Kind::Closed | Kind::Reset => {
-                Failure::ClosedInHandshake { error, waiting_for, heard: self.heard, encrypted }
+                let guess = HangUpGuess::from(&self.connection.link.protection);
+                Failure::ClosedInHandshake { error, waiting_for, heard: self.heard, guess }
             }
             _ => error.into(),
         }

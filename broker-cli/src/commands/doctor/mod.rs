@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// How long the other side has for its greeting before it is taken for one that waits for ours.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -72,7 +73,6 @@ impl Doctor {
             limits: file.config.limits,
             transports,
             out: Output::new(self.output.format()),
-            is_silent: false,
         };
         unless_interrupted(examination.run()).await?
     }
@@ -87,8 +87,6 @@ struct Examination {
     limits: Limits,
     transports: TransportOptions,
     out: Output,
-    /// Whether the other side says nothing by itself, not even when it is spoken to in TLS.
-    is_silent: bool,
 }
 
 impl Examination {
@@ -128,7 +126,7 @@ impl Examination {
                 let (stream, _) = self.connect(&addresses).await?;
                 (self.encrypt(stream).await?, None)
             }
-            scheme => (self.open(&builder, scheme).await?, None),
+            scheme => (self.open(&builder, scheme, &addresses).await?, None),
         };
         #[cfg(feature = "ws")]
         if crate::ws_options::is_json(&self.url) {
@@ -136,7 +134,10 @@ impl Examination {
         }
         let mut conversation = Conversation::new(connection, self.wait);
         self.greet(&mut conversation, address).await?;
-        match conversation.introduce().await {
+        let introduction = conversation.introduce().await;
+        // Some servers serve one connection at a time.
+        drop(conversation);
+        match introduction {
             Ok(introduction) => {
                 self.report(introduced(&introduction)).await;
                 Ok(())
@@ -239,13 +240,32 @@ impl Examination {
     }
 
     /// Opens a connection of a transport that brings its own layers.
-    async fn open(&mut self, builder: &EndpointBuilder, scheme: &str) -> Result<Connection, Stop> {
+    async fn open(
+        &mut self,
+        builder: &EndpointBuilder,
+        scheme: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<Connection, Stop> {
         let began = Instant::now();
-        let connection = match builder.transport_for(scheme) {
-            Some(transport) => transport.connect(&self.url).await,
-            None => Err(TransportError::new(Kind::UnsupportedScheme, self.url.to_string())),
+        let limit = self.limits.connect_time.saturating_add(self.wait);
+        let connecting = async {
+            match builder.transport_for(scheme) {
+                Some(transport) => transport.connect(&self.url).await,
+                None => Err(TransportError::new(Kind::UnsupportedScheme, self.url.to_string())),
+            }
         };
-        let connection = connection.map_err(|error| ("transport", Finding::from(error)))?;
+        let outcome = match timeout(limit, connecting).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(broker::Failure::HandshakeTimeout { waiting_for: "its answer", limit }),
+        };
+        let connection = match outcome {
+            Ok(connection) => connection,
+            Err(failure) => {
+                let plain = addresses.first().copied().filter(|_| scheme == "ws");
+                return Err(("transport", self.confirm(failure, plain).await));
+            }
+        };
         let text = format!("connected, {}", connection.link.protection);
         self.report(Check::passed("transport", text).took(began.elapsed())).await;
         Ok(connection)
@@ -269,11 +289,8 @@ impl Examination {
         address: Option<SocketAddr>,
     ) -> Result<(), Stop> {
         let check = match conversation.greeting(PATIENCE.min(self.wait)).await {
-            Ok(Greeting::Broker(what)) => {
-                Check::passed("greeting", format!("a {what} of Broker")).with("first", what)
-            }
+            Ok(Greeting::Octets(what)) => Check::passed("greeting", what),
             Ok(Greeting::Silence) => {
-                self.is_silent = true;
                 // Who waits for us to begin may wait for something else than a hello.
                 if let Some(finding) = who_is_silent(address, self.wait).await {
                     return Err(("greeting", finding));
@@ -290,9 +307,13 @@ impl Examination {
     async fn confirm(&self, failure: broker::Failure, address: Option<SocketAddr>) -> Finding {
         let suspicious = matches!(
             failure.reason(),
-            Reason::ClosedInHandshake | Reason::HandshakeTimeout | Reason::PeerWantsTls
+            Reason::Closed
+                | Reason::Reset
+                | Reason::ClosedInHandshake
+                | Reason::HandshakeTimeout
+                | Reason::PeerWantsTls
         );
-        let Some(address) = address.filter(|_| suspicious && !self.is_silent) else {
+        let Some(address) = address.filter(|_| suspicious) else {
             return failure.into();
         };
         if !probe::speaks_tls(address, self.wait).await {
@@ -314,10 +335,13 @@ async fn who_is_silent(address: Option<SocketAddr>, wait: Duration) -> Option<Fi
 fn tls_there(seen: Option<broker::Failure>) -> Finding {
     let seen = match seen {
         Some(failure) if failure.reason() == Reason::PeerWantsTls => return failure.into(),
+        Some(failure) if failure.reason() == Reason::HandshakeTimeout => {
+            "it said nothing to a hello of Broker, and answers"
+        }
         Some(_) => "it closed the connection, and answers on one of its own",
         None => "it says nothing by itself, and answers",
     };
-    let failure = broker::Failure::PeerWantsTls("use tls://");
+    let failure = broker::Failure::PeerWantsTls("use tls://, or wss:// for a WebSocket");
     Finding { failure, confirmed: Some(format!("{seen} when a TLS handshake is begun")) }
 }
 

@@ -141,7 +141,13 @@ impl<'a> Publisher<'a> {
             answer.map_err(|error| unconfirmed(peer, &error))?;
         }
         if ended_before > 0 {
-            let text = "a peering ended before all was confirmed; messages may have been lost";
+            let text = match self.session.peerings.has_overflowed() {
+                true => {
+                    "a peer did not read fast enough and was cut, as --overflow disconnect asks \
+                     for; what was waiting for it is lost"
+                }
+                false => "a peering ended before all was confirmed; messages may have been lost",
+            };
             return Err(Failure::other(text).into());
         }
         Ok(())
