@@ -5,7 +5,7 @@ use crate::limits::Limits;
 use crate::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use crate::routing::{Sink, SinkKind};
 use crate::wire::frame::PREFIX;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -90,11 +90,12 @@ impl Consumer {
 
     fn next_of_current(&mut self) -> Option<Message> {
         let prefix = self.current.first_chunk::<PREFIX>()?;
-        let length = PREFIX + u32::from_be_bytes(*prefix) as usize;
-        if length > self.current.len() {
+        let length = u32::from_be_bytes(*prefix) as usize;
+        if length > self.current.len() - PREFIX {
             return None;
         }
-        Some(Message::new(self.current.split_to(length).slice(PREFIX..)))
+        self.current.advance(PREFIX);
+        Some(Message::new(self.current.split_to(length)))
     }
 
     /// Waits for the next message. `None` when the endpoint has shut down and nothing is left.

@@ -95,5 +95,5 @@ async fn publish(
     topic: &[u8],
     value: &(impl Encode + ?Sized),
 ) -> Result<Published, PublishError> {
-    endpoint.shared().publish(Origin::Hub(hub), EndpointId::NIL, topic, value).await
+    endpoint.shared().publish(Origin::Hub(hub), EndpointId::NIL, topic, None, value).await
 }

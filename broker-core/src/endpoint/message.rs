@@ -1,6 +1,6 @@
 use crate::EndpointId;
 use crate::data::{DecodeError, Value, View};
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Envelope, payload_at};
 use bstr::BStr;
 use bytes::Bytes;
 use std::fmt;
@@ -18,8 +18,7 @@ pub struct Message {
 impl Message {
     /// A message from the octets of an envelope that has been checked.
     pub(super) fn new(envelope: Bytes) -> Self {
-        let payload = Envelope::decode(&envelope).map_or(0, |decoded| decoded.payload.len());
-        let payload_at = envelope.len() - payload;
+        let payload_at = payload_at(&envelope);
         Self { envelope, payload_at }
     }
 

@@ -215,7 +215,7 @@ impl Endpoint {
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
         let topic = topic.as_ref();
-        self.shared().publish(Origin::Endpoint, EndpointId::NIL, topic, value).await
+        self.shared().publish(Origin::Endpoint, EndpointId::NIL, topic, None, value).await
     }
 
     /// Publishes a value for one endpoint: a direct peer, whatever it subscribed to, or this
@@ -230,7 +230,7 @@ impl Endpoint {
         topic: impl AsRef<[u8]>,
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
-        self.shared().publish(Origin::Endpoint, receiver, topic.as_ref(), value).await
+        self.shared().publish(Origin::Endpoint, receiver, topic.as_ref(), None, value).await
     }
 
     /// A producer for one topic. What it publishes is seen like what [`Self::publish`] publishes.

@@ -1,19 +1,31 @@
 use super::Endpoint;
 use crate::EndpointId;
 use crate::data::Encode;
-use crate::routing::{Origin, PublishError, Published};
+use crate::routing::{FixedRoute, Origin, PublishError, Published};
 use bytes::Bytes;
 
 /// A producer for one topic. See [`Endpoint::publisher`].
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Publisher {
     endpoint: Endpoint,
     topic: Bytes,
+    route: FixedRoute,
+}
+
+impl Clone for Publisher {
+    /// With a route of its own, so that clones in different tasks do not wait for each other.
+    fn clone(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            topic: self.topic.clone(),
+            route: FixedRoute::default(),
+        }
+    }
 }
 
 impl Publisher {
     pub(super) fn new(endpoint: Endpoint, topic: &[u8]) -> Self {
-        Self { endpoint, topic: Bytes::copy_from_slice(topic) }
+        Self { endpoint, topic: Bytes::copy_from_slice(topic), route: FixedRoute::default() }
     }
 
     /// The topic.
@@ -29,6 +41,7 @@ impl Publisher {
     /// As for [`Endpoint::publish`].
     pub async fn publish(&self, value: &(impl Encode + ?Sized)) -> Result<Published, PublishError> {
         let shared = self.endpoint.shared();
-        shared.publish(Origin::Endpoint, EndpointId::NIL, &self.topic, value).await
+        let route = Some(&self.route);
+        shared.publish(Origin::Endpoint, EndpointId::NIL, &self.topic, route, value).await
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::data::Encode;
 use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
 use crate::queue::{Bounds, Clock};
-use crate::routing::{Origin, Outbound, PublishError, Published, Router};
+use crate::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
 use crate::session::{Core, Host};
 use crate::transport::{Transport, TransportError, TransportErrorKind};
 use crate::{EndpointId, Url};
@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -47,6 +47,8 @@ pub(super) struct Shared {
     pub(super) timer: Notify,
     /// Cancelled when nothing new may begin.
     pub(super) stopping: CancellationToken,
+    /// Says the same to publishers, who ask before every message.
+    refuses: AtomicBool,
     /// Cancelled when all peerings have ended.
     pub(super) stopped: CancellationToken,
     /// Where the tasks run, whichever thread causes them to be started.
@@ -102,6 +104,7 @@ impl Shared {
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
+            refuses: AtomicBool::new(false),
             stopped: CancellationToken::new(),
             runtime,
             tasks: TaskTracker::new(),
@@ -185,15 +188,17 @@ impl Shared {
         origin: Origin,
         receiver: EndpointId,
         topic: &[u8],
+        route: Option<&FixedRoute>,
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
-        if self.stopping.is_cancelled() {
+        if self.refuses.load(Ordering::Relaxed) {
             return Err(PublishError::ShutDown);
         }
         take_turns().await;
         let limit = self.config.limits.frame;
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
-        let outbound = Outbound::new(&self.router, origin, receiver, topic, limit, encode)?;
+        let outbound =
+            Outbound::along(route, &self.router, origin, receiver, topic, limit, encode)?;
         outbound.room().await;
         let octets = outbound.octets();
         let mut cut = Vec::new();
@@ -216,6 +221,7 @@ impl Shared {
     /// Starts the end of the endpoint, without waiting for it.
     pub(super) fn begin_shutdown(self: &Arc<Self>) {
         if !self.stopping.is_cancelled() {
+            self.refuses.store(true, Ordering::Relaxed);
             self.stopping.cancel();
             self.control(|control, now| control.shut_down(now));
         }

@@ -2,9 +2,10 @@ use super::frames::{FrameQueue, Piece};
 use super::policy::OverflowPolicy;
 use super::waits::{Clock, Stopwatch, Waits};
 use crate::limits::WRITE_BATCH;
-use crate::sync::{Mutex, MutexGuard, Notify};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Notify};
 use crate::transport::WriteBatch;
 use bytes::Bytes;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// How much may wait in a queue, and what happens to the rest.
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +91,9 @@ pub(crate) struct QueueStats {
 pub(crate) struct BoundedQueue {
     bounds: Bounds,
     state: Mutex<State>,
+    /// Whether producers that are ready to wait have to. Changes with the state, and spares those who
+    /// only want to know this the lock.
+    full: AtomicBool,
     consumer: Notify,
     room: Notify,
 }
@@ -107,7 +111,7 @@ struct State {
 impl BoundedQueue {
     pub(crate) fn new(bounds: Bounds) -> Self {
         let (consumer, room) = (Notify::new(), Notify::new());
-        Self { bounds, state: Mutex::default(), consumer, room }
+        Self { bounds, state: Mutex::default(), full: AtomicBool::new(false), consumer, room }
     }
 
     /// A queue that measures how long frames wait in it.
@@ -210,6 +214,7 @@ impl BoundedQueue {
                 state.refuse(1);
                 state.discard();
                 state.closing = Some(Closing::Now);
+                self.note_full(state);
                 self.consumer.notify_one();
                 self.room.notify_waiters();
                 return Room::Overflow;
@@ -229,7 +234,14 @@ impl BoundedQueue {
         Room::No
     }
 
+    /// To be called whenever what the queue holds has changed, or the queue has ended.
+    fn note_full(&self, state: &State) {
+        let full = state.closing.is_none() && !state.fits(&self.bounds, 1, 1);
+        self.full.store(full, Release);
+    }
+
     fn wake(&self, mut state: MutexGuard<'_, State>) {
+        self.note_full(&state);
         if std::mem::take(&mut state.consumer_idle) {
             drop(state);
             self.consumer.notify_one();
@@ -237,13 +249,19 @@ impl BoundedQueue {
     }
 
     fn notify(&self, state: MutexGuard<'_, State>) {
+        self.note_full(&state);
         drop(state);
         self.consumer.notify_one();
         self.room.notify_waiters();
     }
 
     /// Whether a producer that is ready to wait has to.
+    #[inline]
     pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Acquire) && self.is_full_now()
+    }
+
+    fn is_full_now(&self) -> bool {
         let mut state = self.state.lock();
         let full = state.closing.is_none() && !state.fits(&self.bounds, 1, 1);
         state.producers_waiting |= full;
@@ -307,6 +325,7 @@ impl BoundedQueue {
     }
 
     fn taken(&self, mut state: MutexGuard<'_, State>) {
+        self.note_full(&state);
         if state.producers_waiting && state.fits(&self.bounds, 1, 1) {
             state.producers_waiting = false;
             drop(state);

@@ -1,7 +1,8 @@
 use super::is_internal;
 use super::offences::{Offence, Offences};
+use super::route::Route;
 use super::router::Router;
-use super::table::{Destinations, Peer, Sink, Table};
+use super::table::{Destinations, Peer, Sink};
 use crate::data::{DecodeLimits, validate};
 use crate::limits::{Limits, SHARE_FROM};
 use crate::peering::{ConnId, Failure};
@@ -11,8 +12,8 @@ use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
 use crate::wire::frame::PREFIX;
 use crate::wire::routing_update::{self, FilterLimits};
 use bytes::Bytes;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Weak};
 
 /// What the caller of [`Inbound::step`] has to do before the next step.
 #[derive(Debug)]
@@ -62,16 +63,10 @@ pub(crate) struct Inbound {
     peer: Arc<Peer>,
     filter: FilterLimits,
     offences: Offences,
-    route: Option<Route>,
+    /// The last topic and where its messages go.
+    route: Option<(Vec<u8>, Route)>,
     /// Peers whose queue overflowed for good.
     pub(crate) cut: Vec<ConnId>,
-}
-
-struct Route {
-    /// Weak, so that a peer that has become silent keeps no outdated table.
-    table: Weak<Table>,
-    topic: Vec<u8>,
-    destinations: Arc<Destinations>,
 }
 
 /// What to do with one envelope.
@@ -256,19 +251,17 @@ impl Inbound {
     }
 
     fn destinations(&mut self, router: &Router, topic: &[u8]) -> Arc<Destinations> {
-        if let Some(route) = &self.route
-            && route.topic == topic
-            && router.is_current(&route.table)
+        if let Some((last, route)) = &self.route
+            && last == topic
+            && let Some(destinations) = route.destinations(router)
         {
-            return Arc::clone(&route.destinations);
+            return destinations;
         }
-        let table = Arc::clone(&router.table());
-        let destinations = table.destinations(topic);
-        self.route = Some(Route {
-            table: Arc::downgrade(&table),
-            topic: topic.to_vec(),
-            destinations: Arc::clone(&destinations),
-        });
+        let (route, destinations) = Route::find(router, topic);
+        let mut last = self.route.take().map(|(last, _)| last).unwrap_or_default();
+        last.clear();
+        last.extend_from_slice(topic);
+        self.route = Some((last, route));
         destinations
     }
 

@@ -5,6 +5,7 @@ mod inbound;
 mod index;
 mod offences;
 mod outbound;
+mod route;
 mod router;
 mod table;
 #[cfg(test)]
@@ -16,5 +17,6 @@ pub(crate) use inbound::{Inbound, InboundLimits, Notice, Progress};
 pub use index::PrefixIndex;
 pub(crate) use outbound::{Origin, Outbound};
 pub use outbound::{PublishError, Published};
+pub(crate) use route::FixedRoute;
 pub(crate) use router::Router;
 pub(crate) use table::{Peer, PeerCounters, Sink, SinkKind};

@@ -1,4 +1,5 @@
 use super::is_internal;
+use super::route::FixedRoute;
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
@@ -92,6 +93,19 @@ impl Outbound {
         limit: usize,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Self, PublishError> {
+        Self::along(None, router, origin, receiver, topic, limit, payload)
+    }
+
+    /// The same for a publisher that has no other topic and a route for it.
+    pub(crate) fn along(
+        route: Option<&FixedRoute>,
+        router: &Router,
+        origin: Origin,
+        receiver: EndpointId,
+        topic: &[u8],
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Self, PublishError> {
         if is_internal(topic) {
             return Err(PublishError::InternalTopic);
         }
@@ -105,9 +119,11 @@ impl Outbound {
             return Err(PublishError::TooLarge { size, limit });
         }
         finish_frame(&mut frame, start);
-        let table = router.table();
-        let destinations = table.destinations(topic);
-        let direct = if receiver.is_nil() { None } else { table.peer(receiver).cloned() };
+        let destinations = match route {
+            Some(route) => route.destinations(router, topic),
+            None => router.table().destinations(topic),
+        };
+        let direct = if receiver.is_nil() { None } else { router.table().peer(receiver).cloned() };
         Ok(Self { frame, origin, receiver, to_self: receiver == router.id, destinations, direct })
     }
 

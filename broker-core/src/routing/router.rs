@@ -2,7 +2,7 @@ use super::is_internal;
 use super::table::{Peer, Sink, Table};
 use crate::EndpointId;
 use crate::queue::Closing;
-use crate::sync::{ArcSwap, AtomicBool, Guard, Mutex};
+use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Guard, Mutex};
 use crate::wire::DEFAULT_TTL;
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub(crate) struct Router {
     remember: usize,
     routes: Mutex<Routes>,
     table: ArcSwap<Table>,
+    /// Where the table is, for those who only want to know whether it still is theirs.
+    address: AtomicUsize,
     /// Set when the table no longer says what the routes say. The next reader makes a new one, so
     /// that a storm of changes without traffic costs one table.
     outdated: AtomicBool,
@@ -41,7 +43,7 @@ impl Router {
         data_depth: usize,
         remember: usize,
     ) -> Self {
-        Self {
+        let router = Self {
             id,
             forwarding,
             data_depth,
@@ -49,8 +51,11 @@ impl Router {
             remember,
             routes: Mutex::default(),
             table: ArcSwap::default(),
+            address: AtomicUsize::new(0),
             outdated: AtomicBool::new(false),
-        }
+        };
+        router.install(Arc::default());
+        router
     }
 
     /// The current table.
@@ -61,10 +66,18 @@ impl Router {
         self.table.load()
     }
 
-    /// Whether `table` is still the current one.
+    /// Whether `table` is still the current one. Who holds on to a table that is gone keeps its
+    /// address from being that of another one.
+    #[inline]
     pub(crate) fn is_current(&self, table: &Weak<Table>) -> bool {
         !self.outdated.load(Ordering::Acquire)
-            && std::ptr::eq(Arc::as_ptr(&self.table.load()), table.as_ptr())
+            && self.address.load(Ordering::Acquire) == table.as_ptr().addr()
+    }
+
+    fn install(&self, table: Arc<Table>) {
+        let address = Arc::as_ptr(&table).addr();
+        self.table.store(table);
+        self.address.store(address, Ordering::Release);
     }
 
     fn rebuild(&self) {
@@ -72,7 +85,7 @@ impl Router {
         if self.outdated.load(Ordering::Acquire) {
             let peers = routes.peers.values().map(|(peer, filter)| (peer, filter.as_slice()));
             let sinks = routes.sinks.values().map(|(sink, filter)| (sink, filter.as_slice()));
-            self.table.store(Arc::new(Table::new(peers, sinks, self.remember)));
+            self.install(Arc::new(Table::new(peers, sinks, self.remember)));
             // Not before: whoever sees this takes the table for the current one.
             self.outdated.store(false, Ordering::Release);
         }

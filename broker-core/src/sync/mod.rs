@@ -7,13 +7,13 @@
 #[cfg(all(test, shuttle))]
 mod model;
 #[cfg(all(test, shuttle))]
-pub(crate) use model::{ArcSwap, AtomicBool, Guard, Mutex, MutexGuard, Notify};
+pub(crate) use model::{ArcSwap, AtomicBool, AtomicUsize, Guard, Mutex, MutexGuard, Notify};
 
 #[cfg(not(all(test, shuttle)))]
 pub(crate) use arc_swap::{ArcSwap, Guard};
 #[cfg(not(all(test, shuttle)))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
 #[cfg(not(all(test, shuttle)))]
-pub(crate) use std::sync::atomic::AtomicBool;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize};
 #[cfg(not(all(test, shuttle)))]
 pub(crate) use tokio::sync::Notify;

@@ -105,6 +105,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     ///
     /// The frame is no envelope; what the payload of the envelope says is not looked at.
+    #[inline]
     pub fn decode(octets: &'a [u8]) -> Result<Self, InvalidEnvelope> {
         let (header, rest) =
             octets.split_first_chunk::<HEADER>().ok_or(InvalidEnvelope::Short(octets.len()))?;
@@ -135,6 +136,14 @@ impl<'a> Envelope<'a> {
         frame::finish_frame(out, start);
         Ok(())
     }
+}
+
+/// Where the payload begins in the octets of an envelope that has been decoded before.
+#[inline]
+pub(crate) fn payload_at(octets: &[u8]) -> usize {
+    let topic =
+        octets.first_chunk().map_or(0, |header| usize::from(u16_at(header, TOPIC_LENGTH_AT)));
+    (HEADER + topic).min(octets.len())
 }
 
 fn id_at(header: &[u8; HEADER], at: usize) -> EndpointId {

@@ -3,6 +3,10 @@
 use super::error::{DecodeError, DecodeErrorKind};
 use super::{tag, varbyte};
 
+/// Octets of a value, tag included, by its tag, where these are always as many and any of them will
+/// do; 0 for every other kind.
+const PLAIN: [u8; 15] = [1, 2, 9, 9, 9, 0, 17, 0, 0, 9, 9, 0, 0, 0, 0];
+
 /// A position in a payload.
 #[derive(Clone, Copy)]
 pub(crate) struct Cursor<'a> {
@@ -48,6 +52,20 @@ impl<'a> Cursor<'a> {
             }
             None => Err(self.end(1)),
         }
+    }
+
+    /// Passes over the next value if it is one of a fixed size of which nothing has to be checked;
+    /// otherwise says no and stays where it is.
+    #[inline]
+    pub(super) fn skip_plain(&mut self) -> bool {
+        let tag = self.bytes.get(self.pos).copied().unwrap_or(u8::MAX);
+        let size = PLAIN.get(usize::from(tag)).copied().unwrap_or(0);
+        let is_there = usize::from(size) <= self.bytes.len() - self.pos;
+        if size == 0 || !is_there {
+            return false;
+        }
+        self.pos += usize::from(size);
+        true
     }
 
     #[inline]
@@ -116,12 +134,21 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Skips the value at the position, looking at the structure only. Does not recurse; takes
-    /// time in proportion to the octets skipped.
+    /// Skips the value at the position, as [`Self::skip_values`] does.
+    #[inline]
     pub(crate) fn skip_value(&mut self) -> Result<(), DecodeError> {
-        let mut pending = 1_usize;
+        if self.skip_plain() { Ok(()) } else { self.skip_values(1) }
+    }
+
+    /// Skips so many values, looking at the structure only. Does not recurse; takes time in
+    /// proportion to the octets skipped.
+    pub(crate) fn skip_values(&mut self, count: usize) -> Result<(), DecodeError> {
+        let mut pending = count;
         while pending > 0 {
             pending -= 1;
+            if self.skip_plain() {
+                continue;
+            }
             let start = self.pos;
             match self.u8()? {
                 tag::NONE => {}

@@ -36,18 +36,19 @@ pub(crate) enum WireOrder {
 /// As [`validate`], and says whether sets and tables are in ascending order.
 #[inline]
 pub(crate) fn scan(bytes: &[u8], limits: DecodeLimits) -> Result<WireOrder, DecodeError> {
-    let mut scanner = Scanner { input: Cursor::new(bytes), limit: limits.depth() };
+    let mut scanner = Scanner::new(bytes, limits.depth());
     match scanner.value(0) {
         Ok(()) => finish(&scanner.input).map(|()| WireOrder::Ascending),
-        Err(Stop::Invalid(error)) => Err(error),
-        Err(Stop::Unordered) => canonicalize(bytes, limits).map(|_| WireOrder::Unknown),
+        Err(Stopped) => match scanner.invalid {
+            Some(error) => Err(error),
+            None => canonicalize(bytes, limits).map(|_| WireOrder::Unknown),
+        },
     }
 }
 
 /// Whether all sets and tables of a valid payload are in ascending order; never allocates.
 pub(crate) fn is_ascending(bytes: &[u8]) -> bool {
-    let limit = DecodeLimits::HIGHEST_DEPTH;
-    Scanner { input: Cursor::new(bytes), limit }.value(0).is_ok()
+    Scanner::new(bytes, DecodeLimits::HIGHEST_DEPTH).value(0).is_ok()
 }
 
 /// Refuses octets after the value.
@@ -100,41 +101,65 @@ fn subnet(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-enum Stop {
-    Invalid(DecodeError),
-    /// Elements of a set or keys of a table are not in ascending order.
-    Unordered,
-}
-
-impl From<DecodeError> for Stop {
-    fn from(error: DecodeError) -> Self {
-        Self::Invalid(error)
-    }
-}
+/// The scanner does not go on: because of what it says is invalid or, if that is nothing, because
+/// elements of a set or keys of a table are not in ascending order.
+///
+/// Without anything in it, because a reason that every level hands to the one above would make
+/// every value of every message pass through memory.
+struct Stopped;
 
 struct Scanner<'a> {
     input: Cursor<'a>,
     limit: usize,
+    invalid: Option<DecodeError>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    fn new(bytes: &'a [u8], limit: usize) -> Self {
+        Self { input: Cursor::new(bytes), limit, invalid: None }
+    }
+
     #[inline]
-    fn value(&mut self, depth: usize) -> Result<(), Stop> {
-        let start = self.input.pos();
-        match self.input.u8()? {
-            tag @ (tag::VECTOR | tag::SET | tag::TABLE) => self.container(tag, start, depth),
-            tag => Ok(scalar(&mut self.input, tag, start)?),
+    fn check<T>(&mut self, outcome: Result<T, DecodeError>) -> Result<T, Stopped> {
+        match outcome {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.refuse(error)),
         }
     }
 
-    fn container(&mut self, tag: u8, start: usize, depth: usize) -> Result<(), Stop> {
+    #[cold]
+    fn refuse(&mut self, error: DecodeError) -> Stopped {
+        self.invalid = Some(error);
+        Stopped
+    }
+
+    #[inline]
+    fn value(&mut self, depth: usize) -> Result<(), Stopped> {
+        if self.input.skip_plain() { Ok(()) } else { self.other_value(depth) }
+    }
+
+    /// A value that has to be looked at more closely.
+    #[inline]
+    fn other_value(&mut self, depth: usize) -> Result<(), Stopped> {
+        let start = self.input.pos();
+        let tag = self.input.u8();
+        match self.check(tag)? {
+            tag @ (tag::VECTOR | tag::SET | tag::TABLE) => self.container(tag, start, depth),
+            tag => {
+                let outcome = scalar(&mut self.input, tag, start);
+                self.check(outcome)
+            }
+        }
+    }
+
+    fn container(&mut self, tag: u8, start: usize, depth: usize) -> Result<(), Stopped> {
         if depth >= self.limit {
             let kind = DecodeErrorKind::TooDeep { limit: self.limit };
-            return Err(DecodeError::new(kind, start).into());
+            return Err(self.refuse(DecodeError::new(kind, start)));
         }
         if tag == tag::VECTOR {
-            let count = self.input.element_count(1)?;
-            for _ in 0..count {
+            let count = self.input.element_count(1);
+            for _ in 0..self.check(count)? {
                 self.value(depth + 1)?;
             }
             return Ok(());
@@ -143,8 +168,9 @@ impl Scanner<'_> {
     }
 
     /// The elements of a set, or the pairs of a table.
-    fn unique(&mut self, is_table: bool, depth: usize) -> Result<(), Stop> {
-        let count = self.input.element_count(1 + usize::from(is_table))?;
+    fn unique(&mut self, is_table: bool, depth: usize) -> Result<(), Stopped> {
+        let count = self.input.element_count(1 + usize::from(is_table));
+        let count = self.check(count)?;
         let mut previous = None;
         for _ in 0..count {
             let start = self.input.pos();
@@ -159,14 +185,15 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn ascending(&self, previous: usize, start: usize, is_table: bool) -> Result<(), Stop> {
+    #[inline]
+    fn ascending(&mut self, previous: usize, start: usize, is_table: bool) -> Result<(), Stopped> {
         let comparison = compare(self.input.from(previous), self.input.from(start));
         if comparison.duplicate {
-            return Err(duplicate(is_table, start).into());
+            return Err(self.refuse(duplicate(is_table, start)));
         }
         match comparison.order {
             Ordering::Less => Ok(()),
-            _ => Err(Stop::Unordered),
+            _ => Err(Stopped),
         }
     }
 }

@@ -116,15 +116,35 @@ impl<'a> View<'a> {
     /// The element of a vector at `index`. Takes time in proportion to the octets before it.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Self> {
-        let (left, rest) = self.values(Kind::Vector);
-        Elements { left, rest }.nth(index)
+        self.path([index])
     }
 
     /// The element of nested vectors at these indices, the outermost first: `path([2, 0])` is
     /// element 0 of element 2.
     #[must_use]
     pub fn path(&self, indices: impl IntoIterator<Item = usize>) -> Option<Self> {
-        indices.into_iter().try_fold(*self, |view, index| view.get(index))
+        let mut cursor = Cursor::new(self.bytes);
+        // Of the containers on the way nobody needs to know where they end.
+        let mut is_last = true;
+        for index in indices {
+            let count = match cursor.u8() {
+                Ok(tag) if tag == Kind::Vector as u8 => cursor.size().ok()?,
+                _ => return None,
+            };
+            if index >= count {
+                return None;
+            }
+            cursor.skip_values(index).ok()?;
+            is_last &= index + 1 == count;
+        }
+        let start = cursor.pos();
+        let bytes = if is_last {
+            cursor.from(start)
+        } else {
+            cursor.skip_value().ok()?;
+            cursor.since(start)
+        };
+        Some(Self { bytes, order: self.order })
     }
 
     /// The value under `key` in a table; a key may be given as `View`, `Value` or `str`. Takes
