@@ -24,6 +24,8 @@ pub(super) struct Consumer {
     topics: BTreeSet<Bytes>,
     /// Frames that have been taken from the queue and not been handed out yet.
     current: Bytes,
+    /// The segment that these are in.
+    segment: Bytes,
 }
 
 impl Consumer {
@@ -42,7 +44,13 @@ impl Consumer {
         if shared.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
-        Self { sink, topics: topics.into_iter().collect(), current: Bytes::new(), endpoint }
+        Self {
+            sink,
+            topics: topics.into_iter().collect(),
+            current: Bytes::new(),
+            segment: Bytes::new(),
+            endpoint,
+        }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -76,18 +84,38 @@ impl Consumer {
     }
 
     /// The next message, if one is there.
+    #[inline]
     pub(super) fn try_recv(&mut self) -> Result<Message, Taken> {
         loop {
             if let Some(message) = self.next_of_current() {
                 return Ok(message);
             }
-            self.current = match self.sink.queue.take_piece()? {
-                Piece::Shared(frame) => frame,
-                Piece::Segment { octets, skip, .. } => Bytes::from(octets).slice(skip..),
-            };
+            self.refill()?;
         }
     }
 
+    /// Takes the next frames out of the queue.
+    #[inline(never)]
+    fn refill(&mut self) -> Result<(), Taken> {
+        self.current = Bytes::new();
+        // Unless somebody keeps a message of it, the segment can be filled again.
+        if let Ok(mut segment) = std::mem::take(&mut self.segment).try_into_mut()
+            && segment.capacity() > 0
+        {
+            segment.clear();
+            self.sink.queue.recycle(segment.into());
+        }
+        match self.sink.queue.take_piece()? {
+            Piece::Shared(frame) => self.current = frame,
+            Piece::Segment { octets, skip, .. } => {
+                self.segment = Bytes::from(octets);
+                self.current = self.segment.slice(skip..);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn next_of_current(&mut self) -> Option<Message> {
         let prefix = self.current.first_chunk::<PREFIX>()?;
         let length = u32::from_be_bytes(*prefix) as usize;

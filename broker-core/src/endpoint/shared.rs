@@ -199,7 +199,9 @@ impl Shared {
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound =
             Outbound::along(route, &self.router, origin, receiver, topic, limit, encode)?;
-        outbound.room().await;
+        if outbound.has_to_wait() {
+            outbound.room().await;
+        }
         let octets = outbound.octets();
         let mut cut = Vec::new();
         let published = outbound.send(&mut cut);

@@ -324,6 +324,11 @@ impl BoundedQueue {
         }
     }
 
+    /// Takes the memory of a segment back that [`Self::take_piece`] has handed out.
+    pub(crate) fn recycle(&self, segment: Vec<u8>) {
+        self.state.lock().queue.recycle(segment);
+    }
+
     fn taken(&self, mut state: MutexGuard<'_, State>) {
         self.note_full(&state);
         if state.producers_waiting && state.fits(&self.bounds, 1, 1) {

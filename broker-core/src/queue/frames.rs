@@ -93,7 +93,9 @@ impl FrameQueue {
             return;
         }
         let mut octets = self.spare.take().unwrap_or_default();
-        octets.reserve(frames.len().max(FIRST_SEGMENT));
+        // Behind a segment that is full comes, most likely, another one that will be.
+        let follows = matches!(self.pieces.back(), Some(Piece::Segment { .. }));
+        octets.reserve(frames.len().max(if follows { SEGMENT } else { FIRST_SEGMENT }));
         octets.extend_from_slice(frames);
         self.memory += octets.capacity();
         self.pieces.push_back(Piece::Segment { octets, skip: 0, frames: count, control: 0 });
@@ -157,7 +159,8 @@ impl FrameQueue {
         }
     }
 
-    fn recycle(&mut self, mut segment: Vec<u8>) {
+    /// Takes a segment back that nobody needs any more, to be filled again.
+    pub(crate) fn recycle(&mut self, mut segment: Vec<u8>) {
         segment.clear();
         if self.spare.as_ref().is_none_or(|spare| spare.capacity() < segment.capacity()) {
             self.spare = Some(segment);

@@ -85,6 +85,7 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// Encodes a message, its payload by `payload`, and finds out who wants it.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn new(
         router: &Router,
         origin: Origin,
@@ -96,7 +97,8 @@ impl Outbound {
         Self::along(None, router, origin, receiver, topic, limit, payload)
     }
 
-    /// The same for a publisher that has no other topic and a route for it.
+    /// Encodes a message, its payload by `payload`, and finds out who wants it: by the route of a
+    /// publisher that has no other topic, or by the table.
     pub(crate) fn along(
         route: Option<&FixedRoute>,
         router: &Router,
@@ -130,6 +132,12 @@ impl Outbound {
     /// The size of the frame.
     pub(crate) fn octets(&self) -> usize {
         self.frame.len()
+    }
+
+    /// Whether [`Self::room`] would wait.
+    #[inline]
+    pub(crate) fn has_to_wait(&self) -> bool {
+        self.queues().any(|queue| queue.policy() == OverflowPolicy::Wait && queue.is_full())
     }
 
     /// Waits until every queue whose policy says so has room. Cancel safe: nothing has been sent.

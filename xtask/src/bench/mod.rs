@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     } else if args.instructions {
         instructions::check(args.record)
     } else {
-        bench(args).map(|()| true)
+        bench(args)
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -121,7 +121,8 @@ fn list() {
     println!("\n* part of --quick");
 }
 
-fn bench(args: &Args) -> Result<()> {
+/// Returns whether every run came to its end.
+fn bench(args: &Args) -> Result<bool> {
     let scenarios = chosen(args)?;
     let mut context = Context {
         scheme: String::new(),
@@ -132,17 +133,20 @@ fn bench(args: &Args) -> Result<()> {
         reference: args.reference.as_deref().map(Reference::new).transpose()?,
     };
     let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
-    let mut results = Vec::new();
+    let (mut results, mut failures) = (Vec::new(), Vec::new());
     for scheme in run::schemes(&args.scheme)? {
         context.scheme = scheme;
-        results.extend(run::all(&scenarios, &context, runs)?);
+        results.extend(run::all(&scenarios, &context, runs, &mut failures));
     }
     let goals = goals::evaluate(&results);
     report::print(&results, &goals);
-    match &args.json {
-        Some(file) => report::write(file, &context, runs, &results, &goals),
-        None => Ok(()),
+    if let Some(file) = &args.json {
+        report::write(file, &context, runs, &results, &goals)?;
     }
+    for failure in &failures {
+        eprintln!("failed: {failure}");
+    }
+    Ok(failures.is_empty())
 }
 
 fn chosen(args: &Args) -> Result<Vec<Scenario>> {

@@ -46,7 +46,7 @@ pub(super) fn print(results: &[Measurement], goals: &[Goal]) {
         let met = |goal: &Goal| if goal.met { "yes" } else { "NO" }.to_owned();
         let line = |goal: &Goal| {
             let result = format!("{:.2}", goal.result);
-            vec![format!("{}: {}", goal.scheme, goal.goal), goal.wanted.clone(), result, met(goal)]
+            vec![goal.goal.to_owned(), goal.wanted.clone(), result, met(goal)]
         };
         table(&[vec![head], goals.iter().map(line).collect()].concat());
     }

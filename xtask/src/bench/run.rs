@@ -42,11 +42,14 @@ pub(super) fn schemes(asked: &[String]) -> Result<Vec<String>> {
     }
 }
 
+/// Measures all of them. A run that fails, which is added to `failures`, does not keep the others
+/// from being measured.
 pub(super) fn all(
     scenarios: &[Scenario],
     context: &Context,
     runs: usize,
-) -> Result<Vec<Measurement>> {
+    failures: &mut Vec<String>,
+) -> Vec<Measurement> {
     let mut results = Vec::new();
     for scenario in scenarios {
         eprint!("{}://  {} ", context.scheme, scenario.name);
@@ -57,9 +60,10 @@ pub(super) fn all(
                 if column == Column::Reference && run > 0 {
                     continue;
                 }
-                let failed = |error| format!("{} ({column:?}): {error}", scenario.name);
-                let more = scenario.run(column, context).map_err(failed)?;
-                samples.entry(column).or_default().extend(more);
+                match scenario.run(column, context) {
+                    Ok(more) => samples.entry(column).or_default().extend(more),
+                    Err(error) => failures.push(failure(scenario, column, context, &error)),
+                }
             }
             eprint!(".");
         }
@@ -76,7 +80,17 @@ pub(super) fn all(
             columns,
         });
     }
-    Ok(results)
+    results
+}
+
+fn failure(
+    scenario: &Scenario,
+    column: Column,
+    context: &Context,
+    error: &dyn std::fmt::Display,
+) -> String {
+    let column = format!("{column:?}").to_lowercase();
+    format!("{}://  {} ({column}): {error}", context.scheme, scenario.name)
 }
 
 fn summarize(samples: &[Sample]) -> Option<Measured> {
