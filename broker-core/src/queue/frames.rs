@@ -1,4 +1,4 @@
-use crate::limits::{SEGMENT, SHARE_FROM};
+use crate::limits::{SEGMENT, SHARE_FROM, WRITE_BATCH};
 use crate::transport::{Chunk, WriteBatch};
 use crate::wire::envelope::is_control_frame;
 use crate::wire::frame::PREFIX;
@@ -10,6 +10,10 @@ const FIRST_SEGMENT: usize = 1024;
 
 /// A segment of at most this capacity is kept by an idle queue.
 const IDLE_SEGMENT: usize = 8 * 1024;
+
+/// Emptied segments that are kept to be filled again: as many as one write takes. Without them
+/// every batch would get its memory anew from the operating system.
+const SPARES: usize = WRITE_BATCH / SEGMENT;
 
 /// A contiguous piece of a queue.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ pub(crate) struct FrameQueue {
     messages: usize,
     memory: usize,
     control: usize,
-    spare: Option<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
 }
 
 impl FrameQueue {
@@ -92,7 +96,7 @@ impl FrameQueue {
             self.memory += octets.capacity() - before;
             return;
         }
-        let mut octets = self.spare.take().unwrap_or_default();
+        let mut octets = self.spare.pop().unwrap_or_default();
         // Behind a segment that is full comes, most likely, another one that will be.
         let follows = matches!(self.pieces.back(), Some(Piece::Segment { .. }));
         octets.reserve(frames.len().max(if follows { SEGMENT } else { FIRST_SEGMENT }));
@@ -154,16 +158,16 @@ impl FrameQueue {
 
     /// Takes emptied segments of a batch back.
     pub(crate) fn reclaim(&mut self, batch: &mut WriteBatch) {
-        if let Some(segment) = batch.reuse() {
+        while let Some(segment) = batch.reuse() {
             self.recycle(segment);
         }
     }
 
     /// Takes a segment back that nobody needs any more, to be filled again.
     pub(crate) fn recycle(&mut self, mut segment: Vec<u8>) {
-        segment.clear();
-        if self.spare.as_ref().is_none_or(|spare| spare.capacity() < segment.capacity()) {
-            self.spare = Some(segment);
+        if self.spare.len() < SPARES {
+            segment.clear();
+            self.spare.push(segment);
         }
     }
 
@@ -205,14 +209,13 @@ impl FrameQueue {
 
     /// Whether an idle queue holds on to more memory than it should.
     pub(crate) fn has_large_spare(&self) -> bool {
-        self.spare.as_ref().is_some_and(|spare| spare.capacity() > IDLE_SEGMENT)
+        self.spare.len() > 1 || self.spare.iter().any(|spare| spare.capacity() > IDLE_SEGMENT)
     }
 
     /// Gives back the memory that a burst left behind.
     pub(crate) fn release(&mut self) {
-        if self.has_large_spare() {
-            self.spare = None;
-        }
+        self.spare.retain(|spare| spare.capacity() <= IDLE_SEGMENT);
+        self.spare.truncate(1);
         if self.pieces.is_empty() {
             self.pieces.shrink_to(4);
         }

@@ -123,11 +123,9 @@ impl WriteBatch {
         self.progress
     }
 
-    /// An emptied segment to be filled again; the others are given back to the allocator.
+    /// An emptied segment to be filled again, as long as there is one.
     pub(crate) fn reuse(&mut self) -> Option<Vec<u8>> {
-        let segment = self.spare.pop();
-        self.spare.clear();
-        segment
+        self.spare.pop()
     }
 }
 
