@@ -19,7 +19,7 @@ pub(crate) struct WsArgs {
     #[arg(long)]
     ws_page: bool,
 
-    /// Let web pages of this origin connect, as in https://dashboard.example, and no others but the
+    /// Let web pages of this origin connect, as in `https://dashboard.example`, and no others but the
     /// own; may be repeated [default: all]
     #[arg(long, value_name = "ORIGIN")]
     ws_origin: Vec<String>,

@@ -59,8 +59,8 @@ pub struct Limits {
     pub dial_time: Duration,
 
     /// Connections that are accepted and not peered yet, or that are being closed. Default 256; the
-    /// next one takes the place of the oldest, which is closed: a peer that means well needs
-    /// milliseconds, whoever wants to fill the places holds them.
+    /// next one takes the place of the oldest from the address that has most of them, which is
+    /// closed: a peer that means well needs milliseconds, whoever wants to fill the places holds them.
     pub half_open: usize,
 
     /// Peers. Default 4096. Clients are bounded by whoever serves them.

@@ -37,6 +37,7 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
     let writer = shared.spawn(output.run(Arc::clone(&failure), Arc::clone(&stop)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
+    let remote = link.remote.clone();
     let reception = Reception::new(id, link, &shared.config.limits);
     let stop = Box::pin(stop.notified());
     let mut input = Input { shared: &shared, reader, reception, place, stop };
@@ -45,6 +46,10 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let failure = failure.lock().take().unwrap_or(ended);
     guard.close(failure);
     let Input { reader, place, .. } = input;
+    let place = match place {
+        None if !shared.stopping.is_cancelled() => Some(shared.half_open.enter(&remote)),
+        place => place,
+    };
     linger(&shared, place, reader, writer).await;
 }
 
@@ -111,10 +116,6 @@ async fn linger(
     mut reader: Box<dyn FrameReader>,
     mut writer: JoinHandle<()>,
 ) {
-    let place = match place {
-        None if !shared.stopping.is_cancelled() => Some(shared.half_open.enter()),
-        place => place,
-    };
     let finished = async {
         // The writer's outcome has been taken note of already.
         let _ = (&mut writer).await;

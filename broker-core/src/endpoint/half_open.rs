@@ -1,13 +1,18 @@
+use crate::Url;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Places for accepted connections that are not peered, or that are being closed.
 ///
-/// When all of them are taken the oldest connection has to make room for the newest: a peer that
-/// means well needs milliseconds, those that hold their places are the ones that mean harm.
+/// When all of them are taken a connection has to make room for the newest: the oldest of those that
+/// come from where most come from. A peer that means well needs milliseconds, those that hold their
+/// places are the ones that mean harm; and however fast they come anew, they only push out their own
+/// as long as they have few addresses.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
     limit: usize,
@@ -18,13 +23,37 @@ pub(super) struct HalfOpen {
 #[derive(Debug, Default)]
 struct Places {
     last: u64,
-    taken: BTreeMap<u64, CancellationToken>,
+    taken: HashMap<Origin, BTreeMap<u64, CancellationToken>>,
+    count: usize,
+}
+
+/// Where connections come from, as far as somebody has it for nothing: of IPv6 that is a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Origin {
+    V4([u8; 4]),
+    V6([u8; 8]),
+    Other(String),
+}
+
+impl Origin {
+    fn of(remote: &Url) -> Self {
+        let host = remote.host();
+        match host.parse().map(|address: IpAddr| address.to_canonical()) {
+            Ok(IpAddr::V4(address)) => Self::V4(address.octets()),
+            Ok(IpAddr::V6(address)) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+            Err(_) => Self::Other(host.to_owned()),
+        }
+    }
 }
 
 /// The place of one connection; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     half_open: Arc<HalfOpen>,
+    origin: Origin,
     number: u64,
     evicted: CancellationToken,
 }
@@ -34,21 +63,21 @@ impl HalfOpen {
         Self { limit, places: Mutex::default(), given_back: Notify::new() }
     }
 
-    /// Takes a place, from the oldest connection if need be.
-    pub(super) fn enter(self: &Arc<Self>) -> Place {
+    /// Takes a place, from another connection if need be.
+    pub(super) fn enter(self: &Arc<Self>, remote: &Url) -> Place {
+        let origin = Origin::of(remote);
+        let evicted = CancellationToken::new();
         let mut places = self.places.lock();
-        if places.taken.len() >= self.limit {
-            places.evict_oldest();
+        if places.count >= self.limit {
+            places.evict(Some(&origin));
         }
-        places.last += 1;
-        let (number, evicted) = (places.last, CancellationToken::new());
-        places.taken.insert(number, evicted.clone());
-        Place { half_open: Arc::clone(self), number, evicted }
+        let number = places.take(origin.clone(), evicted.clone());
+        Place { half_open: Arc::clone(self), origin, number, evicted }
     }
 
-    /// Ends the oldest connection, for its resources. Returns whether there is one.
+    /// Ends a connection, for its resources. Returns whether there is one.
     pub(super) fn make_room(&self) -> bool {
-        self.places.lock().evict_oldest()
+        self.places.lock().evict(None)
     }
 
     /// Waits until a connection has given its place back, possibly a while ago. Cancel safe.
@@ -58,9 +87,39 @@ impl HalfOpen {
 }
 
 impl Places {
-    fn evict_oldest(&mut self) -> bool {
-        let oldest = self.taken.pop_first();
-        oldest.map(|(_, oldest)| oldest.cancel()).is_some()
+    fn take(&mut self, origin: Origin, evicted: CancellationToken) -> u64 {
+        self.last += 1;
+        self.count += 1;
+        self.taken.entry(origin).or_default().insert(self.last, evicted);
+        self.last
+    }
+
+    /// Takes the place of the oldest connection from where most come from, together with the one that
+    /// wants to come in; of several such origins, the one that has the oldest.
+    fn evict(&mut self, newcomer: Option<&Origin>) -> bool {
+        let oldest =
+            |places: &BTreeMap<u64, _>| places.first_key_value().map(|(number, _)| *number);
+        let most = self.taken.iter().max_by_key(|(origin, places)| {
+            let count = places.len() + usize::from(newcomer == Some(origin));
+            (count, Reverse(oldest(places)))
+        });
+        let Some((origin, number)) =
+            most.and_then(|(origin, places)| Some((origin.clone(), oldest(places)?)))
+        else {
+            return false;
+        };
+        let evicted = self.give_back(&origin, number);
+        evicted.map(|evicted| evicted.cancel()).is_some()
+    }
+
+    fn give_back(&mut self, origin: &Origin, number: u64) -> Option<CancellationToken> {
+        let places = self.taken.get_mut(origin)?;
+        let place = places.remove(&number)?;
+        if places.is_empty() {
+            self.taken.remove(origin);
+        }
+        self.count -= 1;
+        Some(place)
     }
 }
 
@@ -74,14 +133,16 @@ impl Place {
     pub(super) fn reason(&self) -> String {
         let limit = self.half_open.limit;
         format!(
-            "too many connections that are not peered yet, the limit is {limit}: the oldest went"
+            "too many connections that are not peered yet, the limit is {limit}: the oldest from the \
+             busiest address went"
         )
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.half_open.places.lock().taken.remove(&self.number);
+        // It is gone already where it was given to somebody else.
+        let _ = self.half_open.places.lock().give_back(&self.origin, self.number);
         self.half_open.given_back.notify_one();
     }
 }
@@ -94,21 +155,50 @@ mod tests {
         place.evicted.is_cancelled()
     }
 
+    fn enter(half_open: &Arc<HalfOpen>, host: &str) -> Place {
+        half_open.enter(&Url::new("tcp", host, 1))
+    }
+
     #[test]
     fn the_oldest_gives_way_to_the_newest() {
         let half_open = Arc::new(HalfOpen::new(2));
-        let [first, second] = [half_open.enter(), half_open.enter()];
+        let enter = || enter(&half_open, "192.0.2.1");
+        let [first, second] = [enter(), enter()];
         assert!(!is_lost(&first) && !is_lost(&second));
-        let third = half_open.enter();
+        let third = enter();
         assert!(is_lost(&first) && !is_lost(&second) && !is_lost(&third));
         drop(first);
-        let fourth = half_open.enter();
+        let fourth = enter();
         assert!(is_lost(&second), "a lost place is not given back a second time");
         drop(third);
-        let fifth = half_open.enter();
+        let fifth = enter();
         assert!(!is_lost(&fourth) && !is_lost(&fifth));
         assert!(half_open.make_room());
         assert!(is_lost(&fourth) && !is_lost(&fifth));
         assert!(half_open.make_room() && !half_open.make_room());
+        drop((second, fourth, fifth));
+        let places = half_open.places.lock();
+        assert!(places.taken.is_empty() && places.count == 0);
+    }
+
+    #[test]
+    fn one_address_cannot_push_out_the_others() {
+        let half_open = Arc::new(HalfOpen::new(4));
+        let honest = enter(&half_open, "192.0.2.1");
+        let same = enter(&half_open, "::ffff:192.0.2.1");
+        let flood: Vec<_> = (0..100).map(|_| enter(&half_open, "198.51.100.9")).collect();
+        assert!(!is_lost(&honest) && !is_lost(&same));
+        assert_eq!(flood.iter().filter(|place| !is_lost(place)).count(), 2);
+        assert!(flood[98..].iter().all(|place| !is_lost(place)), "the newest are kept");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_counts_as_one_address() {
+        let half_open = Arc::new(HalfOpen::new(3));
+        let honest = enter(&half_open, "2001:db8::1");
+        let flood: Vec<_> =
+            (0..100).map(|n| enter(&half_open, &format!("2001:db8:0:1::{n:x}"))).collect();
+        assert!(!is_lost(&honest));
+        assert_eq!(flood.iter().filter(|place| !is_lost(place)).count(), 2);
     }
 }

@@ -87,7 +87,8 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 
 /// Gives a new connection a place and its own task.
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
-    let task = establish(Arc::clone(shared), incoming, shared.half_open.enter());
+    let place = shared.half_open.enter(&incoming.remote);
+    let task = establish(Arc::clone(shared), incoming, place);
     shared.spawn(task);
 }
 
