@@ -31,13 +31,17 @@ pub const TOPIC_REMEMBERED: usize = 256;
 /// that no sum of times overflows.
 pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// Octets that stand for the length of a topic in a filter, at most.
+const LENGTH_OF_ENTRY: usize = 4;
+
 /// The configurable limits of an endpoint. In a configuration file each one is the key of the same
 /// name, with hyphens, in the table `limits`; times are seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
-    /// The largest frame before a peering is established, in octets. Default 64 KiB: a handshake
-    /// carries a filter and nothing larger.
+    /// The largest frame before the other side has said who it is, in octets. Default 64 KiB, far
+    /// above what a greeting needs. After that a handshake may carry a whole filter, see
+    /// [`Self::filter_frame`].
     pub handshake_frame: usize,
 
     /// The largest frame of an established peering, in octets. Default 64 MiB, far above what Zeek
@@ -58,9 +62,10 @@ pub struct Limits {
     #[serde(with = "seconds")]
     pub dial_time: Duration,
 
-    /// Connections that are accepted and not peered yet, or that are being closed. Default 256; the
-    /// next one takes the place of the oldest from the address that has most of them, which is
-    /// closed: a peer that means well needs milliseconds, whoever wants to fill the places holds them.
+    /// Connections that are accepted and not peered yet, or that are being closed. Default 1024, so
+    /// that hundreds may come at once after a restart. The next one takes the place of the oldest
+    /// from the address that has most of them, which is closed: a peer that means well needs
+    /// milliseconds, whoever wants to fill the places holds them.
     pub half_open: usize,
 
     /// Peers. Default 4096. Clients are bounded by whoever serves them.
@@ -150,7 +155,7 @@ impl Default for Limits {
             handshake_time: Duration::from_secs(10),
             connect_time: Duration::from_secs(3),
             dial_time: Duration::from_secs(30),
-            half_open: 256,
+            half_open: 1024,
             peers: 4096,
             data_depth: 64,
             filter_entries: 16384,
@@ -186,6 +191,16 @@ impl Limits {
             &mut self.liveness,
             &mut self.linger,
         ]
+    }
+
+    /// The largest frame of a handshake once the other side has said who it is: a filter of
+    /// [`Self::filter_bytes`] and [`Self::filter_entries`] fits. Whoever is let in with a filter that
+    /// grows gets in again with it.
+    #[must_use]
+    pub fn filter_frame(&self) -> usize {
+        let lengths = self.filter_entries.saturating_mul(LENGTH_OF_ENTRY);
+        let filter = self.filter_bytes.saturating_add(lengths);
+        self.handshake_frame.saturating_add(filter).min(self.frame).max(self.handshake_frame)
     }
 
     /// How large the filter of a peer may be.

@@ -174,8 +174,8 @@ reasons! {
         "Check that it is Broker that speaks at the other side.";
     FrameTooLarge = "frame-too-large", OtherSide,
         "A frame is longer than allowed, or what came is no frame.",
-        "Raise the limit `frame` if such messages are meant to be; else check what speaks at the \
-         other side.";
+        "If such messages are meant to be raise the limit `frame`, or `handshake-frame` when it \
+         happens while peering; else check what speaks at the other side.";
     SameId = "same-id", BothSides,
         "Another endpoint has the id of this one.",
         "Give each endpoint an id of its own; without --endpoint-id each has a random one.";

@@ -7,7 +7,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct QuicOptions {
-    /// How long an address may take to answer at all. Default 3 s, as [`Limits::connect_time`].
+    /// How long an address may take to answer at all. Default 5 s, the longer one of
+    /// [`Limits::connect_time`] and half of [`Limits::handshake_time`]: no cheaper layer below
+    /// answers first, so a listener that many dial at once needs the time of a handshake.
     #[serde(skip)]
     pub connect_time: Duration,
 
@@ -54,7 +56,7 @@ pub struct QuicOptions {
     #[serde(skip)]
     pub frame: usize,
 
-    /// The largest frame before the peering is established, as [`Limits::handshake_frame`].
+    /// The largest frame before the peering is established, as [`Limits::filter_frame`].
     /// Default 64 KiB.
     #[serde(skip)]
     pub handshake_frame: usize,
@@ -96,7 +98,7 @@ impl QuicOptions {
     #[must_use]
     pub fn from_limits(limits: &Limits) -> Self {
         Self {
-            connect_time: limits.connect_time,
+            connect_time: limits.connect_time.max(limits.handshake_time / 2),
             handshake_time: limits.handshake_time / 2,
             resolve_time: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(4),
@@ -107,7 +109,7 @@ impl QuicOptions {
             backlog: 8 * 1024 * 1024,
             assembly: 64 * 1024 * 1024,
             frame: limits.frame,
-            handshake_frame: limits.handshake_frame,
+            handshake_frame: limits.filter_frame(),
         }
     }
 
@@ -141,8 +143,8 @@ mod tests {
             ..QuicOptions::default()
         };
         assert_eq!(options, expected);
-        let limits = Limits { frame: 1000, ..Limits::default() };
-        assert_eq!(options.within(&limits), QuicOptions { frame: 1000, ..expected });
+        let limits = Limits { frame: 3_000_000, ..Limits::default() };
+        assert_eq!(options.within(&limits), QuicOptions { frame: 3_000_000, ..expected });
         for wrong in ["frame = 1", "idle-timeout = -1", "order = 'any'"] {
             toml::from_str::<QuicOptions>(wrong).unwrap_err();
         }

@@ -42,14 +42,19 @@ impl Attacker {
     }
 
     /// Becomes a peer that wants these topics.
-    pub(crate) async fn peer(mut self, number: u32, topics: &[&str]) -> Self {
+    pub(crate) async fn peer(self, number: u32, topics: &[&str]) -> Self {
+        self.try_peer(number, topics).await.expect("the node lets it in")
+    }
+
+    /// The same, unless the node ends the connection.
+    pub(crate) async fn try_peer(mut self, number: u32, topics: &[&str]) -> Option<Self> {
         self.id = id(number);
         let filter = topics.iter().map(|topic| topic.as_bytes().to_vec().into()).collect();
         let offer = [HandshakeMessage::hello(self.id), HandshakeMessage::ResponderSynAck(filter)];
         self.send(&offer.map(|message| message.to_frame()).concat()).await;
         let ack = HandshakeMessage::OriginatorAck.to_frame();
-        while self.frame().await != ack[4..] {}
-        self
+        while self.frame().await? != ack[4..] {}
+        Some(self)
     }
 
     /// Sends as much as the node takes; it may have had enough before the end.
@@ -57,12 +62,12 @@ impl Attacker {
         let _ = within("sending", self.stream.write_all(octets)).await;
     }
 
-    async fn frame(&mut self) -> Vec<u8> {
+    async fn frame(&mut self) -> Option<Vec<u8>> {
         let reading = async {
-            let length = self.stream.read_u32().await.unwrap();
+            let length = self.stream.read_u32().await.ok()?;
             let mut payload = vec![0; length as usize];
-            self.stream.read_exact(&mut payload).await.unwrap();
-            payload
+            self.stream.read_exact(&mut payload).await.ok()?;
+            Some(payload)
         };
         within("a frame", reading).await
     }

@@ -178,7 +178,7 @@ impl Failure {
     /// protocol than Broker that is known here.
     #[must_use]
     pub fn of_first_octets(octets: &[u8]) -> Option<Self> {
-        sniff(octets)
+        sniff_length(octets)
     }
 
     /// Whether the attempt got as far as talking to the other side, which then refused, or was
@@ -299,6 +299,18 @@ pub(crate) fn sniff(octets: &[u8]) -> Option<Failure> {
     Some(Failure::NotBroker(other))
 }
 
+/// Like [`sniff`], for what came in the place of a frame's length: text would be one above 500 MB.
+#[must_use]
+pub(crate) fn sniff_length(octets: &[u8]) -> Option<Failure> {
+    let text = "it sent text, as servers for mail and databases do";
+    sniff(octets).or_else(|| is_text(octets).then_some(Failure::NotBroker(text)))
+}
+
+fn is_text(octets: &[u8]) -> bool {
+    let is_text = |octet: &u8| octet.is_ascii_graphic() || b" \r\n\t".contains(octet);
+    octets.first_chunk::<4>().is_some_and(|length| length.iter().all(is_text))
+}
+
 fn sniff_tls(octets: &[u8]) -> Option<&'static str> {
     match octets {
         [0x16, 3, 0..=4, ..] => Some(
@@ -310,5 +322,25 @@ fn sniff_tls(octets: &[u8]) -> Option<&'static str> {
              use tls://",
         ),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_frame_is_recognised_by_its_first_octets() {
+        for text in [&b"PING\r\n"[..], b"220 mail", b"-ERR unknown", b"\r\n\r\n"] {
+            let Some(Failure::NotBroker(what)) = sniff_length(text) else { panic!("{text:?}") };
+            assert!(what.contains("text"));
+        }
+        assert!(
+            matches!(sniff_length(b"GET / HTTP/1.1"), Some(Failure::NotBroker(what)) if what.contains("HTTP"))
+        );
+        assert!(matches!(sniff_length(&[0x16, 3, 1, 0]), Some(Failure::PeerWantsTls(_))));
+        assert!(
+            sniff_length(&[0, 0, 0, 18, b'a', b'b']).is_none() && sniff_length(b"abc").is_none()
+        );
     }
 }

@@ -12,7 +12,7 @@ mod timers;
 #[cfg(any(test, feature = "sim"))]
 pub(crate) use control::Census;
 pub(crate) use control::{Action, Close, Control, DialId, Settings, Unpeer};
-pub(crate) use failure::sniff;
+pub(crate) use failure::sniff_length;
 pub use failure::{Failure, HangUpGuess, PeerError};
 pub(crate) use heard::Heard;
 pub(crate) use registry::{PeerRecord, PeerRegistry};

@@ -1,7 +1,7 @@
 use super::Core;
 use crate::event::{Event, LogEvent, Severity};
 use crate::limits::Limits;
-use crate::peering::{Close, ConnId, Failure, Time, sniff};
+use crate::peering::{Close, ConnId, Failure, Time, sniff_length};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::transport::{FrameTooLarge, Link, ReadBuffer};
@@ -36,6 +36,7 @@ pub(crate) struct Reception {
     buffer: ReadBuffer,
     inbound: Option<Inbound>,
     handshake_frame: usize,
+    filter_frame: usize,
     frame: usize,
     limits: InboundLimits,
 }
@@ -48,6 +49,7 @@ impl Reception {
             buffer: ReadBuffer::new(),
             inbound: None,
             handshake_frame: limits.handshake_frame,
+            filter_frame: limits.filter_frame(),
             frame: limits.frame,
             limits: limits.into(),
         }
@@ -80,7 +82,9 @@ impl Reception {
     /// Handles the messages of the handshake, until it is done or there is none left.
     fn shake_hands(&mut self, host: &impl Host) -> Result<Option<Arc<Peer>>, Failure> {
         loop {
-            let frame = match self.buffer.next_frame(self.handshake_frame) {
+            let unknown = host.look(|core| core.control.is_fresh(self.id));
+            let limit = if unknown { self.handshake_frame } else { self.filter_frame };
+            let frame = match self.buffer.next_frame(limit) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(None),
                 Err(too_large) => return Err(self.too_large(too_large, host)),
@@ -107,7 +111,7 @@ impl Reception {
         host: &impl Host,
     ) -> Failure {
         let fresh = host.look(|core| core.control.is_fresh(self.id));
-        match sniff(self.buffer.pending()).filter(|_| fresh) {
+        match sniff_length(self.buffer.pending()).filter(|_| fresh) {
             Some(failure) => failure,
             None => Failure::FrameTooLarge { length, limit },
         }

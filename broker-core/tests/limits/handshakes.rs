@@ -22,6 +22,15 @@ async fn a_handshake_frame_above_the_limit_is_not_awaited() {
     raw.shake_hands(&["/a/topic/of/ninety/octets/that/makes/a/frame/of/up/to/a/hundred"]).await;
 }
 
+#[tokio::test]
+async fn a_filter_of_the_largest_size_is_let_in() {
+    let limits = "handshake-frame = 100\nfilter-bytes = 90_000\nfilter-entries = 9000";
+    let (endpoint, net, url, _events) = endpoint(limits).await;
+    let filter = vec!["/ten/octet"; 9000];
+    let _raw = Raw::peer(&net, &url, RAW, &filter).await;
+    assert_eq!(endpoint.peer_filter(RAW).unwrap().len(), 9000);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_takes_too_long_is_ended() {
     let (_endpoint, net, url, mut events) = endpoint("handshake-time = 0.25").await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// The longest frame that is taken, in octets: a filter, and nothing larger.
-const LONGEST: usize = 1024 * 1024;
+const LONGEST: usize = 2 * 1024 * 1024;
 
 /// What the other side has told.
 #[derive(Debug, Default)]
