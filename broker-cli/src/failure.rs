@@ -141,6 +141,7 @@ mod tests {
             Kind::OwnCertificate,
             Kind::PeerWantsTls,
             Kind::WrongProtocol,
+            Kind::AccessDenied,
             Kind::Closed,
             Kind::Reset,
         ] {

@@ -45,7 +45,7 @@ URLs: SCHEME://HOST:PORT with a scheme out of {}. host:port, [::1]:port, and 999
 ports, are tcp.
 
 Exit codes: 0 ok, also when whoever reads the output has gone; 1 failure; 2 usage; 3 cannot \
-connect; 4 refused by or at the handshake; 5 timed out; 130 interrupted.",
+connect; 4 refused by or at the handshake; 5 timed out; 129 ended by SIGHUP; 130 interrupted.",
         built.join(", ")
     )
 }

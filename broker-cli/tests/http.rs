@@ -309,3 +309,25 @@ async fn an_address_in_use_ends_the_node() {
     let args = ["node", "--listen", "127.0.0.1:0", "--http", &http];
     run(&args).await.expect(1).says(&format!("listening on http://{http}"));
 }
+
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn the_token_in_the_address_of_a_peer_is_shown_nowhere() {
+    let mut hub = Cli::start_by(
+        &["env", "BROKER_WS_TOKEN=s3cret"],
+        &["node", "--events", "--listen", "ws://127.0.0.1:0"],
+    );
+    let url = hub.listening().await;
+    let peer = format!("{url}/v1/native?access_token=s3cret");
+    let (mut leaf, _, http) = node(&["--events", "--log-level", "debug", "--peer", &peer]).await;
+    hub.event("peer_added").await;
+    leaf.event("peer_added").await;
+    let shown = status(&http).await;
+    assert_eq!(shown["peers"][0]["address"], format!("{url}/v1/native?access_token=***"));
+    assert!(!shown.to_string().contains("s3cret"), "{shown}");
+    for cli in [leaf, hub] {
+        cli.signal(common::Signal::TERM);
+        let end = cli.end().await.expect(0);
+        assert!(!format!("{end:?}").contains("s3cret"), "{end:?}");
+    }
+}

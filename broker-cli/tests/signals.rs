@@ -42,6 +42,16 @@ async fn termination_is_the_regular_end_of_what_has_no_end() {
 }
 
 #[tokio::test]
+async fn a_hangup_ends_a_subscriber_as_it_ends_any_program() {
+    let (mut hub, url) = node(&["--events"]).await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url]);
+    hub.event("peer_added").await;
+    sub.signal(Signal::HUP);
+    // The code of a shell is 128 and the number of the signal that killed it.
+    assert_eq!(sub.end().await.code, None);
+}
+
+#[tokio::test]
 async fn a_node_shows_the_end_of_its_peerings() {
     let (mut hub, url) = node(&["--events"]).await;
     let sub = Cli::start(&["sub", "/t", "--peer", &url]);

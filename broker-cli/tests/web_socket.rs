@@ -101,6 +101,49 @@ async fn what_keeps_a_client_out_has_an_exit_code_and_a_reason() {
     end.says("say all that goes to and comes from a server in one");
 }
 
+/// A server with a rule that limits topics, and one that does not.
+const RULES: &str = r#"
+[[ws.access.rules]]
+token = "s3cret-limited"
+publish = ["/allowed"]
+subscribe = ["/allowed"]
+
+[[ws.access.rules]]
+token = "s3cret-all"
+"#;
+
+#[tokio::test]
+async fn who_may_not_do_what_it_asks_for_was_connected_and_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), RULES).unwrap();
+    let (_node, url) = server(&["--config", file.path().to_str().unwrap()]).await;
+    let at = |path: &str, token: &str| format!("{url}{path}?access_token=s3cret-{token}");
+    for (peer, words) in [
+        (url.clone(), "HTTP 401"),
+        (format!("{url}/v1/native"), "HTTP 401"),
+        (at("/v1/native", "limited"), "HTTP 403"),
+        (at("", "limited"), "permission_denied"),
+    ] {
+        let sub = run(&["sub", "/t", "--peer", &peer, "--wait", "20"]).await.expect(4);
+        sub.says(words);
+        assert!(!sub.stderr.contains("s3cret"), "{}", sub.stderr);
+    }
+    run(&["pub", "/t", "1", "--peer", &url]).await.expect(4).says("HTTP 401");
+    run(&["ping", &format!("{url}/v1/native")]).await.expect(4).says("HTTP 401");
+    run(&["pub", "/t", "1", "--peer", &at("", "all")]).await.expect(0);
+    for (peer, words) in [(url.clone(), "HTTP 401"), (at("/v1/native", "limited"), "HTTP 403")] {
+        let end = run(&["doctor", &peer]).await.expect(4);
+        assert!(!end.stdout.contains("s3cret"), "{}", end.stdout);
+        let verdict = end.lines().pop().unwrap();
+        assert_eq!(
+            (&verdict["reason"], &verdict["blame"]),
+            (&"access-denied".into(), &"this side".into())
+        );
+        assert!(verdict["message"].as_str().unwrap().contains(words), "{verdict}");
+        assert!(verdict["advice"].as_str().unwrap().contains("access_token"), "{verdict}");
+    }
+}
+
 #[tokio::test]
 async fn the_doctor_examines_servers_and_peers_at_web_socket_addresses() {
     let (mut node, url) = server(&["--events"]).await;

@@ -138,6 +138,10 @@ reasons! {
     Tls = "tls", BothSides,
         "The two sides did not agree on how to encrypt.",
         "Both sides have to speak TLS 1.2 or 1.3, and both have to have certificates, or neither.";
+    AccessDenied = "access-denied", ThisSide,
+        "The other side wants a token, or has no rule that allows this side what it asks for.",
+        "Give the token that belongs to this side (`access_token` in the query of a ws:// or \
+         wss:// URL), or add a rule for it at the other side.";
     Closed = "closed", OtherSide,
         "The other side closed the connection.",
         "See the log of the other side; a request with a retry time comes back by itself.";

@@ -5,6 +5,12 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
 
+/// The parameter of a query whose value is a secret.
+const TOKEN: &str = "access_token";
+
+/// What is shown instead of a secret.
+const MASK: &str = "***";
+
 /// The scheme that a URL without one gets.
 pub const DEFAULT_SCHEME: &str = "tcp";
 
@@ -12,6 +18,10 @@ pub const DEFAULT_SCHEME: &str = "tcp";
 ///
 /// Equality is textual, as in `unpeer(address, port)` of the reference: `localhost` and
 /// `127.0.0.1` are different addresses.
+///
+/// URLs are shown in logs, events and errors, to people and to programs. So the value of the
+/// parameter `access_token` is masked in what [`Display`](fmt::Display) and [`Debug`](fmt::Debug)
+/// write; but for that it reads as the same URL. [`Self::to_string_with_secrets`] keeps it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Url {
     scheme: String,
@@ -108,6 +118,25 @@ impl Url {
         self
     }
 
+    /// The whole URL, with the token that may be in it. It reads as the same URL.
+    #[must_use]
+    pub fn to_string_with_secrets(&self) -> String {
+        let mut text = self.without_query();
+        if !self.query.is_empty() {
+            text.push('?');
+            text.push_str(&self.query);
+        }
+        text
+    }
+
+    fn without_query(&self) -> String {
+        let Self { scheme, host, port, path, .. } = self;
+        match host.contains(':') {
+            true => format!("{scheme}://[{host}]:{port}{path}"),
+            false => format!("{scheme}://{host}:{port}{path}"),
+        }
+    }
+
     /// Host and port as the reference prints them: `ADDR:PORT` without brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {
@@ -117,12 +146,8 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "{}://[{}]:{}{}", self.scheme, self.host, self.port, self.path)?;
-        } else {
-            write!(f, "{}://{}:{}{}", self.scheme, self.host, self.port, self.path)?;
-        }
-        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", self.query) }
+        f.write_str(&self.without_query())?;
+        if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", masked(&self.query)) }
     }
 }
 
@@ -136,8 +161,33 @@ impl FromStr for Url {
     type Err = InvalidUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|reason| InvalidUrl { text: text.chars().take(256).collect(), reason })
+        parse(text).map_err(|reason| {
+            let (url, query) = text.split_once('?').unwrap_or((text, ""));
+            let mut shown = without_user(url);
+            if !query.is_empty() {
+                shown = format!("{shown}?{}", masked(query));
+            }
+            InvalidUrl { text: shown.chars().take(256).collect(), reason }
+        })
     }
+}
+
+/// A URL that can be shown, though somebody may have put a password into it.
+fn without_user(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}{MASK}@{rest}"),
+        None => url.to_owned(),
+    }
+}
+
+/// A query that can be shown.
+fn masked(query: &str) -> String {
+    let shown = |part: &str| match part.split_once('=') {
+        Some((name, _)) if name.eq_ignore_ascii_case(TOKEN) => format!("{name}={MASK}"),
+        _ => part.to_owned(),
+    };
+    query.split('&').map(shown).collect::<Vec<_>>().join("&")
 }
 
 fn parse(text: &str) -> Result<Url, String> {
@@ -193,11 +243,14 @@ fn split_authority(authority: &str) -> Result<(&str, &str), String> {
         let port = port.strip_prefix(':').ok_or_else(no_port)?;
         return Ok((host, port));
     }
+    if authority.contains('@') {
+        return Err("user information before the host is not supported".to_owned());
+    }
     let (host, port) = authority.rsplit_once(':').ok_or_else(no_port)?;
     if host.contains(':') {
         return Err("an IPv6 address needs brackets, as in [::1]:9999".to_owned());
     }
-    if host.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control() || b == b'@') {
+    if host.bytes().any(|b| b.is_ascii_whitespace() || b.is_ascii_control()) {
         return Err(format!("{host:?} is not a host name"));
     }
     Ok((host, port))
@@ -248,6 +301,20 @@ mod tests {
     }
 
     #[test]
+    fn tokens_and_passwords_are_not_shown() {
+        let text = "ws://[::1]:1/path?to=/a&access_token=s3cret=&Access_Token=s3cret&x";
+        let url: Url = text.parse().unwrap();
+        let shown = "ws://[::1]:1/path?to=/a&access_token=***&Access_Token=***&x";
+        assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
+        assert_eq!(url.to_string_with_secrets(), text);
+        assert_eq!(url.parameters().nth(1), Some(("access_token", "s3cret=")));
+        for text in ["ws://host?access_token=s3cret", "ws://me:s3cret@host:1", "me:s3cret@host:1"] {
+            let error = text.parse::<Url>().unwrap_err().to_string();
+            assert!(error.contains("***") && !error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused_with_a_reason() {
         for (text, reason) in [
             ("", "port is missing"),
@@ -261,6 +328,9 @@ mod tests {
             ("[::1", "bracket"),
             ("[host]:1", "IPv6"),
             ("a b:1", "host name"),
+            ("ws://user:pw@host:1", "user information"),
+            ("user@host", "user information"),
+            ("ws://u@[::1]:1", "user information"),
         ] {
             let error = text.parse::<Url>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?} gave {error:?}");

@@ -69,7 +69,7 @@ impl Opening<'_> {
             let length = response.fields.get("Content-Length").and_then(|text| text.parse().ok());
             let body = first_line(stream, rest, length.unwrap_or(BODY_MAX)).await;
             let kind = match response.status {
-                401 | 403 => Kind::PermissionDenied,
+                401 | 403 => Kind::AccessDenied,
                 503 => Kind::OutOfResources,
                 _ => Kind::WrongProtocol,
             };

@@ -123,11 +123,11 @@ async fn what_keeps_a_client_out_is_said() {
         ..options(topics)
     };
     for (url, options, kind, text) in [
-        (server.url.clone(), once(None, &[]), TransportErrorKind::PermissionDenied, "401"),
+        (server.url.clone(), once(None, &[]), TransportErrorKind::AccessDenied, "401"),
         (
             server.url.clone(),
             once(Some("s3cret"), &["/u"]),
-            TransportErrorKind::PermissionDenied,
+            TransportErrorKind::AccessDenied,
             "may not subscribe",
         ),
         (

@@ -153,7 +153,7 @@ async fn a_certificate_can_be_what_a_rule_asks_for() {
     let mut a = known(TcpTransport::default(), setting.tls("a"), url.clone(), once());
     first(&mut a).await.unwrap();
     let mut b = known(TcpTransport::default(), setting.tls("b"), url, once());
-    assert_eq!(first(&mut b).await.unwrap_err().0, TransportErrorKind::PermissionDenied);
+    assert_eq!(first(&mut b).await.unwrap_err().0, TransportErrorKind::AccessDenied);
 }
 
 #[tokio::test]

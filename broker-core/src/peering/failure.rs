@@ -195,6 +195,7 @@ impl Failure {
                     | K::PeerIsPlain
                     | K::PeerCertificate
                     | K::OwnCertificate
+                    | K::AccessDenied
             ),
             Self::HandshakeTimeout { .. } | Self::Cancelled | Self::ShuttingDown => false,
             _ => true,

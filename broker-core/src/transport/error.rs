@@ -50,6 +50,8 @@ pub enum TransportErrorKind {
     OwnCertificate,
     /// The encryption layer refused the other side, or was refused by it, for another reason.
     Tls,
+    /// The other side wants a token, or has no rule that allows this side what it asks for.
+    AccessDenied,
     /// Anything else the operating system reported.
     Io,
 }
@@ -77,6 +79,7 @@ impl TransportErrorKind {
             Self::PeerCertificate => Reason::PeerCertificate,
             Self::OwnCertificate => Reason::OwnCertificate,
             Self::Tls => Reason::Tls,
+            Self::AccessDenied => Reason::AccessDenied,
             Self::Io => Reason::Io,
         }
     }

@@ -150,7 +150,7 @@ impl Link {
                     let detail =
                         format!("{doing}: the server refused the client: {code}: {context}");
                     let kind = if code == "permission_denied" {
-                        Kind::PermissionDenied
+                        Kind::AccessDenied
                     } else {
                         Kind::WrongProtocol
                     };

@@ -38,6 +38,7 @@ async fn provoke(reason: Reason) -> Option<Scene> {
         R::TimedOut => dialled("trouble://timed-out:1").await,
         R::Unreachable => dialled("trouble://unreachable:1").await,
         R::PermissionDenied => dialled("trouble://permission-denied:1").await,
+        R::AccessDenied => dialled("trouble://access-denied:1").await,
         R::OutOfResources => dialled("trouble://out-of-resources:1").await,
         R::Io => dialled("trouble://io:1").await,
         R::AddressInUse | R::AddressNotAvailable => listening(reason).await,

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use broker::Url;
-use broker::transport::{Connection, Listener, Transport, TransportError};
+use broker::transport::{Connection, Listener, Transport, TransportError, TransportErrorKind};
 use std::io::{Error, ErrorKind};
 
 pub(crate) struct Troubled;
@@ -24,6 +24,9 @@ impl Transport for Troubled {
 }
 
 fn trouble(url: &Url) -> TransportError {
+    if url.host() == "access-denied" {
+        return TransportError::new(TransportErrorKind::AccessDenied, "a token is wanted");
+    }
     let error = match url.host() {
         "timed-out" => ErrorKind::TimedOut.into(),
         "unreachable" => ErrorKind::NetworkUnreachable.into(),
