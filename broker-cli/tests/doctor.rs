@@ -197,6 +197,26 @@ async fn a_server_of_tls_that_serves_one_connection_at_a_time_is_recognised() {
     }
 }
 
+#[cfg(feature = "ws")]
+#[tokio::test]
+async fn the_native_protocol_at_a_web_socket_address_is_named_whatever_gets_lost() {
+    let (_node, url) = common::node(&[]).await;
+    let real = url.replace("tcp://", "ws://");
+    // Here the greeting before the end never arrives, as it happens when that end is a reset.
+    let port = server(async |mut socket: TcpStream| {
+        let wait = std::time::Duration::from_millis(300);
+        if timeout(wait, socket.peek(&mut [0])).await.is_err() {
+            socket.write_all(PROBE).await.unwrap();
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        }
+    })
+    .await;
+    for url in [real, format!("ws://127.0.0.1:{port}")] {
+        let found = finding(&url, 4, &[]).await;
+        assert_finding(&found, "transport", "not-broker", "without WebSocket: use tcp://");
+    }
+}
+
 const PROBE: &[u8] = b"\0\0\0\x05\x07ZEEK";
 
 #[tokio::test]

@@ -124,7 +124,8 @@ async fn a_server_that_hangs_up_is_refused() {
     let serve = async { drop(server.accept().await.unwrap()) };
     let args = ["ping", &url];
     let (end, ()) = tokio::join!(run(&args), serve);
-    end.expect(4).says("perhaps it expects TLS (tls://) or does not speak Broker");
+    end.expect(4)
+        .says("perhaps it expects TLS (tls://) or a WebSocket (ws://), or does not speak Broker");
 }
 
 #[tokio::test]

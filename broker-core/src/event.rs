@@ -2,6 +2,7 @@
 //!
 //! This is the one definition of events; the event stream, the metrics and the log are fed from it.
 
+use crate::data::{Port, Protocol};
 use crate::transport::Protection;
 use crate::{EndpointId, ErrorCode, Url};
 use std::fmt;
@@ -21,6 +22,13 @@ impl NetworkInfo {
     #[must_use]
     pub fn new(url: Url) -> Self {
         Self { url, retry: None }
+    }
+
+    /// The port with the protocol that carries the transport: UDP for `quic`, else TCP.
+    #[must_use]
+    pub fn port(&self) -> Port {
+        let protocol = if self.url.scheme() == "quic" { Protocol::Udp } else { Protocol::Tcp };
+        Port::new(self.url.port(), protocol)
     }
 }
 

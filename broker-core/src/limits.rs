@@ -128,7 +128,8 @@ pub struct Limits {
     /// Octets of memory waiting for one local subscriber or hub. Default 64 MiB.
     pub subscriber_bytes: usize,
 
-    /// Events waiting for one event stream. Default 4096; the oldest go first, and are counted.
+    /// Events waiting for one event stream. Default 16384; the oldest go first, and are counted.
+    /// The end of an endpoint makes two for each of its peers and clients at once.
     pub events: usize,
 
     /// Log events of one kind (level, id and reason) that are reported at once. After that there is
@@ -170,7 +171,7 @@ impl Default for Limits {
             linger: Duration::from_secs(1),
             subscriber_messages: 8192,
             subscriber_bytes: 64 * 1024 * 1024,
-            events: 4096,
+            events: 16384,
             log_burst: 20,
             remembered_peers: 1024,
             metrics_peers: 256,

@@ -95,7 +95,7 @@ impl<'a> From<&'a EndpointInfo> for EndpointRecord<'a> {
     fn from(endpoint: &'a EndpointInfo) -> Self {
         let network = |network: &'a NetworkInfo| NetworkRecord {
             address: network.url.host(),
-            bound_port: format!("{}/tcp", network.url.port()),
+            bound_port: network.port().to_string(),
         };
         Self { id: endpoint.id.to_string(), network: endpoint.network.as_ref().map(network) }
     }
@@ -140,7 +140,7 @@ impl fmt::Display for EventRecord<'_> {
         if let Some(endpoint) = self.endpoint.as_ref().filter(|_| self.code.is_none()) {
             write!(f, " {}", endpoint.id)?;
             if let Some(network) = &endpoint.network {
-                let port = network.bound_port.trim_end_matches("/tcp");
+                let port = network.bound_port.split('/').next().unwrap_or_default();
                 write!(f, " at {}:{port}", network.address)?;
             }
         }
@@ -201,6 +201,10 @@ mod tests {
             text,
             "peer_added 11111111-1111-4111-8111-111111111111 at ::1:9999: text (encrypted, not authenticated)"
         );
+        let network = NetworkInfo::new("quic://host:9999".parse().unwrap());
+        let (json, text) = lines(&status(StatusCode::PeerAdded, Some(network)));
+        assert!(json.contains(r#""bound_port":"9999/udp""#), "{json}");
+        assert!(text.contains(" at host:9999: "), "{text}");
         let (json, text) = lines(&status(StatusCode::EndpointDiscovered, None));
         assert_eq!(
             json,

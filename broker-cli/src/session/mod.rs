@@ -252,7 +252,8 @@ impl Session {
         let missed = self.events.missed();
         if missed > 0 {
             diagnose(format_args!(
-                "{missed} events are missing here, because standard output was read too slowly"
+                "{missed} events are missing here: they came faster than standard output took them; \
+                 the limit `events` says how many may wait"
             ));
         }
     }

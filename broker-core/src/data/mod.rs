@@ -50,6 +50,9 @@ pub enum Value {
     /// A signed number.
     Integer(i64),
     /// A binary64 number, infinities and NaN included.
+    ///
+    /// The binary form has no place for those from 2^-1074 to 2^-1023 (1.1e-308) in magnitude, most
+    /// of the subnormal ones: they are written as zero with their sign. Larger ones keep every bit.
     Real(f64),
     /// Any octets; UTF-8 is not required.
     String(BString),

@@ -1,4 +1,4 @@
-use crate::data::{EnumValue, Port, Protocol, Value};
+use crate::data::{EnumValue, Value};
 use crate::event::{EndpointInfo, Event};
 
 /// The topic of status events.
@@ -46,7 +46,7 @@ fn endpoint_info(endpoint: &EndpointInfo) -> Value {
         None => fields.extend([Value::None, Value::None, Value::None]),
         Some(network) => fields.extend([
             Value::from(network.url.host()),
-            Value::Port(Port::new(network.url.port(), Protocol::Tcp)),
+            Value::Port(network.port()),
             Value::Count(network.retry.unwrap_or_default().as_secs()),
         ]),
     }

@@ -275,10 +275,10 @@ fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, guess: &Hang
     }
     let guess = match guess {
         HangUpGuess::Encrypted => "does not accept this side's certificate",
-        _ => "expects TLS (tls://)",
+        _ => "expects TLS (tls://) or a WebSocket (ws://)",
     };
     format!(
-        "{error} before the handshake was done; perhaps it {guess} or does not speak Broker, or its \
+        "{error} before the handshake was done; perhaps it {guess}, or does not speak Broker, or its \
          own log tells why"
     )
 }

@@ -20,6 +20,9 @@ use std::io::{BufReader, BufWriter, Write};
 /// patterns for true or for NaN, sizes in more octets than needed) has its octets in a member
 /// @binary beside it, so that converting back gives the same octets.
 ///
+/// The binary form has no place for real numbers of at most 2^-1023 (1.1e-308) in magnitude: it has
+/// zero for them.
+///
 /// The first line that is wrong ends the command with 1, after the lines before it.
 #[derive(Args)]
 pub(crate) struct Convert {

@@ -316,10 +316,14 @@ impl Examination {
         let Some(address) = address.filter(|_| suspicious) else {
             return failure.into();
         };
-        if !probe::speaks_tls(address, self.wait).await {
-            return failure.into();
+        if probe::speaks_tls(address, self.wait).await {
+            return tls_there(Some(failure));
         }
-        tls_there(Some(failure))
+        // What it said before it closed the connection is often lost.
+        if self.url.scheme() == "ws" && probe::greets_natively(address, self.wait).await {
+            return native_there(&self.url);
+        }
+        failure.into()
     }
 }
 
@@ -343,6 +347,13 @@ fn tls_there(seen: Option<broker::Failure>) -> Finding {
     };
     let failure = broker::Failure::PeerWantsTls("use tls://, or wss:// for a WebSocket");
     Finding { failure, confirmed: Some(format!("{seen} when a TLS handshake is begun")) }
+}
+
+fn native_there(url: &Url) -> Finding {
+    let text = format!(
+        "connecting to {url}: the other side speaks the native protocol without WebSocket: use tcp://"
+    );
+    TransportError::new(Kind::WrongProtocol, text).into()
 }
 
 fn plain(stream: TcpStream, url: &Url) -> Connection {

@@ -23,6 +23,13 @@ pub(super) async fn asked_for_a_page(address: SocketAddr, wait: Duration) -> Opt
     Failure::of_first_octets(&answer)
 }
 
+/// Whether the native protocol is spoken at the address: there the server says something first.
+pub(super) async fn greets_natively(address: SocketAddr, wait: Duration) -> bool {
+    // A frame that is short, with one of the messages of the handshake.
+    let greeting = ask(address, wait, b"").await;
+    matches!(greeting.as_slice(), [0, 0, _, _, 6..=12, ..])
+}
+
 /// Sends octets on a connection of its own, and returns the first that come back.
 async fn ask(address: SocketAddr, wait: Duration, question: &[u8]) -> Vec<u8> {
     let mut answer = vec![0; 16];

@@ -170,7 +170,7 @@ impl<'a, 'o> Decoder<'a, 'o> {
         let limit = self.limits.depth();
         if depth >= limit {
             let message = format!("more than {limit} containers inside each other");
-            return Err(JsonError::syntax(at, message));
+            return Err(JsonError::failed(at, message));
         }
         self.out.extend_from_slice(&[kind as u8, 0]);
         let size_at = self.out.len() - 1;

@@ -20,12 +20,12 @@ struct Inner {
 /// What kind of mistake a [`JsonError`] is about, by the error codes of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum JsonErrorClass {
-    /// The text is not JSON, or has more containers inside each other than the limit allows.
+    /// The text is not JSON.
     InvalidJson,
     /// A value does not fit the type it is declared with, or the declaration is missing or unknown.
     TypeClash,
     /// Something else keeps the text from being a value or data message: a duplicate in a set, a
-    /// missing topic.
+    /// missing topic, more containers inside each other than the limit allows.
     DeserializationFailed,
 }
 

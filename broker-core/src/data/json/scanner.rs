@@ -255,7 +255,8 @@ impl<'a> Scanner<'a> {
         }
         let start = self.pos - 1;
         let Some(levels) = levels.checked_sub(1) else {
-            return Err(JsonError::syntax(start, "too many containers inside each other"));
+            let message = "more containers inside each other than the limit allows";
+            return Err(JsonError::failed(start, message));
         };
         let noted = spans.as_deref_mut().map(|spans| {
             spans.push(Span { start, end: start });
