@@ -8,6 +8,8 @@ use std::path::PathBuf;
 /// Certificates that are trusted without another one vouching for them.
 pub(crate) struct Authorities {
     trusted: Vec<Authority>,
+    /// What is odd about them, though they can be used.
+    warnings: Vec<String>,
 }
 
 /// One trusted certificate.
@@ -20,13 +22,18 @@ pub(crate) struct Authority {
 impl Authorities {
     /// Reads the CA file and the CA directory, of which at least one has to be set.
     pub(crate) fn load(options: &TlsOptions) -> Result<Self, TlsError> {
+        let mut warnings = Vec::new();
         let mut found: Vec<(PathBuf, CertificateDer<'static>)> = Vec::new();
         if let Some(file) = &options.ca_file {
             let certificates = files::certificates("the CA file", file)?;
             found.extend(certificates.into_iter().map(|der| (file.clone(), der)));
         }
         if let Some(directory) = &options.ca_dir {
-            found.extend(files::certificates_in_directory("the CA directory", directory)?);
+            found.extend(files::certificates_in_directory(
+                "the CA directory",
+                directory,
+                &mut warnings,
+            )?);
         }
         if found.is_empty() {
             return Err(TlsError::new(
@@ -39,7 +46,12 @@ impl Authorities {
                 trusted.push(authority(&file, der)?);
             }
         }
-        Ok(Self { trusted })
+        Ok(Self { trusted, warnings })
+    }
+
+    /// What the operator should know, though it is no reason not to start.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// What chains may end at now: OpenSSL does not trust CAs that have expired, webpki would.

@@ -7,6 +7,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The own certificate with its chain and its key.
 pub(crate) struct Identity {
@@ -78,6 +79,13 @@ impl Identity {
             }
             Validity::Valid => Ok(()),
         }
+    }
+
+    /// When the certificate becomes valid, if that is after `now`.
+    pub(crate) fn valid_from(&self, now: UnixTime) -> Option<UnixTime> {
+        let leaf = self.leaf().filter(|leaf| leaf.validity(now) == Validity::NotYet)?;
+        let seconds = u64::try_from(leaf.not_before().timestamp()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 
     /// The pin of the certificate.

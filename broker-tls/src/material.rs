@@ -1,8 +1,10 @@
 use crate::authorities::Authorities;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
+use crate::x509::Usage;
 use crate::{Pin, TlsError, TlsOptions, Witness, anonymous};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
 use std::sync::Arc;
 
@@ -58,6 +60,31 @@ impl Material {
             }
             Self::Anonymous { .. } => None,
         })
+    }
+
+    /// Whether the own certificate can convince anybody now.
+    pub(crate) fn check(&self, usage: Usage) -> Result<(), TlsError> {
+        match self {
+            Self::Certificates { identity, .. } => {
+                identity.check(usage, UnixTime::now()).map_err(TlsError::new)
+            }
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => Ok(()),
+        }
+    }
+
+    /// When the own certificate becomes valid, if that is after `now`.
+    pub(crate) fn valid_from(&self, now: UnixTime) -> Option<UnixTime> {
+        match self {
+            Self::Certificates { identity, .. } => identity.valid_from(now),
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => None,
+        }
+    }
+
+    pub(crate) fn warnings(&self) -> &[String] {
+        match self {
+            Self::Certificates { authorities, .. } => authorities.warnings(),
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => &[],
+        }
     }
 
     pub(crate) fn own_pin(&self) -> Option<Pin> {

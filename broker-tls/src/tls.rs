@@ -14,6 +14,8 @@ use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
 /// The encryption of an endpoint: configurations for each connection, from certificates that can be
@@ -30,6 +32,7 @@ struct Shared {
     expectations: Arc<Expectations>,
     provider: Arc<CryptoProvider>,
     material: ArcSwap<Material>,
+    roles: Roles,
     reload: Mutex<Reload>,
     observer: OnceLock<Observer>,
 }
@@ -38,6 +41,24 @@ struct Shared {
 struct Reload {
     stamps: Stamps,
     error: Option<TlsError>,
+    /// When certificates that were not valid yet become so, to be looked at again.
+    valid_from: Option<UnixTime>,
+}
+
+/// What the own certificate has been needed for so far.
+#[derive(Default)]
+struct Roles {
+    listens: AtomicBool,
+    dials: AtomicBool,
+}
+
+impl Roles {
+    fn of(&self, usage: Usage) -> &AtomicBool {
+        match usage {
+            Usage::Server => &self.listens,
+            Usage::Client => &self.dials,
+        }
+    }
 }
 
 impl Tls {
@@ -52,9 +73,18 @@ impl Tls {
         let expectations = Arc::new(Expectations::new(&options)?);
         let stamps = Stamps::of(&options);
         let material = ArcSwap::from_pointee(Material::load(&options, &provider)?);
-        let reload = Mutex::new(Reload { stamps, error: None });
+        let reload = Mutex::new(Reload { stamps, error: None, valid_from: None });
         let observer = OnceLock::new();
-        Ok(Self(Arc::new(Shared { options, expectations, provider, material, reload, observer })))
+        let roles = Roles::default();
+        Ok(Self(Arc::new(Shared {
+            options,
+            expectations,
+            provider,
+            material,
+            roles,
+            reload,
+            observer,
+        })))
     }
 
     /// Whether links are encrypted without anybody proving who they are.
@@ -74,7 +104,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// As for [`Self::new`]; what has been read before stays in use.
+    /// As for [`Self::new`]; or the own certificate is not valid now, or not meant for what it has
+    /// been needed for so far. What has been read before stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.read_again(&mut self.0.reload.lock())
     }
@@ -87,7 +118,8 @@ impl Tls {
     /// As for [`Self::reload`], once for each change.
     pub fn reload_if_changed(&self) -> Result<(), TlsError> {
         let mut reload = self.0.reload.lock();
-        if Stamps::of(&self.0.options) == reload.stamps {
+        let waits = reload.valid_from.is_none_or(|from| UnixTime::now() < from);
+        if waits && Stamps::of(&self.0.options) == reload.stamps {
             return Ok(());
         }
         self.read_again(&mut reload)
@@ -112,13 +144,34 @@ impl Tls {
             return Ok(());
         }
         reload.stamps = Stamps::of(&self.0.options);
-        let read = Material::load(&self.0.options, &self.0.provider)
-            .map(|material| self.0.material.store(Arc::new(material)));
+        reload.valid_from = None;
+        let read = Material::load(&self.0.options, &self.0.provider).and_then(|material| {
+            if let Err(error) = self.check_new(&material) {
+                reload.valid_from = material.valid_from(UnixTime::now());
+                return Err(error);
+            }
+            self.0.material.store(Arc::new(material));
+            Ok(())
+        });
         if let Some(observer) = self.0.observer.get() {
             observer(read.as_ref().copied());
         }
         reload.error = read.as_ref().err().cloned();
         read
+    }
+
+    /// Whether certificates can take the place of those in use.
+    fn check_new(&self, material: &Material) -> Result<(), TlsError> {
+        let needed = |usage: &Usage| self.0.roles.of(*usage).load(Relaxed);
+        let usages = [Usage::Server, Usage::Client];
+        usages.into_iter().filter(needed).try_for_each(|usage| material.check(usage))
+    }
+
+    /// What is odd about the files that are in use, though they can be used: each is a sentence that
+    /// names a file.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.material.load().warnings().to_vec()
     }
 
     /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous
@@ -151,12 +204,8 @@ impl Tls {
     }
 
     fn check_own(&self, usage: Usage) -> Result<(), TlsError> {
-        match &**self.0.material.load() {
-            Material::Certificates { identity, .. } => {
-                identity.check(usage, UnixTime::now()).map_err(TlsError::new)
-            }
-            Material::SelfSigned { .. } | Material::Anonymous { .. } => Ok(()),
-        }
+        self.0.roles.of(usage).store(true, Relaxed);
+        self.0.material.load().check(usage)
     }
 
     /// The configuration for dialling `host` once, and the witness of that one handshake.

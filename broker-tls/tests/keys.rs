@@ -128,3 +128,21 @@ fn files_that_do_not_hold_what_they_should_are_named() {
         assert!(error.contains(&file.display().to_string()), "{error}");
     }
 }
+
+#[test]
+fn der_is_recognised_with_how_to_convert_it_and_endless_files_are_not_read() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let complete = files.options("node", &authority.issue("node"), &authority.pem);
+    let der = files.path().join("ca.der");
+    std::fs::write(&der, pem::parse(&authority.pem).unwrap().contents()).unwrap();
+    let options = TlsOptions { ca_file: Some(der), ..complete.clone() };
+    let error = Tls::new(options).unwrap_err().to_string();
+    assert!(error.contains("openssl x509 -inform der"), "{error}");
+    #[cfg(unix)]
+    {
+        let options = TlsOptions { ca_file: Some("/dev/zero".into()), ..complete };
+        let error = Tls::new(options).unwrap_err().to_string();
+        assert!(error.contains("too many"), "{error}");
+    }
+}
