@@ -72,7 +72,11 @@ impl TlsArgs {
         if !self.tls_pin.is_empty() {
             options.pins.clone_from(&self.tls_pin);
         }
-        if let Ok(passphrase) = std::env::var(PASSPHRASE) {
+        // It may be set for other commands than this one.
+        if let Ok(passphrase) = std::env::var(PASSPHRASE)
+            && !passphrase.is_empty()
+            && options.key.is_some()
+        {
             options.passphrase = Some(Passphrase::from(passphrase));
         }
     }

@@ -104,26 +104,26 @@ impl Presented<'_> {
                 webpki::Error::UnsupportedCertVersion => Refusal::new(
                     CertificateError::BadEncoding,
                     format!(
-                        "the certificate {name:?} is of X.509 version 1, which is accepted only if \
+                        "the certificate \"{name}\" is of X.509 version 1, which is accepted only if \
                          one of the configured CAs issued it directly; issue it again as version 3"
                     ),
                 ),
                 webpki::Error::CaUsedAsEndEntity => Refusal::new(
                     CertificateError::InvalidPurpose,
                     format!(
-                        "the certificate {name:?} is that of a CA, which is accepted only if it is \
+                        "the certificate \"{name}\" is that of a CA, which is accepted only if it is \
                          a configured one itself or was issued directly by one; issue one for the \
                          endpoint that is not a CA"
                     ),
                 ),
                 webpki::Error::InvalidSignatureForPublicKey => Refusal::new(
                     CertificateError::BadSignature,
-                    format!("a signature in the chain of the certificate {name:?} is wrong"),
+                    format!("a signature in the chain of the certificate \"{name}\" is wrong"),
                 ),
                 other => Refusal::new(
                     CertificateError::BadEncoding,
                     format!(
-                        "the certificate {name:?} or its chain cannot be used ({other:?}); RSA from \
+                        "the certificate \"{name}\" or its chain cannot be used ({other:?}); RSA from \
                          2048 bits, ECDSA with P-256 or P-384, and Ed25519, with SHA-2, can"
                     ),
                 ),
@@ -137,12 +137,12 @@ impl Presented<'_> {
                 Validity::Valid => None,
                 Validity::Expired => Some(Refusal::new(
                     CertificateError::Expired,
-                    format!("{what} {name:?} expired at {}", certificate.not_after()),
+                    format!("{what} \"{name}\" expired at {}", certificate.not_after()),
                 )),
                 Validity::NotYet => Some(Refusal::new(
                     CertificateError::NotValidYet,
                     format!(
-                        "{what} {name:?} is not valid before {}, are both clocks right?",
+                        "{what} \"{name}\" is not valid before {}, are both clocks right?",
                         certificate.not_before()
                     ),
                 )),
@@ -168,7 +168,7 @@ impl Presented<'_> {
         if !said && leaf.allows(self.usage) {
             return None;
         }
-        let reason = format!("the certificate {:?} is not meant for {}", leaf.name(), self.usage);
+        let reason = format!("the certificate \"{}\" is not meant for {}", leaf.name(), self.usage);
         Some(Refusal::new(CertificateError::InvalidPurpose, reason))
     }
 
@@ -200,14 +200,14 @@ impl Presented<'_> {
             return None;
         } else if configured {
             format!(
-                "the certificate {name:?} was not issued by the CA {issuer:?} that is configured \
+                "the certificate \"{name}\" was not issued by the CA \"{issuer}\" that is configured \
                  here, but by one of the same name with another key"
             )
         } else if leaf.is_self_issued() {
-            format!("the certificate {name:?} signs itself and is not among the configured CAs")
+            format!("the certificate \"{name}\" signs itself and is not among the configured CAs")
         } else {
             format!(
-                "the certificate {name:?} was issued by {issuer:?}, which is not among the \
+                "the certificate \"{name}\" was issued by \"{issuer}\", which is not among the \
                  configured CAs"
             )
         };

@@ -30,7 +30,7 @@ impl Expectations {
             ));
         }
         if let Some(name) = options.names.iter().find(|name| server_name(name).is_none()) {
-            let detail = format!("{name:?} in the option names is not a host name or IP address");
+            let detail = format!("\"{name}\" in the option names is not a host name or IP address");
             return Err(TlsError::new(detail));
         }
         Ok(Self { names: options.names.clone(), pins: options.pins.clone() })
@@ -59,7 +59,7 @@ impl Expectations {
             return Err(Refusal::new(CertificateError::BadEncoding, "it is not readable"));
         };
         let refuse = |error, expected: String| {
-            let reason = format!("the certificate {:?} is not {expected}", leaf.name());
+            let reason = format!("the certificate \"{}\" is not {expected}", leaf.name());
             Err(Refusal::new(error, reason))
         };
         if host.is_some_and(|host| !is_valid_for(&leaf, der, host)) {

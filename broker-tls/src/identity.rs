@@ -40,7 +40,7 @@ impl Identity {
         let leaf = parse_leaf(file, &chain)?;
         if key.public_key().is_some_and(|key| key.as_ref() != leaf.public_key()) {
             return Err(TlsError::new(format!(
-                "the key in {} is not that of the certificate {:?} in {} (its own certificate has \
+                "the key in {} is not that of the certificate \"{}\" in {} (its own certificate has \
                  to come first there)",
                 key_file.display(),
                 leaf.name(),
@@ -55,7 +55,7 @@ impl Identity {
     pub(crate) fn describe(&self) -> String {
         match self.leaf() {
             Some(leaf) => {
-                format!("the own certificate {:?} in {}", leaf.name(), self.file.display())
+                format!("the own certificate \"{}\" in {}", leaf.name(), self.file.display())
             }
             None => format!("the own certificate in {}", self.file.display()),
         }
@@ -64,18 +64,19 @@ impl Identity {
     /// Whether the certificate can convince anybody now; the error is what is wrong with it.
     pub(crate) fn check(&self, usage: Usage, now: UnixTime) -> Result<(), String> {
         let Some(leaf) = self.leaf() else { return Ok(()) };
-        let renew = "put a new one there, it is read without a restart";
         match leaf.validity(now) {
-            Validity::Expired => {
-                Err(format!("{} expired at {}; {renew}", self.describe(), leaf.not_after()))
-            }
+            Validity::Expired => Err(format!(
+                "{} expired at {}; put a new one there",
+                self.describe(),
+                leaf.not_after()
+            )),
             Validity::NotYet => Err(format!(
                 "{} is not valid before {}, is the clock right?",
                 self.describe(),
                 leaf.not_before()
             )),
             Validity::Valid if !leaf.allows(usage) => {
-                Err(format!("{} is not meant for {usage}; {renew}", self.describe()))
+                Err(format!("{} is not meant for {usage}; put a new one there", self.describe()))
             }
             Validity::Valid => Ok(()),
         }

@@ -34,7 +34,9 @@ fn decode(
     let octets = match (protected, passphrase) {
         (false, _) => section.contents().to_vec(),
         (true, None) => {
-            return Err("it is protected, and no passphrase is set (option passphrase)".to_owned());
+            return Err("it is protected, and no passphrase is set (option passphrase, or \
+                        BROKER_TLS_PASSPHRASE for broker-cli)"
+                .to_owned());
         }
         (true, Some(passphrase)) => match section.headers().get("DEK-Info") {
             Some(cipher) => legacy_key::decrypt(section.contents(), cipher, passphrase.as_bytes())?,
@@ -57,9 +59,13 @@ fn decrypt_pkcs8(octets: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, Stri
         Ok(plain) => Ok(plain.as_bytes().to_vec()),
         Err(pkcs8::Error::EncryptedPrivateKey(
             error @ (Cause::UnsupportedAlgorithm { .. } | Cause::NoPbes1CryptSupport),
-        )) => Err(format!("it is protected in an unsupported way ({error})")),
+        )) => Err(format!(
+            "it is protected in an unsupported way ({error}); convert it with `openssl pkcs8 -topk8 \
+             -v2 aes256 -in OLD -out NEW`"
+        )),
         Err(_) => Err(WRONG_PASSPHRASE.to_owned()),
     }
 }
 
-pub(crate) const WRONG_PASSPHRASE: &str = "the passphrase is wrong";
+pub(crate) const WRONG_PASSPHRASE: &str =
+    "the passphrase is wrong (option passphrase, or BROKER_TLS_PASSPHRASE for broker-cli)";

@@ -15,7 +15,12 @@ pub(crate) fn decrypt(octets: &[u8], cipher: &str, passphrase: &[u8]) -> Result<
         "AES-128-CBC" => decrypt_with::<Decryptor<aes::Aes128>>(octets, &iv, passphrase),
         "AES-192-CBC" => decrypt_with::<Decryptor<aes::Aes192>>(octets, &iv, passphrase),
         "AES-256-CBC" => decrypt_with::<Decryptor<aes::Aes256>>(octets, &iv, passphrase),
-        other => return Err(format!("it is protected with {other}, which is not supported")),
+        other => {
+            return Err(format!(
+                "it is protected with {other}, which is not supported; convert it with `openssl pkcs8 \
+                 -topk8 -v2 aes256 -in OLD -out NEW`"
+            ));
+        }
     };
     // Both a key and the padding of the last block look right by chance once in some ten thousand
     // wrong passphrases; what is inside is then no key.

@@ -28,6 +28,7 @@ mod identity;
 mod key;
 mod legacy_key;
 mod material;
+mod names;
 mod options;
 mod reload;
 mod self_signed;

@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
-type Observer = Box<dyn Fn(Result<(), &TlsError>) + Send + Sync>;
+type Observer = Box<dyn Fn(Result<&[String], &TlsError>) + Send + Sync>;
 
 struct Shared {
     options: TlsOptions,
@@ -132,9 +132,12 @@ impl Tls {
     }
 
     /// Lets somebody know what became of it whenever the files have been read again: a failure
-    /// would go unnoticed until the certificates in use expire. The first observer counts; it must
-    /// not call back.
-    pub fn on_reload(&self, observer: impl Fn(Result<(), &TlsError>) + Send + Sync + 'static) {
+    /// would go unnoticed until the certificates in use expire. A success comes with what
+    /// [`Self::warnings`] gives from then on. The first observer counts; it must not call back.
+    pub fn on_reload(
+        &self,
+        observer: impl Fn(Result<&[String], &TlsError>) + Send + Sync + 'static,
+    ) {
         // A second one has been told that it does not count.
         let _ = self.0.observer.set(Box::new(observer));
     }
@@ -154,7 +157,8 @@ impl Tls {
             Ok(())
         });
         if let Some(observer) = self.0.observer.get() {
-            observer(read.as_ref().copied());
+            let warnings = self.warnings();
+            observer(read.as_ref().map(|()| warnings.as_slice()));
         }
         reload.error = read.as_ref().err().cloned();
         read

@@ -1,13 +1,13 @@
 //! What this crate wants to know about a certificate beyond what rustls looks at.
 
-use crate::Pin;
+use crate::{Pin, names};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::fmt;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::{X509Name, X509Version};
+use x509_parser::x509::X509Version;
 
 /// What a certificate is presented for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,21 +47,30 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// A name for people: the subject, or else the first alternative name, or else the key.
+    /// A name for people and for access rules: the subject, or else the first alternative name with
+    /// `DNS:` or `URI:` in front of it, or else the key. Different names are never shown alike.
     pub(crate) fn name(&self) -> String {
-        name_or(self.0.subject(), || {
-            self.alternative_names()
-                .find_map(|name| match name {
-                    GeneralName::DNSName(name) | GeneralName::URI(name) => Some(name.to_string()),
-                    _ => None,
-                })
-                .unwrap_or_else(|| format!("key {}", self.pin()))
+        let subject = names::distinguished(self.0.subject());
+        let name = if subject.is_empty() { self.alternative_name() } else { Some(subject) };
+        let key = || format!("key {}", self.pin());
+        name.map_or_else(key, |name| names::shortened(name, key))
+    }
+
+    fn alternative_name(&self) -> Option<String> {
+        self.alternative_names().find_map(|name| match name {
+            GeneralName::DNSName(name) => Some(format!("DNS:{}", names::escaped(name))),
+            GeneralName::URI(name) => Some(format!("URI:{}", names::escaped(name))),
+            _ => None,
         })
     }
 
     /// The issuer as a name for people.
     pub(crate) fn issuer(&self) -> String {
-        name_or(self.0.issuer(), || "an issuer without a name".to_owned())
+        let issuer = names::distinguished(self.0.issuer());
+        if issuer.is_empty() {
+            return "an issuer without a name".to_owned();
+        }
+        names::shortened(issuer, || "and more".to_owned())
     }
 
     /// The only common name of the subject.
@@ -178,16 +187,3 @@ impl<'a> Certificate<'a> {
 pub(crate) fn pin_of(chain: &[CertificateDer<'_>]) -> Option<Pin> {
     chain.first().and_then(|der| Certificate::parse(der)).map(|leaf| leaf.pin())
 }
-
-fn name_or(name: &X509Name<'_>, otherwise: impl FnOnce() -> String) -> String {
-    let text = name.to_string();
-    printable(if text.is_empty() { otherwise() } else { text })
-}
-
-/// Whoever presents a certificate chose the names in it; messages quote them.
-fn printable(text: String) -> String {
-    text.chars().take(NAME_LENGTH).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// How much of a name messages show.
-const NAME_LENGTH: usize = 256;

@@ -289,11 +289,27 @@ fn cas_are_read_from_a_directory_whatever_its_files_are_called() {
 }
 
 #[test]
-fn names_are_shown_without_control_characters() {
+fn what_is_in_a_name_cannot_pass_for_another_name() {
     let setting = Setting::new();
-    let other = setting.endpoint(&setting.ca.issue("a\nb\u{1b}[31m"));
-    let (_, acceptor) = handshake(&other, &setting.good);
-    assert_eq!(acceptor, authenticated("CN=a\u{fffd}b\u{fffd}[31m"));
+    for (name, shown) in [
+        ("a\nb\u{1b}[31m", "CN=a\\0Ab\\1B[31m"),
+        ("x, CN=root", "CN=x\\, CN=root"),
+        ("\u{202e}toor", "CN=\\E2\\80\\AEtoor"),
+    ] {
+        let other = setting.endpoint(&setting.ca.issue(name));
+        assert_eq!(handshake(&other, &setting.good).1, authenticated(shown));
+    }
+}
+
+#[test]
+fn an_alternative_name_cannot_pass_for_a_subject() {
+    let setting = Setting::new();
+    let nameless = |params: &mut rcgen::CertificateParams| {
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("CN=sensor".try_into().unwrap())];
+    };
+    let other = setting.endpoint(&setting.ca.issue_with("unused", nameless));
+    assert_eq!(handshake(&other, &setting.good).1, authenticated("DNS:CN=sensor"));
 }
 
 /// A client that accepts everybody, to see what the acceptor does.

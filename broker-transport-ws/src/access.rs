@@ -27,7 +27,9 @@ pub struct AccessRule {
     /// for browsers, which cannot set that, in the parameter `access_token` of the URL.
     pub token: Option<String>,
 
-    /// The name that the certificate of the client has to prove, as shown in the list of clients.
+    /// The name that the certificate of the client has to prove, as shown in the list of clients:
+    /// the subject with its special characters escaped as in RFC 4514, or if there is none, the first
+    /// alternative name after `DNS:` or `URI:`.
     pub certificate: Option<String>,
 
     /// Topic prefixes that it may publish below. Default: all. With a list here or for
@@ -208,6 +210,17 @@ mod tests {
         assert!(plain(&access, &nobody).is_err());
         let rights = plain(&access, &request("/?access_token=t", "")).unwrap();
         assert!(rights.may_publish(b"/anything"));
+    }
+
+    #[test]
+    fn a_certificate_rule_is_met_by_the_whole_name_alone() {
+        let named = AccessRule { certificate: Some("CN=sensor".into()), ..AccessRule::default() };
+        let access = AccessOptions { rules: vec![named], ..AccessOptions::default() };
+        // What the names `sensor, CN=root` and `CN=sensor` are shown as, the latter as a DNS name.
+        for other in ["CN=sensor\\, CN=root", "CN=sensor, O=other", "DNS:CN=sensor", "CN=Sensor"] {
+            let shown = Protection::Authenticated(other.into());
+            assert!(access.admit(&request("/", ""), &shown).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -54,7 +54,8 @@ pub enum TransportSetupError {
 /// Files of certificates and keys that change are read again before the next connection is made or
 /// accepted; existing peerings are not touched. The
 /// log of the endpoint says so under `certificates-read`, or `certificates-unusable` with the reason
-/// if those read before stay in use.
+/// if those read before stay in use, and under `certificates-odd` at the start too what is strange
+/// about files that can be used.
 ///
 /// # Errors
 ///
@@ -91,11 +92,18 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
     use crate::Reason;
     use crate::event::Severity::{Info, Warning};
     builder.on_start(move |endpoint| {
+        let odd = |endpoint: &Endpoint, warnings: &[String]| {
+            for warning in warnings {
+                endpoint.log(Warning, "certificates-odd", warning.clone(), None);
+            }
+        };
+        odd(endpoint, &tls.warnings());
         let endpoint = endpoint.downgrade();
         tls.on_reload(move |read| {
             let Some(endpoint) = endpoint.upgrade() else { return };
             match read {
-                Ok(()) => {
+                Ok(warnings) => {
+                    odd(&endpoint, warnings);
                     let text = "certificates and keys have been read again, for new connections";
                     endpoint.log(Info, "certificates-read", text, None);
                 }

@@ -119,9 +119,11 @@ impl Session {
         #[cfg(any(feature = "tls", feature = "quic"))]
         if !self.tls.is_anonymous() {
             let tls = self.tls.clone();
-            if let Ok(Ok(())) = tokio::task::spawn_blocking(move || tls.reload()).await {
-                diagnose("certificates and keys have been read again, for new connections");
-            }
+            // The log has the reason, which it does not repeat for each signal.
+            diagnose(match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(())) => "certificates and keys have been read again, for new connections",
+                _ => "SIGHUP: certificates or keys are unusable, those read before stay in use",
+            });
             return;
         }
         diagnose("SIGHUP: there are no certificates to read again");

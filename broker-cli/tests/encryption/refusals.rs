@@ -79,6 +79,27 @@ async fn a_wrong_passphrase_is_said_to_be_wrong() {
 }
 
 #[tokio::test]
+async fn a_passphrase_in_the_environment_counts_only_where_there_is_a_key() {
+    let setting = Setting::new();
+    for (value, scheme) in [("secret", "tcp"), ("secret", "tls"), ("", "tls")] {
+        let command = ["env", &format!("BROKER_TLS_PASSPHRASE={value}")];
+        let at = format!("{scheme}://127.0.0.1:0");
+        let mut node = Cli::start_by(&command, &["node", "--listen", &at]);
+        node.event("listening").await;
+    }
+    let protected =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../broker-tls/tests/keys/pkcs8-aes256.pem");
+    setting.node("good");
+    std::fs::copy(protected, setting.files.path().join("protected.key")).unwrap();
+    let args = with(
+        &["node", "--listen", "tls://127.0.0.1:0"],
+        &setting.options("good.pem", "protected.key"),
+    );
+    let end = Cli::start_by(&["env", "BROKER_TLS_PASSPHRASE="], &args).end().await;
+    end.expect(2).says("no passphrase is set (option passphrase, or BROKER_TLS_PASSPHRASE");
+}
+
+#[tokio::test]
 async fn a_certificate_that_the_other_side_refuses_is_named_at_both_sides() {
     let setting = Setting::new();
     let stranger = Authority::new("another CA").issue("stranger");
