@@ -1,5 +1,6 @@
 //! The CAs whose certificates are trusted.
 
+use crate::key_kinds::USABLE;
 use crate::x509::{Certificate, Validity};
 use crate::{TlsError, TlsOptions, files};
 use rustls::pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
@@ -43,7 +44,9 @@ impl Authorities {
         let mut trusted: Vec<Authority> = Vec::new();
         for (file, der) in found {
             if trusted.iter().all(|known| known.der != der) {
-                trusted.push(authority(&file, der)?);
+                let authority = authority(&file, der)?;
+                warnings.extend(unusable_key(&file, &authority));
+                trusted.push(authority);
             }
         }
         Ok(Self { trusted, warnings })
@@ -106,6 +109,18 @@ fn authority(file: &std::path::Path, der: CertificateDer<'static>) -> Result<Aut
         None
     };
     Ok(Authority { der, anchor })
+}
+
+/// What to say of a CA whose signatures cannot be checked.
+fn unusable_key(file: &std::path::Path, authority: &Authority) -> Option<String> {
+    let certificate = authority.certificate()?;
+    let kind = certificate.unusable_key()?;
+    Some(format!(
+        "the key of the CA \"{}\" in {} is {kind}, which is not supported here, so nobody is trusted \
+         because of it; {USABLE} are",
+        certificate.name(),
+        file.display(),
+    ))
 }
 
 fn is_valid(certificate: &Certificate<'_>, now: UnixTime) -> bool {

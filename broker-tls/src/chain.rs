@@ -1,6 +1,7 @@
 //! Whether the certificate of a peer can be traced to a trusted CA.
 
 use crate::authorities::Authorities;
+use crate::key_kinds::USABLE;
 use crate::x509::{Certificate, Usage, Validity};
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
@@ -96,38 +97,97 @@ impl Presented<'_> {
         authorities: &Authorities,
         error: &webpki::Error,
     ) -> Refusal {
-        let name = leaf.name();
         self.out_of_time(leaf, authorities)
             .or_else(|| self.wrong_purpose(leaf, error))
             .or_else(|| self.unknown_issuer(leaf, authorities, error))
-            .unwrap_or_else(|| match error {
-                webpki::Error::UnsupportedCertVersion => Refusal::new(
-                    CertificateError::BadEncoding,
-                    format!(
+            .or_else(|| self.unusable_key(leaf, authorities, error))
+            .unwrap_or_else(|| self.flaw(leaf, error))
+    }
+
+    /// The refusal if a signature could not be checked, or not be right, for the kind of a key.
+    fn unusable_key(
+        &self,
+        leaf: &Certificate<'_>,
+        authorities: &Authorities,
+        error: &webpki::Error,
+    ) -> Option<Refusal> {
+        if !is_about_signatures(error) {
+            return None;
+        }
+        let chain: Vec<_> = self.chain().collect();
+        let issuers = std::iter::once(leaf).chain(&chain).flat_map(|c| authorities.issuers_of(c));
+        let found = |what: &str, certificate: &Certificate<'_>| {
+            let kind = certificate.unusable_key()?;
+            Some(Refusal::new(
+                CertificateError::BadEncoding,
+                format!(
+                    "the key of {what} \"{}\" is {kind}, which is not supported here; {USABLE} are",
+                    certificate.name()
+                ),
+            ))
+        };
+        found("the certificate", leaf)
+            .or_else(|| chain.iter().find_map(|c| found("the intermediate certificate", c)))
+            .or_else(|| issuers.into_iter().find_map(|ca| found("the CA certificate", &ca)))
+    }
+
+    /// The refusal for what is wrong with the certificate or its chain themselves.
+    fn flaw(&self, leaf: &Certificate<'_>, error: &webpki::Error) -> Refusal {
+        use webpki::Error as E;
+        let name = leaf.name();
+        let (kind, reason) = match error {
+            E::UnsupportedCertVersion => {
+                let old = if leaf.is_version_1() {
+                    None
+                } else {
+                    self.chain().find(Certificate::is_version_1).map(|issuer| issuer.name())
+                };
+                let reason = match old {
+                    Some(issuer) => format!(
+                        "in the chain of the certificate \"{name}\" is \"{issuer}\" of X.509 version \
+                         1, which cannot say that it is a CA; issue that one again as version 3"
+                    ),
+                    None => format!(
                         "the certificate \"{name}\" is of X.509 version 1, which is accepted only if \
                          one of the configured CAs issued it directly; issue it again as version 3"
                     ),
+                };
+                (CertificateError::BadEncoding, reason)
+            }
+            E::CaUsedAsEndEntity => (
+                CertificateError::InvalidPurpose,
+                format!(
+                    "the certificate \"{name}\" is that of a CA, which is accepted only if it is a \
+                     configured one itself or was issued directly by one; issue one for the endpoint \
+                     that is not a CA"
                 ),
-                webpki::Error::CaUsedAsEndEntity => Refusal::new(
-                    CertificateError::InvalidPurpose,
-                    format!(
-                        "the certificate \"{name}\" is that of a CA, which is accepted only if it is \
-                         a configured one itself or was issued directly by one; issue one for the \
-                         endpoint that is not a CA"
-                    ),
-                ),
-                webpki::Error::InvalidSignatureForPublicKey => Refusal::new(
-                    CertificateError::BadSignature,
-                    format!("a signature in the chain of the certificate \"{name}\" is wrong"),
-                ),
-                other => Refusal::new(
-                    CertificateError::BadEncoding,
-                    format!(
-                        "the certificate \"{name}\" or its chain cannot be used ({other:?}); RSA from \
-                         2048 bits, ECDSA with P-256 or P-384, and Ed25519, with SHA-2, can"
-                    ),
-                ),
-            })
+            ),
+            E::InvalidSignatureForPublicKey => (
+                CertificateError::BadSignature,
+                format!("a signature in the chain of the certificate \"{name}\" is wrong"),
+            ),
+            error if is_about_signatures(error) => {
+                let algorithms: Vec<_> = std::iter::once(leaf.signature_algorithm())
+                    .chain(self.chain().map(|c| c.signature_algorithm()))
+                    .collect();
+                let reason = format!(
+                    "a signature in the chain of the certificate \"{name}\" is of a kind that is not \
+                     supported here (there are {}); RSA with SHA-256 to SHA-512, ECDSA with SHA-256 \
+                     or SHA-384, and Ed25519 are",
+                    algorithms.join(", ")
+                );
+                (CertificateError::BadEncoding, reason)
+            }
+            other => {
+                let reason = format!("the certificate \"{name}\" cannot be used: {}", said(other));
+                (CertificateError::BadEncoding, reason)
+            }
+        };
+        Refusal::new(kind, reason)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = Certificate<'_>> {
+        self.intermediates.iter().filter_map(|der| Certificate::parse(der))
     }
 
     fn out_of_time(&self, leaf: &Certificate<'_>, authorities: &Authorities) -> Option<Refusal> {
@@ -148,8 +208,7 @@ impl Presented<'_> {
                 )),
             }
         };
-        let chain: Vec<_> =
-            self.intermediates.iter().filter_map(|der| Certificate::parse(der)).collect();
+        let chain: Vec<_> = self.chain().collect();
         let issuers = || {
             std::iter::once(leaf).chain(&chain).flat_map(|certificate| {
                 let all: Vec<_> = authorities.issuers_of(certificate).collect();
@@ -182,8 +241,7 @@ impl Presented<'_> {
         let configured = authorities.issuers_of(leaf).next().is_some();
         // OpenSSL presents the whole chain with the CA at its end, which may be known here or not.
         let presented = || {
-            let mut chain = self.intermediates.iter().filter_map(|der| Certificate::parse(der));
-            chain.any(|issuer| {
+            self.chain().any(|issuer| {
                 leaf.names_issuer(&issuer) && authorities.issuers_of(&issuer).next().is_some()
             })
         };
@@ -212,5 +270,39 @@ impl Presented<'_> {
             )
         };
         Some(Refusal::new(CertificateError::UnknownIssuer, reason))
+    }
+}
+
+/// Whether the error may come from the kind of a key or of a signature.
+fn is_about_signatures(error: &webpki::Error) -> bool {
+    matches!(
+        error,
+        webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::SignatureAlgorithmMismatch
+            | webpki::Error::UnsupportedSignatureAlgorithmContext(_)
+            | webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+    )
+}
+
+/// What is wrong with a chain, as the end of a sentence.
+fn said(error: &webpki::Error) -> String {
+    use webpki::Error as E;
+    match error {
+        E::UnsupportedCriticalExtension => {
+            "it or its chain has an extension that is critical and not known here".to_owned()
+        }
+        E::EndEntityUsedAsCa => {
+            "it was issued with a certificate that is not that of a CA".to_owned()
+        }
+        E::NameConstraintViolation => {
+            "a CA in its chain may not vouch for its names (name constraints)".to_owned()
+        }
+        E::PathLenConstraintViolated => {
+            "its chain has more intermediate certificates than a CA in it allows".to_owned()
+        }
+        E::MaximumPathDepthExceeded | E::MaximumPathBuildCallsExceeded => {
+            "its chain is too long".to_owned()
+        }
+        other => format!("it or its chain is not valid ({other:?})"),
     }
 }

@@ -1,7 +1,11 @@
 //! What failures of TLS mean for whoever runs the endpoint.
 
+use crate::key_kinds::USABLE;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// How the own key is called where keys are pinned.
+pub(crate) const OWN_KEY: &str = "the own key";
 
 /// The kind and the reason of an error of rustls. `refusal` is what the verifier said about the
 /// certificate of the peer, `own` the own certificate if there is one.
@@ -19,16 +23,28 @@ pub(crate) fn rustls_error(
             return (Kind::PeerCertificate, format!("the other side is not trusted: {reason}"));
         }
         Error::NoCertificatesPresented => {
-            let reason = "the other side presented no certificate, and here certificates are \
-                          configured: both sides have to have certificates, or neither";
-            return (Kind::PeerCertificate, reason.to_owned());
+            return (Kind::PeerCertificate, nothing_presented(own));
         }
         Error::PeerIncompatible(cause) => incompatible(cause, own),
         Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
         Error::DecryptError => "what arrived does not decrypt".to_owned(),
+        Error::General(other) => format!("an error of TLS: {other}"),
         other => format!("an error of TLS: {other}"),
     };
     (Kind::Tls, reason)
+}
+
+fn nothing_presented(own: Option<&str>) -> String {
+    if own.is_some_and(|own| own.starts_with(OWN_KEY)) {
+        return "the other side presented no key, and here self-signed is set: both sides have to have \
+                it, or neither"
+            .to_owned();
+    }
+    format!(
+        "the other side presented no certificate, and here certificates are configured: both sides \
+         have to have certificates, or neither; one whose key is not supported here is not presented \
+         either ({USABLE} are)"
+    )
 }
 
 fn invalid_message(cause: &InvalidMessage) -> String {
@@ -105,9 +121,11 @@ fn alert_with_certificate(alert: Alert, own: &str) -> String {
         Alert::BadCertificate | Alert::CertificateUnknown | Alert::DecryptError => {
             format!("the other side refuses {own}")
         }
-        Alert::HandshakeFailure => "the other side found no common parameters, as endpoints \
-             without certificates do: both sides have to have certificates, or neither"
-            .to_owned(),
+        Alert::HandshakeFailure => format!(
+            "the other side found no common parameters, as endpoints without certificates do: both \
+             sides have to have certificates, or neither; and so do those whose key is not supported \
+             here ({USABLE} are)"
+        ),
         other => other_alert(other),
     }
 }
@@ -119,7 +137,7 @@ fn alert_without_certificate(alert: Alert) -> String {
         | Alert::BadCertificate
         | Alert::CertificateUnknown => {
             "the other side demands a certificate, and none is configured here (set certificate, \
-             key and ca-file)"
+             key and ca-file; or self-signed, if that is what the other side has)"
                 .to_owned()
         }
         Alert::AccessDenied => "the other side expects another key".to_owned(),

@@ -1,5 +1,6 @@
 //! What an endpoint proves about itself.
 
+use crate::key_kinds::USABLE_AS_OWN;
 use crate::x509::{Certificate, Usage, Validity};
 use crate::{TlsError, TlsOptions, files, key};
 use rustls::crypto::CryptoProvider;
@@ -34,10 +35,9 @@ impl Identity {
         let key_file = key_file.ok_or_else(|| missing("the key of the certificate", "key"))?;
         let chain = files::certificates("the certificate", file)?;
         let key = key::load(key_file, options.passphrase.as_ref())?;
-        let key = provider.key_provider.load_private_key(key).map_err(|error| {
-            TlsError::new(format!("the key in {} cannot be used: {error}", key_file.display()))
-        })?;
         let leaf = parse_leaf(file, &chain)?;
+        let key = provider.key_provider.load_private_key(key);
+        let key = key.map_err(|error| unusable(file, key_file, &leaf, &error))?;
         if key.public_key().is_some_and(|key| key.as_ref() != leaf.public_key()) {
             return Err(TlsError::new(format!(
                 "the key in {} is not that of the certificate \"{}\" in {} (its own certificate has \
@@ -97,6 +97,26 @@ impl Identity {
     fn leaf(&self) -> Option<Certificate<'_>> {
         self.chain.first().and_then(|der| Certificate::parse(der))
     }
+}
+
+/// What to say if the key cannot be used.
+fn unusable(
+    file: &Path,
+    key_file: &Path,
+    leaf: &Certificate<'_>,
+    error: &rustls::Error,
+) -> TlsError {
+    let (name, file, key_file) = (leaf.name(), file.display(), key_file.display());
+    TlsError::new(match (leaf.unusable_key(), error) {
+        (Some(kind), _) => format!(
+            "the key of the certificate \"{name}\" in {file}, that in {key_file}, is {kind}, which is \
+             not supported; {USABLE_AS_OWN} are"
+        ),
+        (None, rustls::Error::General(reason)) => {
+            format!("the key in {key_file} cannot be used: {reason}; {USABLE_AS_OWN} are supported")
+        }
+        (None, error) => format!("the key in {key_file} cannot be used: {error}"),
+    })
 }
 
 fn parse_leaf<'a>(

@@ -26,6 +26,7 @@ mod explain;
 mod files;
 mod identity;
 mod key;
+mod key_kinds;
 mod legacy_key;
 mod material;
 mod names;

@@ -1,4 +1,5 @@
 use crate::authorities::Authorities;
+use crate::explain::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;
@@ -56,7 +57,7 @@ impl Material {
         Witness::new(match self {
             Self::Certificates { identity, .. } => Some(identity.describe()),
             Self::SelfSigned { pin, .. } => {
-                Some(pin.map(|pin| format!("the own key {pin}")).unwrap_or_default())
+                Some(pin.map_or_else(|| OWN_KEY.to_owned(), |pin| format!("{OWN_KEY} {pin}")))
             }
             Self::Anonymous { .. } => None,
         })

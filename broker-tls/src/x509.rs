@@ -1,10 +1,11 @@
 //! What this crate wants to know about a certificate beyond what rustls looks at.
 
-use crate::{Pin, names};
+use crate::{Pin, key_kinds, names};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::fmt;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::objects::{oid_registry, oid2sn};
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Version;
@@ -91,6 +92,18 @@ impl<'a> Certificate<'a> {
     /// The public key in DER form.
     pub(crate) fn public_key(&self) -> &[u8] {
         self.0.public_key().raw
+    }
+
+    /// What the key is, if it is of a kind that cannot be used here.
+    pub(crate) fn unusable_key(&self) -> Option<String> {
+        key_kinds::unusable(self.0.public_key())
+    }
+
+    /// What the signature on this certificate was made with.
+    pub(crate) fn signature_algorithm(&self) -> String {
+        let algorithm = &self.0.signature_algorithm.algorithm;
+        oid2sn(algorithm, oid_registry())
+            .map_or_else(|_| algorithm.to_id_string(), ToOwned::to_owned)
     }
 
     pub(crate) fn pin(&self) -> Pin {

@@ -248,6 +248,57 @@ fn a_ca_certificate_below_an_intermediate_is_refused_with_the_cure() {
     assert!(error.contains("issue one for the endpoint"), "{error}");
 }
 
+/// Options of an endpoint with a certificate below a CA whose key is not supported.
+fn below_unsupported() -> TlsOptions {
+    let file = |name: &str| Some([env!("CARGO_MANIFEST_DIR"), "tests/keys", name].iter().collect());
+    TlsOptions {
+        certificate: file("below-p521.pem"),
+        key: file("below-p521.pem"),
+        ca_file: file("unsupported-p521.pem"),
+        ..TlsOptions::default()
+    }
+}
+
+#[test]
+fn a_ca_whose_key_is_not_supported_is_named() {
+    let node = tls(below_unsupported());
+    let error = handshake(&node, &node).0.unwrap_err();
+    assert!(
+        error.contains("the key of the CA certificate \"CN=p521\" is ECDSA with P-521"),
+        "{error}"
+    );
+    assert!(error.contains("P-256 or P-384, and Ed25519 are"), "{error}");
+}
+
+#[test]
+fn flaws_of_a_chain_are_told_in_words_and_not_blamed_on_keys() {
+    let setting = Setting::new();
+    let critical = |params: &mut rcgen::CertificateParams| {
+        let mut extension =
+            rcgen::CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![0x05, 0x00]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    };
+    let no_ca = setting.ca.intermediate_with("no CA", |params| params.is_ca = rcgen::IsCa::NoCa);
+    for (issued, reason) in [
+        (setting.ca.issue_with("other", critical), "an extension that is critical"),
+        (no_ca.issue("other").with_chain(&no_ca), "with a certificate that is not that of a CA"),
+    ] {
+        let error = handshake(&setting.endpoint(&issued), &setting.good).1.unwrap_err();
+        assert!(error.contains(reason), "{error}");
+        assert!(!error.contains("P-256"), "{error}");
+    }
+}
+
+#[test]
+fn an_intermediate_of_version_1_is_told_from_the_certificate_below_it() {
+    let setting = Setting::new();
+    let old = setting.ca.intermediate("old").downgraded(&setting.ca);
+    let other = setting.endpoint(&old.issue("other").with_chain(&old));
+    let error = handshake(&other, &setting.good).1.unwrap_err();
+    assert!(error.contains("\"CN=old\" of X.509 version 1"), "{error}");
+}
+
 #[test]
 fn endpoints_without_certificates_encrypt_and_know_nobody() {
     let anonymous = tls(TlsOptions::default());
@@ -259,6 +310,8 @@ fn endpoints_without_certificates_encrypt_and_know_nobody() {
 fn endpoints_with_and_without_certificates_do_not_talk() {
     let setting = Setting::new();
     let anonymous = tls(TlsOptions::default());
+    let acceptor = handshake(&anonymous, &setting.good).1.unwrap_err();
+    assert!(acceptor.contains("one whose key is not supported here"), "{acceptor}");
     assert_refused(
         handshake(&anonymous, &setting.good),
         "demands a certificate, and none is configured here",

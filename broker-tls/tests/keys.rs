@@ -147,3 +147,28 @@ fn der_is_recognised_with_how_to_convert_it_and_endless_files_are_not_read() {
         assert!(error.contains("too many"), "{error}");
     }
 }
+
+#[test]
+fn kinds_of_keys_that_are_not_supported_are_named_with_the_file_and_those_that_are() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let complete = files.options("node", &authority.issue("node"), &authority.pem);
+    for (name, kind) in [
+        ("unsupported-p521.pem", "ECDSA with P-521"),
+        ("unsupported-secp256k1.pem", "ECDSA with secp256k1"),
+        ("unsupported-ed448.pem", "Ed448"),
+        ("unsupported-rsa1024.pem", "RSA with 1024 bits"),
+    ] {
+        let file = Some(key_file(name));
+        let own = TlsOptions { certificate: file.clone(), key: file.clone(), ..complete.clone() };
+        let error = Tls::new(own).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains(kind), "{error}");
+        assert!(error.contains("P-256 or P-384"), "{error}");
+
+        // Nobody is trusted because of such a CA, which is worth a word, but no reason to stop.
+        let trusting = Tls::new(TlsOptions { ca_file: file, ..complete.clone() }).unwrap();
+        let warnings = trusting.warnings();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains(name) && warnings[0].contains(kind), "{warnings:?}");
+    }
+}

@@ -59,6 +59,8 @@ fn local_tls(alert: Alert, reason: &str, witness: &Witness, doing: &str) -> Tran
         | Alert::CertificateUnknown
         | Alert::UnknownCA
         | Alert::AccessDenied => TlsFailure::InvalidCertificate(CertificateError::BadEncoding),
+        // A signature in a chain or that of the handshake is wrong.
+        Alert::DecryptError => TlsFailure::InvalidCertificate(CertificateError::BadSignature),
         _ => TlsFailure::General(reason.to_owned()),
     };
     witness.explain(&io::Error::other(failure), doing)

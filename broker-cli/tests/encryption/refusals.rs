@@ -91,10 +91,8 @@ async fn a_passphrase_in_the_environment_counts_only_where_there_is_a_key() {
         concat!(env!("CARGO_MANIFEST_DIR"), "/../broker-tls/tests/keys/pkcs8-aes256.pem");
     setting.node("good");
     std::fs::copy(protected, setting.files.path().join("protected.key")).unwrap();
-    let args = with(
-        &["node", "--listen", "tls://127.0.0.1:0"],
-        &setting.options("good.pem", "protected.key"),
-    );
+    let options = setting.options("good.pem", "protected.key");
+    let args = with(&["node", "--listen", "tls://127.0.0.1:0"], &options);
     let end = Cli::start_by(&["env", "BROKER_TLS_PASSPHRASE="], &args).end().await;
     end.expect(2).says("no passphrase is set (option passphrase, or BROKER_TLS_PASSPHRASE");
 }
@@ -115,7 +113,7 @@ async fn a_certificate_that_the_other_side_refuses_is_named_at_both_sides() {
             ),
             (
                 &[],
-                "the other side demands a certificate, and none is configured here (set certificate, key and ca-file)",
+                "the other side demands a certificate, and none is configured here (set certificate, key and ca-file",
                 "the other side presented no certificate, and here certificates are configured",
             ),
         ] {

@@ -39,7 +39,24 @@ impl Authority {
 
     /// A CA below this one; its certificate is in the chain of those that it issues.
     pub fn intermediate(&self, name: &str) -> Self {
-        let (params, key) = (ca_params(name), KeyPair::generate().unwrap());
+        self.intermediate_with(name, |_| {})
+    }
+
+    /// The same as version 1 of X.509; `issuer` is the CA above this one.
+    pub fn downgraded(self, issuer: &Self) -> Self {
+        let der = pem::parse(&self.pem).unwrap();
+        let der = version1::downgrade(der.contents(), issuer.issuer.key());
+        Self { pem: pem::encode(&pem::Pem::new("CERTIFICATE", der)), ..self }
+    }
+
+    /// A CA below this one whose certificate has been changed by `adapt`.
+    pub fn intermediate_with(
+        &self,
+        name: &str,
+        adapt: impl FnOnce(&mut CertificateParams),
+    ) -> Self {
+        let (mut params, key) = (ca_params(name), KeyPair::generate().unwrap());
+        adapt(&mut params);
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
