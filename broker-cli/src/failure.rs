@@ -115,10 +115,16 @@ pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
         // Only an open connection can be closed.
         Reason::Closed | Reason::Reset => Exit::Refused,
         Reason::Cancelled => Exit::Failure,
+        // As where it would listen: nobody has refused anything.
+        _ if is_unusable_here(failure) => Exit::Failure,
         _ if failure.is_refusal() => Exit::Refused,
         _ if matches!(failure, broker::Failure::Transport(_)) => Exit::CannotConnect,
         _ => Exit::Failure,
     }
+}
+
+fn is_unusable_here(failure: &broker::Failure) -> bool {
+    matches!(failure, broker::Failure::Transport(error) if error.kind() == Kind::UnusableCertificate)
 }
 
 #[cfg(test)]
@@ -147,6 +153,7 @@ mod tests {
         ] {
             assert_eq!(transport(kind), Exit::Refused);
         }
+        assert_eq!(transport(Kind::UnusableCertificate), Exit::Failure);
         for kind in [Kind::UnsupportedScheme, Kind::InvalidAddress] {
             assert_eq!(transport(kind), Exit::Usage);
         }

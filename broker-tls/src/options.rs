@@ -28,7 +28,8 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
 
     /// Directory whose PEM files hold certificates of trusted CAs. All its files are read, whatever
-    /// they are called; those without a certificate in them are passed over.
+    /// they are called; those without a certificate in them are passed over, with a warning if they
+    /// are called like one.
     pub ca_dir: Option<PathBuf>,
 
     /// PEM file with the own key and a certificate that does nothing but carry it. If there is no

@@ -27,7 +27,7 @@ impl Dial<'_> {
         doing: &str,
     ) -> Result<Connection, TransportError> {
         let unusable = |reason: String| {
-            TransportError::new(Kind::OwnCertificate, format!("{doing}: {reason}"))
+            TransportError::new(Kind::UnusableCertificate, format!("{doing}: {reason}"))
         };
         let client = self.tls.rustls_client_pinned(self.to.host(), &self.pins);
         let (client, witness) = client.map_err(|error| unusable(error.to_string()))?;

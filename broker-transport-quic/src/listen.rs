@@ -49,7 +49,7 @@ impl QuicListener {
         transport: Arc<TransportConfig>,
     ) -> Result<Self, TransportError> {
         let unusable = |reason: String| {
-            TransportError::new(Kind::OwnCertificate, format!("listening on {at}: {reason}"))
+            TransportError::new(Kind::UnusableCertificate, format!("listening on {at}: {reason}"))
         };
         tls.check_listening().map_err(|error| unusable(error.to_string()))?;
         let context = Context { tls, options, transport, handshakes: AtomicUsize::new(0) };

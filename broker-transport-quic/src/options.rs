@@ -19,13 +19,13 @@ pub struct QuicOptions {
     pub handshake_time: Duration,
 
     /// How long the resolver may take for a name. Default 10 s.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "positive_seconds")]
     pub resolve_time: Duration,
 
     /// How long nothing may arrive before the connection counts as lost; the smaller one of both
     /// sides is in force. An idle side sends a probe every third of this time, so a dead path is
-    /// noticed within four thirds of it. Default 4 s.
-    #[serde(deserialize_with = "seconds")]
+    /// noticed within four thirds of it. At least 100 ms are in force. Default 4 s.
+    #[serde(deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
 
     /// How long octets that are still underway when a connection is let go may take to arrive,
@@ -41,15 +41,18 @@ pub struct QuicOptions {
 
     /// Octets that may be underway on one stream: the most one topic gets out of a link is this
     /// much for each round trip. Both directions may hold as much for each of their 17 streams.
-    /// Default 2 MiB.
+    /// At least 16 KiB are in force. Default 2 MiB.
+    #[serde(deserialize_with = "positive")]
     pub stream_window: u32,
 
     /// Octets for streams that are not ready for them, beyond which other streams wait too. One
     /// frame may exceed it. Default 8 MiB.
+    #[serde(deserialize_with = "positive")]
     pub backlog: usize,
 
     /// Octets of received frames above 64 KiB that are put together at the same time. One frame may
     /// exceed it if it is alone. Default 64 MiB.
+    #[serde(deserialize_with = "positive")]
     pub assembly: usize,
 
     /// The largest frame, as [`Limits::frame`]. Default 64 MiB.
@@ -122,6 +125,27 @@ impl QuicOptions {
     }
 }
 
+/// More than 0, which would let nothing through.
+fn positive<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default + PartialEq,
+{
+    let value = T::deserialize(from)?;
+    if value == T::default() {
+        return Err(serde::de::Error::custom("0 is too little, it has to be more"));
+    }
+    Ok(value)
+}
+
+fn positive_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let time = seconds(from)?;
+    if time.is_zero() {
+        return Err(serde::de::Error::custom("0 seconds are too little, it has to be more"));
+    }
+    Ok(time)
+}
+
 fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     let seconds = f64::deserialize(from)?;
     Duration::try_from_secs_f64(seconds)
@@ -148,5 +172,14 @@ mod tests {
         for wrong in ["frame = 1", "idle-timeout = -1", "order = 'any'"] {
             toml::from_str::<QuicOptions>(wrong).unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_would_let_nothing_through_is_refused() {
+        for key in ["idle-timeout", "resolve-time", "stream-window", "backlog", "assembly"] {
+            let error = toml::from_str::<QuicOptions>(&format!("{key} = 0")).unwrap_err();
+            assert!(error.to_string().contains("too little"), "{key}: {error}");
+        }
+        toml::from_str::<QuicOptions>("linger = 0").unwrap();
     }
 }

@@ -60,6 +60,17 @@ async fn certificates_of_one_ca_authenticate_both_sides_and_others_are_refused()
     assert_refused(meet(&stranger, &good).await, "does not trust the own certificate", not_ours);
     assert_refused(meet(&good, &stranger).await, not_ours, "does not trust the own certificate");
 
+    // Another key under the name of a configured CA.
+    let forged = Authority::new("the CA").issue("forged");
+    let forger = transport(files.options("forger", &forged, &ca.pem));
+    let another_key = "but by one of the same name with another key";
+    let (dialled, accepted) = meet(&forger, &good).await;
+    assert!(dialled.is_err());
+    assert_kind(accepted, Kind::PeerCertificate, another_key);
+    let (dialled, accepted) = meet(&good, &forger).await;
+    assert!(accepted.is_err());
+    assert_kind(dialled, Kind::PeerCertificate, another_key);
+
     let late = transport(files.options("late", &ca.issue_with("late", expired), &ca.pem));
     let error = late.listen(&local()).await.err().unwrap();
     assert!(error.to_string().contains("expired"), "{error}");
@@ -102,7 +113,7 @@ async fn pins_tell_the_right_key_from_a_wrong_one() {
     assert_refused(outcomes, "is not among those", "which is not pinned here");
     assert_kind(
         meet_dialler(&pinning("a", vec![]), &pinning("b", vec![])).await,
-        Kind::OwnCertificate,
+        Kind::UnusableCertificate,
         "no key is pinned",
     );
 }

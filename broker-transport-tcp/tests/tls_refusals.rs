@@ -218,7 +218,7 @@ async fn an_own_certificate_out_of_its_time_is_reported_before_anybody_else_sees
     ] {
         let node = setting.presenting("node", &issued);
         let error = node.listen(&url).await.err().unwrap();
-        assert_says(&error, Kind::OwnCertificate, words);
+        assert_says(&error, Kind::UnusableCertificate, words);
         assert!(error.to_string().starts_with("listening on tls://127.0.0.1:9: "), "{error}");
     }
 }

@@ -45,9 +45,11 @@ pub enum TransportErrorKind {
     PeerIsPlain,
     /// This side does not accept the certificate of the other side, or it has none.
     PeerCertificate,
-    /// The certificate of this side cannot be used, is not accepted by the other side, or is
-    /// missing where that demands one.
+    /// The certificate of this side is not accepted by the other side, or is missing where that
+    /// demands one.
     OwnCertificate,
+    /// The certificate of this side is of no use for what was asked for, so nobody was shown it.
+    UnusableCertificate,
     /// The encryption layer refused the other side, or was refused by it, for another reason.
     Tls,
     /// The other side wants a token, or has no rule that allows this side what it asks for.
@@ -77,7 +79,7 @@ impl TransportErrorKind {
             Self::PeerWantsTls => Reason::PeerWantsTls,
             Self::PeerIsPlain => Reason::PeerIsPlain,
             Self::PeerCertificate => Reason::PeerCertificate,
-            Self::OwnCertificate => Reason::OwnCertificate,
+            Self::OwnCertificate | Self::UnusableCertificate => Reason::OwnCertificate,
             Self::Tls => Reason::Tls,
             Self::AccessDenied => Reason::AccessDenied,
             Self::Io => Reason::Io,

@@ -202,5 +202,5 @@ async fn refresh(tls: &Tls) {
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {
-    TransportError::new(TransportErrorKind::OwnCertificate, format!("{doing}: {error}"))
+    TransportError::new(TransportErrorKind::UnusableCertificate, format!("{doing}: {error}"))
 }
