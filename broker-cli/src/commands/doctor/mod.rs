@@ -154,7 +154,7 @@ impl Examination {
 
     fn check_url(&mut self) -> Result<EndpointBuilder, Stop> {
         let unusable = |error: String| {
-            let error = TransportError::new(Kind::OwnCertificate, error);
+            let error = TransportError::new(Kind::UnusableCertificate, error);
             ("tls", Finding::from(error))
         };
         let builder = broker::builder_with(&self.limits, self.transports.clone())
@@ -211,7 +211,7 @@ impl Examination {
         use broker::tcp::tls::{Tls, TlsTransport};
         use broker::tcp::{TcpOptions, TcpTransport};
         let tls = Tls::new(self.transports.tls.clone()).map_err(|error| {
-            ("tls", TransportError::new(Kind::OwnCertificate, error.to_string()).into())
+            ("tls", TransportError::new(Kind::UnusableCertificate, error.to_string()).into())
         })?;
         let tcp = TcpTransport::new(TcpOptions::from_limits(&self.limits));
         let transport = TlsTransport::new(tcp, tls).with_handshake_time(self.wait);
