@@ -126,3 +126,15 @@ fn options_that_contradict_each_other_are_refused() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[test]
+fn whoever_has_no_key_is_told_about_self_signed() {
+    let files = Files::new();
+    let self_signed = Some(files.path().join("key"));
+    let acceptor = tls(TlsOptions { self_signed, ..TlsOptions::default() });
+    let (dialler, accepted) = handshake(&tls(TlsOptions::default()), &acceptor);
+    let error = dialler.unwrap_err();
+    assert!(error.contains("or self-signed, if that is what the other side has"), "{error}");
+    let error = accepted.unwrap_err();
+    assert!(error.contains("presented no key, and here self-signed is set"), "{error}");
+}

@@ -54,8 +54,8 @@ pub enum TransportSetupError {
 /// Files of certificates and keys that change are read again before the next connection is made or
 /// accepted; existing peerings are not touched. The
 /// log of the endpoint says so under `certificates-read`, or `certificates-unusable` with the reason
-/// if those read before stay in use, and under `certificates-odd` at the start too what is strange
-/// about files that can be used.
+/// if those read before stay in use, and under `certificates-odd` what is strange about files that
+/// can be used. Of those read here `Tls::warnings` tells that, as nobody sees the log yet.
 ///
 /// # Errors
 ///
@@ -97,7 +97,6 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
                 endpoint.log(Warning, "certificates-odd", warning.clone(), None);
             }
         };
-        odd(endpoint, &tls.warnings());
         let endpoint = endpoint.downgrade();
         tls.on_reload(move |read| {
             let Some(endpoint) = endpoint.upgrade() else { return };

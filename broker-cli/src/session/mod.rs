@@ -83,8 +83,13 @@ impl Session {
         for url in settings.listen.iter().chain(&settings.peers) {
             check_scheme(&endpoint, url)?;
         }
+        let events = endpoint.events();
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        for warning in tls.warnings() {
+            endpoint.log(broker::event::Severity::Warning, "certificates-odd", warning, None);
+        }
         Ok(Self {
-            events: endpoint.events(),
+            events,
             out: Output::new(options.output.format()),
             reporter,
             signals,

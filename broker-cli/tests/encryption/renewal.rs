@@ -53,3 +53,22 @@ async fn without_certificates_there_is_nothing_to_read_again_and_the_node_goes_o
     let url = listening["url"].as_str().unwrap();
     Cli::start(&["ping", url, "--count", "1"]).end().await.expect(0);
 }
+
+#[tokio::test]
+async fn odd_files_among_the_cas_are_named_at_the_start() {
+    let setting = Setting::new();
+    setting.node("node");
+    let directory = setting.files.path().join("cas");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join("ca.pem"), &setting.ca.pem).unwrap();
+    std::fs::write(directory.join("empty.pem"), "").unwrap();
+    let options = [
+        &setting.option("certificate", "node.pem")[..],
+        &setting.option("key", "node.key"),
+        &["--tls-ca-dir".to_owned(), directory.display().to_string()],
+    ]
+    .concat();
+    let (mut node, _) = listener("tls", &options).await;
+    let odd = said(&mut node, "certificates-odd").await;
+    assert!(odd.contains("empty.pem"), "{odd}");
+}
