@@ -168,3 +168,19 @@ async fn the_page_is_served_when_asked_for() {
     stream.read_to_string(&mut page).await.unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK"), "{page:.100}");
 }
+
+#[tokio::test]
+async fn a_publisher_is_told_what_a_server_did_not_take() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let rule = "[ws]\nmessage = 10000\n[[ws.access.rules]]\npublish = [\"/t\"]\n";
+    std::fs::write(file.path(), rule).unwrap();
+    let (_node, url) = server(&["--config", file.path().to_str().unwrap()]).await;
+    run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
+    run(&["pub", "/other", "1", "--peer", &url]).await.expect(1).says("permission_denied");
+    let lines = format!("1\n\"{}\"\n2\n", "x".repeat(20_000));
+    let end = run_with_input(&["pub", "/t", "-", "--peer", &url], &lines).await.expect(1);
+    end.says("they are lost");
+    let limited = format!("{url}?largest=10000");
+    let end = run_with_input(&["pub", "/t", "-", "--peer", &limited], &lines).await.expect(1);
+    end.says("is larger than the server takes");
+}

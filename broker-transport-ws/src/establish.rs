@@ -5,6 +5,7 @@ use crate::http::{Answer, HeadError, Offer, Request, judge, parse_request, read_
 use crate::security::is_secure;
 use crate::server::answers::{code, error_frame};
 use crate::server::{Accepted, read_subscriptions};
+use crate::service::Place;
 use crate::stream::{Stream, receive};
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
 use broker_core::Url;
@@ -42,6 +43,9 @@ pub(crate) struct Fresh<'a> {
 
 /// Knows how many clients there are.
 pub(crate) trait Room {
+    /// Takes the place of a client, if there is one.
+    fn take_place(&self) -> Option<Place>;
+
     /// Whether another client of the JSON API can be served.
     fn has_room(&self) -> bool;
 }
@@ -114,9 +118,23 @@ impl Fresh<'_> {
             let context = format!("this client may not subscribe to {refused:?}");
             return Err(self.reject(&mut framing, code::PERMISSION, &context, &context).await);
         }
+        // Others may have subscribed since the handshake.
+        let Some(place) = self.has_room.take_place() else {
+            let context = "there are as many clients as this server is set to serve";
+            let (code, close) = (code::TOO_MANY, CloseCode::TRY_AGAIN_LATER);
+            return Err(self.reject_with(&mut framing, code, context, close, context).await);
+        };
         let Self { stream, remote, protection, .. } = self;
-        let accepted =
-            Accepted { stream, framing, remote, protection, application, rights, subscriptions };
+        let accepted = Accepted {
+            stream,
+            framing,
+            remote,
+            protection,
+            application,
+            rights,
+            subscriptions,
+            place,
+        };
         Ok(Outcome::Client(Box::new(accepted)))
     }
 
@@ -205,7 +223,7 @@ impl Fresh<'_> {
             match received {
                 Ok(Some(Received::Text(text))) => return Ok(Bytes::from(text)),
                 Ok(Some(Received::Binary(octets))) => return Ok(octets),
-                Ok(Some(Received::SignOfLife)) => {}
+                Ok(Some(Received::SignOfLife | Received::Pong(_))) => {}
                 Ok(Some(Received::Close(..) | Received::Ended)) => {
                     self.farewell().await;
                     let detail = "the client left before it sent its subscriptions";
@@ -219,8 +237,8 @@ impl Fresh<'_> {
                         Ok(Err(error)) => return Err(TransportError::from_io(&error, "receiving")),
                         Err(_) => {
                             let reason = "no subscriptions in time: send an array of prefixes";
-                            let violation = Violation::new(CloseCode::POLICY, reason);
-                            return Err(self.close(framing, &violation).await);
+                            let code = code::DESERIALIZATION;
+                            return Err(self.reject(framing, code, reason, reason).await);
                         }
                     }
                 }
@@ -237,11 +255,22 @@ impl Fresh<'_> {
         context: &str,
         reason: &str,
     ) -> TransportError {
+        self.reject_with(framing, code, context, CloseCode::POLICY, reason).await
+    }
+
+    async fn reject_with(
+        &mut self,
+        framing: &mut Framing,
+        code: &str,
+        context: &str,
+        close: CloseCode,
+        reason: &str,
+    ) -> TransportError {
         let error = error_frame(code, context);
         if let Err(error) = self.send(&error).await {
             return error;
         }
-        self.close(framing, &Violation::new(CloseCode::POLICY, reason)).await
+        self.close(framing, &Violation::new(close, reason)).await
     }
 
     async fn close(&mut self, framing: &mut Framing, violation: &Violation) -> TransportError {

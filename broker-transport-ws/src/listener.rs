@@ -1,5 +1,6 @@
 use crate::establish::{Fresh, Outcome, Room};
 use crate::security::is_secure;
+use crate::service::Place;
 use crate::{NATIVE_PATH, Shared};
 use async_trait::async_trait;
 use broker_core::Url;
@@ -202,6 +203,10 @@ impl Visit {
 }
 
 impl Room for Visit {
+    fn take_place(&self) -> Option<Place> {
+        self.shared.service.get().and_then(crate::service::Service::take_place)
+    }
+
     fn has_room(&self) -> bool {
         self.shared.service.get().is_some_and(crate::service::Service::has_room)
     }

@@ -94,7 +94,7 @@ impl Reader {
                     any |= !octets.is_empty();
                     None
                 }
-                Ok(Some(Received::SignOfLife)) => None,
+                Ok(Some(Received::SignOfLife | Received::Pong(_))) => None,
                 Ok(Some(Received::Text(_))) => {
                     let reason = "a text message, which is for the JSON API";
                     self.shared.framing.lock().close(CloseCode::POLICY, reason);

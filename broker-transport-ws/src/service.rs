@@ -6,6 +6,7 @@ use broker_core::event::Severity;
 use broker_core::{Endpoint, EndpointId, PeerStatus};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The clients of one endpoint.
 #[derive(Debug)]
@@ -14,12 +15,19 @@ pub(crate) struct Service {
     options: Arc<WsOptions>,
     /// Lives as long as there are clients.
     exchange: Mutex<Weak<Exchange>>,
+    /// One permit for each client that may be there.
+    places: Arc<Semaphore>,
 }
+
+/// The place of one client, which is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
 impl Service {
     pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
         let endpoint = endpoint.downgrade();
-        Self { endpoint, options, exchange: Mutex::default() }
+        let places = Arc::new(Semaphore::new(options.clients.min(Semaphore::MAX_PERMITS)));
+        Self { endpoint, options, exchange: Mutex::default(), places }
     }
 
     /// What the endpoint asks its peers for.
@@ -42,9 +50,12 @@ impl Service {
 
     /// Whether another client can be served now.
     pub(crate) fn has_room(&self) -> bool {
-        self.endpoint
-            .upgrade()
-            .is_some_and(|endpoint| endpoint.client_count() < self.options.clients)
+        self.places.available_permits() > 0
+    }
+
+    /// Takes the place of a client, unless all are taken.
+    pub(crate) fn take_place(&self) -> Option<Place> {
+        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
     }
 
     /// Runs the session of a client in a task of the endpoint.

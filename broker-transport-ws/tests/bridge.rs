@@ -11,7 +11,7 @@ use broker_core::event::StatusCode;
 use broker_core::transport::{Protection, Transport};
 use broker_core::{Endpoint, OverflowPolicy, Url};
 use broker_transport_ws::bridge::BridgeStatus;
-use broker_transport_ws::{WsOptions, WsTransport};
+use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{PATIENCE, Server, log_event, read_head, wait_for};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -214,8 +214,22 @@ async fn send(stream: &mut TcpStream, text: &[u8]) {
     stream.write_all(&frame).await.unwrap();
 }
 
-/// The next text of a client.
+/// The next text of a client; pings before it are answered.
 async fn recv(stream: &mut TcpStream) -> String {
+    loop {
+        let (opcode, payload) = recv_frame(stream).await;
+        if opcode == 1 {
+            return String::from_utf8(payload).unwrap();
+        }
+        pong(stream, &payload).await;
+    }
+}
+
+async fn pong(stream: &mut TcpStream, content: &[u8]) {
+    stream.write_all(&[&[0x8a, content.len() as u8], content].concat()).await.unwrap();
+}
+
+async fn recv_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let read = async {
         let mut head = [0; 2];
         stream.read_exact(&mut head).await.unwrap();
@@ -228,7 +242,7 @@ async fn recv(stream: &mut TcpStream) -> String {
         let mut payload = vec![0; length];
         stream.read_exact(&mut payload).await.unwrap();
         payload.iter_mut().zip(mask.iter().cycle()).for_each(|(octet, mask)| *octet ^= mask);
-        String::from_utf8(payload).unwrap()
+        (head[0] & 0x0f, payload)
     };
     timeout(PATIENCE, read).await.unwrap()
 }
@@ -255,7 +269,12 @@ async fn what_zeek_does_not_take_is_counted_and_reported() {
         assert_eq!(event[0]["data"], "ping");
         assert_eq!(event[1]["data"][0]["data"], number);
     }
-    let text = log_event(&mut events, "bridge").await;
+    let (opcode, content) = recv_frame(&mut stream).await;
+    assert_eq!(opcode, 9, "a ping behind the last message");
+    assert!(node.ws.bridges().iter().all(|bridge| bridge.to_server < 3));
+    pong(&mut stream, &content).await;
+    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.to_server == 3)).await;
+    let text = log_event(&mut events, "bridge-loss").await;
     assert!(text.contains("is no event"), "{text}");
     let error = br#"{"type":"error","code":"deserialization_failed","context":"failed to create Zeek event"}"#;
     send(&mut stream, error).await;
@@ -482,4 +501,56 @@ async fn what_protects_a_bridge_is_what_protects_its_connection_to_the_server() 
     let node = node();
     node.endpoint.peer(&at(server.url.port(), ""), Retry::never()).await.unwrap();
     assert_eq!(node.endpoint.peers()[0].protection, Some(Protection::Plain));
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_known_before_the_end_is_confirmed() {
+    let rule = AccessRule { publish: Some(vec!["/allowed".into()]), ..AccessRule::default() };
+    let access = AccessOptions { rules: vec![rule], ..AccessOptions::default() };
+    let server = Server::with(WsOptions { access, ..WsOptions::default() }).await;
+    let node = node();
+    let mut events = node.endpoint.events();
+    let id = node.endpoint.peer(&at(server.url.port(), "?to=/"), Retry::never()).await.unwrap();
+    for number in 0..10_u64 {
+        node.endpoint.publish("/allowed", &number).await.unwrap();
+        node.endpoint.publish("/other", &number).await.unwrap();
+    }
+    node.endpoint.ping(id, PATIENCE).await.unwrap();
+    let [status] = &node.ws.bridges()[..] else { panic!() };
+    assert_eq!((status.to_server, status.refused, status.lost), (20, 10, 0));
+    assert!(log_event(&mut events, "bridge-loss").await.contains("permission_denied"));
+}
+
+#[tokio::test]
+async fn what_a_server_has_not_read_when_it_closes_is_lost_and_never_confirmed() {
+    let server = Server::with(WsOptions { message: 10_000, ..WsOptions::default() }).await;
+    let mut at_server = server.endpoint.subscribe(["/t"]);
+    let node = node();
+    let mut events = node.endpoint.events();
+    let id = node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    node.endpoint.publish("/t", "first").await.unwrap();
+    node.endpoint.ping(id, PATIENCE).await.unwrap();
+    assert_eq!(counted(&node, |b| b.to_server), 1);
+    node.endpoint.publish("/t", "x".repeat(20_000).as_str()).await.unwrap();
+    node.endpoint.publish("/t", "behind").await.unwrap();
+    assert!(node.endpoint.ping(id, PATIENCE).await.is_err());
+    let text = log_event(&mut events, "bridge-loss").await;
+    assert!(text.contains("they are lost"), "{text}");
+    assert_eq!(next(&mut at_server).await.1, Value::from("first"));
+    assert!(at_server.try_recv().is_none());
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_server_takes_is_not_handed_to_it() {
+    let server = Server::with(WsOptions { message: 10_000, ..WsOptions::default() }).await;
+    let mut at_server = server.endpoint.subscribe(["/t"]);
+    let node = node();
+    let url = at(server.url.port(), "?to=/t&largest=10000");
+    let id = node.endpoint.peer(&url, Retry::never()).await.unwrap();
+    node.endpoint.publish("/t", "x".repeat(20_000).as_str()).await.unwrap();
+    node.endpoint.publish("/t", "behind").await.unwrap();
+    node.endpoint.ping(id, PATIENCE).await.unwrap();
+    assert_eq!(next(&mut at_server).await.1, Value::from("behind"));
+    let [status] = &node.ws.bridges()[..] else { panic!() };
+    assert_eq!((status.to_server, status.too_large, status.lost), (1, 1, 0));
 }

@@ -142,6 +142,7 @@ async fn slow_handshakes_are_given_up_and_hold_up_nobody() {
     let half = answer(&server, b"GET /v1/messages/json HTTP/1.1\r\n");
     let silent = async {
         let mut client = server.open().await;
+        assert!(client.recv_text().await.contains("no subscriptions in time"));
         client.recv_close().await
     };
     let (half, silent) = tokio::join!(half, silent);
@@ -176,6 +177,30 @@ async fn clients_above_the_limit_are_told_to_try_again() {
     assert!(refusal.starts_with("HTTP/1.1 503 "), "{refusal}");
     assert!(refusal.contains("Retry-After: "), "{refusal}");
     drop(first);
+}
+
+#[tokio::test]
+async fn clients_above_the_limit_are_not_admitted_after_many_handshakes_either() {
+    let server = Server::with(WsOptions { clients: 2, ..WsOptions::default() }).await;
+    let mut opened = Vec::new();
+    for _ in 0..6 {
+        opened.push(server.open().await);
+    }
+    for (number, client) in opened.iter_mut().enumerate() {
+        client.text("[]").await;
+        let answer = client.recv_json().await;
+        if number < 2 {
+            assert_eq!(answer["type"], "ack");
+        } else {
+            assert_eq!(answer["code"], "too_many_clients");
+            assert_eq!(client.recv_close().await.0, 1013);
+        }
+    }
+    assert_eq!(server.endpoint.client_count(), 2);
+    // A place that becomes free is the next one's.
+    drop(opened);
+    support::wait_for(|| server.endpoint.client_count() == 0).await;
+    server.client("[]").await;
 }
 
 fn guarded() -> AccessOptions {

@@ -208,6 +208,13 @@ impl Session {
         }
     }
 
+    /// Takes note of what has happened so far.
+    pub(crate) fn catch_up(&mut self) {
+        while let Some(event) = self.events.try_next() {
+            self.take(&event);
+        }
+    }
+
     /// Takes note of an event and shows it.
     fn take(&mut self, event: &Event) {
         self.peerings.note(event);
@@ -245,9 +252,7 @@ impl Session {
                 Err(signal) => return Err(signal),
             }
         }
-        while let Some(event) = self.events.try_next() {
-            self.take(&event);
-        }
+        self.catch_up();
         self.report_missed();
         match last_lines {
             Some(limit) => timeout(limit, self.flush()).await.unwrap_or(Ok(())).and(result),

@@ -43,6 +43,8 @@ pub(crate) struct Peerings {
     met_anybody: bool,
     /// Whether the peering that ended last was cut because its peer did not keep up.
     overflowed: bool,
+    /// What a server first did not get or take.
+    refusal: Option<String>,
 }
 
 impl Peerings {
@@ -88,6 +90,12 @@ impl Peerings {
 
     /// Takes note of an event.
     pub(super) fn note(&mut self, event: &Event) {
+        #[cfg(feature = "ws")]
+        if let Event::Log(log) = event
+            && log.id == broker::ws::bridge::LOSS
+        {
+            self.refusal.get_or_insert_with(|| log.description.clone());
+        }
         self.met_anybody |= event.status() == Some(StatusCode::PeerAdded);
         if matches!(event, Event::Status(status) if status.client.is_some()) {
             return;
@@ -151,6 +159,11 @@ impl Peerings {
     /// Whether the peering that ended last was cut because its peer did not keep up.
     pub(crate) fn has_overflowed(&self) -> bool {
         self.overflowed
+    }
+
+    /// What a server of the JSON API first did not get or take.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     /// Whether peerings were asked for, rather than waited for.

@@ -1,5 +1,6 @@
 use super::carry::{takes_only_events, texts};
 use super::guard::{Guard, Verdict, Way, explain};
+use super::handed::Handed;
 use super::status::{Carried, Counters};
 use super::{CLOSE_TIME, Connector, IN_THE_OVERLAY, Met};
 use crate::Shared;
@@ -13,11 +14,15 @@ use bytes::Bytes;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long the server may take to read what is left when the endpoint has gone.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
+
+/// The id of log entries about messages that a server does not get or does not take.
+pub const LOSS: &str = "bridge-loss";
 
 /// How long the endpoint in between may take until it tells of a peering that has begun.
 const PEERING_TIME: Duration = Duration::from_secs(1);
@@ -37,6 +42,9 @@ pub(super) struct Glue {
     /// What the other endpoint wanted when the server was subscribed to last.
     pub(super) wanted: Vec<Bytes>,
     pub(super) counters: Arc<Counters>,
+    pub(super) handed: Handed,
+    /// Those who wait until the server has read what was published before.
+    pub(super) asked: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     /// Cancelled when the other endpoint has nothing more to say.
     pub(super) ending: CancellationToken,
     /// Cancelled when the other endpoint has let go.
@@ -60,12 +68,20 @@ impl Glue {
                 while let Some(message) = self.hub.try_recv() {
                     self.hand_over(&message).await;
                 }
+                let _ = timeout(LAST_MESSAGES, self.settle()).await;
+                self.report_lost();
                 let Self { client, endpoint, .. } = self;
                 client.close(LAST_MESSAGES.max(CLOSE_TIME)).await;
                 endpoint.shutdown().await;
             }
             // The peer is told by the end of this endpoint, and comes back if it wants to.
-            Over::Server => self.endpoint.shutdown().await,
+            Over::Server => {
+                while self.hub.try_recv().is_some() {
+                    self.handed.add();
+                }
+                self.report_lost();
+                self.endpoint.shutdown().await;
+            }
         }
     }
 
@@ -106,16 +122,66 @@ impl Glue {
                     Some(message) => self.hand_over(&message).await,
                     None => return Over::Peer,
                 },
-                event = self.client.next() => match event {
-                    Some(event) => {
-                        let from = FromServer { hub: &self.hub, counters: &self.counters };
-                        if !from.take(&mut self.guard, event).await {
-                            return Over::Server;
-                        }
+                Some(asked_by) = self.asked.recv() => self.ask(asked_by).await,
+                event = self.client.next() => {
+                    let Some(event) = event else { return Over::Server };
+                    if !self.take(event).await {
+                        return Over::Server;
                     }
-                    None => return Over::Server,
-                },
+                }
             }
+        }
+    }
+
+    /// Asks the server to confirm what has been published so far.
+    async fn ask(&mut self, asked_by: oneshot::Sender<()>) {
+        // Everything that came before the question is in the queue.
+        while let Some(message) = self.hub.try_recv() {
+            self.hand_over(&message).await;
+        }
+        let number = self.handed.ping(Some(asked_by));
+        // As in handing over.
+        let _ = self.client.sender().ask(number).await;
+    }
+
+    /// Takes what the server sends. Returns whether there is still a server.
+    async fn take(&mut self, event: ClientEvent) -> bool {
+        if let ClientEvent::Confirmed(number) = event {
+            self.counters.add(Carried::ToServer, self.handed.confirm(number));
+            self.ping().await;
+            return true;
+        }
+        let from = FromServer { hub: &self.hub, counters: &self.counters };
+        from.take(&mut self.guard, event).await
+    }
+
+    /// Sends a ping behind what has been handed over, if none is underway.
+    async fn ping(&mut self) {
+        if let Some(number) = self.handed.next_ping() {
+            // As in handing over.
+            let _ = self.client.sender().ask(number).await;
+        }
+    }
+
+    /// Waits until the server has confirmed everything or is gone.
+    async fn settle(&mut self) {
+        while self.handed.open() > 0 {
+            let Some(event) = self.client.next().await else { return };
+            if !self.take(event).await {
+                return;
+            }
+        }
+    }
+
+    /// Counts what the server has not confirmed, now that it cannot any more.
+    fn report_lost(&mut self) {
+        let lost = self.handed.lose();
+        if lost > 0 {
+            self.counters.add(Carried::Lost, lost);
+            let reason = format!(
+                "the connection ended before the server had confirmed {lost} messages: they are lost"
+            );
+            lose(&self.shared, &self.counters, reason);
         }
     }
 
@@ -137,13 +203,23 @@ impl Glue {
                 connected = &mut connecting => break connected?.0,
                 Some(event) = self.client.next() => {
                     let from = FromServer { hub: &self.hub, counters: &self.counters };
-                    if !from.take(&mut self.guard, event).await {
+                    let is_there = match event {
+                        ClientEvent::Confirmed(number) => {
+                            self.counters.add(Carried::ToServer, self.handed.confirm(number));
+                            true
+                        }
+                        event => from.take(&mut self.guard, event).await,
+                    };
+                    if !is_there {
                         return Err(TransportError::closed());
                     }
                 }
             }
         };
         drop(connecting);
+        self.ping().await;
+        let _ = timeout(LAST_MESSAGES, self.settle()).await;
+        self.report_lost();
         let old = std::mem::replace(&mut self.client, client);
         tokio::spawn(old.close(LAST_MESSAGES));
         Ok(())
@@ -163,18 +239,33 @@ impl Glue {
                 return;
             }
         };
+        let largest = self.connector.directions.largest as usize;
         for text in texts {
-            // Fails only if the server is gone, which shows in the events of the client.
-            if self.client.sender().publish_text(text).await.is_ok() {
-                self.counters.count(Carried::ToServer);
+            if largest > 0 && text.len() > largest {
+                let count = self.counters.count(Carried::TooLarge);
+                let reason = format!(
+                    "a message of {} octets on the topic {topic:?} is larger than the server takes, \
+                     {largest} octets; largest=N in the address sets that ({count} so far)",
+                    text.len()
+                );
+                lose(&self.shared, &self.counters, reason);
+                continue;
             }
+            self.handed.add();
+            // Fails only if the server is gone, which shows in the events of the client.
+            let _ = self.client.sender().publish_text(text).await;
         }
+        self.ping().await;
         for _ in 0..left_out {
             let count = self.counters.count(Carried::NoEvent);
-            self.complain(format!(
-                "a message on the topic {topic:?} is no event, and the server takes nothing else \
+            lose(
+                &self.shared,
+                &self.counters,
+                format!(
+                    "a message on the topic {topic:?} is no event, and the server takes nothing else \
                  ({count} so far)"
-            ));
+                ),
+            );
         }
     }
 
@@ -213,14 +304,15 @@ impl FromServer<'_> {
                 let count = self.counters.count(Carried::Refused);
                 let reason = format!("{code}: {context}");
                 self.counters.note_refusal(&reason);
-                self.complain(guard, format!("the server refuses: {reason} ({count} so far)"));
+                let text = format!("the server refuses: {reason} ({count} so far)");
+                lose(guard.shared(), self.counters, text);
             }
             ClientEvent::Unexpected { reason } => {
                 let count = self.counters.count(Carried::Unexpected);
                 let what = "the server sent something that is no message";
                 self.complain(guard, format!("{what}: {reason} ({count} so far)"));
             }
-            ClientEvent::Connected { .. } => {}
+            ClientEvent::Connected { .. } | ClientEvent::Confirmed(_) => {}
             ClientEvent::Disconnected { error, .. } => {
                 self.complain(guard, error.to_string());
                 return false;
@@ -260,8 +352,17 @@ impl FromServer<'_> {
 }
 
 fn complain(shared: &Shared, counters: &Counters, what: String) {
+    log(shared, counters, "bridge", &what);
+}
+
+/// Reports that the server does not have something that it should have.
+fn lose(shared: &Shared, counters: &Counters, what: String) {
+    log(shared, counters, LOSS, &what);
+}
+
+fn log(shared: &Shared, counters: &Counters, id: &'static str, what: &str) {
     if let Some(service) = shared.service.get() {
         let text = format!("bridge to {}: {what}", counters.server());
-        service.complain("bridge", text, Some("bridge"));
+        service.complain(id, text, Some("bridge"));
     }
 }

@@ -31,7 +31,9 @@ mod carry;
 mod directions;
 mod glue;
 mod guard;
+mod handed;
 mod mark;
+mod reader;
 mod repeats;
 mod status;
 
@@ -49,14 +51,18 @@ use broker_core::transport::{
 };
 use broker_core::{Endpoint, EndpointId, Limits, SubscriberPolicy, Url};
 use glue::Glue;
+pub use glue::LOSS;
 pub(crate) use guard::Around;
 use guard::Guard;
+use handed::Handed;
+use reader::Reader;
 pub(crate) use status::Bridges;
 use status::Counters;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Messages that wait between the two sides. Few: what waits here has been confirmed to the
@@ -94,6 +100,8 @@ pub(crate) async fn connect(shared: &Arc<Shared>, to: &Url) -> Result<Connection
     let hub = endpoint.hub_with(&connector.directions.to, options);
     let (gone, done) = (CancellationToken::new(), CancellationToken::new());
     let ending = CancellationToken::new();
+    let (asks, asked) = mpsc::unbounded_channel();
+    let reader = Box::new(Reader::new(connection.reader, endpoint.id(), asks));
     let glue = Glue {
         shared: Arc::clone(shared),
         connector,
@@ -104,6 +112,8 @@ pub(crate) async fn connect(shared: &Arc<Shared>, to: &Url) -> Result<Connection
         client,
         wanted,
         counters,
+        handed: Handed::default(),
+        asked,
         ending: ending.clone(),
         gone: gone.clone(),
     };
@@ -113,7 +123,7 @@ pub(crate) async fn connect(shared: &Arc<Shared>, to: &Url) -> Result<Connection
         drop(finished);
     });
     Ok(Connection {
-        reader: connection.reader,
+        reader,
         writer: Box::new(Writer {
             inner: connection.writer,
             ending,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 /// What became of messages at a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carried {
-    /// Handed to the server.
+    /// Handed to the server and read by it.
     ToServer,
     /// Published into the overlay.
     FromServer,
@@ -18,6 +18,10 @@ pub enum Carried {
     Refused,
     /// Something from the server that is no message.
     Unexpected,
+    /// Not handed to the server, because it is larger than the server takes.
+    TooLarge,
+    /// Handed to the server, or about to be, when the connection ended, and not confirmed.
+    Lost,
     /// Not carried, in whichever direction, because other bridges have carried it before.
     Crossed,
     /// Not carried, in whichever direction, because the same message was carried too often within
@@ -26,12 +30,14 @@ pub enum Carried {
 }
 
 impl Carried {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::ToServer,
         Self::FromServer,
         Self::NoEvent,
         Self::Refused,
         Self::Unexpected,
+        Self::TooLarge,
+        Self::Lost,
         Self::Crossed,
         Self::Repeated,
     ];
@@ -43,6 +49,8 @@ impl Carried {
             Self::NoEvent => "no-event",
             Self::Refused => "refused",
             Self::Unexpected => "unexpected",
+            Self::TooLarge => "too-large",
+            Self::Lost => "lost",
             Self::Crossed => "crossed",
             Self::Repeated => "repeated",
         }
@@ -58,7 +66,7 @@ pub struct BridgeStatus {
     pub version: String,
     /// Which topics go which way.
     pub directions: Directions,
-    /// Messages handed to the server.
+    /// Messages that the server has read, with those among them that it refused.
     pub to_server: u64,
     /// Messages published into the overlay.
     pub from_server: u64,
@@ -68,6 +76,10 @@ pub struct BridgeStatus {
     pub refused: u64,
     /// What came from the server and is no message.
     pub unexpected: u64,
+    /// Messages that were not handed to the server because they are larger than it takes.
+    pub too_large: u64,
+    /// Messages that the server had not confirmed when the connection ended.
+    pub lost: u64,
     /// Messages that were not carried because other bridges had carried them before.
     pub crossed: u64,
     /// Messages that were not carried because they came too often.
@@ -85,8 +97,8 @@ pub(crate) struct Counters {
     /// The endpoint that serves, if the server names one.
     endpoint: Option<EndpointId>,
     directions: Directions,
-    counts: [AtomicU64; 7],
-    metrics: [Counter; 7],
+    counts: [AtomicU64; 9],
+    metrics: [Counter; 9],
     last_refusal: Mutex<Option<String>>,
 }
 
@@ -114,10 +126,15 @@ impl Counters {
 
     /// Counts a message, and returns how many there are of the kind now.
     pub(super) fn count(&self, what: Carried) -> u64 {
+        self.add(what, 1)
+    }
+
+    /// Counts several messages at once.
+    pub(super) fn add(&self, what: Carried, more: u64) -> u64 {
         if let Some(metric) = self.metrics.get(what as usize) {
-            metric.increment(1);
+            metric.increment(more);
         }
-        self.counts.get(what as usize).map_or(0, |count| count.fetch_add(1, Relaxed) + 1)
+        self.counts.get(what as usize).map_or(0, |count| count.fetch_add(more, Relaxed) + more)
     }
 
     pub(super) fn note_refusal(&self, reason: &str) {
@@ -125,8 +142,17 @@ impl Counters {
     }
 
     fn status(&self) -> BridgeStatus {
-        let [to_server, from_server, no_event, refused, unexpected, crossed, repeated] =
-            std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
+        let [
+            to_server,
+            from_server,
+            no_event,
+            refused,
+            unexpected,
+            too_large,
+            lost,
+            crossed,
+            repeated,
+        ] = std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
         BridgeStatus {
             server: self.server.clone(),
             version: self.version.clone(),
@@ -136,6 +162,8 @@ impl Counters {
             no_event,
             refused,
             unexpected,
+            too_large,
+            lost,
             crossed,
             repeated,
             last_refusal: self.last_refusal.lock().clone(),

@@ -1,5 +1,5 @@
 use super::event::understand;
-use super::{ClientEvent, ClientOptions};
+use super::{ClientEvent, ClientOptions, Outgoing};
 use crate::JSON_PATH;
 use crate::dial::{Opening, target};
 use crate::framing::{CloseCode, Framing, Received, Side};
@@ -7,7 +7,7 @@ use crate::security::Security;
 use crate::stream::{ReadHalf, WriteHalf, receive};
 use broker_core::Url;
 use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
@@ -169,7 +169,7 @@ impl Link {
     pub(super) async fn run(
         &mut self,
         to_user: &mpsc::Sender<ClientEvent>,
-        from_user: &mut mpsc::Receiver<String>,
+        from_user: &mut mpsc::Receiver<Outgoing>,
         closing: &Notify,
     ) -> Over {
         let mut deadline = self.next_ping();
@@ -199,7 +199,7 @@ impl Link {
                     }
                 }
                 message = from_user.recv(), if more => match message {
-                    Some(text) => self.send(text),
+                    Some(outgoing) => self.send(outgoing),
                     None => return self.say_goodbye().await,
                 },
                 outcome = exchange(
@@ -220,7 +220,7 @@ impl Link {
                     }
                     asked = true;
                     deadline = self.next_ping();
-                    self.framing.send_ping();
+                    self.framing.send_ping(Bytes::new());
                     self.outbox.take(&mut self.framing);
                 }
             }
@@ -231,8 +231,13 @@ impl Link {
         (!self.ping_interval.is_zero()).then(|| Instant::now() + self.ping_interval)
     }
 
-    fn send(&mut self, text: String) {
-        self.framing.send_text(text);
+    fn send(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Text(text) => self.framing.send_text(text),
+            Outgoing::Ping(number) => {
+                self.framing.send_ping(Bytes::copy_from_slice(&number.to_be_bytes()));
+            }
+        }
         self.outbox.take(&mut self.framing);
     }
 
@@ -255,6 +260,12 @@ impl Link {
                     self.events.push_back(understand(text.as_bytes()));
                 }
                 Ok(Some(Received::Binary(octets))) => self.events.push_back(understand(&octets)),
+                Ok(Some(Received::Pong(content))) => {
+                    if let Some(number) = content.first_chunk().filter(|_| content.len() == 8) {
+                        let number = u64::from_be_bytes(*number);
+                        self.events.push_back(ClientEvent::Confirmed(number));
+                    }
+                }
                 Ok(Some(Received::SignOfLife)) => {}
                 Ok(Some(Received::Close(code, reason))) => {
                     let detail = format!("the server closed the connection: {code} {reason}");

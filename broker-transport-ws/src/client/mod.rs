@@ -54,7 +54,15 @@ pub struct JsonClient {
 /// Publishes through a [`JsonClient`]. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ClientSender {
-    outgoing: mpsc::Sender<String>,
+    outgoing: mpsc::Sender<Outgoing>,
+}
+
+/// What the user wants to be sent.
+#[derive(Debug)]
+enum Outgoing {
+    Text(String),
+    /// A ping with this number in it.
+    Ping(u64),
 }
 
 /// The client has ended, and with it the last chance to send something.
@@ -152,6 +160,16 @@ impl ClientSender {
     ///
     /// The client has ended.
     pub async fn publish_text(&self, text: String) -> Result<(), ClientEnded> {
-        self.outgoing.send(text).await.map_err(|_| ClientEnded)
+        self.outgoing.send(Outgoing::Text(text)).await.map_err(|_| ClientEnded)
+    }
+
+    /// Asks the server for a sign that it has read what was published before: a ping behind it. The
+    /// answer is [`ClientEvent::Confirmed`]; if the connection is lost before, there is none.
+    ///
+    /// # Errors
+    ///
+    /// The client has ended.
+    pub async fn ask(&self, number: u64) -> Result<(), ClientEnded> {
+        self.outgoing.send(Outgoing::Ping(number)).await.map_err(|_| ClientEnded)
     }
 }

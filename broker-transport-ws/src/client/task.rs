@@ -1,5 +1,5 @@
-use super::ClientEvent;
 use super::connection::{Dialler, Over};
+use super::{ClientEvent, Outgoing};
 use broker_core::transport::TransportError;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 pub(super) struct Task {
     pub(super) dialler: Dialler,
     pub(super) to_user: mpsc::Sender<ClientEvent>,
-    pub(super) from_user: mpsc::Receiver<String>,
+    pub(super) from_user: mpsc::Receiver<Outgoing>,
     pub(super) closing: Arc<Notify>,
 }
 

@@ -30,8 +30,10 @@ pub(crate) enum Received {
     Text(Utf8Bytes),
     /// A binary message.
     Binary(Bytes),
-    /// A ping, which has been answered, or a pong.
+    /// A ping, which has been answered.
     SignOfLife,
+    /// A pong, with what is in it.
+    Pong(Bytes),
     /// The other side closes, or agrees to close. Nothing will follow.
     Close(CloseCode, String),
     /// The connection has ended without a Close frame.
@@ -92,7 +94,8 @@ impl Framing {
                 let _ = self.socket.flush();
                 Received::SignOfLife
             }
-            Ok(Message::Pong(_) | Message::Frame(_)) => Received::SignOfLife,
+            Ok(Message::Pong(octets)) => Received::Pong(octets),
+            Ok(Message::Frame(_)) => Received::SignOfLife,
             Ok(Message::Close(frame)) => {
                 let _ = self.socket.flush();
                 self.over = true;
@@ -129,9 +132,9 @@ impl Framing {
         self.send(Message::Binary(octets));
     }
 
-    /// Puts a ping into the output.
-    pub(crate) fn send_ping(&mut self) {
-        self.send(Message::Ping(Bytes::new()));
+    /// Puts a ping into the output; `content` comes back with the pong, and has 125 octets at most.
+    pub(crate) fn send_ping(&mut self, content: Bytes) {
+        self.send(Message::Ping(content));
     }
 
     fn send(&mut self, message: Message) {

@@ -19,6 +19,7 @@ pub(super) fn same_in_pieces(mut input: Input<'_>) {
         let length = match received {
             Ok(Received::Text(text)) => text.len(),
             Ok(Received::Binary(octets)) => octets.len(),
+            Ok(Received::Pong(octets)) => octets.len(),
             Ok(Received::SignOfLife | Received::Ended) => 0,
             Ok(Received::Close(_, reason)) | Err((_, reason)) => {
                 assert!(reason.len() < 1000, "{reason}");

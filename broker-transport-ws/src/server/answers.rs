@@ -16,6 +16,8 @@ pub(crate) mod code {
     pub(crate) const PERMISSION: &str = "permission_denied";
     /// A message was understood but cannot be published.
     pub(crate) const PUBLISH: &str = "publish_failed";
+    /// There are as many clients as are allowed.
+    pub(crate) const TOO_MANY: &str = "too_many_clients";
     /// The client reads too slowly.
     pub(crate) const OVERFLOW: &str = "overflow";
 }

@@ -91,7 +91,7 @@ impl Input<'_> {
                 Ok(None) => return Ok(()),
                 Ok(Some(Received::Text(text))) => self.handle(text.as_bytes()).await?,
                 Ok(Some(Received::Binary(octets))) => self.handle(&octets).await?,
-                Ok(Some(Received::SignOfLife)) => {
+                Ok(Some(Received::SignOfLife | Received::Pong(_))) => {
                     let pong = std::mem::take(self.framing.output());
                     self.answer(&pong).await?;
                 }

@@ -6,6 +6,7 @@ use super::writer;
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
+use crate::service::Place;
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession};
 use broker_core::event::{ClientLabel, Severity};
@@ -31,6 +32,8 @@ pub(crate) struct Accepted {
     pub(crate) application: Option<Arc<str>>,
     pub(crate) rights: Rights,
     pub(crate) subscriptions: Vec<Bytes>,
+    /// Held until the session is over.
+    pub(crate) place: Place,
 }
 
 /// Runs the session of a client from its acknowledgement to the end of the connection.
@@ -40,7 +43,7 @@ pub(crate) async fn serve(
     exchange: Arc<Exchange>,
     options: Arc<WsOptions>,
 ) {
-    let Accepted { stream, framing, remote, protection, application, rights, subscriptions } =
+    let Accepted { stream, framing, remote, protection, application, rights, subscriptions, place } =
         accepted;
     let reserved = exchange.subscribe(subscriptions.clone()).await;
     let label = ClientLabel { kind: "web-socket", application };
@@ -67,6 +70,7 @@ pub(crate) async fn serve(
     let end = input.run().await;
     let Input { reader, framing, .. } = input;
     drop(membership);
+    drop(place);
     report(&endpoint, session, &end);
     Closing { reader, framing, queue, close_time: options.close_time }.run(end, writer).await;
 }

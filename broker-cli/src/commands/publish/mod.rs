@@ -18,7 +18,8 @@ const WAIT: Duration = Duration::from_secs(10);
 /// Waits for all peerings; with --listen alone, for a peer that has subscribed. The first attempt
 /// to peer has to succeed (3 and 4 if not) unless --retry says otherwise. Then publishes, waits
 /// until every peer has confirmed that it has read everything, and ends the peerings. If nobody had
-/// subscribed, it says so and ends with 0; if a peer was lost before it had confirmed, with 1.
+/// subscribed, it says so and ends with 0; if a peer was lost before it had confirmed, or a server
+/// of the JSON API refused something, with 1.
 ///
 /// A publisher that is faster than a peer waits for it, unless --overflow says otherwise.
 #[derive(Args)]

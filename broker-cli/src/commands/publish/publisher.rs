@@ -150,7 +150,12 @@ impl<'a> Publisher<'a> {
             };
             return Err(Failure::other(text).into());
         }
-        Ok(())
+        // What a server refused of what it read has been told before it confirmed.
+        self.session.catch_up();
+        match self.session.peerings.refusal() {
+            Some(text) => Err(Failure::other(format!("not everything has arrived: {text}")).into()),
+            None => Ok(()),
+        }
     }
 
     /// Waits for the answer. If the peer leaves right after it, the answer counts.
