@@ -38,7 +38,9 @@ pub struct WsOptions {
     /// Messages waiting for one client. Default 8192, as in Zeek.
     pub queue_messages: usize,
 
-    /// Octets waiting for one client. Default 16 MiB.
+    /// Octets waiting for one client. Default 64 MiB, so that a reader at full speed is not cut for a
+    /// few of the longest messages. That much memory a client that does not read can hold at most,
+    /// and clients that wait for the same message share it.
     pub queue_bytes: usize,
 
     /// What happens to a message for a client whose queue is full. Default `disconnect`: the client
@@ -76,7 +78,7 @@ impl Default for WsOptions {
             handshake_time: Duration::from_secs(8),
             subscriptions: 16384,
             queue_messages: 8192,
-            queue_bytes: 16 * 1024 * 1024,
+            queue_bytes: 64 * 1024 * 1024,
             overflow_policy: OverflowPolicy::Disconnect,
             queue_control_bytes: 256 * 1024,
             ping_interval: Duration::from_secs(30),

@@ -30,6 +30,11 @@ impl Service {
         Self { endpoint, options, exchange: Mutex::default(), places }
     }
 
+    /// The id of the endpoint, while it runs.
+    pub(crate) fn endpoint_id(&self) -> Option<EndpointId> {
+        self.endpoint.upgrade().map(|endpoint| endpoint.id())
+    }
+
     /// What the endpoint asks its peers for.
     pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
         self.endpoint.upgrade().map(|endpoint| endpoint.filter())

@@ -9,7 +9,7 @@ use bytes::Bytes;
 /// | `to=PREFIX` | messages of the overlay on these topics go to the server; may be repeated; an empty one stands for every topic |
 /// | `from=PREFIX` | messages of the server on these topics go into the overlay; may be repeated. Without any, whatever the endpoint has subscribed to |
 /// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see [`bridge`](crate::bridge). Default 0 |
-/// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 1000 |
+/// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 100 |
 /// | `largest=N` | the longest message that the server takes, in octets of JSON; a longer one is not handed to it, because it would end the connection. Default 16 MiB, as in this server; 0 is no bound |
 /// | others | are for the server, like `access_token` |
 ///
@@ -36,7 +36,7 @@ impl Default for Directions {
             to: Vec::new(),
             from: None,
             transit: 0,
-            repeats: 1000,
+            repeats: 100,
             largest: 16 * 1024 * 1024,
             rest: Vec::new(),
         }

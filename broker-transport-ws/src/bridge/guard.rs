@@ -1,7 +1,8 @@
-use super::mark::{crossed, marked};
+use super::mark::{crossed, has_been_in, marked};
 use super::repeats::{Repeats, WINDOW};
 use super::{Carried, Directions};
 use crate::Shared;
+use crate::service::Service;
 use broker_core::EndpointId;
 use broker_core::data::View;
 use std::sync::Arc;
@@ -97,17 +98,19 @@ impl Guard {
         if !self.around().others {
             return Verdict::Carry;
         }
-        let (allowed, repeats) = match way {
-            Way::ToServer => (0, &mut self.to_server),
-            Way::FromServer => (1, &mut self.from_server),
+        let own = self.shared.service.get().and_then(Service::endpoint_id);
+        let (allowed, repeats, leaves, enters) = match way {
+            Way::ToServer => (0, &mut self.to_server, own, self.server),
+            Way::FromServer => (1, &mut self.from_server, self.server, own),
         };
-        if crossed(value) > allowed + self.transit {
+        let has_been_there = enters.is_some_and(|endpoint| has_been_in(value, endpoint));
+        if has_been_there || crossed(value) > allowed + self.transit {
             return Verdict::Leave(Carried::Crossed);
         }
         if !repeats.allow(topic, value.raw()) {
             return Verdict::Leave(Carried::Repeated);
         }
-        marked(value).map_or(Verdict::Carry, Verdict::CarryMarked)
+        marked(value, leaves).map_or(Verdict::Carry, Verdict::CarryMarked)
     }
 }
 
@@ -121,7 +124,7 @@ pub(super) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
     match left {
         Carried::Crossed => format!(
             "a message on the topic {topic:?} has been carried by another bridge and does not go on \
-             {to}; transit=1 in the address lets it, which is safe only if there is no way back"
+             {to}; transit=1 in the address lets it unless it has been there before, which is safe only if there is no way back"
         ),
         _ => format!(
             "the same message on the topic {topic:?} came so often within {} s that it seems to go in \

@@ -1,11 +1,40 @@
+use broker_core::EndpointId;
 use broker_core::data::zeek::{Event, EventView, Message, MessageView};
-use broker_core::data::{Encode, View};
+use broker_core::data::{Encode, Value, View};
+use std::collections::BTreeSet;
 
 /// The id, among the metadata of an event, under which a bridge notes how many bridges have carried
 /// the event, as a count. Receivers ignore metadata that they do not know.
 ///
 /// Zeek's own server drops it as well, so nothing relies on it having gone through one.
 pub const BRIDGES_CROSSED: u64 = 0x6272_6467;
+
+/// The id, among the metadata of an event, under which bridges note which endpoints the event has been
+/// in: their ids in a string, with blanks in between.
+pub const ENDPOINTS_CROSSED: u64 = 0x6272_6468;
+
+/// The most endpoints that are noted; what has been in more is left by its count.
+const ENDPOINTS_MAX: usize = 16;
+
+/// Whether a message has been in this endpoint before, as far as bridges know.
+pub(super) fn has_been_in(value: View<'_>, endpoint: EndpointId) -> bool {
+    MessageView::parse(value).is_ok_and(|message| endpoints(message).contains(&endpoint))
+}
+
+fn endpoints(message: MessageView<'_>) -> BTreeSet<EndpointId> {
+    match message {
+        MessageView::Event(event) => noted_endpoints(event),
+        MessageView::Batch(batch) => batch.messages().flat_map(endpoints).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn noted_endpoints(event: EventView<'_>) -> BTreeSet<EndpointId> {
+    let marks = event.metadata().filter(|&(id, _)| id == ENDPOINTS_CROSSED);
+    let texts = marks.filter_map(|(_, value)| value.as_str());
+    let ids = texts.flat_map(|text| text.split(' ').take(ENDPOINTS_MAX));
+    ids.filter_map(|id| id.parse().ok()).take(ENDPOINTS_MAX).collect()
+}
 
 /// How many bridges have carried a message before; in a batch, the one that has come furthest.
 /// What is no event does not say.
@@ -26,26 +55,36 @@ fn noted(event: EventView<'_>) -> u64 {
     marks.filter_map(|(_, value)| value.as_count()).max().unwrap_or(0)
 }
 
-/// The message, encoded, with one more bridge noted; `None` if it has no place for that.
-pub(super) fn marked(value: View<'_>) -> Option<Vec<u8>> {
+/// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it has no place for that.
+pub(super) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
     let message = MessageView::parse(value).ok()?;
     let has_place = matches!(message, MessageView::Event(_) | MessageView::Batch(_));
     has_place.then(|| {
         let mut payload = Vec::with_capacity(value.raw().len() + 64);
-        mark(message).encode_into(&mut payload);
+        mark(message, leaves).encode_into(&mut payload);
         payload
     })
 }
 
-fn mark(message: MessageView<'_>) -> Message {
+fn mark(message: MessageView<'_>, leaves: Option<EndpointId>) -> Message {
     match message {
         MessageView::Event(view) => {
             let crossed = noted(view).saturating_add(1);
+            let been_in = noted_endpoints(view).into_iter().chain(leaves);
+            let been_in: BTreeSet<String> = been_in.map(|id| id.to_string()).collect();
+            let been_in: Vec<String> = been_in.into_iter().collect();
             let mut event = Event::from(view);
-            event.metadata.get_or_insert_default().retain(|&(id, _)| id != BRIDGES_CROSSED);
-            Message::Event(event.metadata(BRIDGES_CROSSED, crossed))
+            let marks = [BRIDGES_CROSSED, ENDPOINTS_CROSSED];
+            event.metadata.get_or_insert_default().retain(|(id, _)| !marks.contains(id));
+            let event = event.metadata(BRIDGES_CROSSED, crossed);
+            Message::Event(match been_in.is_empty() {
+                true => event,
+                false => event.metadata(ENDPOINTS_CROSSED, Value::from(been_in.join(" ").as_str())),
+            })
         }
-        MessageView::Batch(batch) => Message::Batch(batch.messages().map(mark).collect()),
+        MessageView::Batch(batch) => {
+            Message::Batch(batch.messages().map(|message| mark(message, leaves)).collect())
+        }
         other => other.to_message(),
     }
 }
@@ -53,10 +92,10 @@ fn mark(message: MessageView<'_>) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker_core::data::{Timestamp, Value};
+    use broker_core::data::Timestamp;
 
     fn after(value: &Value) -> Option<Value> {
-        let payload = marked(View::parse(&value.encode()).unwrap())?;
+        let payload = marked(View::parse(&value.encode()).unwrap(), None)?;
         Some(Value::decode(&payload).unwrap())
     }
 
@@ -89,6 +128,19 @@ mod tests {
         for value in [Value::Count(1), Value::Vector(vec![])] {
             assert_eq!((count(&value), after(&value)), (0, None));
         }
+    }
+
+    #[test]
+    fn an_event_knows_the_endpoints_that_it_has_been_in() {
+        let (one, two) = (EndpointId::random(), EndpointId::random());
+        let event = Value::from(Event::new("e"));
+        let payload = marked(View::parse(&event.encode()).unwrap(), Some(one)).unwrap();
+        let payload = marked(View::parse(&payload).unwrap(), Some(two)).unwrap();
+        let view = View::parse(&payload).unwrap();
+        assert!(has_been_in(view, one) && has_been_in(view, two));
+        assert!(!has_been_in(view, EndpointId::random()));
+        let odd = Value::from(Event::new("e").metadata(ENDPOINTS_CROSSED, Value::from("x  y")));
+        assert!(!has_been_in(View::parse(&odd.encode()).unwrap(), one));
     }
 
     #[test]

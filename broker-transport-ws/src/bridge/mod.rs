@@ -17,7 +17,10 @@
 //! * An event is marked with how many bridges it has crossed, in its metadata ([`BRIDGES_CROSSED`]).
 //!   To a server goes only what has crossed none, into an overlay what has crossed one at most. So a
 //!   message crosses one bridge to a server and then one into an overlay, and no more, even if the
-//!   server in between drops the mark as Zeek's does: an event cannot go round.
+//!   server in between drops the mark as Zeek's does: an event cannot go round more than once.
+//! * It is also marked with the endpoints that it has been in, as far as bridges know them
+//!   ([`ENDPOINTS_CROSSED`]), and enters none of these again. Nodes that serve each other do not get
+//!   their own events back then. Zeek's server names no endpoint and drops that mark too.
 //! * Values that are no events have no place for a mark, and a Zeek server that is a native member of
 //!   the overlay as well, somewhere behind other peers, hands an event on without it. Such a message
 //!   is carried [`repeats`](Directions::repeats) times within ten seconds by each bridge, then left.
@@ -38,7 +41,7 @@ mod repeats;
 mod status;
 
 pub use directions::{Directions, InvalidDirections};
-pub use mark::BRIDGES_CROSSED;
+pub use mark::{BRIDGES_CROSSED, ENDPOINTS_CROSSED};
 pub use status::{BridgeStatus, Carried};
 
 use crate::client::{ClientEvent, ClientOptions, JsonClient};
