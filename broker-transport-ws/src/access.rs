@@ -2,6 +2,7 @@ use crate::http::{Answer, Request};
 use broker_core::transport::Protection;
 use serde::Deserialize;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who may connect, and do what. The default is everybody and everything.
@@ -13,7 +14,9 @@ pub struct AccessOptions {
     pub rules: Vec<AccessRule>,
 
     /// If not empty, web pages may only connect if they come from one of these origins, as in
-    /// `https://dashboard.example`, or from this server itself. Programs other than browsers name
+    /// `https://dashboard.example`, or from this server itself, as far as the page was loaded from an
+    /// IP address or `localhost`: any other name of the server has to be in the list, since whoever
+    /// owns a name can let it point here. Programs other than browsers name
     /// no origin and are not concerned.
     pub origins: Vec<String>,
 }
@@ -76,6 +79,9 @@ impl AccessOptions {
         rule.map(|rule| Rights { rule: Some(Arc::new(rule.clone())) }).ok_or_else(|| {
             let body = match token {
                 Some(_) => "The token is not one that may connect here.\n",
+                None if self.rules.iter().all(|rule| rule.token.is_none()) => {
+                    "A certificate that may connect here is needed.\n"
+                }
                 None => "A token is needed: Authorization: Bearer TOKEN.\n",
             };
             Answer::new(401, "Unauthorized", body).with("WWW-Authenticate", "Bearer")
@@ -87,12 +93,54 @@ impl AccessOptions {
             return Ok(());
         };
         let host = origin.split_once("://").map(|(_, host)| host);
-        let same = host.is_some() && host == request.fields.get("Host");
-        if same || self.origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+        let own = host.is_some_and(is_fixed) && host == request.fields.get("Host");
+        let origin_in_full = in_full(origin);
+        let same =
+            |allowed: &String| origin_in_full.is_some() && in_full(allowed) == origin_in_full;
+        if own || self.origins.iter().any(same) {
             return Ok(());
         }
         Err(Answer::new(403, "Forbidden", format!("Pages of {origin} may not connect here.\n")))
     }
+}
+
+/// Whether a host, perhaps with a port, is one that nobody can let point elsewhere.
+fn is_fixed(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.parse::<IpAddr>().is_ok() || bare.eq_ignore_ascii_case("localhost")
+}
+
+/// An origin as browsers write it: in lower case, without the port that goes without saying and
+/// without a slash at the end. `None` if it can be none.
+pub(crate) fn in_full(origin: &str) -> Option<String> {
+    let origin = origin.to_ascii_lowercase();
+    let (scheme, rest) = origin.split_once("://")?;
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    let known = |octet: u8| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet);
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_literal = name.starts_with('[') && name.ends_with(']');
+    let is_name = name.bytes().all(|o| o.is_ascii_alphanumeric() || b"-._".contains(&o));
+    let is_origin = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(known)
+        && !name.is_empty()
+        && (is_literal || is_name)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok());
+    let implied = match scheme {
+        "http" => Some("80"),
+        "https" => Some("443"),
+        _ => None,
+    };
+    is_origin.then(|| match port.filter(|port| Some(*port) != implied) {
+        Some(port) => format!("{scheme}://{name}:{port}"),
+        None => format!("{scheme}://{name}"),
+    })
 }
 
 fn token(request: &Request) -> Option<String> {
@@ -156,8 +204,10 @@ mod tests {
     use crate::http::parse_request;
 
     fn request(line: &str, fields: &str) -> Request {
-        parse_request(format!("GET {line} HTTP/1.1\r\nHost: here:1\r\n{fields}\r\n").as_bytes())
-            .unwrap()
+        parse_request(
+            format!("GET {line} HTTP/1.1\r\nHost: 127.0.0.1:1\r\n{fields}\r\n").as_bytes(),
+        )
+        .unwrap()
     }
 
     fn rule(token: &str) -> AccessRule {
@@ -230,7 +280,9 @@ mod tests {
         for (fields, admitted) in [
             ("", true),
             ("Origin: https://A\r\n", true),
-            ("Origin: http://here:1\r\n", true),
+            ("Origin: https://a:443\r\n", true),
+            ("Origin: http://127.0.0.1:1\r\n", true),
+            ("Origin: http://127.0.0.1:2\r\n", false),
             ("Origin: https://b\r\n", false),
             ("Origin: null\r\n", false),
         ] {
@@ -238,6 +290,50 @@ mod tests {
             assert_eq!(outcome.is_ok(), admitted, "{fields}");
             assert!(admitted || outcome.unwrap_err() == 403);
         }
+    }
+
+    #[test]
+    fn a_name_that_points_here_does_not_make_a_page_the_own_one() {
+        let access =
+            AccessOptions { origins: vec!["https://a".into()], ..AccessOptions::default() };
+        for (host, admitted) in
+            [("evil.example:1", false), ("localhost:1", true), ("[::1]:1", true), ("1.2.3.4", true)]
+        {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n\r\n");
+            let request = parse_request(head.as_bytes()).unwrap();
+            assert_eq!(plain(&access, &request).is_ok(), admitted, "{host}");
+        }
+    }
+
+    #[test]
+    fn origins_are_compared_as_browsers_write_them() {
+        for (origin, full) in [
+            ("https://Dashboard.example", Some("https://dashboard.example")),
+            ("https://x/", Some("https://x")),
+            ("https://x:443", Some("https://x")),
+            ("http://x:80/", Some("http://x")),
+            ("http://x:443", Some("http://x:443")),
+            ("http://[::1]:81", Some("http://[::1]:81")),
+            ("http://[::1]", Some("http://[::1]")),
+            ("chrome-extension://abcdef", Some("chrome-extension://abcdef")),
+            ("dashboard.example", None),
+            ("*", None),
+            ("https://*", None),
+            ("https://x/path", None),
+            ("https://u@x", None),
+            ("https://", None),
+            ("null", None),
+        ] {
+            assert_eq!(in_full(origin).as_deref(), full, "{origin}");
+        }
+    }
+
+    #[test]
+    fn who_can_only_come_with_a_certificate_is_not_told_of_tokens() {
+        let named = AccessRule { certificate: Some("CN=x".into()), ..AccessRule::default() };
+        let access = AccessOptions { rules: vec![named], ..AccessOptions::default() };
+        let answer = access.admit(&request("/", ""), &Protection::Plain).unwrap_err();
+        assert!(answer.reason().contains("certificate"), "{}", answer.reason());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The client's side of the opening handshake.
 
+use crate::bridge::Directions;
 use crate::framing::Side;
 use crate::http::{HeadError, parse_response, read_head};
 use crate::security::is_secure;
@@ -26,6 +27,9 @@ pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, Transp
         "" | "/" => NATIVE_PATH,
         path => path,
     };
+    Directions::check_native(to).map_err(|error| {
+        TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {error}"))
+    })?;
     let (mut stream, protection) = shared.security.dial(to).await?;
     let target = target(to, path);
     let opening = Opening { to, path: &target, protocol: Some(NATIVE_PROTOCOL), fields: &[] };

@@ -1,4 +1,4 @@
-use crate::access::AccessOptions;
+use crate::access::{AccessOptions, in_full};
 use broker_core::OverflowPolicy;
 use serde::Deserialize;
 use std::time::Duration;
@@ -97,6 +97,12 @@ pub enum InvalidOptions {
     /// One client would hold up all others.
     #[error("the overflow policy of clients cannot be wait: everybody would wait for the slowest")]
     Wait,
+    /// No browser names an origin like that.
+    #[error(
+        "{0:?} is no origin; one is written like https://dashboard.example or http://10.0.0.1:8080, and \
+         stands for itself alone"
+    )]
+    Origin(String),
     /// A token that everybody knows.
     #[error("a rule for clients has an empty token")]
     EmptyToken,
@@ -128,7 +134,10 @@ impl WsOptions {
         if self.access.rules.iter().any(|rule| rule.token.as_deref() == Some("")) {
             return Err(InvalidOptions::EmptyToken);
         }
-        Ok(())
+        match self.access.origins.iter().find(|origin| in_full(origin).is_none()) {
+            Some(origin) => Err(InvalidOptions::Origin(origin.clone())),
+            None => Ok(()),
+        }
     }
 }
 

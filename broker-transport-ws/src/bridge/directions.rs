@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see [`bridge`](crate::bridge). Default 0 |
 /// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 100 |
 /// | `largest=N` | the longest message that the server takes, in octets of JSON; a longer one is not handed to it, because it would end the connection. Default 16 MiB, as in this server; 0 is no bound |
-/// | others | are for the server, like `access_token` |
+/// | `access_token=TOKEN` | is for the server |
 ///
 /// What is special in a URL is written with percent signs, as in `%26` for `&`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,23 @@ pub enum InvalidDirections {
         /// A prefix of what comes from it.
         from: String,
     },
+    /// A parameter that nobody knows.
+    #[error("{0}: there is no such parameter here; known are {known}", known = KNOWN.join(", "))]
+    Unknown(String),
+    /// A parameter without a value.
+    #[error("{0}: a value is missing; {0}= with nothing behind it would mean every topic")]
+    NoValue(String),
+    /// A percent sign without two hexadecimal digits.
+    #[error(
+        "{0}: a percent sign is written %25, and others stand in front of two hexadecimal digits"
+    )]
+    Escape(String),
+    /// A parameter for a bridge, where an address is none.
+    #[error(
+        "{0}: this address stands for a native peering, which has no directions; without a path it \
+         stands for a bridge to the server"
+    )]
+    NoBridge(String),
     /// Something else where a number belongs.
     #[error("{name}={value}: this is no number from 0 to 4294967295")]
     NoNumber {
@@ -75,14 +92,16 @@ impl Directions {
     /// A topic would go both ways, or a number is none.
     pub fn parse(url: &Url) -> Result<Self, InvalidDirections> {
         let mut directions = Self::default();
-        for (name, value) in url.parameters() {
+        for part in url.query().split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = parameter(part)?;
             match name {
                 "to" => directions.to.push(percent_decoded(value)),
                 "from" => directions.from.get_or_insert_default().push(percent_decoded(value)),
                 "transit" => directions.transit = number(name, value)?,
                 "repeats" => directions.repeats = number(name, value)?,
                 "largest" => directions.largest = number(name, value)?,
-                _ => directions.rest.push(format!("{name}={value}")),
+                "access_token" => directions.rest.push(part.to_owned()),
+                _ => return Err(InvalidDirections::Unknown(part.to_owned())),
             }
         }
         let from = directions.from.iter().flatten();
@@ -94,6 +113,24 @@ impl Directions {
             }
             None => Ok(directions),
         }
+    }
+
+    /// Checks the parameters of a URL of a native peering, which are for the server.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be meant like that.
+    pub fn check_native(url: &Url) -> Result<(), InvalidDirections> {
+        for part in url.query().split('&').filter(|part| !part.is_empty()) {
+            match parameter(part)?.0 {
+                "access_token" => {}
+                name if KNOWN.contains(&name) => {
+                    return Err(InvalidDirections::NoBridge(part.to_owned()));
+                }
+                _ => return Err(InvalidDirections::Unknown(part.to_owned())),
+            }
+        }
+        Ok(())
     }
 
     /// Whether a topic goes one way here and the other way there, by what is said for both.
@@ -142,6 +179,25 @@ impl Directions {
     }
 }
 
+/// The parameters there are.
+const KNOWN: [&str; 6] = ["to", "from", "transit", "repeats", "largest", "access_token"];
+
+/// Name and value of a parameter, if it may be one.
+fn parameter(part: &str) -> Result<(&str, &str), InvalidDirections> {
+    let mut escapes = part.split('%').skip(1);
+    let is_escape = |text: &str| {
+        text.as_bytes().first_chunk::<2>().is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !escapes.all(is_escape) {
+        return Err(InvalidDirections::Escape(part.to_owned()));
+    }
+    match part.split_once('=') {
+        Some(parameter) => Ok(parameter),
+        None if KNOWN.contains(&part) => Err(InvalidDirections::NoValue(part.to_owned())),
+        None => Err(InvalidDirections::Unknown(part.to_owned())),
+    }
+}
+
 fn number(name: &str, value: &str) -> Result<u32, InvalidDirections> {
     let (name, value) = (name.to_owned(), percent_decoded(value));
     value.parse().map_err(|_| InvalidDirections::NoNumber { name, value })
@@ -161,13 +217,34 @@ mod tests {
 
     #[test]
     fn the_parameters_say_what_goes_where() {
-        let directions = parse("to=/a/&from=/b%26&from=/c&access_token=x%2By&z=1").unwrap();
+        let directions = parse("to=/a/&from=/b%26&from=/c&access_token=x%2By").unwrap();
         assert_eq!(directions.to, ["/a/"]);
         assert_eq!(directions.from, Some(vec!["/b&".to_owned(), "/c".to_owned()]));
         let url: Url = "ws://host:1/v1/messages/json?to=/a/".parse().unwrap();
         let (server, token) = directions.server(&url);
-        assert_eq!(server.to_string(), "ws://host:1/v1/messages/json?z=1");
+        assert_eq!(server.to_string(), "ws://host:1/v1/messages/json");
         assert_eq!(token.as_deref(), Some("x+y"));
+    }
+
+    #[test]
+    fn what_nobody_can_mean_is_refused() {
+        for (query, reason) in [
+            ("to", "a value is missing"),
+            ("from=/a&to", "a value is missing"),
+            ("bogus=1", "there is no such parameter"),
+            ("To=/a", "there is no such parameter"),
+            ("to=%zz", "a percent sign"),
+            ("to=/a%2", "a percent sign"),
+        ] {
+            let error = parse(query).unwrap_err().to_string();
+            assert!(error.contains(reason), "{query}: {error}");
+        }
+        assert_eq!(parse("to=").unwrap().to, [""]);
+        let native = |query: &str| {
+            Directions::check_native(&format!("ws://host:1/v1/native{query}").parse().unwrap())
+        };
+        assert_eq!((native(""), native("?access_token=x")), (Ok(()), Ok(())));
+        assert!(native("?to=/a").is_err() && native("?bogus=1").is_err());
     }
 
     #[test]
