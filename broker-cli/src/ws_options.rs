@@ -71,6 +71,17 @@ pub(crate) fn said_twice(urls: &[Url]) -> Option<&Url> {
     urls.iter().enumerate().find(repeats).map(|(_, url)| url)
 }
 
+/// Why an address cannot be meant as it is written, if it is one of these.
+pub(crate) fn check(url: &Url) -> Result<(), String> {
+    use broker::ws::bridge::Directions;
+    let checked = match url.scheme() {
+        "ws" | "wss" if is_json(url) => Directions::parse(url).map(drop),
+        "ws" | "wss" => Directions::check_native(url),
+        _ => Ok(()),
+    };
+    checked.map_err(|error| format!("{url}: {error}"))
+}
+
 /// What comes from a server, as far as its address says so.
 pub(crate) fn topics_from(url: &Url) -> Vec<String> {
     let directions = broker::ws::bridge::Directions::parse(url);

@@ -145,6 +145,18 @@ async fn who_may_not_do_what_it_asks_for_was_connected_and_refused() {
 }
 
 #[tokio::test]
+async fn addresses_and_origins_that_cannot_be_meant_are_usage_errors() {
+    for query in ["?to", "?to=/a&bogus=1", "?to=%zz", "/v1/native?to=/a"] {
+        let url = format!("ws://127.0.0.1:1{query}");
+        run(&["pub", "/a", "1", "--peer", &url]).await.expect(2).says("127.0.0.1:1");
+    }
+    for origin in ["dashboard.example", "*", "https://x/y"] {
+        let end = run(&["node", "--listen", "ws://127.0.0.1:0", "--ws-origin", origin]).await;
+        end.expect(2).says("is no origin");
+    }
+}
+
+#[tokio::test]
 async fn the_doctor_examines_servers_and_peers_at_web_socket_addresses() {
     let (mut node, url) = server(&["--events"]).await;
     let end = run(&["doctor", &url]).await.expect(0);

@@ -44,8 +44,8 @@
 //! | a WebSocket on a wrong path | comes about, then error `invalid_uri` and Close 1008, as in Zeek: a browser can see that, and an HTTP status it cannot |
 //! | a first message that is no array of strings | error with the text of Zeek, then Close 1008 |
 //! | `endpoint` in the ack | the id of the serving endpoint, as in the library: it parses as a UUID |
-//! | `type` of a data message | not looked at |
-//! | a data message without topic | one on the empty topic, as in the library |
+//! | `type` of a data message | may be missing; anything else than `data-message` is an error |
+//! | a data message whose topic is missing or no string | error `deserialization_failed`; the library publishes it on the empty topic |
 //! | payloads | any value, not only Zeek's events |
 //! | later messages that are bad | error `deserialization_failed` with `input #N` and the reason; the connection stays |
 //! | subscriptions of clients | are announced to native peers while the client is there, and taken back when it leaves |

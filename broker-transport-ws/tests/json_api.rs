@@ -33,6 +33,25 @@ async fn wants(peer: &Endpoint, server: &Server, topics: &[&str]) {
 }
 
 #[tokio::test]
+async fn a_message_without_a_topic_or_of_another_type_is_an_error_and_is_not_published() {
+    let server = Server::start().await;
+    let mut subscriber = server.endpoint.subscribe([""]);
+    let mut client = server.client("[]").await;
+    let value = r#""@data-type":"count","data":1"#;
+    for start in [
+        r#""type":"data-message""#,
+        r#""type":"data-message","topic":5"#,
+        r#""type":"nope","topic":"/t""#,
+    ] {
+        client.text(&format!("{{{start},{value}}}")).await;
+        assert_eq!(client.recv_json().await["code"], "deserialization_failed", "{start}");
+    }
+    client.text(&format!("{{\"topic\":\"/t\",{value}}}")).await;
+    let message = timeout(PATIENCE, subscriber.recv()).await.unwrap().unwrap();
+    assert_eq!(message.topic().to_string(), "/t");
+}
+
+#[tokio::test]
 async fn the_ack_names_the_endpoint() {
     let server = Server::start().await;
     let mut client = server.open().await;

@@ -83,6 +83,10 @@ impl Session {
         for url in settings.listen.iter().chain(&settings.peers) {
             check_scheme(&endpoint, url)?;
         }
+        #[cfg(feature = "ws")]
+        for url in &settings.peers {
+            crate::ws_options::check(url).map_err(Failure::usage)?;
+        }
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {

@@ -169,8 +169,8 @@ struct Refusal {
     what: String,
 }
 
-/// Reads a data message as the servers of the reference do: `type` is not looked at, and without a
-/// topic the message is one on the empty topic.
+/// Reads a data message. Some clients leave `type` out; a topic there has to be, which may be
+/// empty.
 fn decode<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Result<Cow<'a, [u8]>, Refusal> {
     let reader = JsonReader { require_type: false, require_topic: false, ..JsonReader::default() };
     reader.message_into(text, payload).map_err(|error| {

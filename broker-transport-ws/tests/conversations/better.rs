@@ -94,6 +94,17 @@ pub(crate) fn better(
         ("visibility", ..) if says(step, "to another node") || says(step, "unicast-to-native") => {
             (Nothing, "it is for another endpoint")
         }
+        ("data-messages-more", ..) if step["topic"] == "" => {
+            (Error("input #"), "nobody means the empty topic who names none")
+        }
+        ("empty-topic", ..) if is_close(step) => (
+            Error("input #2 contained invalid data"),
+            "nobody means the empty topic who names none",
+        ),
+        ("malformed-json", ..) if is_close(step) => (
+            Error("input #7 contained invalid data"),
+            "what says that it is something else is no data message",
+        ),
         ("disable-forwarding", ..) if step["from"] == "native peer received" => (
             NativeGetsFirst("from c1"),
             "a client speaks for the endpoint, which sends its own messages even as a leaf",

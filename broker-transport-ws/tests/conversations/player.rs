@@ -75,9 +75,14 @@ impl Player {
         let conn = step["conn"].as_str().unwrap_or("c1").to_owned();
         let frame = self.frames.get(&conn).cloned().unwrap_or_default();
         if let Some((instead, _why)) = better(&self.scenario, &conn, &frame, step)
-            && step["from"] != "client"
+            && (step["from"] != "client"
+                || ["malformed-json", "empty-topic"].contains(&self.scenario.as_str()))
         {
-            return self.instead(&conn, instead, step).await;
+            self.instead(&conn, instead, step).await;
+            // What the client does after an answer that the library does not give it still does.
+            if step["from"] != "client" {
+                return;
+            }
         }
         match step["from"].as_str().unwrap() {
             "client" => self.client(&conn, step).await,

@@ -47,7 +47,11 @@ impl Envelope {
         }
     }
 
-    fn topic<'a>(&self, text: &Scanner<'a>) -> Result<Cow<'a, [u8]>, JsonError> {
+    fn topic<'a>(
+        &self,
+        text: &Scanner<'a>,
+        may_be_empty: bool,
+    ) -> Result<Cow<'a, [u8]>, JsonError> {
         if let Some(pos) = self.topic_hex {
             let token = text.at(pos).token()?;
             return match unhex(&token) {
@@ -63,7 +67,7 @@ impl Envelope {
             return Err(JsonError::failed(0, "this data message has no topic"));
         };
         match text.at(pos).token()? {
-            Token::String(topic) if !topic.is_empty() => Ok(topic),
+            Token::String(topic) if may_be_empty || !topic.is_empty() => Ok(topic),
             Token::String(_) => {
                 Err(JsonError::failed(pos, "the topic is empty").in_member("topic"))
             }
@@ -89,12 +93,9 @@ impl<'a> Decoder<'a, '_> {
         }
         let mut envelope = Envelope::default();
         self.members(start, 0, Some(&mut envelope))?;
-        if reader.require_type {
+        if reader.require_type || envelope.kind.is_some() {
             envelope.check_type(&self.input)?;
         }
-        match envelope.topic(&self.input) {
-            Err(_) if !reader.require_topic => Ok(Cow::Borrowed(b"")),
-            topic => topic,
-        }
+        envelope.topic(&self.input, !reader.require_topic)
     }
 }

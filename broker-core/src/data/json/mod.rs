@@ -52,11 +52,11 @@ pub struct DataMessage {
 pub struct JsonReader {
     /// How deep values may be nested.
     pub limits: DecodeLimits,
-    /// Whether a data message must say with `type` that it is one. Servers of the WebSocket API do
-    /// not look at it, and some clients leave it out.
+    /// Whether a data message must say with `type` that it is one; some clients leave it out. A type
+    /// that is there has to be the right one in any case.
     pub require_type: bool,
-    /// Whether a data message must have a topic. Otherwise a topic that is missing or no string
-    /// reads as the empty one, as in servers of the WebSocket API, which publish such messages.
+    /// Whether the topic of a data message must not be empty. Servers of the WebSocket API publish on
+    /// the empty topic. One that is missing or no string is an error in any case.
     pub require_topic: bool,
 }
 
