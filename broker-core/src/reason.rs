@@ -191,7 +191,8 @@ reasons! {
         "Give the other side a proper id.";
     Redundant = "redundant", Nobody,
         "The two endpoints are connected already.",
-        "Nothing to do: they need one connection.";
+        "Nothing to do: they need one connection. If it is said again and again, another endpoint \
+         somewhere may have the same id: without --endpoint-id each has a random one.";
     LimitReached = "limit-reached", ThisSide,
         "A limit of this side does not allow it.",
         "Raise the limit that the message names, or find out who uses it up.";

@@ -43,7 +43,7 @@ async fn half_open_connections_by_the_thousand() {
     }
     stage.failed_handshakes(count).await;
     let failures = stage.logged("handshake-failed");
-    assert!(failures.iter().any(|text| text.contains("the limit is 64")), "{failures:?}");
+    assert!(failures.iter().any(|text| text.contains("the limit half-open is 64")), "{failures:?}");
     stage.clear().await;
 }
 

@@ -166,8 +166,7 @@ impl Input<'_> {
                 biased;
                 () = &mut self.stop => Err(Failure::Cancelled),
                 () = lost(self.place.as_ref()) => {
-                    let reason = self.place.as_ref().map(Place::reason);
-                    Err(Failure::LimitReached(reason.unwrap_or_default()))
+                    Err(self.place.as_ref().map_or(Failure::Cancelled, Place::failure))
                 }
                 satisfied = satisfy(wants, &mut self.reader, &mut self.reception) => satisfied,
             };

@@ -1,9 +1,11 @@
-use crate::Url;
+use crate::transport::{TransportError, TransportErrorKind};
+use crate::{Failure, Url};
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +25,7 @@ pub(super) struct HalfOpen {
 #[derive(Debug, Default)]
 struct Places {
     last: u64,
-    taken: HashMap<Origin, BTreeMap<u64, CancellationToken>>,
+    taken: HashMap<Origin, BTreeMap<u64, Arc<Eviction>>>,
     count: usize,
 }
 
@@ -49,13 +51,21 @@ impl Origin {
     }
 }
 
+/// Tells a connection that it has to go, and why.
+#[derive(Debug, Default)]
+struct Eviction {
+    told: CancellationToken,
+    /// Not for another one's place, but for its descriptor or memory.
+    for_resources: AtomicBool,
+}
+
 /// The place of one connection; given back when dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     half_open: Arc<HalfOpen>,
     origin: Origin,
     number: u64,
-    evicted: CancellationToken,
+    evicted: Arc<Eviction>,
 }
 
 impl HalfOpen {
@@ -66,12 +76,12 @@ impl HalfOpen {
     /// Takes a place, from another connection if need be.
     pub(super) fn enter(self: &Arc<Self>, remote: &Url) -> Place {
         let origin = Origin::of(remote);
-        let evicted = CancellationToken::new();
+        let evicted = Arc::<Eviction>::default();
         let mut places = self.places.lock();
         if places.count >= self.limit {
             places.evict(Some(&origin));
         }
-        let number = places.take(origin.clone(), evicted.clone());
+        let number = places.take(origin.clone(), Arc::clone(&evicted));
         Place { half_open: Arc::clone(self), origin, number, evicted }
     }
 
@@ -87,7 +97,7 @@ impl HalfOpen {
 }
 
 impl Places {
-    fn take(&mut self, origin: Origin, evicted: CancellationToken) -> u64 {
+    fn take(&mut self, origin: Origin, evicted: Arc<Eviction>) -> u64 {
         self.last += 1;
         self.count += 1;
         self.taken.entry(origin).or_default().insert(self.last, evicted);
@@ -108,11 +118,13 @@ impl Places {
         else {
             return false;
         };
-        let evicted = self.give_back(&origin, number);
-        evicted.map(|evicted| evicted.cancel()).is_some()
+        let Some(evicted) = self.give_back(&origin, number) else { return false };
+        evicted.for_resources.store(newcomer.is_none(), Ordering::Relaxed);
+        evicted.told.cancel();
+        true
     }
 
-    fn give_back(&mut self, origin: &Origin, number: u64) -> Option<CancellationToken> {
+    fn give_back(&mut self, origin: &Origin, number: u64) -> Option<Arc<Eviction>> {
         let places = self.taken.get_mut(origin)?;
         let place = places.remove(&number)?;
         if places.is_empty() {
@@ -126,16 +138,21 @@ impl Places {
 impl Place {
     /// Waits until another connection has been given this place. Cancel safe.
     pub(super) async fn lost(&self) {
-        self.evicted.cancelled().await;
+        self.evicted.told.cancelled().await;
     }
 
     /// Why a connection has lost its place.
-    pub(super) fn reason(&self) -> String {
+    pub(super) fn failure(&self) -> Failure {
+        if self.evicted.for_resources.load(Ordering::Relaxed) {
+            let text = "no file descriptor is left for others: the oldest connection from the busiest \
+                        address that is not peered yet went";
+            return TransportError::new(TransportErrorKind::OutOfResources, text).into();
+        }
         let limit = self.half_open.limit;
-        format!(
-            "too many connections that are not peered yet, the limit is {limit}: the oldest from the \
-             busiest address went"
-        )
+        Failure::LimitReached(format!(
+            "too many connections that are not peered yet, the limit half-open is {limit}: the oldest \
+             from the busiest address went"
+        ))
     }
 }
 
@@ -152,7 +169,7 @@ mod tests {
     use super::*;
 
     fn is_lost(place: &Place) -> bool {
-        place.evicted.is_cancelled()
+        place.evicted.told.is_cancelled()
     }
 
     fn enter(half_open: &Arc<HalfOpen>, host: &str) -> Place {
@@ -173,8 +190,10 @@ mod tests {
         drop(third);
         let fifth = enter();
         assert!(!is_lost(&fourth) && !is_lost(&fifth));
+        assert!(matches!(second.failure(), Failure::LimitReached(_)));
         assert!(half_open.make_room());
         assert!(is_lost(&fourth) && !is_lost(&fifth));
+        assert!(matches!(fourth.failure(), Failure::Transport(_)), "for its descriptor");
         assert!(half_open.make_room() && !half_open.make_room());
         drop((second, fourth, fifth));
         let places = half_open.places.lock();

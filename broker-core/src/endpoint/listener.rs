@@ -101,7 +101,7 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
         biased;
         // Nobody is let in any more, and a shutdown waits for every task.
         () = stopping.cancelled() => return,
-        () = place.lost() => Err(Failure::LimitReached(place.reason())),
+        () = place.lost() => Err(place.failure()),
         established = timeout(limit, establish) => match established {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(error.into()),
