@@ -3,6 +3,7 @@
 
 mod support;
 
+use broker_core::Limits;
 use broker_core::transport::{Connection, ReadBuffer, TransportErrorKind as Kind};
 use broker_transport_quic::{Order, QuicOptions};
 use std::future::poll_fn;
@@ -172,10 +173,12 @@ async fn who_breaks_the_rules_is_cut_and_told_why() {
 #[tokio::test]
 async fn the_core_learns_of_a_frame_above_the_limit_from_its_length() {
     let (mut ours, mut raw) = raw::dialling().await;
-    raw.control.0.write_all(&(64 * 1024 + 1_u32).to_be_bytes()).await.unwrap();
+    let limit = Limits::default().filter_frame();
+    let length = u32::try_from(limit + 1).unwrap();
+    raw.control.0.write_all(&length.to_be_bytes()).await.unwrap();
     let mut buffer = ReadBuffer::new();
     ours.reader.recv(&mut buffer).await.unwrap();
-    assert_eq!(buffer.next_frame(64 * 1024).unwrap_err().length, 64 * 1024 + 1);
+    assert_eq!(buffer.next_frame(limit).unwrap_err().length, limit + 1);
     ours.reader.recv(&mut buffer).await.unwrap_err();
 }
 
