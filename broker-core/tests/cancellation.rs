@@ -300,13 +300,7 @@ async fn a_shutdown_goes_on_when_nobody_waits_for_it_any_more() {
 #[tokio::test(start_paused = true)]
 async fn everyone_who_waits_is_released_by_a_shutdown() {
     let network = network();
-    let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 1;
-    let a = endpoint_with(network.clone(), LOW, config);
-    let b = endpoint(network.clone(), HIGH);
-    let _received = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
-    peer(&a, &b, &url, Retry::never()).await;
+    let (a, b, _received) = support::waiting_pair(network.clone()).await;
     let mut subscriber = a.subscribe(["/x"]);
     let mut events = a.events();
     network.faults.stall_writes.store(true, SeqCst);

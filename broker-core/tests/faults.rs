@@ -7,10 +7,9 @@ mod support;
 use broker_core::endpoint::{Endpoint, Retry};
 use broker_core::event::StatusCode;
 use broker_core::transport::{MemTransport, Transport};
-use broker_core::{Config, OverflowPolicy};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-use support::{Faulty, HIGH, LONG, LOW, at, endpoint, endpoint_with, peer, status};
+use support::{Faulty, HIGH, LONG, LOW, at, endpoint, peer, status};
 use tokio::time::{Instant, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -147,13 +146,7 @@ async fn a_shutdown_with_a_stuck_peer_takes_the_time_for_the_bye_and_the_last_oc
 #[tokio::test(start_paused = true)]
 async fn a_publisher_that_waits_for_a_stuck_peer_is_released_when_that_is_cut() {
     let network = Faulty::default();
-    let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 1;
-    let a = endpoint_with(network.clone(), LOW, config);
-    let b = endpoint(network.clone(), HIGH);
-    let _received = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
-    peer(&a, &b, &url, Retry::never()).await;
+    let (a, b, _received) = support::waiting_pair(network.clone()).await;
     network.faults.stall_writes.store(true, SeqCst);
     let publish = async { while a.publish("/t", &1_u64).await.unwrap().peers > 0 {} };
     timeout(LONG, publish).await.unwrap();

@@ -41,16 +41,9 @@ async fn next(subscriber: &mut Subscriber) -> (String, Value) {
     (message.topic().to_string(), message.data().unwrap())
 }
 
-/// A native peer of `node`, with a subscription.
+/// A native peer of `node`, with a subscription that the node knows.
 async fn native(node: &Node, topic: &str) -> (Endpoint, Subscriber) {
-    let url = node.endpoint.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let peer = Endpoint::builder()
-        .transport(broker_transport_tcp::TcpTransport::default())
-        .build()
-        .unwrap();
-    let subscriber = peer.subscribe([topic]);
-    peer.peer(&url, Retry::never()).await.unwrap();
-    assert!(node.endpoint.await_peer(peer.id(), PATIENCE).await);
+    let (peer, subscriber) = support::native(&node.endpoint, topic).await;
     wait_for(|| node.endpoint.peer_filter(peer.id()).is_some_and(|f| !f.is_empty())).await;
     (peer, subscriber)
 }

@@ -6,24 +6,10 @@ mod support;
 
 use broker_core::data::View;
 use broker_core::data::json::JsonReader;
-use broker_core::endpoint::{Retry, Subscriber};
-use broker_core::{Endpoint, Url};
+use broker_core::endpoint::Subscriber;
 use serde_json::Value;
-use support::{Client, PATIENCE, Server, count, frame};
+use support::{Client, PATIENCE, Server, count, frame, native};
 use tokio::time::timeout;
-
-/// A native peer over TCP that receives what clients publish.
-async fn native(server: &Server, topic: &str) -> (Endpoint, Subscriber) {
-    let url = server.endpoint.listen(&"tcp://127.0.0.1:0".parse::<Url>().unwrap()).await.unwrap();
-    let peer = Endpoint::builder()
-        .transport(broker_transport_tcp::TcpTransport::default())
-        .build()
-        .unwrap();
-    let subscriber = peer.subscribe([topic]);
-    peer.peer(&url, Retry::never()).await.unwrap();
-    assert!(server.endpoint.await_peer(peer.id(), PATIENCE).await);
-    (peer, subscriber)
-}
 
 async fn payload(subscriber: &mut Subscriber) -> Vec<u8> {
     timeout(PATIENCE, subscriber.recv()).await.unwrap().unwrap().payload().to_vec()
@@ -41,7 +27,7 @@ async fn refusal(client: &mut Client, text: &[u8]) -> String {
 async fn messages_of_ten_megabytes_pass_in_both_directions() {
     const SIZE: usize = 10_000_000;
     let server = Server::start().await;
-    let (peer, mut subscriber) = native(&server, "/up").await;
+    let (peer, mut subscriber) = native(&server.endpoint, "/up").await;
     let mut client = server.client("[\"/down\"]").await;
     let text = format!(
         "{{\"topic\":\"/up\",\"@data-type\":\"string\",\"data\":\"{}\"}}",
@@ -64,7 +50,7 @@ async fn messages_of_ten_megabytes_pass_in_both_directions() {
 #[tokio::test]
 async fn a_message_in_fragments_of_one_octet_is_a_message() {
     let server = Server::start().await;
-    let (_peer, mut subscriber) = native(&server, "/t").await;
+    let (_peer, mut subscriber) = native(&server.endpoint, "/t").await;
     let mut client = server.client("[]").await;
     let mut text = count("/t", 1).into_bytes();
     text.resize(100_000, b' ');
@@ -108,7 +94,7 @@ async fn json_nested_a_million_deep_is_refused_without_recursion() {
 #[tokio::test]
 async fn numbers_out_of_range_are_refused_and_the_last_ones_in_range_exact() {
     let server = Server::start().await;
-    let (_peer, mut subscriber) = native(&server, "/t").await;
+    let (_peer, mut subscriber) = native(&server.endpoint, "/t").await;
     let mut client = server.client("[]").await;
     let message = |kind: &str, data: &str| {
         format!("{{\"topic\":\"/t\",\"@data-type\":\"{kind}\",\"data\":{data}}}")
@@ -150,7 +136,7 @@ fn vectors(file: &str, list: &str) -> Vec<Value> {
 #[tokio::test]
 async fn every_recorded_json_text_becomes_over_the_wire_what_it_becomes_in_the_library() {
     let server = Server::start().await;
-    let (_peer, mut subscriber) = native(&server, "").await;
+    let (_peer, mut subscriber) = native(&server.endpoint, "").await;
     let mut client = server.client("[]").await;
     let reader = JsonReader { require_type: false, require_topic: false, ..JsonReader::default() };
     let cases = vectors("json-to-data.json", "cases");
@@ -176,7 +162,7 @@ async fn every_recorded_json_text_becomes_over_the_wire_what_it_becomes_in_the_l
 #[tokio::test]
 async fn every_recorded_value_reaches_clients_as_json_that_reads_back_as_the_same_value() {
     let server = Server::start().await;
-    let (peer, _subscriber) = native(&server, "/nothing").await;
+    let (peer, _subscriber) = native(&server.endpoint, "/nothing").await;
     let mut client = server.client("[\"/t\"]").await;
     let wait = async {
         while peer.peer_filter(server.endpoint.id()).unwrap().is_empty() {

@@ -231,20 +231,11 @@ fn frame_length(octets: &[u8]) -> usize {
 mod tests {
     use super::*;
     use crate::EndpointId;
-    use crate::wire::envelope::{Envelope, EnvelopeType, ping_frame};
+    use crate::queue::testing::frame;
+    use crate::wire::envelope::ping_frame;
 
     fn data(number: u8) -> Vec<u8> {
-        let mut out = Vec::new();
-        let envelope = Envelope {
-            sender: EndpointId::NIL,
-            receiver: EndpointId::NIL,
-            kind: EnvelopeType::Data,
-            ttl: 1,
-            topic: b"t",
-            payload: &[number],
-        };
-        envelope.put_frame(&mut out).unwrap();
-        out
+        frame(&[number])
     }
 
     fn drain(queue: &mut FrameQueue) -> Vec<u8> {

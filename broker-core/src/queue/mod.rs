@@ -3,6 +3,8 @@
 mod bounded;
 mod frames;
 mod policy;
+#[cfg(test)]
+mod testing;
 mod waits;
 
 #[cfg(any(test, feature = "sim"))]

@@ -8,10 +8,10 @@ mod sockets;
 pub(crate) use faulty::{Faults, Faulty};
 pub(crate) use sockets::Sockets;
 
-use broker_core::endpoint::{EventStream, Retry};
+use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::Transport;
-use broker_core::{Config, Endpoint, EndpointId, Url};
+use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -42,6 +42,21 @@ pub(crate) fn at(name: &str) -> Url {
 pub(crate) async fn peer(from: &Endpoint, to: &Endpoint, url: &Url, retry: Retry) {
     assert_eq!(from.peer(url, retry).await.unwrap(), to.id());
     assert!(to.await_peer(from.id(), LONG).await);
+}
+
+/// An endpoint that waits for a peer as soon as a message is in its queue, and that peer, which
+/// wants `/t`.
+pub(crate) async fn waiting_pair(
+    transport: impl Transport + Clone,
+) -> (Endpoint, Endpoint, Subscriber) {
+    let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
+    config.limits.outbox_messages = 1;
+    let a = endpoint_with(transport.clone(), LOW, config);
+    let b = endpoint(transport, HIGH);
+    let received = b.subscribe(["/t"]);
+    let url = b.listen(&at("b")).await.unwrap();
+    peer(&a, &b, &url, Retry::never()).await;
+    (a, b, received)
 }
 
 /// The next status event with this code.

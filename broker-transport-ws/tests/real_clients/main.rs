@@ -14,13 +14,13 @@ mod program;
 mod support;
 mod tools;
 
+use broker_core::Endpoint;
 use broker_core::data::zeek::{Event, Message as ZeekMessage};
 use broker_core::data::{Timespan, Timestamp, Value, vector};
 use broker_core::endpoint::{Message, Retry, Subscriber};
-use broker_core::{Endpoint, Url};
 use broker_transport_ws::WsOptions;
 use program::Program;
-use support::{PATIENCE, Server, wait_for};
+use support::{PATIENCE, Server, native, wait_for};
 use tokio::time::timeout;
 
 /// Says why a test has nothing to do.
@@ -34,19 +34,6 @@ macro_rules! or_skip {
             }
         }
     };
-}
-
-/// A native peer of the server that receives everything below `topic`.
-async fn native(server: &Server, topic: &str) -> (Endpoint, Subscriber) {
-    let url = server.endpoint.listen(&"tcp://127.0.0.1:0".parse::<Url>().unwrap()).await.unwrap();
-    let peer = Endpoint::builder()
-        .transport(broker_transport_tcp::TcpTransport::default())
-        .build()
-        .unwrap();
-    let subscriber = peer.subscribe([topic]);
-    peer.peer(&url, Retry::never()).await.unwrap();
-    assert!(server.endpoint.await_peer(peer.id(), PATIENCE).await);
-    (peer, subscriber)
 }
 
 async fn next(subscriber: &mut Subscriber) -> Message {
@@ -85,7 +72,7 @@ fn every_type() -> Value {
 async fn the_python_package_websockets_holds_a_conversation() {
     let python = or_skip!(tools::python().await);
     let server = Server::start().await;
-    let (peer, mut subscriber) = native(&server, "/py/up").await;
+    let (peer, mut subscriber) = native(&server.endpoint, "/py/up").await;
     let mut client =
         Program::start(&python, &[tools::script("websockets_client.py"), server.url.to_string()]);
     client.line("ready").await;
@@ -137,7 +124,7 @@ async fn far_server() -> Server {
 async fn the_npm_package_ws_holds_a_conversation() {
     let node = or_skip!(tools::node().await);
     let server = Server::start().await;
-    let (peer, mut subscriber) = native(&server, "/js/up").await;
+    let (peer, mut subscriber) = native(&server.endpoint, "/js/up").await;
     let mut client = Program::start_in(
         &node.program,
         &[tools::script("ws_client.mjs"), server.url.to_string()],
@@ -199,7 +186,7 @@ async fn a_peer_of_the_cpp_library_and_clients_exchange_messages() {
 async fn zeek_websocket_rs_holds_a_conversation() {
     let client = or_skip!(tools::zeek_websocket_rs().await);
     let server = Server::start().await;
-    let (peer, mut subscriber) = native(&server, "/ping").await;
+    let (peer, mut subscriber) = native(&server.endpoint, "/ping").await;
     let mut client = Program::start(&client, &[server.url.to_string()]);
     client.line("connected").await;
     client_is_there(&peer, &server).await;
@@ -219,7 +206,7 @@ async fn zeek_websocket_rs_holds_a_conversation() {
 async fn chromium_shows_live_messages_and_peering_events() {
     let (chromium, python) = (or_skip!(tools::chromium()), or_skip!(tools::python().await));
     let server = Server::with(WsOptions { page: true, ..WsOptions::default() }).await;
-    let (peer, mut subscriber) = native(&server, "/web/up").await;
+    let (peer, mut subscriber) = native(&server.endpoint, "/web/up").await;
     let page = format!("http://127.0.0.1:{}/#prefix=/web/down", server.url.port());
     let mut browser = Program::start(
         &python,
@@ -239,7 +226,7 @@ async fn chromium_shows_live_messages_and_peering_events() {
     peer.shutdown().await;
     browser.line("event peer_lost").await;
     // The page can be used by hand as well: here it publishes through the same socket.
-    let (_peer, mut again) = native(&server, "/web/up").await;
+    let (_peer, mut again) = native(&server.endpoint, "/web/up").await;
     browser.write("publish\n").await;
     assert_eq!(next(&mut again).await.view().as_str(), Some("from the browser"));
     browser.line("done").await;

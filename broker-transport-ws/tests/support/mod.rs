@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::panic, clippy::unwrap_used)]
 
-use broker_core::endpoint::EventStream;
+use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::Event;
 use broker_core::{Endpoint, Url};
 use broker_transport_ws::{WsOptions, WsTransport};
@@ -213,6 +213,19 @@ pub(crate) async fn statuses(events: &mut EventStream, count: usize) -> Vec<Stri
         }
     }
     texts
+}
+
+/// A native peer of `of` over TCP, that receives what is published below `topic`.
+pub(crate) async fn native(of: &Endpoint, topic: &str) -> (Endpoint, Subscriber) {
+    let url = of.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let peer = Endpoint::builder()
+        .transport(broker_transport_tcp::TcpTransport::default())
+        .build()
+        .unwrap();
+    let subscriber = peer.subscribe([topic]);
+    peer.peer(&url, Retry::never()).await.unwrap();
+    assert!(of.await_peer(peer.id(), PATIENCE).await);
+    (peer, subscriber)
 }
 
 /// Waits for a state that no event tells of.

@@ -16,14 +16,8 @@ pub(super) struct Check {
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blame: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meaning: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<&'static str>,
+    #[serde(flatten)]
+    explanation: Option<Explanation>,
     /// What a layer has to tell beyond the message.
     #[serde(flatten)]
     details: serde_json::Map<String, serde_json::Value>,
@@ -36,22 +30,15 @@ impl Check {
             ok: true,
             message: message.into(),
             seconds: None,
-            reason: None,
-            blame: None,
-            meaning: None,
-            advice: None,
+            explanation: None,
             details: serde_json::Map::new(),
         }
     }
 
     pub(super) fn failed(layer: &'static str, finding: &Finding) -> Self {
-        let reason = finding.failure.reason();
         Self {
             ok: false,
-            reason: Some(reason.name()),
-            blame: Some(reason.blame().name()),
-            meaning: Some(reason.meaning()),
-            advice: Some(reason.advice()),
+            explanation: Some(finding.failure.reason().into()),
             ..Self::passed(layer, finding.message())
         }
     }
@@ -79,54 +66,57 @@ impl fmt::Display for Check {
     }
 }
 
+/// What the table of reasons has to say about a failure.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    reason: &'static str,
+    blame: &'static str,
+    meaning: &'static str,
+    advice: &'static str,
+}
+
+impl From<Reason> for Explanation {
+    fn from(reason: Reason) -> Self {
+        Self {
+            reason: reason.name(),
+            blame: reason.blame().name(),
+            meaning: reason.meaning(),
+            advice: reason.advice(),
+        }
+    }
+}
+
 /// The end of the examination.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "verdict")]
 pub(super) struct Verdict {
     ok: bool,
     message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    blame: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    meaning: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<&'static str>,
+    #[serde(flatten)]
+    explanation: Option<Explanation>,
 }
 
 impl Verdict {
     pub(super) fn healthy(url: &broker::Url) -> Self {
         let message = format!("{url} can be peered with");
-        Self { ok: true, message, reason: None, blame: None, meaning: None, advice: None }
+        Self { ok: true, message, explanation: None }
     }
 
     pub(super) fn of(finding: &Finding) -> Self {
-        let reason = finding.failure.reason();
-        Self {
-            ok: false,
-            message: finding.message(),
-            reason: Some(reason.name()),
-            blame: Some(reason.blame().name()),
-            meaning: Some(reason.meaning()),
-            advice: Some(reason.advice()),
-        }
+        let explanation = Some(finding.failure.reason().into());
+        Self { ok: false, message: finding.message(), explanation }
     }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ok {
-            return write!(f, "All is well: {}.", self.message);
+        match &self.explanation {
+            None => write!(f, "All is well: {}.", self.message),
+            Some(Explanation { blame, meaning, advice, .. }) => write!(
+                f,
+                "What it means: {meaning} To be looked at: {blame}. What to try: {advice}"
+            ),
         }
-        let part = |text: Option<&'static str>| text.unwrap_or_default();
-        write!(
-            f,
-            "What it means: {} To be looked at: {}. What to try: {}",
-            part(self.meaning),
-            part(self.blame),
-            part(self.advice)
-        )
     }
 }
 

@@ -1,8 +1,7 @@
 //! Producers, consumer and end of a queue in every order that a scheduler comes up with.
 
 use super::*;
-use crate::EndpointId;
-use crate::wire::envelope::{Envelope, EnvelopeType};
+use crate::queue::testing;
 use shuttle::future::block_on;
 use shuttle::thread;
 use std::pin::pin;
@@ -12,17 +11,7 @@ use std::task::{Context, Waker};
 const RUNS: usize = 2_000;
 
 fn frame(number: u8) -> Vec<u8> {
-    let mut out = Vec::new();
-    let envelope = Envelope {
-        sender: EndpointId::NIL,
-        receiver: EndpointId::NIL,
-        kind: EnvelopeType::Data,
-        ttl: 1,
-        topic: b"t",
-        payload: &[number],
-    };
-    envelope.put_frame(&mut out).unwrap();
-    out
+    testing::frame(&[number])
 }
 
 fn queue(messages: usize, policy: OverflowPolicy) -> Arc<BoundedQueue> {

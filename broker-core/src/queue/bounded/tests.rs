@@ -1,19 +1,10 @@
 use super::*;
 use crate::EndpointId;
-use crate::wire::envelope::{Envelope, EnvelopeType, ping_frame};
+use crate::queue::testing::frame;
+use crate::wire::envelope::ping_frame;
 
 fn data(number: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    let envelope = Envelope {
-        sender: EndpointId::NIL,
-        receiver: EndpointId::NIL,
-        kind: EnvelopeType::Data,
-        ttl: 1,
-        topic: b"t",
-        payload: &number.to_be_bytes(),
-    };
-    envelope.put_frame(&mut out).unwrap();
-    out
+    frame(&number.to_be_bytes())
 }
 
 fn run(numbers: std::ops::Range<u32>) -> Vec<u8> {

@@ -23,29 +23,35 @@ fn sinks(router: &Router) -> usize {
     router.table().destinations(b"/x").sinks.len()
 }
 
+/// Lets a change happen while somebody else makes the new table, and has a look meanwhile,
+/// which is told whether the change was done before.
+fn race_with_a_change(router: &Arc<Router>, look: impl FnOnce(bool)) {
+    let done = Arc::new(AtomicBool::new(false));
+    let bystander = thread::spawn({
+        let router = Arc::clone(router);
+        move || sinks(&router)
+    });
+    let changer = thread::spawn({
+        let (router, done) = (Arc::clone(router), Arc::clone(&done));
+        move || {
+            add_sink(&router, 1);
+            done.store(true, Ordering::SeqCst);
+        }
+    });
+    look(done.load(Ordering::SeqCst));
+    bystander.join().unwrap();
+    changer.join().unwrap();
+}
+
 #[test]
 fn shuttle_whoever_comes_after_a_change_sees_it() {
     shuttle::check_random(
         || {
             let router = router();
-            let done = Arc::new(AtomicBool::new(false));
-            // Somebody who makes the new table at the same time.
-            let bystander = thread::spawn({
-                let router = Arc::clone(&router);
-                move || sinks(&router)
+            race_with_a_change(&router, |changed| {
+                let seen = sinks(&router);
+                assert!(!changed || seen == 1, "a change that was done was not seen");
             });
-            let changer = thread::spawn({
-                let (router, done) = (Arc::clone(&router), Arc::clone(&done));
-                move || {
-                    add_sink(&router, 1);
-                    done.store(true, Ordering::SeqCst);
-                }
-            });
-            let changed = done.load(Ordering::SeqCst);
-            let seen = sinks(&router);
-            assert!(!changed || seen == 1, "a change that was done was not seen");
-            bystander.join().unwrap();
-            changer.join().unwrap();
             assert_eq!(sinks(&router), 1);
         },
         RUNS,
@@ -58,22 +64,9 @@ fn shuttle_an_old_table_is_not_taken_for_the_current_one() {
         || {
             let router = router();
             let old = Arc::downgrade(&router.table());
-            let done = Arc::new(AtomicBool::new(false));
-            let bystander = thread::spawn({
-                let router = Arc::clone(&router);
-                move || sinks(&router)
+            race_with_a_change(&router, |changed| {
+                assert!(!(changed && router.is_current(&old)), "routes were remembered too long");
             });
-            let changer = thread::spawn({
-                let (router, done) = (Arc::clone(&router), Arc::clone(&done));
-                move || {
-                    add_sink(&router, 1);
-                    done.store(true, Ordering::SeqCst);
-                }
-            });
-            let changed = done.load(Ordering::SeqCst);
-            assert!(!(changed && router.is_current(&old)), "routes were remembered too long");
-            bystander.join().unwrap();
-            changer.join().unwrap();
         },
         RUNS,
     );
