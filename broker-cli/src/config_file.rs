@@ -80,8 +80,8 @@ impl ConfigFile {
     }
 }
 
-/// What is wrong. Where a key of the file itself is unknown, this includes the keys that are not part
-/// of the endpoint's configuration.
+/// What is wrong. Where a key of the file itself is unknown, this includes the keys that are not
+/// part of the endpoint's configuration.
 fn describe(error: &toml::de::Error, text: &str) -> String {
     let mut message = error.message().to_owned();
     let is_key_of_file = DeTable::parse(text).is_ok_and(|document| {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-/// The longest line that is read, in octets: the JSON form of the largest value that fits a frame
+/// The longest line that is read, in bytes: the JSON form of the largest value that fits a frame
 /// is a few times as long as the frame.
 pub(crate) const LONGEST: u64 = 512 * 1024 * 1024;
 
@@ -35,7 +35,7 @@ impl<R: BufRead> Lines<R> {
             if line.last() == Some(&b'\n') {
                 line.pop();
             } else if line.len() as u64 > self.longest {
-                let text = format!("line {} is longer than {} octets", self.number, self.longest);
+                let text = format!("line {} is longer than {} bytes", self.number, self.longest);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
             if !line.trim_ascii().is_empty() {
@@ -80,7 +80,7 @@ mod tests {
         let mut line = Vec::new();
         assert_eq!(lines.next(&mut line).unwrap(), Some(1));
         let error = lines.next(&mut line).unwrap_err();
-        assert_eq!(error.to_string(), "line 2 is longer than 5 octets");
+        assert_eq!(error.to_string(), "line 2 is longer than 5 bytes");
         assert_eq!(line.len(), 6);
     }
 }

@@ -48,8 +48,8 @@ pub(crate) struct EndpointOptions {
     config: Option<PathBuf>,
 
     /// What happens to messages for a peer that reads too slowly. With wait, own messages wait;
-    /// messages passed on for other peers are dropped like with drop_newest [default: pub wait, others
-    /// drop_oldest]
+    /// messages passed on for other peers are dropped like with drop_newest [default: pub wait,
+    /// others drop_oldest]
     #[arg(long, value_name = "POLICY", value_parser = policies())]
     overflow: Option<OverflowPolicy>,
 

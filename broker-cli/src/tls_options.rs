@@ -8,9 +8,9 @@ use std::path::PathBuf;
 /// read.
 const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
 
-/// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links are encrypted and
-/// nobody proves anything; with any of them both sides have to present a certificate of a trusted
-/// CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
+/// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links
+/// are encrypted and nobody proves anything; with any of them both sides have to present a
+/// certificate of a trusted CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Encryption (tls://, wss://, quic://)")]
 pub(crate) struct TlsArgs {
@@ -30,9 +30,9 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "DIR")]
     tls_ca_dir: Option<PathBuf>,
 
-    /// PEM file with the own key and a certificate that carries it, instead of all of the above. It is
-    /// made if there is none. Endpoints know each other by --tls-pin, or ?pin=sha256:... of a quic://
-    /// address, which a node with this option shows where it listens [default: none]
+    /// PEM file with the own key and a certificate that carries it, instead of all of the above. It
+    /// is made if there is none. Endpoints know each other by --tls-pin, or ?pin=sha256:... of a
+    /// quic:// address, which a node with this option shows where it listens [default: none]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tls_certificate", "tls_key", "tls_ca_file", "tls_ca_dir"])]
     tls_self_signed: Option<PathBuf>,
 

@@ -62,7 +62,7 @@ mod tests {
             (
                 r#"{"topic":"/a","@data-type":"address","data":"::1"}"#,
                 Some("/a"),
-                Value::Address(Address::from_octets([
+                Value::Address(Address::from_bytes([
                     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
                 ])),
             ),

@@ -9,9 +9,10 @@ use clap::Args;
 const TOKEN: &str = "BROKER_WS_TOKEN";
 
 /// Clients of the JSON API and endpoints at ws:// and wss:// addresses. A listener serves both, and
-/// a token that they have to present is read from BROKER_WS_TOKEN. As a peer, such an address stands
-/// for the JSON API of a server, which becomes a peer: ?to=PREFIX says what goes there, ?from=PREFIX
-/// what comes from there, transit=1 and repeats=N change what is done against circles; with the path /v1/native it stands for another endpoint of this kind.
+/// a token that they have to present is read from BROKER_WS_TOKEN. As a peer, such an address
+/// stands for the JSON API of a server, which becomes a peer: ?to=PREFIX says what goes there,
+/// ?from=PREFIX what comes from there, transit=1 and repeats=N change what is done against circles;
+/// with the path /v1/native it stands for another endpoint of this kind.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "WebSocket (ws://, wss://)")]
 pub(crate) struct WsArgs {
@@ -19,8 +20,8 @@ pub(crate) struct WsArgs {
     #[arg(long)]
     ws_page: bool,
 
-    /// Let web pages of this origin connect, as in `https://dashboard.example`, and no others but the
-    /// own; may be repeated [default: all]
+    /// Let web pages of this origin connect, as in `https://dashboard.example`, and no others but
+    /// the own; may be repeated [default: all]
     #[arg(long, value_name = "ORIGIN")]
     ws_origin: Vec<String>,
 }
@@ -90,11 +91,11 @@ pub(crate) fn topics_from(url: &Url) -> Vec<String> {
 
 fn percent_encoded(text: &str) -> String {
     text.bytes()
-        .map(|octet| match octet {
+        .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b':' => {
-                char::from(octet).to_string()
+                char::from(byte).to_string()
             }
-            _ => format!("%{octet:02X}"),
+            _ => format!("%{byte:02X}"),
         })
         .collect()
 }

@@ -46,7 +46,7 @@ fn accepted() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn binary_to_json_and_back_gives_the_same_octets() {
+async fn binary_to_json_and_back_gives_the_same_bytes() {
     let canonical: Vec<String> = values().iter().map(|case| text(case, "bin")).collect();
     for lines in [canonical, accepted()] {
         let json = converted("bin", "json", &lines).await;
@@ -60,7 +60,7 @@ async fn binary_to_json_and_back_gives_the_same_octets() {
 }
 
 #[tokio::test]
-async fn canonical_values_need_no_octets_beside_them() {
+async fn canonical_values_need_no_bytes_beside_them() {
     let lines: Vec<String> = values().iter().map(|case| text(case, "bin")).collect();
     for line in converted("bin", "json", &lines).await {
         assert!(!line.contains("@binary"), "{line}");
@@ -81,16 +81,16 @@ async fn data_messages_of_other_implementations_are_read() {
     let end = convert("json", "bin", &messages).await.expect(0);
     end.says("without topic");
     assert_eq!(end.stderr.lines().count(), 1, "the warning is given once");
-    let octets: Vec<&str> = end.stdout.lines().collect();
+    let bytes: Vec<&str> = end.stdout.lines().collect();
     let expected: Vec<String> = cases.iter().map(|case| text(case, "bin")).collect();
-    assert_eq!(octets, expected);
+    assert_eq!(bytes, expected);
     for line in converted("json", "json", &messages).await {
         assert!(line.starts_with(r#"{"type":"data-message","topic":"t","@data-type":"#), "{line}");
     }
 }
 
 #[tokio::test]
-async fn text_is_the_rendering_of_the_reference_on_one_line() {
+async fn text_is_the_rendering_of_the_cpp_broker_on_one_line() {
     // The text of subnormals is that of the number before it was written, which did not survive.
     let printable = |case: &&Json| {
         case["name"] != "string control" && !text(case, "note").contains("subnormal")
@@ -100,11 +100,11 @@ async fn text_is_the_rendering_of_the_reference_on_one_line() {
     let shown = converted("bin", "text", &lines).await;
     for (case, shown) in cases.iter().zip(shown) {
         let digits = text(case, "text_hex");
-        let octets: Vec<u8> = (0..digits.len())
+        let bytes: Vec<u8> = (0..digits.len())
             .step_by(2)
             .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
             .collect();
-        assert_eq!(shown, String::from_utf8_lossy(&octets), "{}", case["name"]);
+        assert_eq!(shown, String::from_utf8_lossy(&bytes), "{}", case["name"]);
     }
     let control = vec!["050b000108090a0b0c0d1b1f7f".to_owned()];
     let shown = converted("bin", "text", &control).await;

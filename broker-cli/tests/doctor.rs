@@ -122,7 +122,7 @@ async fn other_protocols_are_named() {
 
 #[tokio::test]
 async fn a_plain_address_that_speaks_tls_is_confirmed_on_a_connection_of_its_own() {
-    // Like the reference: no word before a handshake of TLS has begun, and none to anything else.
+    // Like the C++ Broker: no word before a handshake of TLS has begun, and none to anything else.
     let tls = |mut socket: TcpStream| async move {
         let mut hello = [0; 512];
         let count = socket.read(&mut hello).await.unwrap();

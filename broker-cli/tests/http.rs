@@ -66,7 +66,8 @@ async fn metrics(at: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-/// Asks until something is as it should be: what a node does is underway when its peer is told.
+/// Asks until something is as it should be: what a node does is still going on when its peer is
+/// told.
 async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     within(what, async {
         loop {
@@ -80,7 +81,7 @@ async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T
 }
 
 #[tokio::test]
-async fn metrics_have_the_names_of_the_reference_and_move() {
+async fn metrics_have_the_names_of_the_cpp_broker_and_move() {
     let (_node, url, http) = node(&["--forward", "/t"]).await;
     let before = metrics(&http).await;
     assert_eq!(before["broker_connections{type=\"native\"}"], 0.0);

@@ -12,7 +12,7 @@ use std::pin::pin;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
-/// More octets than sockets and buffers between two processes hold.
+/// More bytes than sockets and buffers between two processes hold.
 const MESSAGES: u64 = 10_000;
 const BALLAST: usize = 2000;
 

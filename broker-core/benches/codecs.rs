@@ -10,14 +10,14 @@ use broker_core::wire::envelope::{Envelope, EnvelopeType};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
-/// Runs `work` for the value and the octets of every shape.
+/// Runs `work` for the value and the bytes of every shape.
 fn each(criterion: &mut Criterion, name: &str, mut work: impl FnMut(&Value, &[u8])) {
     let mut group = criterion.benchmark_group(name);
     for (shape, value) in shapes::all() {
-        let octets = value.encode();
-        group.throughput(Throughput::Bytes(octets.len() as u64));
+        let bytes = value.encode();
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
-            bencher.iter(|| work(black_box(&value), black_box(&octets)));
+            bencher.iter(|| work(black_box(&value), black_box(&bytes)));
         });
     }
     group.finish();
@@ -43,14 +43,14 @@ fn binary(criterion: &mut Criterion) {
         envelope.put_frame(&mut out).unwrap();
         black_box(&out);
     });
-    each(criterion, "validate", |_, octets| {
-        validate(octets, DecodeLimits::default()).unwrap();
+    each(criterion, "validate", |_, bytes| {
+        validate(bytes, DecodeLimits::default()).unwrap();
     });
-    each(criterion, "decode into an owned value", |_, octets| {
-        black_box(Value::decode(octets).unwrap());
+    each(criterion, "decode into an owned value", |_, bytes| {
+        black_box(Value::decode(bytes).unwrap());
     });
-    each(criterion, "parse a view and read the last argument", |_, octets| {
-        let view = View::parse(octets).unwrap();
+    each(criterion, "parse a view and read the last argument", |_, bytes| {
+        let view = View::parse(bytes).unwrap();
         let arguments = view.path([2, 1]).unwrap();
         black_box(arguments.get(arguments.len() - 1));
     });
@@ -63,9 +63,9 @@ fn text(criterion: &mut Criterion) {
         json::write_value(value, &mut out);
         black_box(&out);
     });
-    each(criterion, "view to JSON", |_, octets| {
+    each(criterion, "view to JSON", |_, bytes| {
         out.clear();
-        json::write_value(&View::parse(octets).unwrap(), &mut out);
+        json::write_value(&View::parse(bytes).unwrap(), &mut out);
         black_box(&out);
     });
     let mut group = criterion.benchmark_group("value from JSON");

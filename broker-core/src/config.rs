@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
-    /// The endpoint's id. Default: a fresh random one at every start, as in the reference.
+    /// The endpoint's id. Default: a fresh random one at every start, as in the C++ Broker.
     pub endpoint_id: Option<EndpointId>,
 
     /// Whether messages of one peer are passed on to others. Default true; a leaf of the overlay
@@ -26,7 +26,7 @@ pub struct Config {
     pub retry_jitter: f64,
 
     /// Doubles the time between retries with every failure, up to this time. Default: no doubling,
-    /// as in the reference.
+    /// as in the C++ Broker.
     #[serde(with = "optional_seconds")]
     pub retry_max: Option<Duration>,
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal;)*) => {
-        /// A code of the reference (`ec`): in `drop_conn` messages and in error events.
+        /// A code of the C++ Broker (`ec`): in `drop_conn` messages and in error events.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
         #[repr(u8)]
         pub enum ErrorCode { $($(#[$doc])* $variant = $code,)* }
@@ -100,7 +100,7 @@ error_codes! {
     CannotOpenResource = 35, "cannot_open_resource";
     /// A value cannot be serialized.
     SerializationFailed = 36, "serialization_failed";
-    /// Octets cannot be deserialized.
+    /// Bytes cannot be deserialized.
     DeserializationFailed = 37, "deserialization_failed";
     /// A handshake message without the magic number of Broker.
     WrongMagicNumber = 38, "wrong_magic_number";
@@ -108,7 +108,7 @@ error_codes! {
     RedundantConnection = 39, "redundant_connection";
     /// An inconsistency that should not happen.
     LogicError = 40, "logic_error";
-    /// Text that is not JSON. The reference has no name for it and never sends it to peers.
+    /// Text that is not JSON. The C++ Broker has no name for it and never sends it to peers.
     InvalidJson = 41, "invalid_json";
 }
 

@@ -114,7 +114,7 @@ impl StatusCode {
 /// the overlay does not know of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientLabel {
-    /// The protocol, as the reference names the type of such a client: `web-socket`.
+    /// The protocol, as the C++ Broker names the type of such a client: `web-socket`.
     pub kind: &'static str,
     /// What the client calls itself, if it says.
     pub application: Option<std::sync::Arc<str>>,
@@ -140,26 +140,26 @@ pub struct Status {
     pub client: Option<ClientLabel>,
     /// What protects the link, if this is the news of a peer or client (`peer_added`).
     pub protection: Option<Protection>,
-    /// The text of the reference.
+    /// The text of the C++ Broker.
     pub message: String,
 }
 
 /// An error that is not the answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorEvent {
-    /// The code of the reference.
+    /// The code of the C++ Broker.
     pub code: ErrorCode,
     /// The endpoint it concerns, as far as it is known.
     pub endpoint: Option<EndpointInfo>,
-    /// The text of the reference, followed by what really happened.
+    /// The text of the C++ Broker, followed by what really happened.
     pub message: String,
     /// What happened in a word, as in `refused`: the name of a [`Reason`](crate::Reason).
     pub reason: Option<&'static str>,
 }
 
 impl ErrorEvent {
-    /// The entry of the log that tells of it: for information, as the event itself is what calls for
-    /// attention.
+    /// The entry of the log that tells of it: for information, as the event itself is what calls
+    /// for attention.
     pub(crate) fn log_entry(&self) -> LogEvent {
         let id = match self.code {
             ErrorCode::PeerUnavailable => "dial-failed",
@@ -254,7 +254,7 @@ impl fmt::Display for EndpointInfo {
 }
 
 impl fmt::Display for Event {
-    /// The text forms of the reference, as in `peer_added(ID, ADDR:PORT, "handshake successful")`.
+    /// The text forms of the C++ Broker, as in `peer_added(ID, ADDR:PORT, "handshake successful")`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(Status { code: StatusCode::Unspecified, .. }) => {

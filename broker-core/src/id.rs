@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// The 128-bit identifier of an endpoint.
 ///
-/// The wire carries the 16 octets in textual order and never validates them; the text form is the
-/// lowercase UUID notation. The order is the order of the octets: in a handshake the endpoint with
+/// The wire carries the 16 bytes in textual order and never validates them; the text form is the
+/// lowercase UUID notation. The order is the order of the bytes: in a handshake the endpoint with
 /// the smaller id is the originator.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EndpointId([u8; 16]);
@@ -26,19 +26,19 @@ impl EndpointId {
     /// bits in the other 122 places.
     #[must_use]
     pub fn from_random_bits(bits: u128) -> Self {
-        let mut octets = bits.to_be_bytes();
-        octets[6] = (octets[6] & 0x0f) | 0x40;
-        octets[8] = (octets[8] & 0x3f) | 0x80;
-        Self(octets)
+        let mut bytes = bits.to_be_bytes();
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Self(bytes)
     }
 
-    /// The id with exactly these octets.
+    /// The id with exactly these bytes.
     #[must_use]
-    pub const fn from_bytes(octets: [u8; 16]) -> Self {
-        Self(octets)
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
     }
 
-    /// The 16 octets as they go over the wire.
+    /// The 16 bytes as they go over the wire.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -53,11 +53,11 @@ impl EndpointId {
 
 impl fmt::Display for EndpointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, octet) in self.0.iter().enumerate() {
+        for (i, byte) in self.0.iter().enumerate() {
             if matches!(i, 4 | 6 | 8 | 10) {
                 f.write_str("-")?;
             }
-            write!(f, "{octet:02x}")?;
+            write!(f, "{byte:02x}")?;
         }
         Ok(())
     }
@@ -80,24 +80,25 @@ impl FromStr for EndpointId {
     /// Reads the UUID notation, in either case, with its dashes and nothing else around it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidEndpointId(text.chars().take(64).collect());
-        let bytes = text.as_bytes();
-        if bytes.len() != 36 {
+
+        let text = text.as_bytes();
+        if text.len() != 36 {
             return Err(invalid());
         }
-        let mut octets = [0_u8; 16];
+        let mut bytes = [0_u8; 16];
         let mut nibbles = 0;
-        for (i, byte) in bytes.iter().enumerate() {
+        for (i, digit) in text.iter().enumerate() {
             if matches!(i, 8 | 13 | 18 | 23) {
-                if *byte != b'-' {
+                if *digit != b'-' {
                     return Err(invalid());
                 }
                 continue;
             }
-            let digit = char::from(*byte).to_digit(16).ok_or_else(invalid)?;
-            octets[nibbles / 2] = (octets[nibbles / 2] << 4) | digit as u8;
+            let digit = char::from(*digit).to_digit(16).ok_or_else(invalid)?;
+            bytes[nibbles / 2] = (bytes[nibbles / 2] << 4) | digit as u8;
             nibbles += 1;
         }
-        Ok(Self(octets))
+        Ok(Self(bytes))
     }
 }
 

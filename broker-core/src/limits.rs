@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The least room a read gets. A connection that waits for its next frame holds none.
 pub const READ_CHUNK_MIN: usize = 2 * 1024;
 
-/// The most room a read gets: how far memory may run ahead of received octets.
+/// The most room a read gets: how far memory may run ahead of received bytes.
 pub const READ_CHUNK_MAX: usize = 64 * 1024;
 
 /// Small frames are copied into segments of this size, the unit of one write.
@@ -31,7 +31,7 @@ pub const TOPIC_REMEMBERED: usize = 256;
 /// that no sum of times overflows.
 pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// Octets that stand for the length of a topic in a filter, at most.
+/// Bytes that stand for the length of a topic in a filter, at most.
 const LENGTH_OF_ENTRY: usize = 4;
 
 /// The configurable limits of an endpoint. In a configuration file each one is the key of the same
@@ -39,17 +39,17 @@ const LENGTH_OF_ENTRY: usize = 4;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Limits {
-    /// The largest frame before the other side has said who it is, in octets. Default 64 KiB, far
+    /// The largest frame before the other side has said who it is, in bytes. Default 64 KiB, far
     /// above what a greeting needs. After that a handshake may carry a whole filter, see
     /// [`Self::filter_frame`].
     pub handshake_frame: usize,
 
-    /// The largest frame of an established peering, in octets. Default 64 MiB, far above what Zeek
+    /// The largest frame of an established peering, in bytes. Default 64 MiB, far above what Zeek
     /// sends; memory follows what has arrived, not what is announced.
     pub frame: usize,
 
-    /// How long a connection may take from being open to being peered. Default 10 s: the reference
-    /// waits for ever, and so do those who attack it.
+    /// How long a connection may take from being open to being peered. Default 10 s: the C++ Broker
+    /// waits forever, and so do those who attack it.
     #[serde(with = "seconds")]
     pub handshake_time: Duration,
 
@@ -71,7 +71,7 @@ pub struct Limits {
     /// Peers. Default 4096. Clients are bounded by whoever serves them.
     pub peers: usize,
 
-    /// Containers inside each other in one value. Default 64, which the JSON form of the reference
+    /// Containers inside each other in one value. Default 64, which the JSON form of the C++ Broker
     /// can just express; its decoder overflows the stack instead. Numbers above 256 count as that,
     /// which every stack has room for.
     pub data_depth: usize,
@@ -79,7 +79,7 @@ pub struct Limits {
     /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
     pub filter_entries: usize,
 
-    /// Octets of all entries in the filter of one peer. Default 1 MiB; a peer that announces more
+    /// Bytes of all entries in the filter of one peer. Default 1 MiB; a peer that announces more
     /// is cut. A frame may be much larger, and a filter stays as long as the peer does.
     pub filter_bytes: usize,
 
@@ -92,32 +92,32 @@ pub struct Limits {
     /// Messages waiting for one peer. Default 8192, as in Zeek.
     pub outbox_messages: usize,
 
-    /// Octets of memory waiting for one peer. Default 64 MiB.
+    /// Bytes of memory waiting for one peer. Default 64 MiB.
     pub outbox_bytes: usize,
 
-    /// Octets of routing updates, pings and pongs waiting for one peer. No policy drops these, so a
+    /// Bytes of routing updates, pings and pongs waiting for one peer. No policy drops these, so a
     /// peer that causes them without reading is cut here. Default 1 MiB.
     pub outbox_control_bytes: usize,
 
-    /// How long a peer may accept no octet at all before it is cut, which happens at the latest when
-    /// twice that time is over; 0 waits for ever. Default 10 s.
+    /// How long a peer may accept no byte at all before it is cut, which happens at the latest when
+    /// twice that time is over; 0 waits forever. Default 10 s.
     #[serde(with = "seconds")]
     pub stalled_write: Duration,
 
     /// How long a peer may take to acknowledge the end of a peering. Default 3 s, as in the
-    /// reference.
+    /// C++ Broker.
     #[serde(with = "seconds")]
     pub bye: Duration,
 
     /// How long a peer may have been silent when a second connection claims to be that peer. After
     /// that it is pinged, and taken for lost if it is still silent when the time for the bye is
     /// over. Default 10 s; so a peer that vanished without a word and came back with its old id
-    /// gets in again after seconds, while the reference refuses it until the operating system
+    /// gets in again after seconds, while the C++ Broker refuses it until the operating system
     /// gives up.
     #[serde(with = "seconds")]
     pub liveness: Duration,
 
-    /// How long a connection that is being closed may take to hand over its last octets. Default
+    /// How long a connection that is being closed may take to hand over its last bytes. Default
     /// 1 s.
     #[serde(with = "seconds")]
     pub linger: Duration,
@@ -125,7 +125,7 @@ pub struct Limits {
     /// Messages waiting for one local subscriber or hub. Default 8192.
     pub subscriber_messages: usize,
 
-    /// Octets of memory waiting for one local subscriber or hub. Default 64 MiB.
+    /// Bytes of memory waiting for one local subscriber or hub. Default 64 MiB.
     pub subscriber_bytes: usize,
 
     /// Events waiting for one event stream. Default 16384; the oldest go first, and are counted.
@@ -140,8 +140,8 @@ pub struct Limits {
     /// Ended peers that the registry remembers. Default 1024; the oldest go first.
     pub remembered_peers: usize,
 
-    /// Peers that get a label of their own in the metrics. Default 256; the others share one, so that
-    /// ever new peers do not make ever new time series.
+    /// Peers that get a label of their own in the metrics. Default 256; the others share one, so
+    /// that ever new peers do not make ever new time series.
     pub metrics_peers: usize,
 
     /// Topics whose destinations are remembered per routing table. Default 4096.
@@ -195,8 +195,8 @@ impl Limits {
     }
 
     /// The largest frame of a handshake once the other side has said who it is: a filter of
-    /// [`Self::filter_bytes`] and [`Self::filter_entries`] fits. Whoever is let in with a filter that
-    /// grows gets in again with it.
+    /// [`Self::filter_bytes`] and [`Self::filter_entries`] fits. Whoever is let in with a filter
+    /// that grows gets in again with it.
     #[must_use]
     pub fn filter_frame(&self) -> usize {
         let lengths = self.filter_entries.saturating_mul(LENGTH_OF_ENTRY);
@@ -206,7 +206,7 @@ impl Limits {
 
     /// How large the filter of a peer may be.
     pub(crate) fn filter(&self) -> FilterLimits {
-        FilterLimits { entries: self.filter_entries, octets: self.filter_bytes }
+        FilterLimits { entries: self.filter_entries, bytes: self.filter_bytes }
     }
 
     /// The same limits with no time above [`LONGEST`].

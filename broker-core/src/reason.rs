@@ -214,7 +214,7 @@ reasons! {
         "The peer has accepted no data for too long.",
         "Find out what the peer is stuck in; or raise the limit stalled-write.";
     ByeTimeout = "bye-timeout", OtherSide,
-        "The peer did not acknowledge the end of the peering; what was still underway may be lost.",
+        "The peer did not acknowledge the end of the peering; what was still in flight may be lost.",
         "Find out what slows the peer down; or raise the limit bye.";
     Silent = "silent", Network,
         "The peer vanished without a word, and somebody connected in its name.",

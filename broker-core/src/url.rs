@@ -16,7 +16,7 @@ pub const DEFAULT_SCHEME: &str = "tcp";
 
 /// The address of a listener, or of a peer to dial.
 ///
-/// Equality is textual, as in `unpeer(address, port)` of the reference: `localhost` and
+/// Equality is textual, as in `unpeer(address, port)` of the C++ Broker: `localhost` and
 /// `127.0.0.1` are different addresses.
 ///
 /// URLs are shown in logs, events and errors, to people and to programs. So the value of the
@@ -137,7 +137,7 @@ impl Url {
         }
     }
 
-    /// Host and port as the reference prints them: `ADDR:PORT` without brackets.
+    /// Host and port as the C++ Broker prints them: `ADDR:PORT` without brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)

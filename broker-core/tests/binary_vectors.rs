@@ -1,4 +1,4 @@
-//! Binary format v1 against what the reference implementation wrote and accepted.
+//! Binary format v1 against what the C++ Broker wrote and accepted.
 
 mod fixtures;
 
@@ -6,13 +6,13 @@ use broker_core::data::{DecodeErrorKind, DecodeLimits, Value, validate};
 use fixtures::{cases, hex, payload, text, unhex};
 
 #[test]
-fn every_value_of_the_reference_decodes_and_encodes_to_the_same_octets() {
+fn every_value_of_the_cpp_broker_decodes_and_encodes_to_the_same_bytes() {
     for case in cases("data-v1.json", "values") {
         let name = text(&case, "name");
-        let octets = unhex(text(&case, "bin"));
-        let value = Value::decode(&octets).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(hex(&value.encode()), hex(&octets), "{name}");
-        assert_eq!(value.encoded_len(), octets.len(), "{name}");
+        let bytes = unhex(text(&case, "bin"));
+        let value = Value::decode(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(hex(&value.encode()), hex(&bytes), "{name}");
+        assert_eq!(value.encoded_len(), bytes.len(), "{name}");
     }
 }
 
@@ -20,32 +20,32 @@ fn every_value_of_the_reference_decodes_and_encodes_to_the_same_octets() {
 fn every_payload_is_accepted_or_refused_as_recommended() {
     for case in cases("binary-decode.json", "cases") {
         let name = text(&case, "name");
-        let octets = payload(&case);
+        let bytes = payload(&case);
         let accept = text(&case, "recommend") == "accept";
-        let decoded = Value::decode(&octets);
+        let decoded = Value::decode(&bytes);
         assert_eq!(decoded.is_ok(), accept, "{name}: {decoded:?}");
-        let validated = validate(&octets, DecodeLimits::default());
+        let validated = validate(&bytes, DecodeLimits::default());
         assert_eq!(validated.err(), decoded.as_ref().err().copied(), "{name}");
         if let Err(error) = decoded {
-            assert!(error.offset() <= octets.len(), "{name}: {error}");
+            assert!(error.offset() <= bytes.len(), "{name}: {error}");
         }
     }
 }
 
 #[test]
-fn every_accepted_payload_is_written_as_the_reference_writes_it() {
+fn every_accepted_payload_is_written_as_the_cpp_broker_writes_it() {
     for case in cases("binary-decode.json", "cases") {
-        let octets = payload(&case);
-        let Ok(value) = Value::decode(&octets) else { continue };
-        let expected = case["reencoded_hex"].as_str().map_or_else(|| hex(&octets), str::to_owned);
+        let bytes = payload(&case);
+        let Ok(value) = Value::decode(&bytes) else { continue };
+        let expected = case["reencoded_hex"].as_str().map_or_else(|| hex(&bytes), str::to_owned);
         assert_eq!(hex(&value.encode()), expected, "{}", text(&case, "name"));
     }
 }
 
 #[track_caller]
 fn assert_refused(payload: &str, kind: DecodeErrorKind, offset: usize) {
-    let octets = unhex(&payload.replace(' ', ""));
-    let error = Value::decode(&octets).expect_err("invalid");
+    let bytes = unhex(&payload.replace(' ', ""));
+    let error = Value::decode(&bytes).expect_err("invalid");
     assert_eq!((error.kind(), error.offset()), (kind, offset), "{error}");
 }
 

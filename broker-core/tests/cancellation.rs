@@ -173,14 +173,14 @@ async fn waiting_for_events_can_be_given_up_and_loses_none() {
 
 /// A message that takes a good part of what a connection holds.
 fn large(number: u64) -> Vec<u8> {
-    let mut octets = number.to_be_bytes().to_vec();
-    octets.resize(30_000, 0);
-    octets
+    let mut bytes = number.to_be_bytes().to_vec();
+    bytes.resize(30_000, 0);
+    bytes
 }
 
 fn number(message: &Message) -> u64 {
-    let octets = message.view().as_bytes().unwrap();
-    u64::from_be_bytes(*octets.first_chunk().unwrap())
+    let bytes = message.view().as_bytes().unwrap();
+    u64::from_be_bytes(*bytes.first_chunk().unwrap())
 }
 
 /// Publishes in one of the ways there are.

@@ -13,9 +13,9 @@ fn hash(value: &Value) -> u64 {
 }
 
 fn different(value: &Value) -> Vec<u8> {
-    let mut octets = Vec::new();
-    encode_differently(value, &mut octets);
-    octets
+    let mut bytes = Vec::new();
+    encode_differently(value, &mut bytes);
+    bytes
 }
 
 /// Every value inside, with the view of it.
@@ -49,23 +49,23 @@ fn reals() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn values_survive_encoding(value in value()) {
-        let octets = value.encode();
-        prop_assert_eq!(octets.len(), value.encoded_len());
-        prop_assert_eq!(validate(&octets, DecodeLimits::default()), Ok(()));
-        let decoded = Value::decode(&octets).unwrap();
+        let bytes = value.encode();
+        prop_assert_eq!(bytes.len(), value.encoded_len());
+        prop_assert_eq!(validate(&bytes, DecodeLimits::default()), Ok(()));
+        let decoded = Value::decode(&bytes).unwrap();
         prop_assert_eq!(&decoded, &value);
-        prop_assert_eq!(decoded.encode(), octets);
+        prop_assert_eq!(decoded.encode(), bytes);
     }
 
     #[test]
     fn other_encodings_of_a_value_decode_to_the_same(value in value()) {
-        let octets = different(&value);
-        let decoded = Value::decode(&octets).unwrap();
+        let bytes = different(&value);
+        let decoded = Value::decode(&bytes).unwrap();
         prop_assert_eq!(&decoded, &value);
         prop_assert_eq!(decoded.encode(), value.encode());
-        let view = View::parse(&octets).unwrap();
+        let view = View::parse(&bytes).unwrap();
         prop_assert_eq!(view.to_value(), decoded);
-        prop_assert_eq!(view.raw(), octets.as_slice());
+        prop_assert_eq!(view.raw(), bytes.as_slice());
         let canonical = value.encode();
         prop_assert_eq!(view, View::parse(&canonical).unwrap());
     }
@@ -74,12 +74,12 @@ proptest! {
     fn views_order_as_values_do(a in value(), b in value()) {
         let order = a.cmp(&b);
         prop_assert_eq!(b.cmp(&a), order.reverse());
-        for (a_octets, b_octets) in [
+        for (a_bytes, b_bytes) in [
             (a.encode().to_vec(), b.encode().to_vec()),
             (different(&a), b.encode().to_vec()),
             (different(&a), different(&b)),
         ] {
-            let (a_view, b_view) = (View::parse(&a_octets).unwrap(), View::parse(&b_octets).unwrap());
+            let (a_view, b_view) = (View::parse(&a_bytes).unwrap(), View::parse(&b_bytes).unwrap());
             prop_assert_eq!(a_view.cmp(&b_view), order);
             prop_assert_eq!(a_view.partial_cmp(&b), Some(order));
             prop_assert_eq!(a.partial_cmp(&b_view), Some(order));
@@ -88,8 +88,8 @@ proptest! {
 
     #[test]
     fn views_order_reals_of_every_sort_as_values_do(a in reals(), b in reals()) {
-        let (a_octets, b_octets) = (a.encode(), b.encode());
-        let (a_view, b_view) = (View::parse(&a_octets).unwrap(), View::parse(&b_octets).unwrap());
+        let (a_bytes, b_bytes) = (a.encode(), b.encode());
+        let (a_view, b_view) = (View::parse(&a_bytes).unwrap(), View::parse(&b_bytes).unwrap());
         prop_assert_eq!(a_view.cmp(&b_view), a.cmp(&b));
         prop_assert_eq!(a_view.partial_cmp(&b), Some(a.cmp(&b)));
     }
@@ -105,8 +105,8 @@ proptest! {
 
     #[test]
     fn views_show_every_part(value in value()) {
-        let octets = value.encode();
-        let view = View::parse(&octets).unwrap();
+        let bytes = value.encode();
+        let view = View::parse(&bytes).unwrap();
         visit(view, &value, &mut |view, value| {
             assert_eq!(view.kind(), value.kind());
             assert_eq!(view, *value);
@@ -116,8 +116,8 @@ proptest! {
 
     #[test]
     fn sets_and_tables_find_what_is_in_them(value in value(), other in value()) {
-        for octets in [value.encode().to_vec(), different(&value)] {
-            let view = View::parse(&octets).unwrap();
+        for bytes in [value.encode().to_vec(), different(&value)] {
+            let view = View::parse(&bytes).unwrap();
             if let Value::Set(elements) = &value {
                 elements.iter().for_each(|element| assert!(view.contains(element)));
                 prop_assert_eq!(view.contains(&other), elements.contains(&other));
@@ -133,9 +133,9 @@ proptest! {
 
     #[test]
     fn views_are_written_in_canonical_order(value in value()) {
-        let octets = different(&value);
+        let bytes = different(&value);
         let mut out = Vec::new();
-        View::parse(&octets).unwrap().encode_into(&mut out);
+        View::parse(&bytes).unwrap().encode_into(&mut out);
         prop_assert_eq!(Value::decode(&out).unwrap(), value);
     }
 
@@ -151,19 +151,19 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut octets = different(&value);
-        for (index, octet) in damage {
-            let at = index.index(octets.len());
-            octets[at] = if octet < 128 { octet % 16 } else { octet };
+        let mut bytes = different(&value);
+        for (index, byte) in damage {
+            let at = index.index(bytes.len());
+            bytes[at] = if byte < 128 { byte % 16 } else { byte };
         }
         if let Some(cut) = cut {
-            octets.truncate(cut.index(octets.len()));
+            bytes.truncate(cut.index(bytes.len()));
         }
-        let verdict = validate(&octets, DecodeLimits::default());
-        match Value::decode(&octets) {
+        let verdict = validate(&bytes, DecodeLimits::default());
+        match Value::decode(&bytes) {
             Err(error) => {
                 prop_assert_eq!(verdict, Err(error));
-                prop_assert!(error.offset() <= octets.len());
+                prop_assert!(error.offset() <= bytes.len());
             }
             Ok(decoded) => {
                 prop_assert_eq!(verdict, Ok(()));
@@ -182,9 +182,8 @@ fn large_sets_in_hostile_order_take_no_quadratic_time() {
     let element =
         |n: u64| Value::Vector(vec![Value::Set([Value::Count(n)].into()), Value::Count(n)]);
     let count = 20_000_u64;
-    let mut octets = vec![12, 0xA0, 0x9C, 0x01];
-    (0..count)
-        .for_each(|n| element(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).encode_into(&mut octets));
-    assert_eq!(validate(&octets, DecodeLimits::default()), Ok(()));
-    assert_eq!(View::parse(&octets).unwrap(), Value::decode(&octets).unwrap());
+    let mut bytes = vec![12, 0xA0, 0x9C, 0x01];
+    (0..count).for_each(|n| element(n.wrapping_mul(0x9E37_79B9_7F4A_7C15)).encode_into(&mut bytes));
+    assert_eq!(validate(&bytes, DecodeLimits::default()), Ok(()));
+    assert_eq!(View::parse(&bytes).unwrap(), Value::decode(&bytes).unwrap());
 }

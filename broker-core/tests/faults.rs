@@ -23,7 +23,7 @@ async fn end(endpoints: &[&Endpoint]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn octets_that_trickle_in_make_the_same_messages() {
+async fn bytes_that_trickle_in_make_the_same_messages() {
     let network = Faulty::default();
     network.faults.trickle.store(true, SeqCst);
     network.faults.hesitate.store(2, SeqCst);
@@ -113,7 +113,7 @@ async fn a_dial_that_hangs_fails_after_its_time_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_that_takes_no_octet_is_lost_after_the_time_for_it() {
+async fn a_peer_that_takes_no_byte_is_lost_after_the_time_for_it() {
     let network = Faulty::default();
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
     let mut events = a.events();
@@ -131,7 +131,7 @@ async fn a_peer_that_takes_no_octet_is_lost_after_the_time_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_with_a_stuck_peer_takes_the_time_for_the_bye_and_the_last_octets() {
+async fn a_shutdown_with_a_stuck_peer_takes_the_time_for_the_bye_and_the_last_bytes() {
     let network = Faulty::default();
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
     let url = b.listen(&at("b")).await.unwrap();

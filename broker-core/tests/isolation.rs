@@ -14,7 +14,7 @@ use tokio::time::timeout;
 const FROZEN: EndpointId =
     EndpointId::from_bytes([0, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 7]);
 
-/// Messages that may wait for a peer, and more octets than a link of the in-process transport takes
+/// Messages that may wait for a peer, and more bytes than a link of the in-process transport takes
 /// in flight.
 const BOUND: usize = 64;
 const PAYLOAD: usize = 32 * 1024;

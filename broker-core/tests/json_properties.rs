@@ -7,7 +7,7 @@ use broker_core::data::{Value, View};
 use fixtures::values;
 use proptest::prelude::*;
 
-fn octets(value: &Value) -> Vec<u8> {
+fn bytes(value: &Value) -> Vec<u8> {
     value.encode().to_vec()
 }
 
@@ -19,16 +19,16 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     )
         .prop_map(|(value, mutations)| {
             let mut text = json::to_string(&value).into_bytes();
-            for (place, octet, how) in mutations {
+            for (place, byte, how) in mutations {
                 let at = place.index(text.len());
                 match how {
-                    0 => text[at] = octet,
-                    1 => text.insert(at, octet),
+                    0 => text[at] = byte,
+                    1 => text.insert(at, byte),
                     2 => text.truncate(at + 1),
                     _ => drop(text.drain(at..text.len().min(at + 5))),
                 }
                 if text.is_empty() {
-                    text.push(octet);
+                    text.push(byte);
                 }
             }
             text
@@ -83,7 +83,7 @@ proptest! {
     fn values_come_back_from_json(value in values::value()) {
         let text = json::to_string(&value);
         let read = json::from_str(&text).unwrap();
-        prop_assert_eq!(octets(&read), octets(&value));
+        prop_assert_eq!(bytes(&read), bytes(&value));
         prop_assert_eq!(read, value);
     }
 
@@ -124,7 +124,7 @@ proptest! {
         let real = f64::from_bits(bits);
         prop_assume!(real.is_normal());
         let text = json::to_string(&Value::Real(real));
-        prop_assert_eq!(octets(&json::from_str(&text).unwrap()), octets(&Value::Real(real)));
+        prop_assert_eq!(bytes(&json::from_str(&text).unwrap()), bytes(&Value::Real(real)));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn names_may_be_written_with_escapes() {
 }
 
 #[test]
-fn strings_are_octets() {
+fn strings_are_bytes() {
     assert_eq!(string(r#""\u0000\/\ud83e\udd80\v""#), Value::from("\0/🦀\u{b}"));
     assert_eq!(string("\"a\tb\u{1}\""), Value::from("a\tb\u{1}"), "what should have been escaped");
     let lone = Value::String(b"\xed\xb0\x80".to_vec().into());
@@ -120,7 +120,7 @@ fn strings_are_octets() {
 }
 
 #[test]
-fn exact_octets_stand_beside_strings_that_are_not_utf8() {
+fn exact_bytes_stand_beside_strings_that_are_not_utf8() {
     let value = Value::String(b"bad \xff\xfe".to_vec().into());
     let text = json::to_string(&value);
     let lossy = "\"bad \u{fffd}\u{fffd}\"";
@@ -134,7 +134,7 @@ fn exact_octets_stand_beside_strings_that_are_not_utf8() {
 }
 
 #[test]
-fn exact_octets_stand_beside_subnets_with_host_bits() {
+fn exact_bytes_stand_beside_subnets_with_host_bits() {
     let value = Value::Subnet(Subnet::from_raw("10.1.2.3".parse().unwrap(), 104));
     let text = json::to_string(&value);
     assert!(
@@ -144,7 +144,7 @@ fn exact_octets_stand_beside_subnets_with_host_bits() {
 }
 
 #[test]
-fn exact_octets_must_be_hexadecimal_where_they_count_and_are_ignored_elsewhere() {
+fn exact_bytes_must_be_hexadecimal_where_they_count_and_are_ignored_elsewhere() {
     for (kind, data, hex) in [
         ("string", "\"\"", "\"f\""),
         ("string", "\"\"", "\"0g\""),

@@ -1,4 +1,4 @@
-//! The JSON form against what the reference implementation wrote and read.
+//! The JSON form against what the C++ Broker wrote and read.
 
 mod fixtures;
 
@@ -21,9 +21,9 @@ fn payload_of(message: &str) -> Result<String, json::JsonError> {
 }
 
 #[test]
-fn values_are_shown_as_text_like_in_the_reference() {
+fn values_are_shown_as_text_like_in_the_cpp_broker() {
     for case in cases("data-v1.json", "values") {
-        // The text belongs to the number meant by the sender, not to what its octets stand for.
+        // The text belongs to the number meant by the sender, not to what its bytes stand for.
         let value = match text(&case, "name") {
             "real 4.9406564584124654e-324" => Value::Real(5e-324),
             _ => Value::decode(&unhex(text(&case, "bin"))).unwrap(),
@@ -35,7 +35,7 @@ fn values_are_shown_as_text_like_in_the_reference() {
 }
 
 #[test]
-fn every_value_comes_back_from_json_as_the_same_octets() {
+fn every_value_comes_back_from_json_as_the_same_bytes() {
     for case in cases("data-v1.json", "values") {
         let payload = unhex(text(&case, "bin"));
         let message = message_json(&Value::decode(&payload).unwrap());
@@ -47,18 +47,18 @@ fn every_value_comes_back_from_json_as_the_same_octets() {
     }
 }
 
-/// Why our JSON for a value is not the text that the reference writes.
+/// Why our JSON for a value is not the text that the C++ Broker writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Because {
     /// Reals have the shortest exact digits instead of six decimals.
     ExactReal,
     /// Timestamps are exact instead of cut to milliseconds.
     ExactTimestamp,
-    /// Before 1970 the reference is off by up to a second.
+    /// Before 1970 the C++ Broker is off by up to a second.
     RightTimestamp,
     /// `us` is not used: clients cannot read it.
     NoMicroseconds,
-    /// The text of the reference is not JSON.
+    /// The text of the C++ Broker is not JSON.
     ValidJson,
 }
 
@@ -102,7 +102,7 @@ const WRITTEN_OTHERWISE: &[(&str, Because)] = &[
 ];
 
 #[test]
-fn json_is_the_text_of_the_reference_except_where_that_loses_something() {
+fn json_is_the_text_of_the_cpp_broker_except_where_that_loses_something() {
     let mut used = 0;
     for case in cases("data-v1.json", "values") {
         let name = text(&case, "name");
@@ -126,7 +126,7 @@ fn json_is_the_text_of_the_reference_except_where_that_loses_something() {
     assert_eq!(used, WRITTEN_OTHERWISE.len(), "an exception that no case needs");
 }
 
-/// The value with reals cut to six decimals and timestamps to milliseconds, as the reference does.
+/// The value with reals cut to six decimals and timestamps to milliseconds, as the C++ Broker does.
 fn coarse(value: &Value) -> Value {
     match value {
         Value::Real(real) => Value::Real(format!("{real:.6}").parse().expect("a number")),
@@ -142,7 +142,7 @@ fn coarse(value: &Value) -> Value {
     }
 }
 
-/// What is deliberately read otherwise than by the reference: input (the part that matters), what
+/// What is deliberately read otherwise than by the C++ Broker: input (the part that matters), what
 /// comes of it here, and why.
 const READ_OTHERWISE: &[(&str, Result<&str, JsonErrorClass>, &str)] = &[
     (r#""real", "data": 1}"#, Ok("043ff0000000000000"), "JavaScript and Go write 1.0 as 1"),
@@ -162,7 +162,7 @@ const READ_OTHERWISE: &[(&str, Result<&str, JsonErrorClass>, &str)] = &[
 ];
 
 #[test]
-fn json_is_read_like_in_the_reference_except_where_that_makes_no_sense() {
+fn json_is_read_like_in_the_cpp_broker_except_where_that_makes_no_sense() {
     let mut used = 0;
     for case in cases("json-to-data.json", "cases") {
         let input = text(&case, "input");
@@ -181,7 +181,7 @@ fn json_is_read_like_in_the_reference_except_where_that_makes_no_sense() {
     assert_eq!(used, READ_OTHERWISE.len(), "an exception that no case needs");
 }
 
-/// The same error code where the reference names one; it has no name for invalid JSON.
+/// The same error code where the C++ Broker names one; it has no name for invalid JSON.
 fn assert_class(ours: &Result<String, JsonErrorClass>, reference: &str, input: &str) {
     let class = *ours.as_ref().expect_err(input);
     if input.contains("18446744073709551616") {

@@ -1,4 +1,4 @@
-//! The messages that Zeek puts inside values, against how the reference implementation judges and
+//! The messages that Zeek puts inside values, against how the C++ Broker judges and
 //! reads them.
 
 mod fixtures;
@@ -17,18 +17,18 @@ fn classified(view: View<'_>) -> String {
 #[test]
 fn messages_are_classified_by_their_type_field() {
     for case in cases("zeek-messages.json", "messages") {
-        let octets = payload(&case);
-        let view = View::parse(&octets).unwrap();
+        let bytes = payload(&case);
+        let view = View::parse(&bytes).unwrap();
         assert_eq!(classified(view), text(&case, "message_type"), "{}", text(&case, "name"));
     }
 }
 
 #[test]
-fn messages_are_valid_as_the_reference_says() {
+fn messages_are_valid_as_the_cpp_broker_says() {
     for case in cases("zeek-messages.json", "messages") {
         let name = text(&case, "name");
-        let octets = payload(&case);
-        let view = View::parse(&octets).unwrap();
+        let bytes = payload(&case);
+        let view = View::parse(&bytes).unwrap();
         let valid = text(&case, "reference") == "valid";
         let viewed = MessageView::parse(view);
         assert_eq!(viewed.is_ok(), valid, "{name}: {viewed:?}");
@@ -40,14 +40,14 @@ fn messages_are_valid_as_the_reference_says() {
     }
 }
 
-fn octets(octets: &BStr) -> Json {
-    std::str::from_utf8(octets).expect("UTF-8").into()
+fn bytes(bytes: &BStr) -> Json {
+    std::str::from_utf8(bytes).expect("UTF-8").into()
 }
 
 fn event_fields(event: EventView<'_>) -> Json {
     let ids: Vec<u64> = event.metadata().map(|(id, _)| id).collect();
     json!({
-        "event_name": octets(event.name()),
+        "event_name": bytes(event.name()),
         "arguments": event.args().len(),
         "metadata_ids": event.has_metadata().then_some(ids),
         "network_timestamp_ns": event.network_timestamp().map(|timestamp| timestamp.0),
@@ -58,15 +58,15 @@ fn fields(message: MessageView<'_>) -> Json {
     match message {
         MessageView::Event(event) => event_fields(event),
         MessageView::LogCreate(log) => {
-            json!({ "stream": octets(log.stream), "writer": octets(log.writer) })
+            json!({ "stream": bytes(log.stream), "writer": bytes(log.writer) })
         }
         MessageView::LogWrite(log) => json!({
-            "stream": octets(log.stream),
-            "writer": octets(log.writer),
-            "path": octets(log.path),
+            "stream": bytes(log.stream),
+            "writer": bytes(log.writer),
+            "path": bytes(log.path),
             "record_hex": hex(log.record),
         }),
-        MessageView::IdentifierUpdate(update) => json!({ "identifier": octets(update.identifier) }),
+        MessageView::IdentifierUpdate(update) => json!({ "identifier": bytes(update.identifier) }),
         MessageView::Batch(batch) => {
             let types: Vec<_> =
                 batch.messages().map(|message| format!("{:?}", message.message_type())).collect();
@@ -77,10 +77,10 @@ fn fields(message: MessageView<'_>) -> Json {
 }
 
 #[test]
-fn fields_are_read_as_the_reference_reads_them() {
+fn fields_are_read_as_the_cpp_broker_reads_them() {
     for case in cases("zeek-messages.json", "messages") {
-        let octets = payload(&case);
-        let Ok(message) = MessageView::parse(View::parse(&octets).unwrap()) else { continue };
+        let bytes = payload(&case);
+        let Ok(message) = MessageView::parse(View::parse(&bytes).unwrap()) else { continue };
         let mut expected = case["fields"].clone();
         if let Some(expected) = expected.as_object_mut() {
             expected.remove("value_text");
@@ -92,14 +92,14 @@ fn fields_are_read_as_the_reference_reads_them() {
 #[test]
 fn messages_are_written_as_they_were_apart_from_ignored_elements() {
     for case in cases("zeek-messages.json", "messages") {
-        let octets = payload(&case);
-        let Ok(message) = MessageView::parse(View::parse(&octets).unwrap()) else { continue };
+        let bytes = payload(&case);
+        let Ok(message) = MessageView::parse(View::parse(&bytes).unwrap()) else { continue };
         let message = message.to_message();
         let mut written = Vec::new();
         message.encode_into(&mut written);
         assert_eq!(Value::decode(&written), Ok(Value::from(message)), "{}", text(&case, "name"));
         if !text(&case, "name").contains("extra") {
-            assert_eq!(hex(&written), hex(&octets), "{}", text(&case, "name"));
+            assert_eq!(hex(&written), hex(&bytes), "{}", text(&case, "name"));
         }
     }
 }
@@ -122,8 +122,8 @@ fn an_event_is_written_with_the_metadata_it_was_built_with() {
 
 #[test]
 fn arguments_read_as_rust_types() {
-    let octets = Value::from(Event::new("ping").arg("hi").arg(5_u64)).encode();
-    let Ok(MessageView::Event(event)) = MessageView::parse(View::parse(&octets).unwrap()) else {
+    let bytes = Value::from(Event::new("ping").arg("hi").arg(5_u64)).encode();
+    let Ok(MessageView::Event(event)) = MessageView::parse(View::parse(&bytes).unwrap()) else {
         panic!("not an event")
     };
     assert_eq!(event.read_args(), Ok(("hi".to_owned(), 5_u16)));
@@ -135,8 +135,8 @@ fn arguments_read_as_rust_types() {
 fn refused(value: Value, message: &str) {
     let error = Message::try_from(&value).expect_err("invalid");
     assert_eq!(error.to_string(), message);
-    let octets = value.encode();
-    let view = View::parse(&octets).expect("a value");
+    let bytes = value.encode();
+    let view = View::parse(&bytes).expect("a value");
     assert_eq!(MessageView::parse(view).err(), Some(error));
 }
 

@@ -1,4 +1,4 @@
-//! The anonymous mode of the reference, TLS 1.2 without certificates, which rustls does not have.
+//! The anonymous mode of the C++ Broker, TLS 1.2 without certificates, which rustls does not have.
 
 use crate::TlsError;
 use crate::self_signed::SelfSigned;
@@ -43,7 +43,7 @@ fn build(certificate: &SelfSigned) -> Result<Contexts, ErrorStack> {
     Ok(Contexts { client: client.build(), server: server.build() })
 }
 
-/// The parameters of the reference: one anonymous cipher besides those of TLS 1.3, one curve.
+/// The parameters of the C++ Broker: one anonymous cipher besides those of TLS 1.3, one curve.
 fn parameters() -> Result<SslContextBuilder, ErrorStack> {
     let mut context = SslContextBuilder::new(SslMethod::tls())?;
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;

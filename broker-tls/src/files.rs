@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 /// a few hundred kilobytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// The octets of a file; `what` says what it should hold, as in "the key".
+/// The bytes of a file; `what` says what it should hold, as in "the key".
 pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |reason: String| {
         TlsError::new(format!("{what} cannot be read from {}: {reason}", path.display()))
     };
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     // What the file system says of its length is not true of devices and pipes.
     fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut octets))
+        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
         .map_err(|error| failed(error.to_string()))?;
-    if octets.len() as u64 > MAX_FILE {
-        return Err(failed(format!("more than {MAX_FILE} octets are too many for a PEM file")));
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(failed(format!("more than {MAX_FILE} bytes are too many for a PEM file")));
     }
-    Ok(octets)
+    Ok(bytes)
 }
 
 /// The sections of a PEM file.
@@ -56,7 +56,7 @@ fn parse(what: &str, path: &Path, text: &[u8]) -> Result<Vec<pem::Pem>, TlsError
     }
 }
 
-/// The first octet of everything in DER that could be meant.
+/// The first byte of everything in DER that could be meant.
 const DER_SEQUENCE: u8 = 0x30;
 
 fn count(text: &[u8], mark: &[u8]) -> usize {

@@ -15,8 +15,8 @@ pub(crate) struct Identity {
     /// Where the certificate comes from, for messages.
     file: PathBuf,
     chain: Vec<CertificateDer<'static>>,
-    /// Presents the certificate in every handshake, whatever the other side asks for: the reference
-    /// names no CAs when it asks.
+    /// Presents the certificate in every handshake, whatever the other side asks for: the C++
+    /// Broker names no CAs when it asks.
     pub(crate) resolver: Arc<SingleCertAndKey>,
 }
 

@@ -31,7 +31,7 @@ fn decode(
 ) -> Result<PrivateKeyDer<'static>, String> {
     let protected =
         section.tag() == "ENCRYPTED PRIVATE KEY" || section.headers().get("DEK-Info").is_some();
-    let octets = match (protected, passphrase) {
+    let bytes = match (protected, passphrase) {
         (false, _) => section.contents().to_vec(),
         (true, None) => {
             return Err("it is protected, and no passphrase is set (option passphrase, or \
@@ -44,16 +44,16 @@ fn decode(
         },
     };
     match section.tag() {
-        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => Ok(PrivatePkcs8KeyDer::from(octets).into()),
-        "RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(octets).into()),
-        "EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(octets).into()),
+        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => Ok(PrivatePkcs8KeyDer::from(bytes).into()),
+        "RSA PRIVATE KEY" => Ok(PrivatePkcs1KeyDer::from(bytes).into()),
+        "EC PRIVATE KEY" => Ok(PrivateSec1KeyDer::from(bytes).into()),
         other => Err(format!("{other:?} is not a supported kind, only RSA, ECDSA and Ed25519 are")),
     }
 }
 
-fn decrypt_pkcs8(octets: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, String> {
+fn decrypt_pkcs8(bytes: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, String> {
     use pkcs8::pkcs5::Error as Cause;
-    let key = EncryptedPrivateKeyInfoRef::try_from(octets)
+    let key = EncryptedPrivateKeyInfoRef::try_from(bytes)
         .map_err(|error| format!("its protection is not readable ({error})"))?;
     match key.decrypt(passphrase.as_bytes()) {
         Ok(plain) => Ok(plain.as_bytes().to_vec()),

@@ -7,14 +7,14 @@ use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use md5::{Digest, Md5};
 
 /// Decrypts the contents of a section whose `DEK-Info` header has the value `cipher`.
-pub(crate) fn decrypt(octets: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>, String> {
     let (name, iv) = cipher.split_once(',').ok_or("its DEK-Info header is not readable")?;
     let iv = hex(iv.trim()).ok_or("the IV in its DEK-Info header is not readable")?;
     let plain = match name.trim() {
-        "DES-EDE3-CBC" => decrypt_with::<Decryptor<des::TdesEde3>>(octets, &iv, passphrase),
-        "AES-128-CBC" => decrypt_with::<Decryptor<aes::Aes128>>(octets, &iv, passphrase),
-        "AES-192-CBC" => decrypt_with::<Decryptor<aes::Aes192>>(octets, &iv, passphrase),
-        "AES-256-CBC" => decrypt_with::<Decryptor<aes::Aes256>>(octets, &iv, passphrase),
+        "DES-EDE3-CBC" => decrypt_with::<Decryptor<des::TdesEde3>>(bytes, &iv, passphrase),
+        "AES-128-CBC" => decrypt_with::<Decryptor<aes::Aes128>>(bytes, &iv, passphrase),
+        "AES-192-CBC" => decrypt_with::<Decryptor<aes::Aes192>>(bytes, &iv, passphrase),
+        "AES-256-CBC" => decrypt_with::<Decryptor<aes::Aes256>>(bytes, &iv, passphrase),
         other => {
             return Err(format!(
                 "it is protected with {other}, which is not supported; convert it with `openssl pkcs8 \
@@ -28,12 +28,12 @@ pub(crate) fn decrypt(octets: &[u8], cipher: &str, passphrase: &[u8]) -> Result<
 }
 
 fn decrypt_with<D: BlockModeDecrypt + KeyIvInit>(
-    octets: &[u8],
+    bytes: &[u8],
     iv: &[u8],
     passphrase: &[u8],
 ) -> Option<Vec<u8>> {
     let key = derive(passphrase, iv.get(..8)?, D::key_size());
-    D::new_from_slices(&key, iv).ok()?.decrypt_padded_vec::<Pkcs7>(octets).ok()
+    D::new_from_slices(&key, iv).ok()?.decrypt_padded_vec::<Pkcs7>(bytes).ok()
 }
 
 /// OpenSSL's `EVP_BytesToKey` with MD5 and one round; the salt is the start of the IV.

@@ -8,12 +8,12 @@
 //! each other by; and none of these.
 //!
 //! Without certificates links are encrypted only. Two programs built with rustls then agree on TLS
-//! 1.3; the reference dials such endpoints but cannot be dialled that way. The feature `anon-tls`
+//! 1.3; the C++ Broker dials such endpoints but cannot be dialled that way. The feature `anon-tls`
 //! adds what it speaks, through OpenSSL, and for that one mode.
 //!
 //! The cryptography is that of `ring`: it builds with a C compiler alone (its competitor
 //! `aws-lc-rs` wants more tools on some platforms and takes much longer), and it has the algorithms
-//! that endpoints of the reference use, P-384 key exchange included.
+//! that endpoints of the C++ Broker use, P-384 key exchange included.
 
 mod anonymous;
 #[cfg(feature = "anon-tls")]

@@ -1,7 +1,8 @@
 //! Names in certificates, as people and access rules see them.
 //!
 //! Whoever presents a certificate chose what is in it, and a CA may have looked at only a part of
-//! that. So no two different names are shown alike, and nothing in them can pass for something else.
+//! that. So no two different names are shown alike, and nothing in them can pass for something
+//! else.
 
 use std::fmt::Write;
 use x509_parser::asn1_rs::{Any, BmpString, Tag};
@@ -42,10 +43,10 @@ fn text(value: &Any<'_>) -> Option<String> {
     }
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
-    octets.iter().fold("#".to_owned(), |mut text, octet| {
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold("#".to_owned(), |mut text, byte| {
         // Writing to a string does not fail.
-        let _ = write!(text, "{octet:02X}");
+        let _ = write!(text, "{byte:02X}");
         text
     })
 }
@@ -61,9 +62,9 @@ pub(crate) fn escaped(text: &str) -> String {
             '#' if at == 0 => escaped.extend(['\\', c]),
             ' ' if at == 0 || at == last => escaped.extend(['\\', c]),
             c if is_invisible(c) => {
-                for octet in c.encode_utf8(&mut [0; 4]).bytes() {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     // Writing to a string does not fail.
-                    let _ = write!(escaped, "\\{octet:02X}");
+                    let _ = write!(escaped, "\\{byte:02X}");
                 }
             }
             c => escaped.push(c),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What an endpoint proves about itself and demands of its peers on encrypted links.
 ///
 /// Without any of the five fields of the identity (`certificate` to `ca_dir`) links are encrypted
-/// and nobody proves anything, as between endpoints of the reference that have no certificates.
+/// and nobody proves anything, as between endpoints of the C++ Broker that have no certificates.
 /// With any of them both sides of every link have to present a certificate of a trusted CA.
 ///
 /// With `self_signed` instead there is no CA: endpoints prove that they hold their keys, and know
@@ -39,7 +39,7 @@ pub struct TlsOptions {
     pub self_signed: Option<PathBuf>,
 
     /// Whether the certificate of a dialled peer must be valid for the host that was dialled.
-    /// Default off: any certificate of a trusted CA will do, as in the reference.
+    /// Default off: any certificate of a trusted CA will do, as in the C++ Broker.
     pub check_host: bool,
 
     /// If not empty, the certificate of every peer must be valid for one of these names: DNS names
@@ -92,7 +92,7 @@ impl fmt::Debug for Passphrase {
 
 /// The SHA-256 of a public key (the DER form of `SubjectPublicKeyInfo`).
 ///
-/// Written as 64 hexadecimal digits, with or without colons between the octets, and with or without
+/// Written as 64 hexadecimal digits, with or without colons between the bytes, and with or without
 /// `sha256:` in front of them.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -124,8 +124,8 @@ impl std::str::FromStr for Pin {
                 "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal digits"
             )));
         }
-        for (octet, digits) in pin.iter_mut().zip(digits.chunks_exact(2)) {
-            *octet = digits.iter().fold(0, |octet, digit| octet << 4 | *digit as u8);
+        for (byte, digits) in pin.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digits.iter().fold(0, |byte, digit| byte << 4 | *digit as u8);
         }
         Ok(Self(pin))
     }
@@ -141,7 +141,7 @@ impl TryFrom<String> for Pin {
 
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

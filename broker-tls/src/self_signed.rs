@@ -59,7 +59,7 @@ impl SelfSigned {
     }
 
     fn save(&self, path: &Path) -> io::Result<()> {
-        let section = |tag: &str, octets: &[u8]| pem::encode(&pem::Pem::new(tag, octets));
+        let section = |tag: &str, bytes: &[u8]| pem::encode(&pem::Pem::new(tag, bytes));
         let text = section("PRIVATE KEY", self.key.secret_der())
             + &section("CERTIFICATE", &self.certificate);
         let mut options = OpenOptions::new();

@@ -171,8 +171,8 @@ impl Tls {
         usages.into_iter().filter(needed).try_for_each(|usage| material.check(usage))
     }
 
-    /// What is odd about the files that are in use, though they can be used: each is a sentence that
-    /// names a file.
+    /// What is odd about the files that are in use, though they can be used: each is a sentence
+    /// that names a file.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.0.material.load().warnings().to_vec()
@@ -214,7 +214,7 @@ impl Tls {
 
     /// The configuration for dialling `host` once, and the witness of that one handshake.
     ///
-    /// It sends no server name and resumes no session, as acceptors of the reference cannot stand
+    /// It sends no server name and resumes no session, as acceptors of the C++ Broker cannot stand
     /// resumption; versions 1.2 and 1.3 are on.
     ///
     /// # Errors
@@ -281,8 +281,8 @@ impl Tls {
     }
 
     /// Like [`Self::rustls_server`], for services whose clients need not have certificates, as
-    /// browsers have none: the own one is presented, and a client that presents one has to present a
-    /// good one.
+    /// browsers have none: the own one is presented, and a client that presents one has to present
+    /// a good one.
     ///
     /// # Errors
     ///
@@ -354,7 +354,8 @@ impl Tls {
         self.openssl(crate::anonymous_openssl::Contexts::client)
     }
 
-    /// In the anonymous mode, the session of OpenSSL for accepting one connection; `None` otherwise.
+    /// In the anonymous mode, the session of OpenSSL for accepting one connection; `None`
+    /// otherwise.
     ///
     /// # Errors
     ///

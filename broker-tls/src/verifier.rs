@@ -95,7 +95,7 @@ impl ServerCertVerifier for PeerVerifier {
 }
 
 impl ClientCertVerifier for PeerVerifier {
-    /// None: clients of the reference send what they have, and others need not know whom we trust.
+    /// None: clients of the C++ Broker send what they have, and others need not know whom we trust.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -17,7 +17,7 @@ impl Assembly {
         Self { bound, used: 0, admitted: Vec::new(), waiting: VecDeque::new() }
     }
 
-    /// Whether the frame of `length` octets on `stream` may be put together now. If not, ask again
+    /// Whether the frame of `length` bytes on `stream` may be put together now. If not, ask again
     /// after a [`Self::finish`].
     pub(crate) fn admit(&mut self, stream: usize, length: usize) -> bool {
         if self.admitted.iter().any(|(other, _)| *other == stream) {
@@ -53,7 +53,7 @@ mod tests {
         let mut assembly = Assembly::new(100);
         assert!(assembly.admit(1, 60));
         assert!(!assembly.admit(2, 60));
-        // It would fit, but stream 2 would wait for ever if it were always passed.
+        // It would fit, but stream 2 would wait forever if it were always passed.
         assert!(!assembly.admit(3, 10));
         assert!(assembly.admit(1, 60), "what has been admitted stays so");
         assembly.finish(1);

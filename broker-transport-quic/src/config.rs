@@ -18,8 +18,8 @@ const SMALLEST_WINDOW: u32 = 16 * 1024;
 /// Connections whose handshake has not begun; the next one is refused.
 const INCOMING: usize = 256;
 
-/// Octets of first packets that are kept for one of these.
-const INCOMING_OCTETS: u64 = 16 * 1024;
+/// Bytes of first packets that are kept for one of these.
+const INCOMING_BYTES: u64 = 16 * 1024;
 
 /// What all streams together may hold: a full window for each, so that none can starve another.
 pub(crate) fn full_window(options: &QuicOptions) -> VarInt {
@@ -71,7 +71,7 @@ pub(crate) fn server(
     config
         .transport_config(transport.clone())
         .max_incoming(INCOMING)
-        .incoming_buffer_size(INCOMING_OCTETS)
-        .incoming_buffer_size_total(INCOMING_OCTETS * INCOMING as u64);
+        .incoming_buffer_size(INCOMING_BYTES)
+        .incoming_buffer_size_total(INCOMING_BYTES * INCOMING as u64);
     Ok(config)
 }

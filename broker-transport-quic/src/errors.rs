@@ -104,7 +104,7 @@ fn closed_by_broker(said: &ApplicationClose) -> (Kind, String) {
         CLOSED => (Kind::Closed, "the other side closed the connection".into()),
         ABORTED => (
             Kind::Reset,
-            "the other side gave the connection up, and what was underway is lost".into(),
+            "the other side gave the connection up, and what was in flight is lost".into(),
         ),
         MISBEHAVED => (
             Kind::WrongProtocol,

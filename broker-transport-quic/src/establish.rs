@@ -18,7 +18,7 @@ use std::task::Poll;
 
 /// Makes the two halves of a connection whose handshake of QUIC is done here.
 ///
-/// That it is done at the other side too, and with success, shows in the first octet from there.
+/// That it is done at the other side too, and with success, shows in the first byte from there.
 pub(crate) async fn establish(
     connection: quinn::Connection,
     witness: Witness,
@@ -54,7 +54,7 @@ async fn open_streams(link: &Link, doing: &str) -> Result<Vec<SendStream>, Trans
     let mut streams = Vec::with_capacity(STREAMS);
     for _ in 0..STREAMS {
         let mut open = pin!(link.connection.open_uni());
-        // It would wait for ever at a side that allows fewer.
+        // It would wait forever at a side that allows fewer.
         let stream = poll_fn(|cx| match open.as_mut().poll(cx) {
             Poll::Pending => Poll::Ready(None),
             Poll::Ready(stream) => Poll::Ready(Some(stream)),

@@ -3,13 +3,13 @@
 //! Frames, handshake and events are those of `tcp://`. What is different:
 //!
 //! * **Order.** Messages on the same topic arrive in the order in which they were sent, from
-//!   wherever they come. Messages on different topics may overtake each other ([`Order`]). Pings and
-//!   pongs, those that end a peering included, arrive behind everything that was sent before them,
-//!   and the handshake comes before everything else. Routing updates keep their order among
+//!   wherever they come. Messages on different topics may overtake each other ([`Order`]). Pings
+//!   and pongs, those that end a peering included, arrive behind everything that was sent before
+//!   them, and the handshake comes before everything else. Routing updates keep their order among
 //!   themselves and with pings and pongs, and do not wait for messages.
-//! * **No waiting for others.** Each of the first 16 topics of a connection has a stream of its own,
-//!   further ones share these. A large message, or a packet that was lost, holds up its own stream
-//!   and no other, as long as not more than [`QuicOptions::backlog`] octets wait.
+//! * **No waiting for others.** Each of the first 16 topics of a connection has a stream of its
+//!   own, further ones share these. A large message, or a packet that was lost, holds up its own
+//!   stream and no other, as long as not more than [`QuicOptions::backlog`] bytes wait.
 //! * **The path.** A connection goes on when the address of the dialling side changes, or that of a
 //!   translator on the way. A dead path is noticed in seconds ([`QuicOptions::idle_timeout`]).
 //! * **Protection.** Always. Who the other side is is a matter of [`broker_tls::TlsOptions`]:
@@ -17,7 +17,7 @@
 //!   the key of the side that is dialled: `quic://host:9999?pin=sha256:...`, repeatedly if several
 //!   are right. [`Tls::own_pin`] is what to pin.
 //!
-//! A connection is bound to at most 17 times [`QuicOptions::stream_window`] octets received and not
+//! A connection is bound to at most 17 times [`QuicOptions::stream_window`] bytes received and not
 //! taken, as much sent and not acknowledged, [`QuicOptions::backlog`] and one frame waiting to be
 //! sent, and [`QuicOptions::assembly`] or one frame being put together. Until the other side's
 //! handshake of Broker is over it is 256 KiB received. More is not accepted, so a slow side slows
@@ -86,7 +86,8 @@ impl QuicTransport {
     /// Moves all dialled connections to new sockets, and they go on from there.
     ///
     /// A change of the machine's addresses does not need it, as each packet leaves from the address
-    /// that is right at the time. It is for systems that take sockets away, and to get another port.
+    /// that is right at the time. It is for systems that take sockets away, and to get another
+    /// port.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use quinn::{ConnectionError, VarInt};
 /// An orderly end.
 pub(crate) const CLOSED: VarInt = VarInt::from_u32(0);
 
-/// What was underway is lost.
+/// What was in flight is lost.
 pub(crate) const ABORTED: VarInt = VarInt::from_u32(1);
 
 /// The other side broke the rules of the streams.

@@ -35,7 +35,7 @@ struct Context {
     tls: Tls,
     options: QuicOptions,
     transport: Arc<TransportConfig>,
-    /// Handshakes that are underway.
+    /// Handshakes in progress.
     handshakes: AtomicUsize,
 }
 
@@ -88,7 +88,7 @@ impl Context {
         incoming: quinn::Incoming,
         remote: Url,
     ) -> Result<Connection, TransportError> {
-        let _underway = Underway::new(&self.handshakes);
+        let _in_progress = InProgress::new(&self.handshakes);
         refresh(&self.tls).await;
         let (config, witness) = self.config().map_err(|reason| {
             TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
@@ -101,17 +101,17 @@ impl Context {
     }
 }
 
-/// Counts a handshake as long as it is underway.
-struct Underway<'a>(&'a AtomicUsize);
+/// Counts a handshake while it is in progress.
+struct InProgress<'a>(&'a AtomicUsize);
 
-impl<'a> Underway<'a> {
+impl<'a> InProgress<'a> {
     fn new(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Underway<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

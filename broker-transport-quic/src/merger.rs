@@ -26,7 +26,7 @@ pub(crate) struct Merger {
 pub(crate) struct Limits {
     pub(crate) frame: usize,
     pub(crate) handshake_frame: usize,
-    /// Octets of large frames that are put together at the same time.
+    /// Bytes of large frames that are put together at the same time.
     pub(crate) assembly: usize,
 }
 
@@ -42,14 +42,14 @@ pub(crate) enum End {
 /// What one stream brought that has not been handed up.
 #[derive(Default)]
 struct Input {
-    octets: ReadBuffer,
+    bytes: ReadBuffer,
     finished: bool,
 }
 
 /// What a stream needs.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// More octets, at most this many.
+    /// More bytes, at most this many.
     Read(usize),
     /// The progress of other streams, or nothing any more.
     Wait,
@@ -83,18 +83,18 @@ impl Merger {
         self.handshake
     }
 
-    /// Where to append octets of a stream. Call [`Self::filled`] afterwards.
+    /// Where to append bytes of a stream. Call [`Self::filled`] afterwards.
     pub(crate) fn spare(&mut self, stream: usize) -> &mut Vec<u8> {
-        self.inputs[stream].octets.spare()
+        self.inputs[stream].bytes.spare()
     }
 
     pub(crate) fn filled(&mut self, stream: usize, count: usize) {
-        self.inputs[stream].octets.filled(count);
+        self.inputs[stream].bytes.filled(count);
     }
 
     /// Gives back memory that holds nothing.
     pub(crate) fn release(&mut self) {
-        self.inputs.iter_mut().for_each(|input| input.octets.release());
+        self.inputs.iter_mut().for_each(|input| input.bytes.release());
     }
 
     /// The stream has ended.
@@ -105,7 +105,7 @@ impl Merger {
     /// How much memory is held.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn memory(&self) -> usize {
-        self.inputs.iter().map(|input| input.octets.capacity()).sum()
+        self.inputs.iter().map(|input| input.bytes.capacity()).sum()
     }
 
     /// Hands up what a stream has and may, and says what it needs. The error says what is wrong
@@ -119,7 +119,7 @@ impl Merger {
             if self.end.is_some() || out.pending().len() >= READ_CHUNK_MAX {
                 return Ok(Step::Full);
             }
-            match first_item(self.inputs[stream].octets.pending())? {
+            match first_item(self.inputs[stream].bytes.pending())? {
                 Item::Incomplete => return self.wait_for_item(stream),
                 Item::End if stream == CONTROL => self.end = Some(End::Closed),
                 Item::End => return Err("an end that is not on the control stream"),
@@ -131,7 +131,7 @@ impl Merger {
                     if !reached {
                         return Ok(Step::Wait);
                     }
-                    self.inputs[stream].octets.consume(length);
+                    self.inputs[stream].bytes.consume(length);
                 }
                 Item::Frame(length) => {
                     if let Some(step) = self.frame(stream, length, out)? {
@@ -144,7 +144,7 @@ impl Merger {
 
     fn wait_for_item(&self, stream: usize) -> Result<Step, &'static str> {
         let input = &self.inputs[stream];
-        match (input.finished, input.octets.is_empty()) {
+        match (input.finished, input.bytes.is_empty()) {
             (false, _) => Ok(Step::Read(usize::MAX)),
             (true, false) => Err("a stream that ends within an item"),
             (true, true) if stream == CONTROL => Err("a control stream without an end"),
@@ -156,15 +156,15 @@ impl Merger {
         let Some(delivered) = self.delivered.get(stream) else {
             return Err("a mark that names a stream which cannot be");
         };
-        let over = self.inputs.get(stream).is_some_and(|i| i.finished && i.octets.is_empty());
+        let over = self.inputs.get(stream).is_some_and(|i| i.finished && i.bytes.is_empty());
         match *delivered >= count {
             false if over => Err("a mark that cannot be reached"),
             reached => Ok(reached),
         }
     }
 
-    /// Hands up the frames that come next, the first of which has this size. Returns what the stream
-    /// needs before the first one can be.
+    /// Hands up the frames that come next, the first of which has this size. Returns what the
+    /// stream needs before the first one can be.
     fn frame(
         &mut self,
         stream: usize,
@@ -173,10 +173,10 @@ impl Merger {
     ) -> Result<Option<Step>, &'static str> {
         let limit = if self.handshake { self.limits.handshake_frame } else { self.limits.frame };
         let input = &mut self.inputs[stream];
-        let arrived = input.octets.pending().len();
+        let arrived = input.bytes.pending().len();
         if length - PREFIX > limit {
             // The core says what is wrong with that, as it does for every other transport.
-            append(out, input.octets.pending().get(..PREFIX).unwrap_or_default());
+            append(out, input.bytes.pending().get(..PREFIX).unwrap_or_default());
             self.end = Some(End::TooLarge);
             return Ok(Some(Step::Full));
         }
@@ -196,7 +196,7 @@ impl Merger {
             }
             // Moving the buffer saves a copy that would double the memory of the frame.
             out.release();
-            std::mem::swap(out, &mut input.octets);
+            std::mem::swap(out, &mut input.bytes);
             self.deliver(stream, 1);
         } else {
             self.copy_frames(stream, limit, out);
@@ -209,7 +209,7 @@ impl Merger {
 
     /// Copies the frames at the front, at least one.
     fn copy_frames(&mut self, stream: usize, limit: usize, out: &mut ReadBuffer) {
-        let pending = self.inputs[stream].octets.pending();
+        let pending = self.inputs[stream].bytes.pending();
         let (mut end, mut count) = (0, 0);
         let mut handshake = self.handshake && stream == CONTROL;
         while let Some((frame, _)) = split_frame(pending.get(end..).unwrap_or_default()) {
@@ -224,7 +224,7 @@ impl Merger {
             }
         }
         append(out, pending.get(..end).unwrap_or_default());
-        self.inputs[stream].octets.consume(end);
+        self.inputs[stream].bytes.consume(end);
         self.deliver(stream, count);
     }
 
@@ -233,14 +233,14 @@ impl Merger {
     }
 }
 
-/// Appends octets without reserving more than is good for the buffer.
-fn append(out: &mut ReadBuffer, mut octets: &[u8]) {
-    while !octets.is_empty() {
+/// Appends bytes without reserving more than is good for the buffer.
+fn append(out: &mut ReadBuffer, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
         let room = out.spare();
-        let (now, later) = octets.split_at(octets.len().min(room.capacity() - room.len()));
+        let (now, later) = bytes.split_at(bytes.len().min(room.capacity() - room.len()));
         room.extend_from_slice(now);
         out.filled(now.len());
-        octets = later;
+        bytes = later;
     }
 }
 

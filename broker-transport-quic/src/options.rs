@@ -28,7 +28,7 @@ pub struct QuicOptions {
     #[serde(deserialize_with = "positive_seconds")]
     pub idle_timeout: Duration,
 
-    /// How long octets that are still underway when a connection is let go may take to arrive,
+    /// How long bytes that are still in flight when a connection is let go may take to arrive,
     /// as long as the process lives. Default 10 s.
     #[serde(deserialize_with = "seconds")]
     pub linger: Duration,
@@ -39,18 +39,18 @@ pub struct QuicOptions {
     /// How the rate is found that the path can carry. Default [`Congestion::Cubic`].
     pub congestion: Congestion,
 
-    /// Octets that may be underway on one stream: the most one topic gets out of a link is this
+    /// Bytes that may be in flight on one stream: the most one topic gets out of a link is this
     /// much for each round trip. Both directions may hold as much for each of their 17 streams.
     /// At least 16 KiB are in force. Default 2 MiB.
     #[serde(deserialize_with = "positive")]
     pub stream_window: u32,
 
-    /// Octets for streams that are not ready for them, beyond which other streams wait too. One
+    /// Bytes for streams that are not ready for them, beyond which other streams wait too. One
     /// frame may exceed it. Default 8 MiB.
     #[serde(deserialize_with = "positive")]
     pub backlog: usize,
 
-    /// Octets of received frames above 64 KiB that are put together at the same time. One frame may
+    /// Bytes of received frames above 64 KiB that are put together at the same time. One frame may
     /// exceed it if it is alone. Default 64 MiB.
     #[serde(deserialize_with = "positive")]
     pub assembly: usize,

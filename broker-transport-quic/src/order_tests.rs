@@ -108,7 +108,7 @@ fn data_waits_for_the_end_of_the_handshake() {
 }
 
 #[test]
-fn a_large_frame_underway_holds_up_its_topic_and_pings_and_nothing_else() {
+fn a_large_frame_in_progress_holds_up_its_topic_and_pings_and_nothing_else() {
     let (mut net, mut sorter) = (net(), Sorter::new(false));
     let large = frame(EnvelopeType::Data, "/large", 0, FRAME / 2);
     let same = frame(EnvelopeType::Data, "/large", 1, 10);
@@ -144,8 +144,8 @@ fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
         }
     }
     let bound = limits().assembly + STREAMS * 2 * READ_CHUNK_MAX;
-    assert!(net.merger.memory() <= bound, "{} octets are held", net.merger.memory());
-    // Every frame has its turn when its last octet arrives.
+    assert!(net.merger.memory() <= bound, "{} bytes are held", net.merger.memory());
+    // Every frame has its turn when its last byte arrives.
     let before = net.received.len();
     (0..STREAMS).for_each(|stream| net.put(stream, &[7]));
     for _ in 0..STREAMS {
@@ -175,12 +175,12 @@ fn a_frame_above_the_limit_is_announced_and_nothing_of_it_is_taken_in() {
 #[test]
 fn what_breaks_the_rules_is_refused_with_a_reason() {
     let mark = |entries: &[(usize, u64)]| {
-        let mut octets = Vec::new();
-        put_mark(&mut octets, entries);
-        octets
+        let mut bytes = Vec::new();
+        put_mark(&mut bytes, entries);
+        bytes
     };
     let data = frame(EnvelopeType::Data, "/t", 0, 0);
-    for (stream, octets, finished, reason) in [
+    for (stream, bytes, finished, reason) in [
         (CONTROL, mark(&[(STREAMS, 1)]), false, "cannot be"),
         (CONTROL, mark(&[(2, 1)]), false, "cannot be reached"),
         (CONTROL, vec![0x80, 0, 0, 200], false, "too many"),
@@ -191,7 +191,7 @@ fn what_breaks_the_rules_is_refused_with_a_reason() {
     ] {
         let mut net = net();
         net.merger.finish(2);
-        net.merger.spare(stream).extend_from_slice(&octets);
+        net.merger.spare(stream).extend_from_slice(&bytes);
         if finished {
             net.merger.finish(stream);
         }
@@ -206,7 +206,7 @@ fn what_breaks_the_rules_is_refused_with_a_reason() {
 }
 
 #[test]
-fn random_octets_never_break_the_merger() {
+fn random_bytes_never_break_the_merger() {
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
         let mut merger = Merger::new(limits());
@@ -215,9 +215,9 @@ fn random_octets_never_break_the_merger() {
         for _ in 0..50 {
             let stream = rng.usize(..=LANES);
             let alphabet = [0, 0, 0, 1, 2, 12, 0x80, 0xff, rng.u8(..)];
-            let octets: Vec<u8> =
+            let bytes: Vec<u8> =
                 (0..rng.usize(..40)).map(|_| *rng.choice(&alphabet).unwrap()).collect();
-            merger.spare(stream).extend_from_slice(&octets);
+            merger.spare(stream).extend_from_slice(&bytes);
             if rng.u32(..30) == 0 {
                 merger.finish(stream);
             }

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use tokio::sync::Notify;
 
-/// Sorted octets between the writer, which fills in, and the pump, which empties.
+/// Sorted bytes between the writer, which fills in, and the pump, which empties.
 pub(crate) struct Outgoing {
     state: Mutex<State>,
     /// Tells the pump that there is something new.
@@ -17,9 +17,9 @@ pub(crate) struct Outgoing {
 #[derive(Default)]
 struct State {
     streams: [Vec<Bytes>; STREAMS],
-    /// Octets that the streams have not accepted, those that the pump has already fetched included.
+    /// Bytes that the streams have not accepted, those that the pump has already fetched included.
     waiting: usize,
-    /// Counts how often octets have been accepted.
+    /// Counts how often bytes have been accepted.
     accepted: u64,
     /// Nothing more comes.
     ending: bool,
@@ -34,16 +34,16 @@ impl Outgoing {
     /// Adds what the streams are to carry; `ending` if it is the last.
     pub(crate) fn add(&self, sorted: impl Iterator<Item = (usize, Bytes)>, ending: bool) {
         let mut state = self.state.lock();
-        for (stream, octets) in sorted {
-            state.waiting += octets.len();
-            state.streams[stream].push(octets);
+        for (stream, bytes) in sorted {
+            state.waiting += bytes.len();
+            state.streams[stream].push(bytes);
         }
         state.ending |= ending;
         drop(state);
         self.filled.notify_one();
     }
 
-    /// Octets that have not been accepted, or why they never will be.
+    /// Bytes that have not been accepted, or why they never will be.
     pub(crate) fn waiting(&self) -> Result<usize, TransportError> {
         let state = self.state.lock();
         match &state.end {
@@ -57,7 +57,7 @@ impl Outgoing {
         self.state.lock().accepted
     }
 
-    /// Waits until octets have been accepted since `before`, or never will be. Cancel safe.
+    /// Waits until bytes have been accepted since `before`, or never will be. Cancel safe.
     pub(crate) async fn progress(&self, before: u64) {
         self.changed(|state| state.accepted != before).await;
     }
@@ -94,10 +94,10 @@ impl Outgoing {
         state.ending
     }
 
-    /// For the pump: octets have been accepted.
-    pub(crate) fn accept(&self, octets: usize) {
+    /// For the pump: bytes have been accepted.
+    pub(crate) fn accept(&self, bytes: usize) {
         let mut state = self.state.lock();
-        state.waiting -= octets.min(state.waiting);
+        state.waiting -= bytes.min(state.waiting);
         state.accepted += 1;
         drop(state);
         self.emptied.notify_waiters();

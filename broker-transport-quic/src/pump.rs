@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Moves sorted octets into the streams as these accept them, each at its own pace.
+/// Moves sorted bytes into the streams as these accept them, each at its own pace.
 ///
 /// It is a task of its own because streams have to make progress while the writer waits for
 /// something to write, and after the writer has been dropped.
@@ -42,7 +42,7 @@ impl Pump {
         self.write(queues, false).await?;
         timeout(self.linger, self.finish(queues)).await.unwrap_or_else(|_| {
             let detail = format!(
-                "sending: what was underway did not arrive within {:?} of the end",
+                "sending: what was in flight did not arrive within {:?} of the end",
                 self.linger
             );
             Err(TransportError::new(Kind::TimedOut, detail))

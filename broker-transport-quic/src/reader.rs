@@ -96,7 +96,7 @@ impl QuicReader {
         None
     }
 
-    /// Hands up what a stream has and may. Returns what it needs, if that is not more octets.
+    /// Hands up what a stream has and may. Returns what it needs, if that is not more bytes.
     fn read(
         &mut self,
         stream: usize,

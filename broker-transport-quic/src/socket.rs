@@ -31,7 +31,7 @@ pub(crate) fn any_port(like: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Waits until the other machine says that nothing listens at `address`; for ever if it does not.
+/// Waits until the other machine says that nothing listens at `address`; forever if it does not.
 ///
 /// Only connected sockets learn of such answers, and those of QUIC are not. The empty packet that
 /// provokes the answer means nothing to a listener.

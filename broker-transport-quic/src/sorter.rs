@@ -86,14 +86,14 @@ impl Sorter {
         self.sorted.drain(..)
     }
 
-    fn append(&mut self, stream: usize, octets: Option<&[u8]>) {
-        self.open[stream].extend_from_slice(octets.unwrap_or_default());
+    fn append(&mut self, stream: usize, bytes: Option<&[u8]>) {
+        self.open[stream].extend_from_slice(bytes.unwrap_or_default());
     }
 
     fn close(&mut self, stream: usize) {
-        let octets = std::mem::take(&mut self.open[stream]);
-        if !octets.is_empty() {
-            self.sorted.push((stream, octets.into()));
+        let bytes = std::mem::take(&mut self.open[stream]);
+        if !bytes.is_empty() {
+            self.sorted.push((stream, bytes.into()));
         }
     }
 
@@ -142,7 +142,7 @@ impl Sorter {
 }
 
 /// The first frame with its prefix, and what is behind it.
-pub(crate) fn split_frame(octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let prefix = octets.first_chunk::<PREFIX>()?;
-    octets.split_at_checked(PREFIX + u32::from_be_bytes(*prefix) as usize)
+pub(crate) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let prefix = bytes.first_chunk::<PREFIX>()?;
+    bytes.split_at_checked(PREFIX + u32::from_be_bytes(*prefix) as usize)
 }

@@ -1,12 +1,12 @@
 //! What travels on the streams of a connection.
 //!
 //! Each direction has [`STREAMS`] unidirectional streams, used from the lowest number on. Number 0
-//! is the control stream. It opens with one octet of flags ([`TOTAL_ORDER`]; others are ignored),
+//! is the control stream. It opens with one byte of flags ([`TOTAL_ORDER`]; others are ignored),
 //! and everything else on it and on the other streams, the *lanes*, are items:
 //!
-//! | octets | item |
+//! | bytes | item |
 //! |---|---|
-//! | a 32-bit length below 2^31, and as many octets | a frame, as over TCP |
+//! | a 32-bit length below 2^31, and as many bytes | a frame, as over TCP |
 //! | 2^31 + n, then n times a stream number (8 bits) and a count (64 bits) | a mark: what follows on this stream comes after so many frames of those streams |
 //! | 2^32 - 1, on the control stream | the end: nothing follows on any stream |
 
@@ -27,18 +27,18 @@ pub(crate) const TOTAL_ORDER: u8 = 1;
 const MARK: u32 = 1 << 31;
 const END: u32 = u32::MAX;
 
-/// Octets of one entry of a mark.
+/// Bytes of one entry of a mark.
 const ENTRY: usize = 9;
 
 /// The longest item that is not a frame.
 pub(crate) const MARK_MAX: usize = PREFIX + STREAMS * ENTRY;
 
-/// The first item in some octets.
+/// The first item in some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Item<'a> {
-    /// More octets are needed to tell.
+    /// More bytes are needed to tell.
     Incomplete,
-    /// A frame of this size, prefix included; its octets may not be there yet.
+    /// A frame of this size, prefix included; its bytes may not be there yet.
     Frame(usize),
     /// A mark with these entries, and the size of the item.
     Mark(Entries<'a>, usize),
@@ -47,8 +47,8 @@ pub(crate) enum Item<'a> {
 }
 
 /// Looks at the first item; the error says what is wrong.
-pub(crate) fn first_item(octets: &[u8]) -> Result<Item<'_>, &'static str> {
-    let Some((prefix, rest)) = octets.split_first_chunk::<PREFIX>() else {
+pub(crate) fn first_item(bytes: &[u8]) -> Result<Item<'_>, &'static str> {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX>() else {
         return Ok(Item::Incomplete);
     };
     let number = u32::from_be_bytes(*prefix);
@@ -108,13 +108,13 @@ mod tests {
     fn a_mark_reads_as_it_was_written_once_it_is_complete() {
         let entries: Vec<_> =
             (0..STREAMS).map(|stream| (stream, u64::MAX - stream as u64)).collect();
-        let mut octets = Vec::new();
-        put_mark(&mut octets, &entries);
-        assert_eq!(octets.len(), MARK_MAX);
-        for length in 0..octets.len() {
-            assert_eq!(first_item(&octets[..length]), Ok(Item::Incomplete));
+        let mut bytes = Vec::new();
+        put_mark(&mut bytes, &entries);
+        assert_eq!(bytes.len(), MARK_MAX);
+        for length in 0..bytes.len() {
+            assert_eq!(first_item(&bytes[..length]), Ok(Item::Incomplete));
         }
-        let Ok(Item::Mark(read, MARK_MAX)) = first_item(&octets) else { panic!("no mark") };
+        let Ok(Item::Mark(read, MARK_MAX)) = first_item(&bytes) else { panic!("no mark") };
         assert_eq!(read.iter().collect::<Vec<_>>(), entries);
     }
 

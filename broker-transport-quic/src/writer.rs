@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) struct QuicWriter {
     sorter: Sorter,
     outgoing: Arc<Outgoing>,
-    /// Octets beyond which streams wait for each other.
+    /// Bytes beyond which streams wait for each other.
     backlog: usize,
     ended: bool,
     /// The connection goes on as long as this half exists.

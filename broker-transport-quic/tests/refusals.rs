@@ -244,7 +244,7 @@ async fn whoever_is_not_admitted_is_refused_and_told() {
 
 #[tokio::test]
 async fn when_many_handshakes_hang_newcomers_have_to_prove_their_address() {
-    /// The first octet of a packet that asks for the proof.
+    /// The first byte of a packet that asks for the proof.
     const RETRY: u8 = 0xf0;
     let mut listener = listen(&anonymous()).await;
     let dialler = anonymous();
@@ -260,8 +260,8 @@ async fn when_many_handshakes_hang_newcomers_have_to_prove_their_address() {
     let mut hanging = Vec::new();
     for _ in 0..32 {
         let dial = client.connect_with(raw::client_config(&[ALPN]), to, "host").unwrap();
-        let underway = tokio::spawn(listener.accept().await.unwrap().establish);
-        hanging.push((dial, underway));
+        let in_progress = tokio::spawn(listener.accept().await.unwrap().establish);
+        hanging.push((dial, in_progress));
     }
     // The tasks count as soon as they run.
     tokio::task::yield_now().await;

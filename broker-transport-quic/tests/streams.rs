@@ -31,10 +31,10 @@ async fn a_large_frame_that_nobody_reads_does_not_hold_up_other_topics() {
     expect(&mut first, &[&mark, large.as_slice()].concat()).await;
 }
 
-async fn expect(stream: &mut quinn::RecvStream, octets: &[u8]) {
-    let mut received = vec![0; octets.len()];
+async fn expect(stream: &mut quinn::RecvStream, bytes: &[u8]) {
+    let mut received = vec![0; bytes.len()];
     stream.read_exact(&mut received).await.unwrap();
-    assert!(received == octets);
+    assert!(received == bytes);
 }
 
 #[tokio::test]
@@ -138,10 +138,10 @@ async fn accepts_no_more_streams(raw: &Raw) -> bool {
 
 /// Writes as much as is accepted at once, and returns how much that was.
 async fn fill(stream: &mut quinn::SendStream) -> usize {
-    let octets = vec![0; 64 * 1024];
+    let bytes = vec![0; 64 * 1024];
     let mut accepted = 0;
     loop {
-        let mut write = pin!(stream.write(&octets));
+        let mut write = pin!(stream.write(&bytes));
         let written = poll_fn(|cx| match write.as_mut().poll(cx) {
             Poll::Ready(written) => Poll::Ready(written.unwrap()),
             Poll::Pending => Poll::Ready(0),

@@ -1,9 +1,9 @@
-//! What the other side speaks if it is not what this side does, from its first octets.
+//! What the other side speaks if it is not what this side does, from its first bytes.
 
 #[cfg(feature = "tls")]
 use broker_core::transport::TransportErrorKind;
 
-/// Something recognised by its first octets.
+/// Something recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaker {
     /// A TLS handshake or an alert.
@@ -37,7 +37,7 @@ pub(crate) fn kind_where_tls_is_spoken(speaker: Speaker) -> TransportErrorKind {
     }
 }
 
-/// Who begins with these octets, if it is anybody known.
+/// Who begins with these bytes, if it is anybody known.
 pub(crate) fn speaker(head: &[u8]) -> Option<Speaker> {
     const HTTP: [&[u8]; 8] =
         [b"GET ", b"POST", b"HEAD", b"PUT ", b"OPTI", b"CONN", b"PRI ", b"HTTP"];
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protocols_are_recognised_by_their_first_octets() {
+    fn protocols_are_recognised_by_their_first_bytes() {
         for (head, who) in [
             (&b"\x16\x03\x01\x02\x00\x01"[..], Some(Speaker::Tls)),
             (b"\x15\x03\x03\x00\x02\x02\x28", Some(Speaker::Tls)),

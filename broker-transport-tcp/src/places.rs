@@ -16,7 +16,7 @@ pub(crate) enum Places {
 /// The places that the host of a URL stands for; the error is a clause.
 ///
 /// Names of interfaces are looked at before host names: finding them needs no resolver, and the
-/// reference takes every name for an interface.
+/// C++ Broker takes every name for an interface.
 pub(crate) async fn places(host: &str, resolve_time: Duration) -> Result<Places, String> {
     if host.is_empty() {
         return Ok(Places::Everywhere);

@@ -20,7 +20,7 @@ async fn pair() -> (Connection, Connection) {
 support::contract::contract_tests!(pair());
 
 #[tokio::test]
-async fn a_frame_that_arrives_octet_by_octet_is_put_together() {
+async fn a_frame_that_arrives_byte_by_byte_is_put_together() {
     let mut acceptor =
         TcpTransport::default().bind(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let to = acceptor.url().clone();
@@ -28,9 +28,9 @@ async fn a_frame_that_arrives_octet_by_octet_is_put_together() {
     let (mut raw, _) = acceptor.accept().await.unwrap();
     let mut connection = client.await.unwrap();
     let mut buffer = ReadBuffer::new();
-    for (at, octet) in frame(1, 20).iter().enumerate() {
+    for (at, byte) in frame(1, 20).iter().enumerate() {
         assert!(buffer.next_frame(LIMIT).unwrap().is_none());
-        raw.write_all(&[*octet]).await.unwrap();
+        raw.write_all(&[*byte]).await.unwrap();
         connection.reader.recv(&mut buffer).await.unwrap();
         assert_eq!(buffer.pending().len(), at + 1);
     }
@@ -41,7 +41,7 @@ async fn a_frame_that_arrives_octet_by_octet_is_put_together() {
 async fn a_broken_connection_is_an_error_of_both_halves() {
     let (left, mut right) = pair().await;
     let mut batch = batch_of(&mixed_frames());
-    // Closing with unread octets resets the connection.
+    // Closing with unread bytes resets the connection.
     right.writer.send(&mut batch_of(&[frame(1, 10)])).await.unwrap();
     drop(left);
     let error = right.writer.send(&mut batch).await.unwrap_err();

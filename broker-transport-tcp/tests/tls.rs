@@ -50,7 +50,7 @@ async fn what_is_sent_in_two_calls_arrives_in_two_records() {
     expect_frames(&mut *right.reader, &frames).await;
     drop((left, right));
 
-    // Each record of TLS 1.3 adds 17 octets to its contents.
+    // Each record of TLS 1.3 adds 17 bytes to its contents.
     let lengths = record_lengths(&recorded.await.unwrap());
     let last: Vec<_> = lengths.into_iter().filter(|length| *length == 5 + 17).collect();
     assert_eq!(last.len(), 3);
@@ -68,10 +68,10 @@ async fn relay_to(to: Url) -> (Url, tokio::task::JoinHandle<Vec<u8>>) {
         let mut sent = Vec::new();
         let back = tokio::io::copy(&mut from_server, &mut to_client);
         let there = async {
-            let mut octets = [0; 4096];
-            while let Ok(count @ 1..) = from_client.read(&mut octets).await {
-                sent.extend_from_slice(&octets[..count]);
-                if to_server.write_all(&octets[..count]).await.is_err() {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = from_client.read(&mut bytes).await {
+                sent.extend_from_slice(&bytes[..count]);
+                if to_server.write_all(&bytes[..count]).await.is_err() {
                     break;
                 }
             }
@@ -115,7 +115,7 @@ async fn replaced_certificates_serve_new_connections_and_end_no_old_ones() {
 
 #[tokio::test]
 async fn a_link_that_is_cut_is_closed_without_a_last_word() {
-    // Endpoints of the reference close their sockets without the farewell of TLS.
+    // Endpoints of the C++ Broker close their sockets without the farewell of TLS.
     let setting = Setting::new();
     let (dialler, acceptor) = (setting.endpoint("left"), setting.endpoint("right"));
     let mut listener = listen(&acceptor).await;

@@ -1,4 +1,4 @@
-//! TLS without certificates, with OpenSSL set up as the reference sets it up at the other end.
+//! TLS without certificates, with OpenSSL set up as the C++ Broker sets it up at the other end.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../broker-tls/tests/pki/mod.rs"]
@@ -22,7 +22,7 @@ use tls_support::{Setting, accept, listen, meet, transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_openssl::SslStream;
 
-/// A context as the reference has it without certificates.
+/// A context as the C++ Broker has it without certificates.
 fn reference() -> SslContextBuilder {
     let mut context = SslContext::builder(SslMethod::tls()).unwrap();
     context.set_verify(SslVerifyMode::NONE);
@@ -32,7 +32,7 @@ fn reference() -> SslContextBuilder {
     context
 }
 
-/// A context as the reference has it with certificates.
+/// A context as the C++ Broker has it with certificates.
 fn reference_with(options: &TlsOptions) -> SslContextBuilder {
     let mut context = SslContext::builder(SslMethod::tls()).unwrap();
     context.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
@@ -72,7 +72,7 @@ async fn socket_and_url() -> (TcpListener, Url) {
     (listener, url)
 }
 
-/// Sends frames both ways between a connection and a stream of the reference.
+/// Sends frames both ways between a connection and a stream of the C++ Broker.
 async fn exchange_frames(connection: &mut Connection, stream: SslStream<TcpStream>) {
     use broker_core::transport::FrameWriter;
     let frames = mixed_frames();
@@ -105,7 +105,7 @@ async fn links_are_encrypted_and_nobody_is_authenticated() {
 }
 
 #[tokio::test]
-async fn the_reference_without_certificates_can_be_dialled() {
+async fn the_cpp_broker_without_certificates_can_be_dialled() {
     let (listener, url) = socket_and_url().await;
     let dialler = transport(TlsOptions::default());
     let (dialled, accepted) =
@@ -118,7 +118,7 @@ async fn the_reference_without_certificates_can_be_dialled() {
 }
 
 #[tokio::test]
-async fn the_reference_without_certificates_can_dial() {
+async fn the_cpp_broker_without_certificates_can_dial() {
     let mut old = reference();
     old.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
     for (context, version) in [(reference(), "TLSv1.3"), (old, "TLSv1.2")] {
@@ -157,7 +157,7 @@ async fn a_program_without_the_feature_can_dial_and_be_dialled() {
 }
 
 #[tokio::test]
-async fn the_reference_with_certificates_talks_both_ways_with_an_endpoint_that_has_some() {
+async fn the_cpp_broker_with_certificates_talks_both_ways_with_an_endpoint_that_has_some() {
     let setting = Setting::new();
     let own = setting.endpoint("own");
     let theirs = setting.files.options("theirs", &setting.ca.issue("theirs"), &setting.ca.pem);

@@ -35,17 +35,17 @@ fn both_impatient() -> [TlsTransport; 2] {
     both_kinds().map(|node| node.with_handshake_time(Duration::from_millis(100)))
 }
 
-/// What a listener makes of a client that sends `octets`, and what the client receives.
+/// What a listener makes of a client that sends `bytes`, and what the client receives.
 async fn accept_from(
     acceptor: &TlsTransport,
-    octets: &'static [u8],
+    bytes: &'static [u8],
     and_close: bool,
 ) -> (TransportError, Vec<u8>) {
     let mut listener = listen(acceptor).await;
     let url = listener.url().clone();
     let client = async {
         let mut client = TcpStream::connect((url.host(), url.port())).await.unwrap();
-        client.write_all(octets).await.unwrap();
+        client.write_all(bytes).await.unwrap();
         if and_close {
             client.shutdown().await.unwrap();
         }
@@ -70,12 +70,12 @@ async fn a_plain_peer_at_an_encrypted_address_is_recognised_and_gets_no_alert() 
 #[tokio::test]
 async fn others_at_an_encrypted_address_are_recognised_or_at_least_refused() {
     for node in both_kinds() {
-        for (octets, words) in [
+        for (bytes, words) in [
             (&b"GET / HTTP/1.1\r\n\r\n"[..], "speaks HTTP"),
             (b"SSH-2.0-OpenSSH_9.2\r\n", "speaks SSH"),
             (b"\xff\xff\xff\xff garbage", "does not speak TLS"),
         ] {
-            let (error, _) = accept_from(&node, octets, false).await;
+            let (error, _) = accept_from(&node, bytes, false).await;
             assert_says(&error, Kind::WrongProtocol, words);
         }
         // A record like that of a hello, with nothing of the kind in it.
@@ -247,7 +247,7 @@ async fn endpoints_with_and_without_certificates_tell_each_other_so() {
 #[cfg(not(feature = "anon-tls"))]
 #[tokio::test]
 async fn an_acceptor_that_needs_the_missing_feature_is_recognised() {
-    // The answer of an endpoint of the reference without certificates: no shared cipher.
+    // The answer of an endpoint of the C++ Broker without certificates: no shared cipher.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {

@@ -1,8 +1,8 @@
 //! Measures one node with many clients: `crowd [IDLE [ACTIVE [MESSAGES [RATE]]]]`.
 //!
 //! The clients run in a second process. Idle ones wait for a topic that nobody publishes on, active
-//! ones receive every message, which says when it was published. Without a rate, the publisher waits
-//! whenever the queue of the slowest client holds a hundred messages.
+//! ones receive every message, which says when it was published. Without a rate, the publisher
+//! waits whenever the queue of the slowest client holds a hundred messages.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
@@ -52,7 +52,7 @@ async fn server(idle: u64, active: u64, messages: u64, rate: u64) {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let with_idle = resident();
     println!("{idle} idle clients in {:.1} s", connected.as_secs_f64());
-    println!("memory for each: {} octets", (with_idle - before) / idle.max(1));
+    println!("memory for each: {} bytes", (with_idle - before) / idle.max(1));
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("active"));
     let began = Instant::now();
     publish(&endpoint, active, messages, rate).await;
@@ -164,12 +164,12 @@ async fn read(mut stream: TcpStream, messages: u64, worst: Arc<AtomicU64>, total
 }
 
 /// The first frame, if it is complete.
-fn frame(octets: &[u8]) -> Option<(usize, &[u8])> {
-    let (head, length) = match octets.get(1)? & 0x7f {
-        126 => (4, usize::from(u16::from_be_bytes([*octets.get(2)?, *octets.get(3)?]))),
+fn frame(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (head, length) = match bytes.get(1)? & 0x7f {
+        126 => (4, usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),
         length => (2, usize::from(length)),
     };
-    Some((head + length, octets.get(head..head + length)?))
+    Some((head + length, bytes.get(head..head + length)?))
 }
 
 /// When a message was published.

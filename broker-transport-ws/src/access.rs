@@ -14,10 +14,10 @@ pub struct AccessOptions {
     pub rules: Vec<AccessRule>,
 
     /// If not empty, web pages may only connect if they come from one of these origins, as in
-    /// `https://dashboard.example`, or from this server itself, as far as the page was loaded from an
-    /// IP address or `localhost`: any other name of the server has to be in the list, since whoever
-    /// owns a name can let it point here. Programs other than browsers name
-    /// no origin and are not concerned.
+    /// `https://dashboard.example`, or from this server itself, as far as the page was loaded from
+    /// an IP address or `localhost`: any other name of the server has to be in the list, since
+    /// whoever owns a name can let it point here. Programs other than browsers name no origin and
+    /// are not concerned.
     pub origins: Vec<String>,
 }
 
@@ -31,8 +31,8 @@ pub struct AccessRule {
     pub token: Option<String>,
 
     /// The name that the certificate of the client has to prove, as shown in the list of clients:
-    /// the subject with its special characters escaped as in RFC 4514, or if there is none, the first
-    /// alternative name after `DNS:` or `URI:`.
+    /// the subject with its special characters escaped as in RFC 4514, or if there is none, the
+    /// first alternative name after `DNS:` or `URI:`.
     pub certificate: Option<String>,
 
     /// Topic prefixes that it may publish below. Default: all. With a list here or for
@@ -107,7 +107,7 @@ impl AccessOptions {
 /// Whether a host, perhaps with a port, is one that nobody can let point elsewhere.
 fn is_fixed(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|octet| octet.is_ascii_digit()) => name,
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -120,7 +120,7 @@ pub(crate) fn in_full(origin: &str) -> Option<String> {
     let origin = origin.to_ascii_lowercase();
     let (scheme, rest) = origin.split_once("://")?;
     let host = rest.strip_suffix('/').unwrap_or(rest);
-    let known = |octet: u8| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet);
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     let (name, port) = match host.rsplit_once(':') {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),

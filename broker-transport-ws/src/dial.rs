@@ -132,8 +132,8 @@ fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
     let (kind, detail) = match error {
         HeadError::Io(error) => return TransportError::from_io(&error, doing),
         // Zeek's refusals lack the empty line at the end.
-        HeadError::Ended(octets) if octets.starts_with(b"HTTP/") => {
-            let text = String::from_utf8_lossy(&octets);
+        HeadError::Ended(bytes) if bytes.starts_with(b"HTTP/") => {
+            let text = String::from_utf8_lossy(&bytes);
             let status = text.lines().next().unwrap_or_default();
             let detail = format!("{doing}: the server answered {status}");
             return TransportError::new(Kind::WrongProtocol, detail);
@@ -149,7 +149,7 @@ fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
              (wss://)",
         ),
         HeadError::TooLong => (Kind::WrongProtocol, "the server's answer has no end"),
-        HeadError::NotHttp(octets) => match octets.as_slice() {
+        HeadError::NotHttp(bytes) => match bytes.as_slice() {
             [0x15 | 0x16, 3, ..] => {
                 (Kind::WrongProtocol, "the server speaks TLS: use wss:// instead of ws://")
             }
@@ -167,7 +167,7 @@ fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
     TransportError::new(kind, format!("{doing}: {detail}"))
 }
 
-/// The first line of a body of `length` octets, of which `rest` has arrived.
+/// The first line of a body of `length` bytes, of which `rest` has arrived.
 async fn first_line(stream: &mut Stream, mut rest: Vec<u8>, length: usize) -> String {
     let length = length.min(BODY_MAX);
     let complete = async {

@@ -222,7 +222,7 @@ impl Fresh<'_> {
             }
             match received {
                 Ok(Some(Received::Text(text))) => return Ok(Bytes::from(text)),
-                Ok(Some(Received::Binary(octets))) => return Ok(octets),
+                Ok(Some(Received::Binary(bytes))) => return Ok(bytes),
                 Ok(Some(Received::SignOfLife | Received::Pong(_))) => {}
                 Ok(Some(Received::Close(..) | Received::Ended)) => {
                     self.farewell().await;
@@ -230,7 +230,7 @@ impl Fresh<'_> {
                     return Err(TransportError::new(Kind::Closed, detail));
                 }
                 Ok(None) => {
-                    let more = receive(&mut self.stream, |octets| framing.push(octets));
+                    let more = receive(&mut self.stream, |bytes| framing.push(bytes));
                     match timeout_at(self.deadline, more).await {
                         Ok(Ok(0)) => framing.end(),
                         Ok(Ok(_)) => {}
@@ -279,7 +279,7 @@ impl Fresh<'_> {
         if self.send(&close).await.is_ok() {
             let agreement = async {
                 while !matches!(framing.next(), Ok(Some(Received::Close(..))) | Err(_)) {
-                    let more = receive(&mut self.stream, |octets| framing.push(octets)).await;
+                    let more = receive(&mut self.stream, |bytes| framing.push(bytes)).await;
                     if !more.is_ok_and(|count| count > 0) {
                         break;
                     }
@@ -310,13 +310,13 @@ impl Fresh<'_> {
                 let body = "Header exceeds maximum size.\n";
                 self.refuse(&Answer::new(431, "Request Header Fields Too Large", body)).await
             }
-            HeadError::NotHttp(octets) => self.not_http(&octets).await,
+            HeadError::NotHttp(bytes) => self.not_http(&bytes).await,
         }
     }
 
     /// Says, to whoever may understand it, that this is not the right place.
-    async fn not_http(&mut self, octets: &[u8]) -> TransportError {
-        let (answer, detail) = match octets {
+    async fn not_http(&mut self, bytes: &[u8]) -> TransportError {
+        let (answer, detail) = match bytes {
             [0x16, ..] => {
                 // Programs that speak TLS recognise plain HTTP as the answer of a plain server.
                 let answer = Answer::bad_request("This address is not encrypted: use ws://.\n");
@@ -344,10 +344,10 @@ impl Fresh<'_> {
         TransportError::new(Kind::WrongProtocol, detail)
     }
 
-    async fn send(&mut self, octets: &[u8]) -> Result<(), TransportError> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
         let limit = self.deadline.max(Instant::now() + FAREWELL);
         let sent = timeout_at(limit, async {
-            self.stream.write_all(octets).await?;
+            self.stream.write_all(bytes).await?;
             self.stream.flush().await
         });
         match sent.await {
@@ -373,7 +373,7 @@ impl Fresh<'_> {
 /// What the client calls itself, if it says; the characters are those that Zeek's server allows.
 fn application_name(request: &Request) -> Result<Option<Arc<str>>, &'static str> {
     let Some(name) = request.fields.get("X-Application-Name") else { return Ok(None) };
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-/_.=:*@".contains(&octet);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-/_.=:*@".contains(&byte);
     if name.bytes().all(allowed) {
         return Ok(Some(name).filter(|name| !name.is_empty()).map(Arc::from));
     }

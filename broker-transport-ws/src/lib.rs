@@ -1,4 +1,5 @@
-//! `ws://` and, with the feature `tls`, `wss://` for Broker endpoints: the JSON API for clients, and peerings between endpoints.
+//! `ws://` and, with the feature `tls`, `wss://` for Broker endpoints: the JSON API for clients,
+//! and peerings between endpoints.
 //!
 //! One listener serves both, by path:
 //!
@@ -8,8 +9,8 @@
 //! | `/v1/native` | peerings, with the sub-protocol `broker-native.v1` |
 //! | `/` | the example page, if it is switched on |
 //!
-//! A URL that is dialled picks by its path as well: the JSON API of a server becomes a peer through a
-//! [`bridge`], anything else is a peering.
+//! A URL that is dialled picks by its path as well: the JSON API of a server becomes a peer through
+//! a [`bridge`], anything else is a peering.
 //!
 //! To the endpoint, [`WsTransport`] is a transport like others: it yields peers, and it dials them.
 //! Clients are a service beside that: [`WsTransport::install`] adds both to an endpoint that is
@@ -165,8 +166,8 @@ impl WsTransport {
         builder.transport(transport).on_start(move |endpoint| self.serve(endpoint))
     }
 
-    /// Serves clients of the JSON API on all listeners of this transport. The first endpoint counts;
-    /// until there is one, clients are told to try again later.
+    /// Serves clients of the JSON API on all listeners of this transport. The first endpoint
+    /// counts; until there is one, clients are told to try again later.
     pub fn serve(&self, endpoint: &Endpoint) {
         let options = Arc::clone(&self.shared.options);
         // A second endpoint would have needed a transport of its own.

@@ -73,7 +73,8 @@ struct Door {
     shared: Arc<Shared>,
     url: Url,
     peers: mpsc::Sender<Incoming>,
-    /// What connections are that have not become anything yet, the oldest first, and some that have.
+    /// What connections are that have not become anything yet, the oldest first, and some that
+    /// have.
     visits: VecDeque<AbortOnDrop>,
 }
 

@@ -89,9 +89,9 @@ impl Reader {
             let received = self.shared.framing.lock().next();
             self.end = match received {
                 Ok(None) => break,
-                Ok(Some(Received::Binary(octets))) => {
-                    buffer.spare().extend_from_slice(&octets);
-                    any |= !octets.is_empty();
+                Ok(Some(Received::Binary(bytes))) => {
+                    buffer.spare().extend_from_slice(&bytes);
+                    any |= !bytes.is_empty();
                     None
                 }
                 Ok(Some(Received::SignOfLife | Received::Pong(_))) => None,
@@ -140,8 +140,7 @@ impl FrameReader for Reader {
                 return Err(end.clone());
             }
             let shared = &self.shared;
-            let received =
-                receive(&mut self.half, |octets| shared.framing.lock().push(octets)).await;
+            let received = receive(&mut self.half, |bytes| shared.framing.lock().push(bytes)).await;
             match received {
                 Ok(0) => self.shared.framing.lock().end(),
                 Ok(_) => {}

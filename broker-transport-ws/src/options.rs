@@ -11,12 +11,13 @@ pub struct WsOptions {
     /// Who may connect, and do what.
     pub access: AccessOptions,
 
-    /// Whether clients of `wss://` have to present a certificate of a trusted CA, as in servers of the
-    /// C++ library that have certificates. Default off, as in Zeek: a client may present one, and
-    /// access rules may ask for it. Peers have to in any case, if there are certificates at all.
+    /// Whether clients of `wss://` have to present a certificate of a trusted CA, as in servers of
+    /// the C++ library that have certificates. Default off, as in Zeek: a client may present one,
+    /// and access rules may ask for it. Peers have to in any case, if there are certificates at
+    /// all.
     pub require_certificate: bool,
 
-    /// The longest message from a client, in octets, in however many fragments. Default 16 MiB.
+    /// The longest message from a client, in bytes, in however many fragments. Default 16 MiB.
     /// Memory follows what has arrived; while a long message is put together it is held twice.
     pub message: usize,
 
@@ -38,9 +39,9 @@ pub struct WsOptions {
     /// Messages waiting for one client. Default 8192, as in Zeek.
     pub queue_messages: usize,
 
-    /// Octets waiting for one client. Default 64 MiB, so that a reader at full speed is not cut for a
-    /// few of the longest messages. That much memory a client that does not read can hold at most,
-    /// and clients that wait for the same message share it.
+    /// Bytes waiting for one client. Default 64 MiB, so that a reader at full speed is not cut for
+    /// a few of the longest messages. That much memory a client that does not read can hold at
+    /// most, and clients that wait for the same message share it.
     pub queue_bytes: usize,
 
     /// What happens to a message for a client whose queue is full. Default `disconnect`: the client
@@ -49,7 +50,7 @@ pub struct WsOptions {
     /// it would make everybody wait for the slowest client.
     pub overflow_policy: OverflowPolicy,
 
-    /// Octets of pongs and errors waiting for one client, which no policy drops. Default 256 KiB;
+    /// Bytes of pongs and errors waiting for one client, which no policy drops. Default 256 KiB;
     /// a client that causes more without reading is cut.
     pub queue_control_bytes: usize,
 

@@ -6,7 +6,7 @@ use broker_core::transport::{ListenerProtection, Protection, TransportError};
 use broker_transport_tcp::{TcpAcceptor, TcpTransport};
 use tokio::net::TcpStream;
 
-/// Makes streams of octets, plain for `ws` and encrypted for `wss`.
+/// Makes streams of bytes, plain for `ws` and encrypted for `wss`.
 #[derive(Debug, Clone)]
 pub(crate) struct Security {
     tcp: TcpTransport,

@@ -40,8 +40,8 @@ impl Service {
         self.endpoint.upgrade().map(|endpoint| endpoint.filter())
     }
 
-    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the endpoint
-    /// `server`.
+    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
+    /// endpoint `server`.
     pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
         let Some(endpoint) = self.endpoint.upgrade() else {
             return Around { others: false, server: false };

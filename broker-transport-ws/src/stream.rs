@@ -1,4 +1,4 @@
-//! The octet streams under a WebSocket.
+//! The byte streams under a WebSocket.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,7 +18,7 @@ pub(crate) type WriteHalf = tokio::io::WriteHalf<Stream>;
 /// The most that is read at once.
 const READ: usize = 16 * 1024;
 
-/// Waits for octets and hands them to `take`; returns how many there were, 0 at the end.
+/// Waits for bytes and hands them to `take`; returns how many there were, 0 at the end.
 ///
 /// The buffer lives on the stack, so a connection that waits holds none. Cancel safe.
 pub(crate) async fn receive(

@@ -234,7 +234,7 @@ async fn recv_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
         stream.read_exact(&mut mask).await.unwrap();
         let mut payload = vec![0; length];
         stream.read_exact(&mut payload).await.unwrap();
-        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(octet, mask)| *octet ^= mask);
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
         (head[0] & 0x0f, payload)
     };
     timeout(PATIENCE, read).await.unwrap()

@@ -220,7 +220,7 @@ async fn read_masked(stream: &mut TcpStream) -> String {
         let mut payload = vec![0; usize::from(header[1] & 0x7f)];
         stream.read_exact(&mut payload).await.unwrap();
         let mask = header[2..].iter().cycle();
-        payload.iter_mut().zip(mask).for_each(|(octet, mask)| *octet ^= mask);
+        payload.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
         if header[0] == 0x81 {
             return String::from_utf8(payload).unwrap();
         }
@@ -243,7 +243,7 @@ async fn zeeks_server_is_understood() {
     let ping = server_frame(0x89, b"ixwebsocket::heartbeat::5s::0");
     let data = br#"{"type":"data-message","topic":"/a","@data-type":"count","data":1}"#;
     let error = br#"{"type":"error","code":"broker_error","context":"unknown event"}"#;
-    let octets = [
+    let bytes = [
         ping,
         server_frame(0x81, ACK),
         server_frame(0x01, &data[..30]),
@@ -251,7 +251,7 @@ async fn zeeks_server_is_understood() {
         server_frame(0x80, &data[30..]),
         server_frame(0x81, error),
     ];
-    stream.write_all(&octets.concat()).await.unwrap();
+    stream.write_all(&bytes.concat()).await.unwrap();
     assert_eq!(connected(&mut client).await, ("x-websocket-0".into(), "8.0.1".into()));
     assert_eq!(message(&mut client).await.view().unwrap().as_count(), Some(1));
     let ClientEvent::Error { code, context } = next(&mut client).await else { panic!() };
@@ -291,7 +291,7 @@ async fn a_refusal_after_the_upgrade_is_the_reason() {
 #[tokio::test]
 async fn what_a_server_must_not_do_ends_the_connection() {
     let masked = [0x81, 0x82, 1, 2, 3, 4, b'[' ^ 1, b']' ^ 2].to_vec();
-    for (octets, code) in [
+    for (bytes, code) in [
         (masked, 1002_u16),
         (server_frame(0x80, b"x"), 1002),
         (server_frame(0x83, b"x"), 1002),
@@ -304,14 +304,14 @@ async fn what_a_server_must_not_do_ends_the_connection() {
         let options = ClientOptions { retry: None, ..options(&[]) };
         let mut client = JsonClient::start(server.url.clone(), options);
         let (mut stream, _) = server.accept().await;
-        stream.write_all(&[server_frame(0x81, ACK), octets.clone()].concat()).await.unwrap();
+        stream.write_all(&[server_frame(0x81, ACK), bytes.clone()].concat()).await.unwrap();
         let (kind, text) = loop {
             if let ClientEvent::Disconnected { error, .. } = next(&mut client).await {
                 break (error.kind(), error.to_string());
             }
         };
-        assert_eq!(kind, TransportErrorKind::WrongProtocol, "{octets:x?}");
-        assert!(text.contains(&code.to_string()), "{octets:x?} gave {text}");
+        assert_eq!(kind, TransportErrorKind::WrongProtocol, "{bytes:x?}");
+        assert!(text.contains(&code.to_string()), "{bytes:x?} gave {text}");
         let mut close = [0; 8];
         timeout(PATIENCE, stream.read_exact(&mut close)).await.unwrap().unwrap();
         assert_eq!(close[0], 0x88);

@@ -34,7 +34,7 @@ async fn every_form_of_a_message_is_the_same_message() {
         let mut out = vec![0x81];
         out.extend_from_slice(length);
         out.extend_from_slice(&MASK);
-        out.extend(text.iter().zip(MASK.iter().cycle()).map(|(octet, mask)| octet ^ mask));
+        out.extend(text.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         out
     };
     let length = text.len() as u8;
@@ -58,17 +58,17 @@ async fn every_form_of_a_message_is_the_same_message() {
         ("16-bit length", unshortened(&[0x80 | 126, 0, length])),
         ("64-bit length", unshortened(&[0x80 | 127, 0, 0, 0, 0, 0, 0, 0, length])),
         (
-            "one octet in each fragment",
+            "one byte in each fragment",
             text.iter()
                 .enumerate()
-                .flat_map(|(at, octet)| {
-                    frame(if at == 0 { TEXT } else { 0 }, at + 1 == text.len(), &[*octet])
+                .flat_map(|(at, byte)| {
+                    frame(if at == 0 { TEXT } else { 0 }, at + 1 == text.len(), &[*byte])
                 })
                 .collect(),
         ),
     ];
-    for (form, octets) in forms {
-        publisher.raw(&octets).await;
+    for (form, bytes) in forms {
+        publisher.raw(&bytes).await;
         assert_eq!(subscriber.recv_text().await, count("/t", 1), "{form}");
     }
 }
@@ -78,11 +78,11 @@ async fn a_frame_may_arrive_in_any_pieces() {
     let server = Server::start().await;
     let (mut publisher, mut subscriber) = pair(&server).await;
     publisher.stream.set_nodelay(true).unwrap();
-    let octets = frame(TEXT, true, &message(7));
-    for cut in 1..octets.len() {
-        publisher.raw(&octets[..cut]).await;
+    let bytes = frame(TEXT, true, &message(7));
+    for cut in 1..bytes.len() {
+        publisher.raw(&bytes[..cut]).await;
         tokio::task::yield_now().await;
-        publisher.raw(&octets[cut..]).await;
+        publisher.raw(&bytes[cut..]).await;
         assert_eq!(subscriber.recv_text().await, count("/t", 7), "cut at {cut}");
     }
 }
@@ -134,9 +134,9 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
     let text = message(1);
     let unmasked = [&[0x81, text.len() as u8][..], &text].concat();
     let with_first = |first: u8| {
-        let mut octets = frame(TEXT, true, &text);
-        octets[0] = first;
-        octets
+        let mut bytes = frame(TEXT, true, &text);
+        bytes[0] = first;
+        bytes
     };
     let mut broken: Vec<(String, Vec<u8>)> = vec![
         ("no mask".into(), unmasked),
@@ -149,7 +149,7 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
         ("fragmented close".into(), frame(CLOSE, false, &[0x03, 0xe8])),
         ("long ping".into(), frame(PING, true, &[b'x'; 126])),
         ("long close".into(), frame(CLOSE, true, &[b'x'; 126])),
-        ("close of one octet".into(), frame(CLOSE, true, b"\x03")),
+        ("close of one byte".into(), frame(CLOSE, true, b"\x03")),
     ];
     for rsv in [0x40, 0x20, 0x10] {
         broken.push((format!("reserved bit {rsv:x}"), with_first(0x81 | rsv)));
@@ -160,9 +160,9 @@ async fn what_breaks_the_protocol_is_closed_with_1002() {
     for code in [0_u16, 999, 1004, 1005, 1006, 1016, 1100, 2000, 2999, 5000, 65535] {
         broken.push((format!("close code {code}"), frame(CLOSE, true, &code.to_be_bytes())));
     }
-    for (what, octets) in broken {
+    for (what, bytes) in broken {
         let mut client = server.client("[]").await;
-        client.raw(&octets).await;
+        client.raw(&bytes).await;
         let (code, reason) = client.recv_close().await;
         assert_eq!(code, 1002, "{what} ({reason})");
         client.close(1002, "").await;
@@ -182,10 +182,10 @@ async fn text_that_is_not_utf_8_is_closed_with_1007() {
         b"\xf8\x88\x80\x80\x80",
         b"abc\xe2\x82",
     ];
-    for octets in whole {
+    for bytes in whole {
         let mut client = server.client("[]").await;
-        client.raw(&frame(TEXT, true, octets)).await;
-        assert_eq!(client.recv_close().await.0, 1007, "{octets:x?}");
+        client.raw(&frame(TEXT, true, bytes)).await;
+        assert_eq!(client.recv_close().await.0, 1007, "{bytes:x?}");
     }
     // As soon as it is certain, even if the message is not complete.
     let mut client = server.client("[]").await;
@@ -240,12 +240,12 @@ async fn a_close_is_answered_with_the_same_code_and_reason() {
 async fn nothing_is_handled_after_a_close() {
     let server = Server::start().await;
     let (mut publisher, mut subscriber) = pair(&server).await;
-    let octets = [
+    let bytes = [
         frame(TEXT, true, &message(1)),
         frame(CLOSE, true, b"\x03\xe8"),
         frame(TEXT, true, &message(2)),
     ];
-    publisher.raw(&octets.concat()).await;
+    publisher.raw(&bytes.concat()).await;
     assert_eq!(publisher.recv().await, Frame::Close(1000, String::new()));
     let mut third = server.client("[]").await;
     third.text(&count("/t", 3)).await;
@@ -258,7 +258,7 @@ async fn messages_above_the_limit_are_closed_with_1009() {
     let options = WsOptions { message: 1000, ..WsOptions::default() };
     let server = Server::with(options).await;
     let header = |length: &[u8]| [&[0x81][..], length, &MASK].concat();
-    for octets in [
+    for bytes in [
         frame(TEXT, true, &[b' '; 1001]),
         header(&[0x80 | 126, 0xff, 0xff]),
         header(&[0x80 | 127, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff]),
@@ -266,7 +266,7 @@ async fn messages_above_the_limit_are_closed_with_1009() {
         [frame(TEXT, false, &[b' '; 600]), frame(0, true, &[b' '; 600])].concat(),
     ] {
         let mut client = server.client("[]").await;
-        client.raw(&octets).await;
+        client.raw(&bytes).await;
         assert_eq!(client.recv_close().await.0, 1009);
     }
     let (mut publisher, mut subscriber) = pair(&server).await;
@@ -279,21 +279,21 @@ async fn messages_above_the_limit_are_closed_with_1009() {
 #[tokio::test]
 async fn the_first_message_obeys_the_same_rules() {
     let server = Server::start().await;
-    for (octets, code) in [
+    for (bytes, code) in [
         (frame(TEXT, true, b"\xff"), 1007),
         (frame(0, true, b"[]"), 1002),
         (vec![0x81, 2, b'[', b']'], 1002),
     ] {
         let mut client = server.open().await;
-        client.raw(&octets).await;
+        client.raw(&bytes).await;
         assert_eq!(client.recv_close().await.0, code);
     }
-    for octets in [
+    for bytes in [
         frame(BINARY, true, b"[]"),
         [frame(TEXT, false, b"["), frame(PONG, true, b""), frame(0, true, b"]")].concat(),
     ] {
         let mut client = server.open().await;
-        client.raw(&octets).await;
+        client.raw(&bytes).await;
         assert!(client.recv_text().await.contains("ack"));
     }
 }

@@ -48,19 +48,19 @@ async fn messages_of_ten_megabytes_pass_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_message_in_fragments_of_one_octet_is_a_message() {
+async fn a_message_in_fragments_of_one_byte_is_a_message() {
     let server = Server::start().await;
     let (_peer, mut subscriber) = native(&server.endpoint, "/t").await;
     let mut client = server.client("[]").await;
     let mut text = count("/t", 1).into_bytes();
     text.resize(100_000, b' ');
     let last = text.len() - 1;
-    let octets: Vec<u8> = text
+    let bytes: Vec<u8> = text
         .iter()
         .enumerate()
-        .flat_map(|(at, octet)| frame(u8::from(at == 0), at == last, &[*octet]))
+        .flat_map(|(at, byte)| frame(u8::from(at == 0), at == last, &[*byte]))
         .collect();
-    client.raw(&octets).await;
+    client.raw(&bytes).await;
     assert_eq!(payload(&mut subscriber).await, [2, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
@@ -122,7 +122,7 @@ async fn numbers_out_of_range_are_refused_and_the_last_ones_in_range_exact() {
     ] {
         client.text(&message(kind, data)).await;
         let got = payload(&mut subscriber).await;
-        let hex: String = got.iter().map(|octet| format!("{octet:02x}")).collect();
+        let hex: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, bin, "{kind} {data}");
     }
 }
@@ -172,15 +172,15 @@ async fn every_recorded_value_reaches_clients_as_json_that_reads_back_as_the_sam
     timeout(PATIENCE, wait).await.unwrap();
     for case in vectors("data-v1.json", "values") {
         let hex = case["bin"].as_str().unwrap();
-        let octets: Vec<u8> = (0..hex.len() / 2)
+        let bytes: Vec<u8> = (0..hex.len() / 2)
             .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap())
             .collect();
-        let value = View::parse(&octets).unwrap();
+        let value = View::parse(&bytes).unwrap();
         peer.publish("/t", &value).await.unwrap();
         let text = client.recv_text().await;
         let _: Value = serde_json::from_str(&text).unwrap();
         let mut back = Vec::new();
         JsonReader::default().message_into(text.as_bytes(), &mut back).unwrap();
-        assert_eq!(back, octets, "{text}");
+        assert_eq!(back, bytes, "{text}");
     }
 }

@@ -27,7 +27,7 @@ async fn announced_lengths_cost_nothing_and_long_messages_leave_nothing_behind()
     last.recv_text().await;
     let announced = address_space();
     assert!(announced < before + 50 * MEBIBYTE, "{before} {announced}");
-    let octets = {
+    let bytes = {
         let mut text = count("/t", 1).into_bytes();
         text.resize(8 << 20, b' ');
         frame(1, true, &text)
@@ -36,7 +36,7 @@ async fn announced_lengths_cost_nothing_and_long_messages_leave_nothing_behind()
     let mut before = 0;
     for number in 0..10 {
         let mut client = server.client("[]").await;
-        client.raw(&octets).await;
+        client.raw(&bytes).await;
         timeout(PATIENCE, subscriber.recv()).await.unwrap().unwrap();
         clients.push(client);
         // The first messages show how much one of them takes, wherever the allocator leaves it.

@@ -12,10 +12,10 @@ use support::{Frame, KEY, PATIENCE, Server, log_event};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-/// Everything that the server answers to these octets until it closes.
-async fn answer(server: &Server, octets: &[u8]) -> String {
+/// Everything that the server answers to these bytes until it closes.
+async fn answer(server: &Server, bytes: &[u8]) -> String {
     let mut stream = server.dial().await;
-    stream.write_all(octets).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     String::from_utf8_lossy(&answer).into_owned()
@@ -32,7 +32,7 @@ fn request(line: &str, fields: &str) -> String {
 async fn what_is_no_request_for_a_websocket_is_answered_once_and_closed() {
     let server = Server::start().await;
     let long = "x".repeat(9000);
-    for (octets, status) in [
+    for (bytes, status) in [
         ("GET / HTTP/1.1\r\n\r\n".to_owned(), "404 Not Found"),
         ("GET /v1/messages/json HTTP/1.1\r\n\r\n".to_owned(), "426 Upgrade Required"),
         ("GET /v1/native HTTP/1.1\r\n\r\n".to_owned(), "426 Upgrade Required"),
@@ -44,9 +44,9 @@ async fn what_is_no_request_for_a_websocket_is_answered_once_and_closed() {
         ("hello\r\n\r\n".to_owned(), "400 Bad Request"),
         ("\r\n".to_owned(), "400 Bad Request"),
     ] {
-        let answer = answer(&server, octets.as_bytes()).await;
+        let answer = answer(&server, bytes.as_bytes()).await;
         let expected = format!("HTTP/1.1 {status}");
-        assert!(answer.starts_with(&expected), "{octets:.60} gave {answer}");
+        assert!(answer.starts_with(&expected), "{bytes:.60} gave {answer}");
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{answer}");
         assert!(body.ends_with('\n'), "{answer}");

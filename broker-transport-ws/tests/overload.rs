@@ -147,7 +147,7 @@ async fn a_slow_client_disturbs_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_client_is_bounded_in_octets() {
+async fn what_waits_for_a_client_is_bounded_in_bytes() {
     let options = WsOptions {
         queue_messages: 1_000_000,
         queue_bytes: 100_000,
@@ -211,8 +211,8 @@ async fn a_client_that_causes_answers_without_reading_them_is_slowed() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!writing.is_finished(), "the server has taken pings that it cannot answer");
     use tokio::io::AsyncReadExt;
-    let mut octets = vec![0; PINGS * 102];
-    timeout(PATIENCE, reader.read_exact(&mut octets)).await.unwrap().unwrap();
+    let mut bytes = vec![0; PINGS * 102];
+    timeout(PATIENCE, reader.read_exact(&mut bytes)).await.unwrap().unwrap();
     writing.await.unwrap();
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TransportOptions {
     /// Certificates and demands for `tls://` and `quic://`. Default: encryption without anybody
-    /// proving anything, as between endpoints of the reference that have no certificates.
+    /// proving anything, as between endpoints of the C++ Broker that have no certificates.
     #[cfg(any(feature = "tls", feature = "quic"))]
     pub tls: broker_tls::TlsOptions,
 
@@ -52,10 +52,10 @@ pub enum TransportSetupError {
 /// within `limits`. Reads the files that the options name, and blocks while it does.
 ///
 /// Files of certificates and keys that change are read again before the next connection is made or
-/// accepted; existing peerings are not touched. The
-/// log of the endpoint says so under `certificates-read`, or `certificates-unusable` with the reason
-/// if those read before stay in use, and under `certificates-odd` what is strange about files that
-/// can be used. Of those read here `Tls::warnings` tells that, as nobody sees the log yet.
+/// accepted; existing peerings are not touched. The log of the endpoint says so under
+/// `certificates-read`, or `certificates-unusable` with the reason if those read before stay in
+/// use, and under `certificates-odd` what is strange about files that can be used. Of those read
+/// here `Tls::warnings` tells that, as nobody sees the log yet.
 ///
 /// # Errors
 ///

@@ -16,7 +16,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// that want them if this endpoint has asked for their topics with --forward.
 ///
 /// Certificates and keys whose files have changed serve the next connection, without a restart and
-/// without an end of the existing ones. SIGHUP reads them at once, and says whether they are usable.
+/// without an end of the existing ones. SIGHUP reads them at once, and says whether they are
+/// usable.
 ///
 /// Clients of the JSON API are served at ws:// listeners. A peer at ws:// joins the overlay with a
 /// server of that API, and its address says for each topic which way it goes, as in

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 /// Show what flows between a running node and its peers
 ///
-/// Messages and octets that wait for each peer, that were sent, received and dropped, and how long
-/// they waited. The node has to run with --http. On a terminal a table that is renewed every second,
-/// with rates; elsewhere one line of JSON for each peering and client. Ends with 3 if the node
-/// cannot be reached.
+/// Messages and bytes that wait for each peer, that were sent, received and dropped, and how long
+/// they waited. The node has to run with --http. On a terminal a table that is renewed every
+/// second, with rates; elsewhere one line of JSON for each peering and client. Ends with 3 if the
+/// node cannot be reached.
 #[derive(Args)]
 pub(crate) struct Stats {
     #[command(flatten)]

@@ -16,7 +16,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long everything may take.
 const TIME: Duration = Duration::from_secs(10);
 
-/// The longest answer, in octets: the status of thousands of peers has a few megabytes.
+/// The longest answer, in bytes: the status of thousands of peers has a few megabytes.
 const LONGEST: usize = 256 * 1024 * 1024;
 
 /// Asks a node for its status.

@@ -10,9 +10,9 @@ pub(crate) use client::status;
 pub(crate) use server::Server;
 pub(crate) use status::{ClientReport, PeerReport, Statistics, Status};
 
-/// Where the metrics are, as in the reference.
+/// Where the metrics are, as in the C++ Broker.
 const METRICS: &str = "/metrics";
-/// Where the status is, as in the reference.
+/// Where the status is, as in the C++ Broker.
 const STATUS: &str = "/v1/status/json";
 /// Where it can be seen whether the node runs.
 const HEALTH: &str = "/health";

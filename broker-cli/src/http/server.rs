@@ -26,10 +26,10 @@ use tokio::time::{sleep, timeout};
 /// means it is quick.
 const CONNECTIONS: usize = 64;
 
-/// How long a connection may take, from its first octet to its last.
+/// How long a connection may take, from its first byte to its last.
 const TIME: Duration = Duration::from_secs(10);
 
-/// How long the head of a request may be, in octets. No body is ever read.
+/// How long the head of a request may be, in bytes. No body is ever read.
 const HEAD: usize = 16 * 1024;
 
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// As many entries of a filter are shown.
 const FILTER_SHOWN: usize = 256;
 
-/// What a node says about itself. The first five members are those of the reference.
+/// What a node says about itself. The first five members are those of the C++ Broker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Status {

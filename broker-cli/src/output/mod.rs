@@ -37,7 +37,7 @@ impl Format {
     }
 }
 
-/// As much as is collected before it has to be written, in octets.
+/// As much as is collected before it has to be written, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// Standard output: lines are collected, and written whenever the command has a moment.

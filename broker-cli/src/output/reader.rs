@@ -23,7 +23,7 @@ impl Reader {
         Self {}
     }
 
-    /// Waits until the other end of a pipe is closed; for ever if that cannot be seen. Cancel safe.
+    /// Waits until the other end of a pipe is closed; forever if that cannot be seen. Cancel safe.
     pub(crate) async fn gone(&self) {
         #[cfg(unix)]
         if let Some(stdout) = &self.stdout

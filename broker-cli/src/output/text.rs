@@ -10,9 +10,9 @@ pub(crate) fn printable(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Appends octets with control characters in the form of escapes; what is not UTF-8 stays as it is.
-pub(crate) fn push(octets: &[u8], out: &mut Vec<u8>) {
-    for chunk in octets.utf8_chunks() {
+/// Appends bytes with control characters in the form of escapes; what is not UTF-8 stays as it is.
+pub(crate) fn push(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
         for part in chunk.valid().split_inclusive(is_acted_on) {
             let last = part.chars().next_back().filter(|c| is_acted_on(*c));
             let plain = part.len() - last.map_or(0, char::len_utf8);
@@ -31,14 +31,14 @@ fn is_acted_on(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Appends a data message: the topic, then the value as the reference renders it.
+/// Appends a data message: the topic, then the value as the C++ Broker renders it.
 pub(crate) fn message(topic: &BStr, value: &Value, out: &mut Vec<u8>) {
     push(topic, out);
     out.extend_from_slice(b": ");
     self::value(value, out);
 }
 
-/// Appends a value as the reference renders it, but for control characters.
+/// Appends a value as the C++ Broker renders it, but for control characters.
 pub(crate) fn value(value: &Value, out: &mut Vec<u8>) {
     let mut text = Vec::new();
     value.text_into(&mut text);

@@ -113,8 +113,8 @@ impl Session {
         self.also_listening.push(url.clone());
     }
 
-    /// Lets SIGHUP mean that the certificates are to be read again, as services do; on a terminal it
-    /// still means that the terminal has gone.
+    /// Lets SIGHUP mean that the certificates are to be read again, as services do; on a terminal
+    /// it still means that the terminal has gone.
     pub(crate) fn reload_on_hangup(&mut self) -> Result<(), Failure> {
         if std::io::stdin().is_terminal() || std::io::stderr().is_terminal() {
             return Ok(());
@@ -287,7 +287,7 @@ pub(crate) fn elapsed(time: Option<Duration>) -> impl Future<Output = ()> {
     }
 }
 
-/// Refuses what no transport of this program can do, before anything is tried for ever.
+/// Refuses what no transport of this program can do, before anything is tried forever.
 fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
     // What stays inside of one process leads nowhere from here.
     let schemes = endpoint.schemes().into_iter().filter(|scheme| *scheme != "mem");

@@ -74,7 +74,7 @@ impl Peerings {
         }));
     }
 
-    /// Waits until all requests have been fulfilled, or one cannot be; for ever if there are none.
+    /// Waits until all requests have been fulfilled, or one cannot be; forever if there are none.
     /// Cancel safe.
     pub(super) async fn progress(&mut self) -> Result<(), Failure> {
         match &mut self.dialling {

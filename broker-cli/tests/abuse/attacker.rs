@@ -17,10 +17,10 @@ pub(crate) struct Attacker {
 
 /// An id that is larger than the node's, so that the node leads the handshake.
 pub(crate) fn id(number: u32) -> EndpointId {
-    let mut octets = [0xff; 16];
-    octets[6] = 0x4f;
-    octets[12..].copy_from_slice(&number.to_be_bytes());
-    EndpointId::from_bytes(octets)
+    let mut bytes = [0xff; 16];
+    bytes[6] = 0x4f;
+    bytes[12..].copy_from_slice(&number.to_be_bytes());
+    EndpointId::from_bytes(bytes)
 }
 
 impl Attacker {
@@ -58,8 +58,8 @@ impl Attacker {
     }
 
     /// Sends as much as the node takes; it may have had enough before the end.
-    pub(crate) async fn send(&mut self, octets: &[u8]) {
-        let _ = within("sending", self.stream.write_all(octets)).await;
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        let _ = within("sending", self.stream.write_all(bytes)).await;
     }
 
     async fn frame(&mut self) -> Option<Vec<u8>> {
@@ -96,7 +96,7 @@ impl Attacker {
     }
 }
 
-/// Octets that look random and are the same in every run.
+/// Bytes that look random and are the same in every run.
 pub(crate) fn noise(mut seed: u64, count: usize) -> Vec<u8> {
     std::iter::from_fn(|| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -48,16 +48,16 @@ async fn half_open_connections_by_the_thousand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_octet_per_second() {
+async fn one_byte_per_second() {
     let mut stage = Stage::set().await;
     let mut tasks = Vec::new();
     for number in 0..16 * scale().min(4) {
         let mut attacker = stage.attacker().await;
         tasks.push(tokio::spawn(async move {
             let mut second = interval(Duration::from_secs(1));
-            for octet in HandshakeMessage::hello(id(number as u32)).to_frame() {
+            for byte in HandshakeMessage::hello(id(number as u32)).to_frame() {
                 second.tick().await;
-                attacker.send(&[octet]).await;
+                attacker.send(&[byte]).await;
                 if attacker.stream.try_read(&mut [0; 64]).is_ok_and(|count| count == 0) {
                     return attacker.address;
                 }
@@ -73,17 +73,17 @@ async fn one_octet_per_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_octets_instead_of_a_handshake() {
+async fn random_bytes_instead_of_a_handshake() {
     let mut stage = Stage::set().await;
     let mut attackers = Vec::new();
     for number in 0..30 * scale().min(2) {
         let mut attacker = stage.attacker().await;
-        let mut octets = noise(number as u64, 4096);
+        let mut bytes = noise(number as u64, 4096);
         if number % 2 == 0 {
             // Frames of a sensible length.
-            octets.chunks_mut(64).for_each(|frame| frame[..4].copy_from_slice(&[0, 0, 0, 60]));
+            bytes.chunks_mut(64).for_each(|frame| frame[..4].copy_from_slice(&[0, 0, 0, 60]));
         }
-        attacker.send(&octets).await;
+        attacker.send(&bytes).await;
         attackers.push(attacker);
     }
     for mut attacker in attackers {

@@ -3,7 +3,7 @@
 use crate::attacker::noise;
 use crate::stage::{FRAME, Stage};
 
-/// 4 GiB, 2 GiB, what the reference takes at most, and just under and above these.
+/// 4 GiB, 2 GiB, what the C++ Broker takes at most, and just under and above these.
 const ABSURD: [u32; 7] =
     [u32::MAX, 0xffff_fffc, 0xffff_fff0, 1 << 31, (1 << 31) - 1, (1 << 31) - 5, 1 << 30];
 
@@ -12,15 +12,15 @@ async fn absurd_lengths_before_and_after_the_handshake() {
     let mut stage = Stage::set().await;
     let mut number = 0;
     for length in ABSURD.into_iter().chain([FRAME as u32 + 1]) {
-        let octets = [&length.to_be_bytes()[..], &noise(7, 5000)].concat();
-        let reason = format!("announced a frame of {length} octets");
+        let bytes = [&length.to_be_bytes()[..], &noise(7, 5000)].concat();
+        let reason = format!("announced a frame of {length} bytes");
         let mut stranger = stage.attacker().await;
-        stranger.send(&octets).await;
+        stranger.send(&bytes).await;
         stranger.cut().await;
         stage.said(&["handshake-failed", &stranger.address, &reason]).await;
         number += 1;
         let mut peer = stage.peer(number, &["/x"]).await;
-        peer.send(&octets).await;
+        peer.send(&bytes).await;
         peer.cut().await;
         stage.said(&["peer-lost", &peer.id.to_string(), &reason]).await;
         stage.holds(1).await;

@@ -60,7 +60,7 @@ async fn values_nested_a_million_deep_and_sets_of_a_billion() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn random_octets_instead_of_messages() {
+async fn random_bytes_instead_of_messages() {
     let mut stage = Stage::set().await;
     for number in 0..10_u32 {
         let mut attacker = stage.peer(number, &["/x"]).await;
@@ -94,7 +94,7 @@ async fn messages_in_the_name_of_others_and_on_topics_of_the_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn filters_of_a_billion_topics_or_of_too_many_octets() {
+async fn filters_of_a_billion_topics_or_of_too_many_bytes() {
     let mut stage = Stage::set().await;
     let mut stranger = stage.attacker().await;
     stranger.send(&HandshakeMessage::hello(stranger.id).to_frame()).await;

@@ -124,7 +124,7 @@ impl Stage {
         logged(&self.events.borrow(), id).map(str::to_owned).collect()
     }
 
-    /// A number of `/proc/PID/status` in octets.
+    /// A number of `/proc/PID/status` in bytes.
     fn status(&self, name: &str) -> usize {
         let path = format!("/proc/{}/status", self.node.child.id().unwrap());
         let status = std::fs::read_to_string(path).unwrap();
@@ -145,7 +145,7 @@ impl Stage {
         let half_open = places * (2 * HANDSHAKE_FRAME);
         let most = self.memory_before + half_open + peers * (FRAME + OUTBOX + BUFFERS) + SLACK;
         let peak = self.status("VmHWM");
-        assert!(peak <= most, "{peak} octets of memory, the limits add up to {most}");
+        assert!(peak <= most, "{peak} bytes of memory, the limits add up to {most}");
         // Those that have just been told to go may still have their descriptors.
         let files = self.files();
         let most = self.files_before + 2 * places + peers + 8;

@@ -51,12 +51,12 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     [&[0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat()
 }
 
-/// One octet after the other, until the node has had enough.
+/// One byte after the other, until the node has had enough.
 async fn slowly(at: SocketAddr) -> String {
     let mut attacker = Attacker::connect(at).await;
-    let octets = b"GET /health HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
-    for octet in octets {
-        attacker.send(&[*octet]).await;
+    let bytes = b"GET /health HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
+    for byte in bytes {
+        attacker.send(&[*byte]).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         match attacker.stream.try_read(&mut [0; 512]) {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -112,10 +112,10 @@ async fn what_is_no_request_and_heads_of_any_length() {
     let (mut stage, ws, http) = stage(&[], ALL).await;
     let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(1 << 20));
     let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: x\r\n".repeat(1000));
-    for octets in [&noise(1, 10_000), long.as_bytes(), many.as_bytes(), b"\0\0\0\x05\x07ZEEK"] {
+    for bytes in [&noise(1, 10_000), long.as_bytes(), many.as_bytes(), b"\0\0\0\x05\x07ZEEK"] {
         for (at, id) in [(ws, "handshake-failed"), (http, "http-cut")] {
             let mut attacker = Attacker::connect(at).await;
-            attacker.send(octets).await;
+            attacker.send(bytes).await;
             attacker.cut().await;
             stage.said(&[id, &attacker.address]).await;
         }

@@ -20,7 +20,7 @@ pub(crate) use rustix::process::Signal;
 /// How long anything may take on a machine that has other things to do.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// Waits, but not for ever.
+/// Waits, but not forever.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(LIMIT, future).await.unwrap_or_else(|_| panic!("{what}: not within {LIMIT:?}"))
 }
@@ -137,7 +137,7 @@ impl Cli {
             self.child.wait().await.unwrap()
         };
         let code = within("the end", ended).await.code();
-        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         End { code, stdout: text(out), stderr: text(err) }
     }
 }

@@ -1,4 +1,4 @@
-//! The events of the reference's `broker-throughput`, as values.
+//! The events of the C++ Broker's `broker-throughput`, as values.
 
 use broker_core::data::zeek::Event;
 use broker_core::data::{Address, EnumValue, Port, Protocol, Timespan, Timestamp, Value};
@@ -13,7 +13,7 @@ fn small() -> Value {
 }
 
 fn address(last: u8) -> Address {
-    Address::from_octets([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
+    Address::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
 }
 
 fn port(number: u16) -> Port {

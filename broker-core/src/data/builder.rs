@@ -149,7 +149,7 @@ impl TableBuilder<'_> {
 #[derive(Debug)]
 struct Container<'b> {
     out: Option<&'b mut Vec<u8>>,
-    /// Where the size goes, for which one octet is there.
+    /// Where the size goes, for which one byte is there.
     size_at: usize,
     count: usize,
 }

@@ -33,7 +33,7 @@ pub type Set = BTreeSet<Value>;
 /// Values under unique keys, in ascending order of the keys.
 pub type Table = BTreeMap<Value, Value>;
 
-/// The label of an enum value, for example `Conn::LOG`: any octets, UTF-8 is not required.
+/// The label of an enum value, for example `Conn::LOG`: any bytes, UTF-8 is not required.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct EnumValue(pub BString);
 
@@ -54,7 +54,7 @@ pub enum Value {
     /// The binary form has no place for those from 2^-1074 to 2^-1023 (1.1e-308) in magnitude, most
     /// of the subnormal ones: they are written as zero with their sign. Larger ones keep every bit.
     Real(f64),
-    /// Any octets; UTF-8 is not required.
+    /// Any bytes; UTF-8 is not required.
     String(BString),
     /// An IPv4 or IPv6 address.
     Address(Address),

@@ -1,11 +1,11 @@
 //! Equality, total order and hashing of [`Value`].
 //!
 //! Values of different kinds order by the tag of the kind; within a kind the order is numeric,
-//! octet-wise or lexicographic. It decides the iteration order of sets and tables and with it the
+//! byte-wise or lexicographic. It decides the iteration order of sets and tables and with it the
 //! order in which their elements are written.
 //!
 //! One point is this library's own: NaN sorts after every other real and equals itself, because
-//! the reference's rule (NaN is equivalent to every real) is not an order at all. The reference's
+//! the C++ Broker's rule (NaN is equivalent to every real) is not an order at all. The C++ Broker's
 //! rule does decide what a peer accepts, so decoding applies it when it looks for duplicates; see
 //! [`Value::decode`].
 

@@ -11,7 +11,7 @@ use super::Value;
 impl Value {
     /// Appends the text rendering: nil as `nil`, booleans as `T` and `F`, reals with six decimals,
     /// times in nanoseconds (`1500ns`), sets as `{a, b}`, tables as `{k -> v}`, vectors as
-    /// `(a, b)`, strings and enum values as their octets, whatever these are.
+    /// `(a, b)`, strings and enum values as their bytes, whatever these are.
     pub fn text_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => out.extend_from_slice(b"nil"),
@@ -20,7 +20,7 @@ impl Value {
             Self::Count(n) => show(out, n),
             Self::Integer(n) => show(out, n),
             Self::Real(x) => real(out, *x),
-            Self::String(octets) => out.extend_from_slice(octets),
+            Self::String(bytes) => out.extend_from_slice(bytes),
             Self::Address(address) => show(out, address),
             Self::Subnet(subnet) => show(out, subnet),
             Self::Port(port) => show(out, port),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_are_kept_and_shown_lossily_only_by_display() {
+    fn bytes_are_kept_and_shown_lossily_only_by_display() {
         let value = Value::String(vec![b'a', 0xff, 0].into());
         let mut out = Vec::new();
         value.text_into(&mut out);

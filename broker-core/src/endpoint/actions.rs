@@ -20,8 +20,8 @@ impl Shared {
         }
     }
 
-    /// Tells the event streams, and local consumers that subscribed to the internal topics. An error
-    /// is an entry of the log as well.
+    /// Tells the event streams, and local consumers that subscribed to the internal topics. An
+    /// error is an entry of the log as well.
     pub(super) fn emit(&self, event: Event) {
         let entry = match &event {
             Event::Error(error) => Some(Event::Log(error.log_entry())),

@@ -90,8 +90,9 @@ impl EndpointBuilder {
         self.transports.get(scheme).map(Arc::clone)
     }
 
-    /// Calls `start` with the endpoint as soon as it runs. For services that belong to the endpoint,
-    /// like a gateway for clients that speak another protocol; see [`Endpoint::companion`].
+    /// Calls `start` with the endpoint as soon as it runs. For services that belong to the
+    /// endpoint, like a gateway for clients that speak another protocol; see
+    /// [`Endpoint::companion`].
     #[must_use]
     pub fn on_start(mut self, start: impl FnOnce(&Endpoint) + Send + 'static) -> Self {
         self.on_start.push(Box::new(start));

@@ -41,7 +41,7 @@ pub struct ClientCounters {
     pub dropped: AtomicU64,
     /// Messages that wait for the client.
     pub queued: AtomicU64,
-    /// Octets of memory that wait for the client.
+    /// Bytes of memory that wait for the client.
     pub queued_bytes: AtomicU64,
 }
 
@@ -62,7 +62,7 @@ pub struct ClientStatus {
     pub dropped: u64,
     /// Messages that wait for the client.
     pub queued: u64,
-    /// Octets of memory that wait for the client.
+    /// Bytes of memory that wait for the client.
     pub queued_bytes: u64,
 }
 
@@ -81,7 +81,7 @@ struct Record {
 }
 
 impl Endpoint {
-    /// Reports a client in the events, with the texts of the reference, and lists it until its
+    /// Reports a client in the events, with the texts of the C++ Broker, and lists it until its
     /// session is dropped. Subscriptions and messages are the business of a [`Hub`](super::Hub).
     #[must_use]
     pub fn attach_client(&self, info: ClientInfo) -> ClientSession {
@@ -97,7 +97,7 @@ impl Endpoint {
         session
     }
 
-    /// All clients that are attached now. They are not among the peers, as in the reference.
+    /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientStatus> {
         let now = self.shared().now();

@@ -22,7 +22,7 @@ pub(super) enum Opened {
     Dialled(DialId),
 }
 
-/// Drives a connection from its first octet to its last.
+/// Drives a connection from its first byte to its last.
 pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Opened) {
     let Connection { reader, writer, link } = connection;
     let queue = Arc::new(BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock()));
@@ -105,7 +105,7 @@ impl Drop for Guard<'_> {
     }
 }
 
-/// Lets the writer finish and takes in what the other side still sends, so that the last octets
+/// Lets the writer finish and takes in what the other side still sends, so that the last bytes
 /// get there instead of being cut off by a reset.
 ///
 /// For that time a connection counts as half open, whatever it was before: otherwise those who peer
@@ -183,7 +183,7 @@ async fn satisfy(
     reception: &mut Reception,
 ) -> Result<(), Failure> {
     match wants {
-        Wants::Octets => reader.recv(reception.buffer()).await.map_err(Failure::from),
+        Wants::Bytes => reader.recv(reception.buffer()).await.map_err(Failure::from),
         Wants::Room(sink) => {
             sink.queue.room().await;
             Ok(())

@@ -107,8 +107,8 @@ impl Consumer {
         }
         match self.sink.queue.take_piece()? {
             Piece::Shared(frame) => self.current = frame,
-            Piece::Segment { octets, skip, .. } => {
-                self.segment = Bytes::from(octets);
+            Piece::Segment { bytes, skip, .. } => {
+                self.segment = Bytes::from(bytes);
                 self.current = self.segment.slice(skip..);
             }
         }

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Places for accepted connections that are not peered, or that are being closed.
 ///
-/// When all of them are taken a connection has to make room for the newest: the oldest of those that
-/// come from where most come from. A peer that means well needs milliseconds, those that hold their
-/// places are the ones that mean harm; and however fast they come anew, they only push out their own
-/// as long as they have few addresses.
+/// When all of them are taken a connection has to make room for the newest: the oldest of those
+/// that come from where most come from. A peer that means well needs milliseconds, those that hold
+/// their places are the ones that mean harm; and however fast they come anew, they only push out
+/// their own as long as they have few addresses.
 #[derive(Debug)]
 pub(super) struct HalfOpen {
     limit: usize,
@@ -104,8 +104,8 @@ impl Places {
         self.last
     }
 
-    /// Takes the place of the oldest connection from where most come from, together with the one that
-    /// wants to come in; of several such origins, the one that has the oldest.
+    /// Takes the place of the oldest connection from where most come from, together with the one
+    /// that wants to come in; of several such origins, the one that has the oldest.
     fn evict(&mut self, newcomer: Option<&Origin>) -> bool {
         let oldest =
             |places: &BTreeMap<u64, _>| places.first_key_value().map(|(number, _)| *number);

@@ -5,7 +5,7 @@ use bstr::BStr;
 use bytes::Bytes;
 use std::fmt;
 
-/// A received message. It holds the octets as they came, and looks into them when asked.
+/// A received message. It holds the bytes as they came, and looks into them when asked.
 ///
 /// Small messages that arrived together share one block of memory of up to 64 KiB, which lives as
 /// long as any of them does; who keeps single messages for long keeps a [`Self::detached`] copy.
@@ -16,7 +16,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message from the octets of an envelope that has been checked.
+    /// A message from the bytes of an envelope that has been checked.
     pub(super) fn new(envelope: Bytes) -> Self {
         let payload_at = payload_at(&envelope);
         Self { envelope, payload_at }
@@ -26,7 +26,7 @@ impl Message {
         Envelope::decode(&self.envelope).ok()
     }
 
-    /// What the message is about: any octets.
+    /// What the message is about: any bytes.
     #[must_use]
     pub fn topic(&self) -> &BStr {
         BStr::new(self.decoded().map_or(&[][..], |envelope| envelope.topic))

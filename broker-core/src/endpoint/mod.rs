@@ -135,7 +135,7 @@ impl Endpoint {
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
     /// delivered, then the peer is told. A request that has no peering yet is given up.
     ///
-    /// Addresses are compared as text, like in the reference. Returns whether there was something
+    /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
     pub fn unpeer(&self, url: &Url) -> bool {
         self.shared().control(|control, now| control.unpeer(url, now)) != Unpeer::Unknown
@@ -202,9 +202,9 @@ impl Endpoint {
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
     /// Local subscribers do not see it; see [`Self::hub`] for a producer that they do see.
     ///
-    /// Waits only for destinations whose overflow policy is `wait`, but lets other tasks run now and
-    /// then, so that a publisher in a loop does not keep its own messages from leaving. Cancel safe: a message whose
-    /// future is dropped has been handed to all its destinations or to none.
+    /// Waits only for destinations whose overflow policy is `wait`, but lets other tasks run now
+    /// and then, so that a publisher in a loop does not keep its own messages from leaving. Cancel
+    /// safe: a message whose future is dropped has been handed to all its destinations or to none.
     ///
     /// # Errors
     ///
@@ -291,9 +291,9 @@ impl Endpoint {
     /// scrape, and the first time their descriptions. Until then they cost the data path nothing
     /// but its own counters.
     ///
-    /// The names are those of the reference and of Zeek where they have one; [`METRICS`] lists all.
-    /// The first peers get a label of their own, up to the limit `metrics-peers`; the others share
-    /// the label `other`.
+    /// The names are those of the C++ Broker and of Zeek where they have one; [`METRICS`] lists
+    /// all. The first peers get a label of their own, up to the limit `metrics-peers`; the others
+    /// share the label `other`.
     pub fn record_metrics(&self) {
         self.shared().metrics.record(self.shared());
     }

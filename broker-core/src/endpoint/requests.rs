@@ -28,7 +28,7 @@ impl Retry {
 }
 
 impl Default for Retry {
-    /// Every ten seconds, as in the reference.
+    /// Every ten seconds, as in the C++ Broker.
     fn default() -> Self {
         Self::every(Duration::from_secs(10))
     }

@@ -120,8 +120,8 @@ impl Shared {
         }
     }
 
-    /// Starts a task of the endpoint. The caller need not be on a runtime, and if it is on one, that
-    /// may be another one.
+    /// Starts a task of the endpoint. The caller need not be on a runtime, and if it is on one,
+    /// that may be another one.
     pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -202,13 +202,13 @@ impl Shared {
         if outbound.has_to_wait() {
             outbound.room().await;
         }
-        let octets = outbound.octets();
+        let bytes = outbound.bytes();
         let mut cut = Vec::new();
         let published = outbound.send(&mut cut);
         self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
         if published.peers > 0 {
-            handed_over(octets);
+            handed_over(bytes);
         }
         Ok(published)
     }

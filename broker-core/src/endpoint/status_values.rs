@@ -8,7 +8,7 @@ const STATUSES: &[u8] = b"<$>/local/data/statuses";
 const ERRORS: &[u8] = b"<$>/local/data/errors";
 
 /// A status or error as the message that local consumers of the internal topics get, in the form
-/// of the reference. Log events have none.
+/// of the C++ Broker. Log events have none.
 pub(super) fn as_message(event: &Event) -> Option<(&'static [u8], Value)> {
     match event {
         Event::Status(status) => {

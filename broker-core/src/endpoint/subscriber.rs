@@ -8,7 +8,7 @@ use crate::routing::SinkKind;
 pub struct SubscriberOptions {
     /// Messages that may wait. Default: the limit of the endpoint.
     pub messages: Option<usize>,
-    /// Octets of memory that may wait. Default: the limit of the endpoint.
+    /// Bytes of memory that may wait. Default: the limit of the endpoint.
     pub bytes: Option<usize>,
     /// What happens to the rest.
     pub policy: SubscriberPolicy,

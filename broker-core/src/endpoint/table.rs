@@ -51,7 +51,7 @@ pub struct PeeringStats {
     pub max_queued_recently: u64,
     /// Messages that met a full queue.
     pub num_overflows: u64,
-    /// Octets of memory that wait for the peer now.
+    /// Bytes of memory that wait for the peer now.
     pub queued_bytes: u64,
     /// Messages that were dropped because of the policy.
     pub dropped: u64,
@@ -59,11 +59,11 @@ pub struct PeeringStats {
     pub policy: OverflowPolicy,
     /// Messages queued for the peer so far.
     pub messages_out: u64,
-    /// Octets queued for the peer so far.
+    /// Bytes queued for the peer so far.
     pub bytes_out: u64,
     /// Messages received from the peer.
     pub messages_in: u64,
-    /// Octets received from the peer.
+    /// Bytes received from the peer.
     pub bytes_in: u64,
     /// Received messages that were dropped because they were malformed.
     pub malformed: u64,
@@ -138,9 +138,9 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         dropped: queue.dropped,
         policy: peer.queue.policy(),
         messages_out: queue.pushed - queue.handshake,
-        bytes_out: queue.pushed_octets - queue.handshake_octets,
+        bytes_out: queue.pushed_bytes - queue.handshake_bytes,
         messages_in: counters.messages_in(),
-        bytes_in: counters.octets_in.load(Relaxed),
+        bytes_in: counters.bytes_in.load(Relaxed),
         malformed: counters.malformed.load(Relaxed),
         forged: counters.forged.load(Relaxed),
         internal: counters.internal.load(Relaxed),

@@ -6,20 +6,20 @@ use std::cell::Cell;
 const MESSAGES: usize = 16;
 
 thread_local! {
-    /// Messages and octets that were published on this thread since others had their turn.
+    /// Messages and bytes that were published on this thread since others had their turn.
     static HANDED_OVER: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// Lets other tasks run before the next message once a thread has published [`WRITE_BATCH`] octets.
+/// Lets other tasks run before the next message once a thread has published [`WRITE_BATCH`] bytes.
 ///
 /// A publisher that never has to wait would otherwise keep the writers it woke from running, since
 /// the runtime starts them on the publisher's own thread: its queues would fill to the brim, or
-/// overflow, before the first octet leaves. Before and not after, so that a message is never given
+/// overflow, before the first byte leaves. Before and not after, so that a message is never given
 /// up that is already on its way.
 pub(super) async fn take_turns() {
     let over = HANDED_OVER.with(|handed_over| {
-        let (messages, octets) = handed_over.get();
-        let over = messages >= MESSAGES && octets >= WRITE_BATCH;
+        let (messages, bytes) = handed_over.get();
+        let over = messages >= MESSAGES && bytes >= WRITE_BATCH;
         if over {
             handed_over.set((0, 0));
         }
@@ -31,9 +31,9 @@ pub(super) async fn take_turns() {
 }
 
 /// Counts a message that was handed over on this thread.
-pub(super) fn handed_over(octets: usize) {
+pub(super) fn handed_over(bytes: usize) {
     HANDED_OVER.with(|handed_over| {
         let (messages, sum) = handed_over.get();
-        handed_over.set((messages + 1, sum + octets));
+        handed_over.set((messages + 1, sum + bytes));
     });
 }

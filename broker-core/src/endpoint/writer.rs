@@ -14,7 +14,7 @@ const RELEASE_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Output {
     pub(super) writer: Box<dyn FrameWriter>,
     pub(super) queue: Arc<BoundedQueue>,
-    /// How long the other side may accept nothing at all; zero is for ever.
+    /// How long the other side may accept nothing at all; zero is forever.
     pub(super) stalled: Duration,
 }
 
@@ -74,7 +74,7 @@ mod tests {
 
     const STALLED: Duration = Duration::from_secs(10);
 
-    /// Keeps octets of its own, and hands some of them to the link every few seconds until it has
+    /// Keeps bytes of its own, and hands some of them to the link every few seconds until it has
     /// room for the batch.
     struct Slow {
         times: u32,
@@ -95,7 +95,7 @@ mod tests {
         async fn shutdown(&mut self) {}
     }
 
-    /// Accepts one octet and nothing more.
+    /// Accepts one byte and nothing more.
     struct Stuck;
 
     #[async_trait]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_link_that_takes_octets_now_and_then_is_not_stalled() {
+    async fn a_link_that_takes_bytes_now_and_then_is_not_stalled() {
         send(Box::new(Slow { times: 20 })).await.unwrap();
     }
 

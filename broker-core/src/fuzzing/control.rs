@@ -10,8 +10,8 @@ use std::time::Duration;
 /// Whatever happens to the machine that decides about connections, in whatever order: there is one
 /// peering with a peer at most, reports come in pairs, every request is answered, and everything
 /// ends.
-pub(super) fn control(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn control(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let mut world = World::new(1 + input.below(3));
     while !input.is_empty() {
         step(&mut world, &mut input);
@@ -90,7 +90,7 @@ fn on_connection(
 
 /// One of few ids: smaller and larger ones than the own, that one, and nil.
 fn id(input: &mut Input<'_>) -> EndpointId {
-    let ids = [0x11, 0x22, 0xdd, 0xee, 0x00].map(|octet| EndpointId::from_bytes([octet; 16]));
+    let ids = [0x11, 0x22, 0xdd, 0xee, 0x00].map(|byte| EndpointId::from_bytes([byte; 16]));
     ids.get(input.below(6)).copied().unwrap_or(OWN)
 }
 
@@ -109,7 +109,7 @@ fn subscriptions(world: &mut World, input: &mut Input<'_>) {
     });
 }
 
-/// The payload of a handshake frame: mostly a message, at times any octets.
+/// The payload of a handshake frame: mostly a message, at times any bytes.
 fn payload(input: &mut Input<'_>) -> Vec<u8> {
     let message = match input.below(9) {
         0 => HandshakeMessage::hello(id(input)),

@@ -6,8 +6,8 @@ use std::cmp::Ordering;
 
 /// Everything that reads a payload agrees on whether it is a value, and on which; a value that was
 /// read is written in one form, which reads as the same.
-pub(super) fn binary(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn binary(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let limits = match input.u8() {
         0 => DecodeLimits::default(),
         depth => DecodeLimits { max_depth: depth.into() },
@@ -51,10 +51,10 @@ pub(super) fn survives(value: &Value) -> bool {
 }
 
 /// Views show what values are, order as they do, find what they hold and look the same as JSON.
-pub(super) fn views(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn views(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let length = input.u16();
-    let (a, b) = (input.octets(length.into()), input.rest());
+    let (a, b) = (input.bytes(length.into()), input.rest());
     let (Ok(a), Ok(b)) = (View::parse(a), View::parse(b)) else { return };
     let (x, y) = (a.to_value(), b.to_value());
     assert_eq!(a.cmp(&b), x.cmp(&y));
@@ -64,7 +64,7 @@ pub(super) fn views(octets: &[u8]) {
     assert_eq!((a == b, a == y), (x == y, x == y));
     shows(a, &x, a.raw().len() < 512);
     shows(b, &y, false);
-    // NaN and zeros of either sign aside, equal values are equal octets.
+    // NaN and zeros of either sign aside, equal values are equal bytes.
     assert!(x != y || a.kind() == b.kind());
 }
 

@@ -5,8 +5,8 @@ use crate::wire::frame::PREFIX;
 
 /// A stream in reads of any size comes apart into the frames it is made of, whichever way they are
 /// taken, and memory follows what has arrived.
-pub(super) fn frames(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn frames(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let limit = [0, 1, 7, 64, 1 << 16, 1 << 26][input.below(6)];
     let single = input.u8().is_multiple_of(2);
     let sizes = input.string();
@@ -48,15 +48,15 @@ fn split(mut stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, Option<FrameTooLarge
     (frames, None)
 }
 
-fn receive(buffer: &mut ReadBuffer, mut octets: &[u8]) {
-    while !octets.is_empty() {
+fn receive(buffer: &mut ReadBuffer, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
         let room = buffer.spare();
         let ahead = room.capacity() - room.len();
-        assert!((1..=READ_CHUNK_MAX).contains(&ahead), "room for {ahead} octets");
-        let (read, after) = octets.split_at(ahead.min(octets.len()));
+        assert!((1..=READ_CHUNK_MAX).contains(&ahead), "room for {ahead} bytes");
+        let (read, after) = bytes.split_at(ahead.min(bytes.len()));
         room.extend_from_slice(read);
         buffer.filled(read.len());
-        octets = after;
+        bytes = after;
     }
 }
 

@@ -20,8 +20,8 @@ const DEPTH: usize = 8;
 
 /// Whatever a peer sends, the data path gets through it, and what comes out for others is well
 /// formed, in this endpoint's name, and not for the one it came from.
-pub(super) fn inbound(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn inbound(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let options = input.u8();
     let forwarding = !options.is_multiple_of(4);
     let router = Router::new(OWN, forwarding, DEPTH, 1 + input.below(4));
@@ -32,7 +32,7 @@ pub(super) fn inbound(octets: &[u8]) {
         add_sink(&router, 2, Policy::Wait, &[b"/w"]),
     ];
     let Some(source) = peers.first() else { return };
-    let filter = FilterLimits { entries: 8, octets: 100 };
+    let filter = FilterLimits { entries: 8, bytes: 100 };
     let limits = InboundLimits { filter, bad_messages: usize::from(options) };
     let mut inbound = Inbound::new(Arc::clone(source), limits);
     let mut buffer = ReadBuffer::new();
@@ -126,11 +126,11 @@ fn sent(peer: &Peer, source: EndpointId) {
 /// Checks what has been queued for a local consumer.
 fn delivered(sink: &Sink, source: EndpointId) {
     while let Ok(piece) = sink.queue.take_piece() {
-        let octets = match &piece {
-            Piece::Segment { octets, skip, .. } => octets.get(*skip..).unwrap_or_default(),
+        let bytes = match &piece {
+            Piece::Segment { bytes, skip, .. } => bytes.get(*skip..).unwrap_or_default(),
             Piece::Shared(frame) => frame,
         };
-        for frame in payloads(octets) {
+        for frame in payloads(bytes) {
             let envelope = envelope(frame);
             assert_eq!((envelope.sender, envelope.kind), (source, EnvelopeType::Data));
             assert!(envelope.receiver.is_nil() || envelope.receiver == OWN);

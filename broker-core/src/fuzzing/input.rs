@@ -6,8 +6,8 @@ pub struct Input<'a> {
 impl<'a> Input<'a> {
     /// All decisions that there are.
     #[must_use]
-    pub fn new(octets: &'a [u8]) -> Self {
-        Self { rest: octets }
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     /// Whether all of them have been taken.
@@ -18,10 +18,10 @@ impl<'a> Input<'a> {
 
     /// A number.
     pub fn u8(&mut self) -> u8 {
-        self.octets(1).first().copied().unwrap_or_default()
+        self.bytes(1).first().copied().unwrap_or_default()
     }
 
-    /// A number of two octets.
+    /// A number of two bytes.
     pub fn u16(&mut self) -> u16 {
         u16::from_be_bytes([self.u8(), self.u8()])
     }
@@ -37,17 +37,17 @@ impl<'a> Input<'a> {
         items.get(at.checked_rem(items.len())?).copied()
     }
 
-    /// The next `count` octets, or as many as there are.
-    pub fn octets(&mut self, count: usize) -> &'a [u8] {
+    /// The next `count` bytes, or as many as there are.
+    pub fn bytes(&mut self, count: usize) -> &'a [u8] {
         let (head, tail) = self.rest.split_at(count.min(self.rest.len()));
         self.rest = tail;
         head
     }
 
-    /// A string of up to 255 octets.
+    /// A string of up to 255 bytes.
     pub fn string(&mut self) -> &'a [u8] {
         let length = self.u8();
-        self.octets(length.into())
+        self.bytes(length.into())
     }
 
     /// Everything that has not been taken.

@@ -5,8 +5,8 @@ use crate::data::{Value, View, validate};
 
 /// What is read from JSON is written as valid JSON that reads as the same; every reader of JSON
 /// reads or refuses.
-pub(super) fn json(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn json(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     match input.below(4) {
         0 => value(input.rest()),
         1 => message(input.rest()),

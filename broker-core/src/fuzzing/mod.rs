@@ -1,4 +1,4 @@
-//! What the fuzzers run: one function per target, from octets to a checked rule.
+//! What the fuzzers run: one function per target, from bytes to a checked rule.
 //!
 //! The functions panic where a rule is broken and return otherwise. They are here, and not with the
 //! fuzzers, because some of them need the inside of this crate, and because the tests replay the
@@ -43,8 +43,8 @@ pub const TARGETS: [Target; 12] = [
     ("zeek", data::zeek),
 ];
 
-/// Runs targets on everything that has been collected for them, each in the folder of its name, and on
-/// some of it cut anywhere.
+/// Runs targets on everything that has been collected for them, each in the folder of its name, and
+/// on some of it cut anywhere.
 ///
 /// # Panics
 ///

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 /// Whatever is pushed and taken in whatever order, a queue holds its bounds, keeps its order, loses
 /// no control frame and counts exactly what it drops.
-pub(super) fn queue(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn queue(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let mut rig = Rig::new(&mut input);
     while !input.is_empty() {
         rig.step(&mut input);

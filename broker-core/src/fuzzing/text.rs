@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 /// Whatever is read from text is written so that it reads as the same.
-pub(super) fn text(octets: &[u8]) {
-    let mut input = Input::new(octets);
+pub(super) fn text(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let kind = input.below(8);
     let Ok(text) = std::str::from_utf8(input.rest()) else { return };
     match kind {

@@ -9,13 +9,13 @@ use crate::{EndpointId, ErrorCode};
 
 /// A handshake message that is read is written so that it reads as the same; one that is refused is
 /// refused with a message that can be sent.
-pub(super) fn handshake(octets: &[u8]) {
-    match HandshakeMessage::decode(octets) {
+pub(super) fn handshake(bytes: &[u8]) {
+    match HandshakeMessage::decode(bytes) {
         Ok(message) => {
             let frame = message.to_frame();
             let payload = frame.get(PREFIX..).unwrap_or_default();
             assert_eq!(HandshakeMessage::decode(payload).as_ref(), Ok(&message));
-            assert!(payload.len() <= octets.len(), "the shortest form is the longer one");
+            assert!(payload.len() <= bytes.len(), "the shortest form is the longer one");
         }
         Err(refusal) => {
             let (code, description) = (refusal.code, refusal.description.clone());
@@ -31,15 +31,15 @@ pub(super) fn handshake(octets: &[u8]) {
     }
 }
 
-/// An envelope that is read is written as the same octets; what is in it is read or refused.
-pub(super) fn envelopes(octets: &[u8]) {
-    let mut input = Input::new(octets);
+/// An envelope that is read is written as the same bytes; what is in it is read or refused.
+pub(super) fn envelopes(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     let limit = input.below(20);
-    let octets = input.rest();
-    let Ok(envelope) = Envelope::decode(octets) else { return };
+    let bytes = input.rest();
+    let Ok(envelope) = Envelope::decode(bytes) else { return };
     let mut frame = Vec::new();
     assert!(envelope.put_frame(&mut frame).is_ok());
-    assert_eq!(frame.get(PREFIX..), Some(octets));
+    assert_eq!(frame.get(PREFIX..), Some(bytes));
     match envelope.kind {
         EnvelopeType::RoutingUpdate => routing_update(envelope.payload, limit),
         EnvelopeType::Command => command(envelope.payload),
@@ -52,7 +52,7 @@ pub(super) fn envelopes(octets: &[u8]) {
 }
 
 fn routing_update(payload: &[u8], limit: usize) {
-    let limits = FilterLimits { entries: limit, octets: 4 * limit };
+    let limits = FilterLimits { entries: limit, bytes: 4 * limit };
     let Ok(filter) = routing_update::decode(payload, limits) else { return };
     assert_eq!(limits.check(&filter), Ok(()));
     let mut again = Vec::new();
@@ -77,7 +77,7 @@ fn command(payload: &[u8]) {
         C::Nack { sequences } => assert_eq!(sequences.len() % 8, 0),
         _ => {}
     }
-    // Octets behind a command change nothing.
+    // Bytes behind a command change nothing.
     let longer = [payload, &[0xff; 9]].concat();
     assert_eq!(command::decode(&longer, limits), Ok(read));
 }

@@ -51,7 +51,7 @@ impl World {
             bye: BYE,
             liveness: LIVENESS,
             peers,
-            filter: FilterLimits { entries: 4, octets: 100 },
+            filter: FilterLimits { entries: 4, bytes: 100 },
             remembered_peers: 2,
             retry_jitter: 0.5,
             retry_max: Some(Duration::from_secs(60)),

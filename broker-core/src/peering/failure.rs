@@ -32,10 +32,10 @@ pub enum Failure {
         /// What would have been right.
         expected: &'static str,
     },
-    /// The first octets belong to another protocol.
+    /// The first bytes belong to another protocol.
     #[error("the other side does not speak Broker: {0}")]
     NotBroker(&'static str),
-    /// The first octets belong to TLS, on a link where there is none.
+    /// The first bytes belong to TLS, on a link where there is none.
     #[error("the other side speaks TLS: {0}")]
     PeerWantsTls(&'static str),
     /// The connection was closed before the handshake was done.
@@ -51,7 +51,7 @@ pub enum Failure {
         guess: HangUpGuess,
     },
     /// A frame that is larger than allowed.
-    #[error("the peer announced a frame of {length} octets, the limit is {limit}")]
+    #[error("the peer announced a frame of {length} bytes, the limit is {limit}")]
     FrameTooLarge {
         /// The announced length.
         length: usize,
@@ -174,11 +174,11 @@ impl Failure {
         }
     }
 
-    /// What the first octets of a connection say about who sent them, if they are those of another
+    /// What the first bytes of a connection say about who sent them, if they are those of another
     /// protocol than Broker that is known here.
     #[must_use]
-    pub fn of_first_octets(octets: &[u8]) -> Option<Self> {
-        sniff_length(octets)
+    pub fn of_first_bytes(bytes: &[u8]) -> Option<Self> {
+        sniff_length(bytes)
     }
 
     /// Whether the attempt got as far as talking to the other side, which then refused, or was
@@ -241,7 +241,7 @@ pub struct PeerError {
 fn refusal(code: ErrorCode, description: &BString) -> Reason {
     match code {
         ErrorCode::RedundantConnection => Reason::Redundant,
-        // The reference has no better code for what the responder finds out.
+        // The C++ Broker has no better code for what the responder finds out.
         ErrorCode::LogicError if description.contains_str("redundant") => Reason::Redundant,
         ErrorCode::ShuttingDown => Reason::ShuttingDown,
         ErrorCode::PeerIncompatible => Reason::NoCommonVersion,
@@ -257,7 +257,7 @@ fn presentable(text: &BString) -> String {
     text.to_str_lossy().chars().flat_map(char::escape_debug).collect()
 }
 
-/// Octets of the other side's texts that are kept and shown.
+/// Bytes of the other side's texts that are kept and shown.
 pub(crate) const TEXT_SHOWN: usize = 200;
 
 /// The text for a connection that was closed during the handshake.
@@ -283,37 +283,37 @@ fn hang_up(error: &TransportError, waiting_for: &str, heard: &bool, guess: &Hang
     )
 }
 
-/// Names the protocol that octets which are no Broker frame belong to.
+/// Names the protocol that bytes which are no Broker frame belong to.
 #[must_use]
-pub(crate) fn sniff(octets: &[u8]) -> Option<Failure> {
+pub(crate) fn sniff(bytes: &[u8]) -> Option<Failure> {
     const METHODS: [&[u8]; 9] =
         [b"GET ", b"POST", b"HEAD", b"PUT ", b"DELE", b"OPTI", b"PATC", b"CONN", b"TRAC"];
-    let other = if METHODS.iter().any(|method| octets.starts_with(method)) {
+    let other = if METHODS.iter().any(|method| bytes.starts_with(method)) {
         "it sent an HTTP request; a browser or a WebSocket client belongs on a ws:// listener"
-    } else if octets.starts_with(b"HTTP") {
+    } else if bytes.starts_with(b"HTTP") {
         "it answered like an HTTP server; a WebSocket server is reached with ws://"
-    } else if octets.starts_with(b"SSH-") {
+    } else if bytes.starts_with(b"SSH-") {
         "it speaks SSH"
     } else {
-        return sniff_tls(octets).map(Failure::PeerWantsTls);
+        return sniff_tls(bytes).map(Failure::PeerWantsTls);
     };
     Some(Failure::NotBroker(other))
 }
 
 /// Like [`sniff`], for what came in the place of a frame's length: text would be one above 500 MB.
 #[must_use]
-pub(crate) fn sniff_length(octets: &[u8]) -> Option<Failure> {
+pub(crate) fn sniff_length(bytes: &[u8]) -> Option<Failure> {
     let text = "it sent text, as servers for mail and databases do";
-    sniff(octets).or_else(|| is_text(octets).then_some(Failure::NotBroker(text)))
+    sniff(bytes).or_else(|| is_text(bytes).then_some(Failure::NotBroker(text)))
 }
 
-fn is_text(octets: &[u8]) -> bool {
-    let is_text = |octet: &u8| octet.is_ascii_graphic() || b" \r\n\t".contains(octet);
-    octets.first_chunk::<4>().is_some_and(|length| length.iter().all(is_text))
+fn is_text(bytes: &[u8]) -> bool {
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || b" \r\n\t".contains(byte);
+    bytes.first_chunk::<4>().is_some_and(|length| length.iter().all(is_text))
 }
 
-fn sniff_tls(octets: &[u8]) -> Option<&'static str> {
-    match octets {
+fn sniff_tls(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
         [0x16, 3, 0..=4, ..] => Some(
             "it started a TLS handshake and this side was told plain text: use tls:// on both \
              sides, or disable TLS on both",
@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_frame_is_recognised_by_its_first_octets() {
+    fn what_is_no_frame_is_recognised_by_its_first_bytes() {
         for text in [&b"PING\r\n"[..], b"220 mail", b"-ERR unknown", b"\r\n\r\n"] {
             let Some(Failure::NotBroker(what)) = sniff_length(text) else { panic!("{text:?}") };
             assert!(what.contains("text"));

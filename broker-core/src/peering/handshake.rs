@@ -92,7 +92,7 @@ enum State {
     Over,
 }
 
-/// The handshake of one connection, from the first octet to the peering.
+/// The handshake of one connection, from the first byte to the peering.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     own: EndpointId,

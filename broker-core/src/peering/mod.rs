@@ -1,4 +1,4 @@
-//! The rules of peering, as state machines without I/O: octets and time in, decisions out.
+//! The rules of peering, as state machines without I/O: bytes and time in, decisions out.
 
 mod bye;
 mod control;

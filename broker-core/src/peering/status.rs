@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-/// Where the relation with a peer stands. The numbers are those of the reference.
+/// Where the relation with a peer stands. The numbers are those of the C++ Broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(u8)]
@@ -20,7 +20,7 @@ pub enum PeerStatus {
 }
 
 impl PeerStatus {
-    /// The name of the reference.
+    /// The name of the C++ Broker.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

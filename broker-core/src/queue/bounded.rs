@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 pub(crate) struct Bounds {
     pub(crate) messages: usize,
     pub(crate) memory: usize,
-    /// Octets of control frames, which no policy drops.
+    /// Bytes of control frames, which no policy drops.
     pub(crate) control: usize,
     pub(crate) policy: OverflowPolicy,
 }
@@ -70,14 +70,14 @@ pub(crate) struct QueueStats {
     pub(crate) refused: u64,
     /// Messages that entered the queue. They have been taken, were dropped, or are in it.
     pub(crate) pushed: u64,
-    pub(crate) pushed_octets: u64,
+    pub(crate) pushed_bytes: u64,
     /// Messages that left the queue for its consumer.
     pub(crate) taken: u64,
     /// Messages that came after the end of the queue.
     pub(crate) late: u64,
     /// What had entered the queue when the handshake was done.
     pub(crate) handshake: u64,
-    pub(crate) handshake_octets: u64,
+    pub(crate) handshake_bytes: u64,
     /// Control frames among those that came.
     pub(crate) control: u64,
 }
@@ -91,8 +91,8 @@ pub(crate) struct QueueStats {
 pub(crate) struct BoundedQueue {
     bounds: Bounds,
     state: Mutex<State>,
-    /// Whether producers that are ready to wait have to. Changes with the state, and spares those who
-    /// only want to know this the lock.
+    /// Whether producers that are ready to wait have to. Changes with the state, and spares those
+    /// who only want to know this the lock.
     full: AtomicBool,
     consumer: Notify,
     room: Notify,
@@ -169,7 +169,7 @@ impl BoundedQueue {
             }
         }
         state.stats.pushed += 1;
-        state.stats.pushed_octets += frame.len() as u64;
+        state.stats.pushed_bytes += frame.len() as u64;
         state.follow();
         state.queue.push_shared(frame.clone());
         state.note_level();
@@ -195,7 +195,7 @@ impl BoundedQueue {
             return Push::Overflow;
         }
         state.stats.pushed += 1;
-        state.stats.pushed_octets += frame.len() as u64;
+        state.stats.pushed_bytes += frame.len() as u64;
         state.follow();
         state.queue.push_control(frame);
         state.note_level();
@@ -203,7 +203,7 @@ impl BoundedQueue {
         Push::Done
     }
 
-    /// Makes room for one frame of `need` octets, or does what else the policy says.
+    /// Makes room for one frame of `need` bytes, or does what else the policy says.
     fn make_room(&self, state: &mut State, need: usize) -> Room {
         if state.fits(&self.bounds, 1, need) {
             return Room::Yes;
@@ -385,7 +385,7 @@ impl BoundedQueue {
     /// What has entered the queue so far was the handshake.
     pub(crate) fn handshake_done(&self) {
         let stats = &mut self.state.lock().stats;
-        (stats.handshake, stats.handshake_octets) = (stats.pushed, stats.pushed_octets);
+        (stats.handshake, stats.handshake_bytes) = (stats.pushed, stats.pushed_bytes);
     }
 
     /// Starts a new window for the high-water mark.
@@ -396,15 +396,15 @@ impl BoundedQueue {
 }
 
 impl State {
-    fn fits(&self, bounds: &Bounds, count: usize, octets: usize) -> bool {
+    fn fits(&self, bounds: &Bounds, count: usize, bytes: usize) -> bool {
         let messages = self.queue.messages();
         messages + count <= bounds.messages.max(1)
-            && (messages == 0 || self.queue.memory() + octets <= bounds.memory)
+            && (messages == 0 || self.queue.memory() + bytes <= bounds.memory)
     }
 
     fn append(&mut self, frames: &[u8], count: usize) {
         self.stats.pushed += count as u64;
-        self.stats.pushed_octets += frames.len() as u64;
+        self.stats.pushed_bytes += frames.len() as u64;
         self.follow();
         self.queue.push(frames, count);
         self.note_level();

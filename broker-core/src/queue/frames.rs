@@ -18,9 +18,9 @@ const SPARES: usize = WRITE_BATCH / SEGMENT;
 /// A contiguous piece of a queue.
 #[derive(Debug)]
 pub(crate) enum Piece {
-    /// Small frames, copied together; the first `skip` octets have been dropped, and `control`
-    /// octets belong to control frames.
-    Segment { octets: Vec<u8>, skip: usize, frames: usize, control: usize },
+    /// Small frames, copied together; the first `skip` bytes have been dropped, and `control`
+    /// bytes belong to control frames.
+    Segment { bytes: Vec<u8>, skip: usize, frames: usize, control: usize },
     /// One large frame.
     Shared(Bytes),
 }
@@ -28,8 +28,8 @@ pub(crate) enum Piece {
 impl Piece {
     fn memory(&self) -> usize {
         match self {
-            Self::Segment { octets, .. } => octets.capacity(),
-            Self::Shared(octets) => octets.len(),
+            Self::Segment { bytes, .. } => bytes.capacity(),
+            Self::Shared(bytes) => bytes.len(),
         }
     }
 
@@ -41,7 +41,7 @@ impl Piece {
     }
 }
 
-/// Frames in order, counted in messages and in octets of the memory they hold.
+/// Frames in order, counted in messages and in bytes of the memory they hold.
 ///
 /// Small frames are copied into segments: a short copy is cheaper than a reference count, the
 /// writer has nothing left to gather, and no small frame pins a large buffer.
@@ -70,7 +70,7 @@ impl FrameQueue {
         self.messages == 0
     }
 
-    /// Octets of control frames.
+    /// Bytes of control frames.
     pub(crate) fn control(&self) -> usize {
         self.control
     }
@@ -87,22 +87,22 @@ impl FrameQueue {
     /// Appends a copy of `count` whole frames.
     pub(crate) fn push(&mut self, frames: &[u8], count: usize) {
         self.messages += count;
-        if let Some(Piece::Segment { octets, frames: counted, .. }) = self.pieces.back_mut()
-            && octets.len() + frames.len() <= SEGMENT
+        if let Some(Piece::Segment { bytes, frames: counted, .. }) = self.pieces.back_mut()
+            && bytes.len() + frames.len() <= SEGMENT
         {
-            let before = octets.capacity();
-            octets.extend_from_slice(frames);
+            let before = bytes.capacity();
+            bytes.extend_from_slice(frames);
             *counted += count;
-            self.memory += octets.capacity() - before;
+            self.memory += bytes.capacity() - before;
             return;
         }
-        let mut octets = self.spare.pop().unwrap_or_default();
+        let mut bytes = self.spare.pop().unwrap_or_default();
         // Behind a segment that is full comes, most likely, another one that will be.
         let follows = matches!(self.pieces.back(), Some(Piece::Segment { .. }));
-        octets.reserve(frames.len().max(if follows { SEGMENT } else { FIRST_SEGMENT }));
-        octets.extend_from_slice(frames);
-        self.memory += octets.capacity();
-        self.pieces.push_back(Piece::Segment { octets, skip: 0, frames: count, control: 0 });
+        bytes.reserve(frames.len().max(if follows { SEGMENT } else { FIRST_SEGMENT }));
+        bytes.extend_from_slice(frames);
+        self.memory += bytes.capacity();
+        self.pieces.push_back(Piece::Segment { bytes, skip: 0, frames: count, control: 0 });
     }
 
     /// Appends one large frame without copying it.
@@ -118,9 +118,9 @@ impl FrameQueue {
         loop {
             let (frame, control, used_up) = match self.pieces.front_mut() {
                 None => return false,
-                Some(Piece::Shared(octets)) => (&octets[..], false, true),
-                Some(Piece::Segment { octets, skip, frames, control }) => {
-                    let rest = octets.get(*skip..).unwrap_or_default();
+                Some(Piece::Shared(bytes)) => (&bytes[..], false, true),
+                Some(Piece::Segment { bytes, skip, frames, control }) => {
+                    let rest = bytes.get(*skip..).unwrap_or_default();
                     let length = frame_length(rest);
                     let frame = rest.get(..length).unwrap_or_default();
                     let is_control = *control > 0 && is_control_frame(frame);
@@ -151,8 +151,8 @@ impl FrameQueue {
     fn pop_front(&mut self) {
         let Some(piece) = self.pieces.pop_front() else { return };
         self.memory -= piece.memory();
-        if let Piece::Segment { octets, .. } = piece {
-            self.recycle(octets);
+        if let Piece::Segment { bytes, .. } = piece {
+            self.recycle(bytes);
         }
     }
 
@@ -171,8 +171,8 @@ impl FrameQueue {
         }
     }
 
-    /// Moves frames, oldest first, until about `octets` have been moved or nothing is left.
-    pub(crate) fn take(&mut self, octets: usize, batch: &mut WriteBatch) {
+    /// Moves frames, oldest first, until about `bytes` have been moved or nothing is left.
+    pub(crate) fn take(&mut self, bytes: usize, batch: &mut WriteBatch) {
         self.reclaim(batch);
         if !self.kept.is_empty() {
             self.messages -= std::mem::take(&mut self.kept_frames);
@@ -180,10 +180,10 @@ impl FrameQueue {
             self.control -= self.kept.len();
             batch.push(Chunk::Segment(std::mem::take(&mut self.kept)), 0);
         }
-        while batch.remaining() < octets {
+        while batch.remaining() < bytes {
             match self.take_piece() {
-                Some(Piece::Segment { octets, skip, .. }) => {
-                    batch.push(Chunk::Segment(octets), skip);
+                Some(Piece::Segment { bytes, skip, .. }) => {
+                    batch.push(Chunk::Segment(bytes), skip);
                 }
                 Some(Piece::Shared(frame)) => batch.push(Chunk::Shared(frame), 0),
                 None => return,
@@ -222,8 +222,8 @@ impl FrameQueue {
     }
 }
 
-fn frame_length(octets: &[u8]) -> usize {
-    let prefix = octets.first_chunk::<PREFIX>().copied().unwrap_or_default();
+fn frame_length(bytes: &[u8]) -> usize {
+    let prefix = bytes.first_chunk::<PREFIX>().copied().unwrap_or_default();
     PREFIX + u32::from_be_bytes(prefix) as usize
 }
 

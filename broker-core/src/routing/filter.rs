@@ -13,7 +13,7 @@ pub fn is_internal(topic: &[u8]) -> bool {
 /// What this endpoint wants from its peers: the subscriptions of all its consumers, merged.
 ///
 /// The announced filter is sorted and has no entry that another one covers. Other than in the
-/// reference it shrinks again when the last consumer of an entry goes.
+/// C++ Broker it shrinks again when the last consumer of an entry goes.
 #[derive(Debug, Default)]
 pub(crate) struct LocalFilter {
     subscriptions: BTreeMap<Bytes, usize>,

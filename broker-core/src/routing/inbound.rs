@@ -58,7 +58,7 @@ impl From<&Limits> for InboundLimits {
 ///
 /// Consecutive messages on one topic are handled together: one look-up, one copy for each
 /// destination. No message is decoded; the payload is checked, because malformed payloads must not
-/// leave this endpoint, and passed on octet for octet.
+/// leave this endpoint, and passed on byte for byte.
 pub(crate) struct Inbound {
     peer: Arc<Peer>,
     filter: FilterLimits,
@@ -92,18 +92,18 @@ impl Inbound {
         &self.peer
     }
 
-    /// Handles whole frames from the start of `region`, and says how many octets of it are done.
+    /// Handles whole frames from the start of `region`, and says how many bytes of it are done.
     ///
     /// Frames that are passed on are readdressed in place, so nobody may look at them again.
     pub(crate) fn step(&mut self, router: &Router, region: &mut [u8]) -> (usize, Progress) {
         let mut at = 0;
         while let Some(length) = frame_length(region, at) {
-            let octets = region.get(at + PREFIX..at + length).unwrap_or_default();
-            if octets.is_empty() {
+            let bytes = region.get(at + PREFIX..at + length).unwrap_or_default();
+            if bytes.is_empty() {
                 at += length;
                 continue;
             }
-            let envelope = match Envelope::decode(octets) {
+            let envelope = match Envelope::decode(bytes) {
                 Ok(envelope) => envelope,
                 Err(error) => {
                     at += length;
@@ -143,11 +143,11 @@ impl Inbound {
         (at, Progress::Done)
     }
 
-    fn count(&self, kind: EnvelopeType, frames: usize, octets: usize) {
+    fn count(&self, kind: EnvelopeType, frames: usize, bytes: usize) {
         if let Some(counter) = self.peer.counters.messages_in.get(kind as usize - 1) {
             counter.fetch_add(frames as u64, Relaxed);
         }
-        self.peer.counters.octets_in.fetch_add(octets as u64, Relaxed);
+        self.peer.counters.bytes_in.fetch_add(bytes as u64, Relaxed);
     }
 
     fn judge(&self, router: &Router, envelope: &Envelope<'_>) -> Verdict {
@@ -161,7 +161,7 @@ impl Inbound {
         }
         let for_us = envelope.receiver.is_nil() || envelope.receiver == router.id;
         match envelope.kind {
-            // Publishers of the reference make these of nested variants.
+            // Publishers of the C++ Broker make these of nested variants.
             EnvelopeType::Data if envelope.payload.is_empty() => {
                 self.peer.counters.malformed.fetch_add(1, Relaxed);
                 Verdict::Ignore
@@ -170,7 +170,7 @@ impl Inbound {
                 Ok(()) => Verdict::Route,
                 Err(what) => Verdict::Bad(Offence::Malformed, what),
             },
-            // What keeps a link working is between its two ends; the reference passes it on.
+            // What keeps a link working is between its two ends; the C++ Broker passes it on.
             _ if !for_us => Verdict::Take(None),
             EnvelopeType::RoutingUpdate => self.routing_update(envelope.payload),
             EnvelopeType::Ping => self.answer(router, envelope.payload),
@@ -232,8 +232,8 @@ impl Inbound {
         };
         let most = run.vacancy();
         while let Some(length) = frame_length(region, run.end).filter(|_| run.frames < most) {
-            let octets = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
-            let Ok(next) = Envelope::decode(octets) else { break };
+            let bytes = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
+            let Ok(next) = Envelope::decode(bytes) else { break };
             let same = next.topic == first.topic
                 && next.kind == first.kind
                 && next.receiver == first.receiver

@@ -67,7 +67,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn matching_is_by_octets_not_by_component() {
+    fn matching_is_by_bytes_not_by_component() {
         let index = PrefixIndex::new(vec![
             (Bytes::from_static(b"/foo"), 1),
             (Bytes::from_static(b""), 2),

@@ -32,9 +32,9 @@ pub enum PublishError {
     #[error("topics below <$>/local/ are reserved for the endpoint itself")]
     InternalTopic,
     /// The message is larger than a frame may be.
-    #[error("a message of {size} octets is too large, the limit is {limit}")]
+    #[error("a message of {size} bytes is too large, the limit is {limit}")]
     TooLarge {
-        /// Octets of the envelope.
+        /// Bytes of the envelope.
         size: usize,
         /// The limit that was configured.
         limit: usize,
@@ -130,7 +130,7 @@ impl Outbound {
     }
 
     /// The size of the frame.
-    pub(crate) fn octets(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.frame.len()
     }
 
@@ -184,7 +184,7 @@ impl Outbound {
     }
 
     /// The local consumers it goes to. Hubs see what is meant for a peer as well, as in the
-    /// reference; what is addressed to the endpoint itself reaches every kind, once.
+    /// C++ Broker; what is addressed to the endpoint itself reaches every kind, once.
     fn sinks(&self) -> impl Iterator<Item = &Arc<Sink>> {
         self.destinations.sinks.iter().filter(|sink| {
             self.origin.is_seen_by(sink.kind, sink.id)

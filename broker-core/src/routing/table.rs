@@ -24,7 +24,7 @@ pub(crate) struct Peer {
 pub(crate) struct PeerCounters {
     /// Messages by type, in the order of the numbers on the wire.
     pub(crate) messages_in: [AtomicU64; 5],
-    pub(crate) octets_in: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
     /// Frames that are no envelopes, or whose payload is not what their type says.
     pub(crate) malformed: AtomicU64,
     /// Envelopes in the name of somebody else.

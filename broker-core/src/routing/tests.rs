@@ -31,7 +31,7 @@ fn bounds(messages: usize, policy: OverflowPolicy) -> Bounds {
 
 /// Filters of so many entries, and no more than 10 bad messages.
 fn limits(entries: usize) -> InboundLimits {
-    InboundLimits { filter: FilterLimits { entries, octets: 1000 }, bad_messages: 10 }
+    InboundLimits { filter: FilterLimits { entries, bytes: 1000 }, bad_messages: 10 }
 }
 
 /// An endpoint's routes: peers P, Q and R, and consumers.
@@ -146,8 +146,8 @@ fn data_with(
 /// What a message said: topic, number, who sent it, hops left.
 type Got = (String, u64, EndpointId, u16);
 
-fn read(octets: &[u8]) -> Vec<Got> {
-    payloads(octets)
+fn read(bytes: &[u8]) -> Vec<Got> {
+    payloads(bytes)
         .map(|payload| {
             let envelope = Envelope::decode(payload).unwrap();
             let topic = String::from_utf8_lossy(envelope.topic).into_owned();
@@ -162,29 +162,29 @@ fn read(octets: &[u8]) -> Vec<Got> {
 
 /// Everything that waits for a peer.
 fn sent(peer: &Peer) -> Vec<Got> {
-    read(&octets_for(peer))
+    read(&bytes_for(peer))
 }
 
-fn octets_for(peer: &Peer) -> Vec<u8> {
-    let (mut batch, mut octets) = (WriteBatch::new(), Vec::new());
+fn bytes_for(peer: &Peer) -> Vec<u8> {
+    let (mut batch, mut bytes) = (WriteBatch::new(), Vec::new());
     while peer.queue.take(&mut batch) == Taken::Some {
         while !batch.is_empty() {
-            octets.extend_from_slice(batch.first());
+            bytes.extend_from_slice(batch.first());
             batch.advance(batch.first().len());
         }
     }
-    octets
+    bytes
 }
 
 /// The numbers that wait for a consumer.
 fn delivered(sink: &Sink) -> Vec<u64> {
     let mut numbers = Vec::new();
     while let Ok(piece) = sink.queue.take_piece() {
-        let octets = match &piece {
+        let bytes = match &piece {
             Piece::Shared(frame) => &frame[..],
-            Piece::Segment { octets, skip, .. } => &octets[*skip..],
+            Piece::Segment { bytes, skip, .. } => &bytes[*skip..],
         };
-        numbers.extend(read(octets).into_iter().map(|(_, number, ..)| number));
+        numbers.extend(read(bytes).into_iter().map(|(_, number, ..)| number));
     }
     numbers
 }

@@ -1,5 +1,5 @@
 //! What is between the machines and the tasks that drive them: still without I/O, so that whoever
-//! brings octets and time, an endpoint or a simulation, does the same with them.
+//! brings bytes and time, an endpoint or a simulation, does the same with them.
 
 mod core;
 mod reception;

@@ -23,13 +23,13 @@ pub(crate) trait Host {
 
 /// What a connection waits for.
 pub(crate) enum Wants {
-    /// Octets from the other side, to be put into [`Reception::buffer`].
-    Octets,
+    /// Bytes from the other side, to be put into [`Reception::buffer`].
+    Bytes,
     /// Room in the queue of a local consumer.
     Room(Arc<Sink>),
 }
 
-/// The receiving half of a connection, from its first octet to its last.
+/// The receiving half of a connection, from its first byte to its last.
 pub(crate) struct Reception {
     id: ConnId,
     link: Link,
@@ -55,7 +55,7 @@ impl Reception {
         }
     }
 
-    /// Where received octets go. [`Self::advance`] is to be called after that.
+    /// Where received bytes go. [`Self::advance`] is to be called after that.
     pub(crate) fn buffer(&mut self) -> &mut ReadBuffer {
         &mut self.buffer
     }
@@ -73,7 +73,7 @@ impl Reception {
                 Some(_) => return self.receive(host),
                 None => match self.shake_hands(host)? {
                     Some(peer) => self.inbound = Some(Inbound::new(peer, self.limits)),
-                    None => return Ok(Wants::Octets),
+                    None => return Ok(Wants::Bytes),
                 },
             }
         }
@@ -118,7 +118,7 @@ impl Reception {
     }
 
     fn receive(&mut self, host: &impl Host) -> Result<Wants, Failure> {
-        let Some(inbound) = &mut self.inbound else { return Ok(Wants::Octets) };
+        let Some(inbound) = &mut self.inbound else { return Ok(Wants::Bytes) };
         inbound.peer().heard.note(host.now());
         let region = self
             .buffer
@@ -133,7 +133,7 @@ impl Reception {
                 host.tell(|core, _| core.control.overflow(conn));
             }
             match progress {
-                Progress::Done => break Ok(Wants::Octets),
+                Progress::Done => break Ok(Wants::Bytes),
                 Progress::Wait(sink) => {
                     inbound.peer().heard.suspend();
                     break Ok(Wants::Room(sink));

@@ -269,18 +269,18 @@ fn within(
     if pushed + refused != taken + dropped + queued as u64 {
         return Err(format!("does not add up: {stats:?}"));
     }
-    // Control frames are bounded by their octets, of which each has at least five.
+    // Control frames are bounded by their bytes, of which each has at least five.
     if queued > messages + control / 5 {
         return Err(format!("holds {queued} messages, the limit is {messages}"));
     }
     if stats.memory > memory + 2 * control + 2 * SEGMENT {
-        return Err(format!("holds {} octets, the limit is {memory}", stats.memory));
+        return Err(format!("holds {} bytes, the limit is {memory}", stats.memory));
     }
     Ok(())
 }
 
 impl Wire {
-    /// Every octet has been handled, is under way, or was lost with the connection.
+    /// Every byte has been handled, is under way, or was lost with the connection.
     fn adds_up(&self) -> Result<(), String> {
         for (e, pipe) in self.pipes.iter().enumerate() {
             let (from, to) = (&self.ends[e], &self.ends[1 - e]);

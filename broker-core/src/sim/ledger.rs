@@ -11,8 +11,8 @@ pub(super) struct Ledger {
 struct Life {
     slot: usize,
     peers: BTreeMap<EndpointId, Standing>,
-    /// For each consumer, publisher and path: the last message. Even in a circle the last hop and the
-    /// number of hops that are left make a path; and where there is none, one comes about for a
+    /// For each consumer, publisher and path: the last message. Even in a circle the last hop and
+    /// the number of hops that are left make a path; and where there is none, one comes about for a
     /// moment while an endpoint of the past still delivers and its successor does as well.
     last: BTreeMap<(u64, u64, EndpointId, u16), u64>,
 }

@@ -1,6 +1,6 @@
 //! Many endpoints in one process, under a virtual clock, with faults that follow from a seed.
 //!
-//! The endpoints are the real machines and the real data path; only the octets travel through
+//! The endpoints are the real machines and the real data path; only the bytes travel through
 //! `wire`s instead of sockets, and time passes when nothing else happens. Everything follows
 //! from the seed, so a run that breaks a rule can be repeated with a trace.
 //!
@@ -57,7 +57,7 @@ pub struct Summary {
     pub delivered: u64,
     /// Messages that were dropped by a policy or with a queue.
     pub dropped: u64,
-    /// Octets that were lost with a connection.
+    /// Bytes that were lost with a connection.
     pub lost: u64,
     /// A number that two runs of a seed have in common, and other runs do not.
     pub fingerprint: u64,
@@ -96,7 +96,7 @@ impl fmt::Display for Summary {
             f,
             "{steps} steps in {:.0} virtual hours, {interventions} interventions, {peerings} \
              peerings installed, {published} messages published, {delivered} delivered, \
-             {dropped} dropped, {lost} octets lost with connections",
+             {dropped} dropped, {lost} bytes lost with connections",
             time.as_secs_f64() / 3600.0
         )
     }

@@ -114,18 +114,18 @@ pub(super) struct Arrival {
     targets: Vec<Target>,
     pending: Vec<u8>,
     source: Option<Arc<Peer>>,
-    octets_in: u64,
+    bytes_in: u64,
 }
 
 impl Arrival {
     pub(super) fn new(node: &Node, conn: ConnId, reception: &mut Reception) -> Self {
         let source = source(node, conn);
-        let octets_in = source.as_ref().map_or(0, |peer| peer.counters.octets_in.load(Relaxed));
+        let bytes_in = source.as_ref().map_or(0, |peer| peer.counters.bytes_in.load(Relaxed));
         let pending = reception.buffer().pending().to_vec();
-        Self { targets: targets(node), pending, source, octets_in }
+        Self { targets: targets(node), pending, source, bytes_in }
     }
 
-    /// Checks what the endpoint has done with it, and says how many octets that were.
+    /// Checks what the endpoint has done with it, and says how many bytes that were.
     pub(super) fn compare(
         mut self,
         node: &Node,
@@ -137,19 +137,19 @@ impl Arrival {
         let Some(peer) = self.source.take().or_else(|| source(node, conn)) else {
             return Ok(handled as u64);
         };
-        let mut octets = 0;
+        let mut bytes = 0;
         for payload in payloads(pending.get(..handled).unwrap_or_default()) {
             // Handshake messages have small numbers where envelopes have the id of their sender.
             let Some(envelope) = Envelope::decode(payload).ok().filter(|e| e.sender == peer.id)
             else {
                 continue;
             };
-            octets += payload.len() as u64 + 4;
+            bytes += payload.len() as u64 + 4;
             self.expect(node, &peer, &envelope);
         }
-        let counted = peer.counters.octets_in.load(Relaxed) - self.octets_in;
-        if counted != octets {
-            return Err(format!("counted {counted} octets of {} instead of {octets}", peer.id));
+        let counted = peer.counters.bytes_in.load(Relaxed) - self.bytes_in;
+        if counted != bytes {
+            return Err(format!("counted {counted} bytes of {} instead of {bytes}", peer.id));
         }
         compare(&self.targets)?;
         Ok(handled as u64)

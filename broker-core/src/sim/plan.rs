@@ -112,9 +112,9 @@ pub(super) struct Plan {
     pub(super) burst: Range<u64>,
     /// Out of a hundred messages so many are large.
     pub(super) large: u8,
-    /// How long octets are under way, in microseconds.
+    /// How long bytes are under way, in microseconds.
     pub(super) delay: Range<u64>,
-    /// Octets that a connection holds in one direction.
+    /// Bytes that a connection holds in one direction.
     pub(super) capacity: usize,
     /// How long mischief is done.
     pub(super) duration: Duration,

@@ -54,15 +54,15 @@ impl World {
             }
             _ => usize::MAX,
         };
-        let octets = pipe.take(now, most);
-        if !octets.is_empty() {
+        let bytes = pipe.take(now, most);
+        if !bytes.is_empty() {
             let stage = end.stage;
             if let (Some(reception), Stage::Open) = (&mut end.reception, stage) {
-                reception.buffer().spare().extend_from_slice(&octets);
-                reception.buffer().filled(octets.len());
-                end.waiting += octets.len() as u64;
+                reception.buffer().spare().extend_from_slice(&bytes);
+                reception.buffer().filled(bytes.len());
+                end.waiting += bytes.len() as u64;
             } else {
-                end.handled += octets.len() as u64;
+                end.handled += bytes.len() as u64;
             }
             let soon = self.soon();
             self.look_at_writer(id, wire, 1 - e, soon);
@@ -109,7 +109,7 @@ impl World {
             Err(what) => self.broken(format!("{} {what}", self.name(slot))),
         }
         match outcome {
-            Ok(Wants::Octets) => {}
+            Ok(Wants::Bytes) => {}
             Ok(Wants::Room(sink)) => wire.ends[e].room = Some(sink),
             Err(failure) => return self.finish(id, wire, e, failure),
         }

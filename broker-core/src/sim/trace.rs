@@ -66,7 +66,7 @@ impl World {
         }
         for (id, wire) in &self.wires {
             for (end, pipe) in wire.ends.iter().zip(&wire.pipes) {
-                lines.push(format!("wire {id}: {end}, {} octets under way", pipe.in_flight()));
+                lines.push(format!("wire {id}: {end}, {} bytes under way", pipe.in_flight()));
             }
         }
         for line in lines {

@@ -160,12 +160,12 @@ impl World {
                 return;
             }
         };
-        let octets = match &piece {
+        let bytes = match &piece {
             Piece::Shared(frame) => &frame[..],
-            Piece::Segment { octets, skip, .. } => octets.get(*skip..).unwrap_or_default(),
+            Piece::Segment { bytes, skip, .. } => bytes.get(*skip..).unwrap_or_default(),
         };
         let mut got = Vec::new();
-        for payload in payloads(octets) {
+        for payload in payloads(bytes) {
             let envelope = Envelope::decode(payload);
             let read = envelope.ok().and_then(|e| {
                 let (publisher, number) = message::read(e.payload)?;

@@ -23,7 +23,7 @@ pub(super) enum Stage {
     /// The endpoint does not know of it yet.
     Opening,
     Open,
-    /// Over for the endpoint; last octets are handed over.
+    /// Over for the endpoint; last bytes are handed over.
     Lingering,
     Gone,
 }
@@ -44,7 +44,7 @@ pub(super) struct End {
     /// A consumer that has to make room before anything more is read.
     pub(super) room: Option<Arc<Sink>>,
     pub(super) paused_until: Time,
-    /// Until then it reads a few octets at a time.
+    /// Until then it reads a few bytes at a time.
     pub(super) slow_until: Time,
     /// Everything the other side sent has been read, while lingering.
     pub(super) drained: bool,
@@ -62,10 +62,10 @@ pub(super) struct End {
     /// The next time its reader and writer are looked at.
     pub(super) read_at: Option<Time>,
     pub(super) write_at: Option<Time>,
-    /// Octets that were taken from the queue, and that were handled.
+    /// Bytes that were taken from the queue, and that were handled.
     pub(super) taken: u64,
     pub(super) handled: u64,
-    /// Octets that were read and wait to be handled, and that never will be.
+    /// Bytes that were read and wait to be handled, and that never will be.
     pub(super) waiting: u64,
     pub(super) unhandled: u64,
     /// Messages that its queue dropped.
@@ -114,7 +114,7 @@ impl End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { slot, life, conn, stage, waiting, written, idle, broken, dead, .. } = self;
-        write!(f, "n{slot}.{life} has {conn}, {stage:?}, {waiting} octets not handled")?;
+        write!(f, "n{slot}.{life} has {conn}, {stage:?}, {waiting} bytes not handled")?;
         write!(f, ", {} not sent, done {written}, idle {idle}", self.batch.remaining())?;
         write!(f, ", waits for room {}, broken {broken:?}, dead {dead:?}", self.room.is_some())
     }
@@ -160,10 +160,10 @@ impl End {
     }
 }
 
-/// Octets on their way, in order.
+/// Bytes on their way, in order.
 pub(super) struct Pipe {
     chunks: VecDeque<(Time, Vec<u8>)>,
-    octets: usize,
+    bytes: usize,
     capacity: usize,
     /// Nothing arrives before this time.
     floor: Time,
@@ -179,7 +179,7 @@ impl Pipe {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             chunks: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
             capacity,
             floor: Time::ZERO,
             fin: None,
@@ -191,18 +191,18 @@ impl Pipe {
     }
 
     pub(super) fn room(&self) -> usize {
-        self.capacity - self.octets
+        self.capacity - self.bytes
     }
 
     pub(super) fn in_flight(&self) -> u64 {
-        self.octets as u64
+        self.bytes as u64
     }
 
-    pub(super) fn push(&mut self, arrival: Time, octets: &[u8]) {
+    pub(super) fn push(&mut self, arrival: Time, bytes: &[u8]) {
         self.floor = self.floor.max(arrival);
-        self.octets += octets.len();
-        self.entered += octets.len() as u64;
-        self.chunks.push_back((self.floor, octets.to_vec()));
+        self.bytes += bytes.len();
+        self.entered += bytes.len() as u64;
+        self.chunks.push_back((self.floor, bytes.to_vec()));
     }
 
     /// Nothing comes after what is in the pipe.
@@ -225,7 +225,7 @@ impl Pipe {
         self.floor = never;
     }
 
-    /// Loses everything behind the first `keep` octets.
+    /// Loses everything behind the first `keep` bytes.
     pub(super) fn cut(&mut self, keep: usize) {
         let mut kept = 0;
         for (_, chunk) in &mut self.chunks {
@@ -233,11 +233,11 @@ impl Pipe {
             kept += chunk.len();
         }
         self.chunks.retain(|(_, chunk)| !chunk.is_empty());
-        self.lost += (self.octets - kept) as u64;
-        self.octets = kept;
+        self.lost += (self.bytes - kept) as u64;
+        self.bytes = kept;
     }
 
-    /// Takes what has arrived, up to `most` octets.
+    /// Takes what has arrived, up to `most` bytes.
     pub(super) fn take(&mut self, now: Time, most: usize) -> Vec<u8> {
         let mut taken = Vec::new();
         while let Some((arrival, chunk)) = self.chunks.front_mut() {
@@ -250,7 +250,7 @@ impl Pipe {
                 self.chunks.pop_front();
             }
         }
-        self.octets -= taken.len();
+        self.bytes -= taken.len();
         self.left += taken.len() as u64;
         taken
     }

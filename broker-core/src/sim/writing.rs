@@ -65,7 +65,7 @@ impl World {
             return self.look_at_writer(id, wire, e, broken - now);
         }
         if end.dead.is_some() && !std::mem::replace(&mut end.looked_at, true) {
-            // The first octet that nobody acknowledges lets the operating system look closer.
+            // The first byte that nobody acknowledges lets the operating system look closer.
             self.at(delay, What::LooksDead { wire: id, end: e });
         }
         let room = pipe.room().min(self.random.usize(1..20_000));

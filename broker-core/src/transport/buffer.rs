@@ -3,23 +3,23 @@ use crate::limits::{READ_CHUNK_MAX, READ_CHUNK_MIN};
 /// Length of the prefix in front of every frame.
 pub(crate) const PREFIX: usize = 4;
 
-/// Received octets, and the frames in them.
+/// Received bytes, and the frames in them.
 ///
 /// The capacity follows the traffic between [`READ_CHUNK_MIN`] and [`READ_CHUNK_MAX`] and is never
-/// more than [`READ_CHUNK_MAX`] ahead of the octets that have really arrived, whatever length a
+/// more than [`READ_CHUNK_MAX`] ahead of the bytes that have really arrived, whatever length a
 /// frame announces.
 #[derive(Debug)]
 pub struct ReadBuffer {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// Everything before this offset has been consumed.
     start: usize,
     /// How much room the next read gets.
     chunk: usize,
 }
 
-/// A frame announces more octets than the caller allows.
+/// A frame announces more bytes than the caller allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a frame of {length} octets is announced, the limit is {limit}")]
+#[error("a frame of {length} bytes is announced, the limit is {limit}")]
 pub struct FrameTooLarge {
     /// The announced length, without the prefix.
     pub length: usize,
@@ -37,28 +37,28 @@ impl ReadBuffer {
     /// An empty buffer without memory of its own.
     #[must_use]
     pub const fn new() -> Self {
-        Self { octets: Vec::new(), start: 0, chunk: READ_CHUNK_MIN }
+        Self { bytes: Vec::new(), start: 0, chunk: READ_CHUNK_MIN }
     }
 
-    /// The vector to append received octets to, with room for the next read. Call
+    /// The vector to append received bytes to, with room for the next read. Call
     /// [`Self::filled`] afterwards.
     pub fn spare(&mut self) -> &mut Vec<u8> {
-        if self.start == self.octets.len() {
-            self.octets.clear();
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
             self.start = 0;
-        } else if self.start > 0 && self.octets.capacity() - self.octets.len() < self.chunk {
+        } else if self.start > 0 && self.bytes.capacity() - self.bytes.len() < self.chunk {
             // What is left is at most one incomplete frame; moving it makes room for its rest.
-            self.octets.copy_within(self.start.., 0);
-            self.octets.truncate(self.octets.len() - self.start);
+            self.bytes.copy_within(self.start.., 0);
+            self.bytes.truncate(self.bytes.len() - self.start);
             self.start = 0;
         }
-        if self.octets.capacity() - self.octets.len() < self.chunk {
-            self.octets.reserve_exact(self.chunk);
+        if self.bytes.capacity() - self.bytes.len() < self.chunk {
+            self.bytes.reserve_exact(self.chunk);
         }
-        &mut self.octets
+        &mut self.bytes
     }
 
-    /// Adapts the size of the next read to the one that brought `count` octets.
+    /// Adapts the size of the next read to the one that brought `count` bytes.
     pub fn filled(&mut self, count: usize) {
         if count >= self.chunk {
             self.chunk = (self.chunk * 4).min(READ_CHUNK_MAX);
@@ -67,45 +67,45 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives back the memory if no octet is in it; for a reader about to wait.
+    /// Gives back the memory if no byte is in it; for a reader about to wait.
     pub fn release(&mut self) {
         if self.is_empty() {
-            self.octets = Vec::new();
+            self.bytes = Vec::new();
             self.start = 0;
         }
     }
 
-    /// How much memory the buffer holds, in octets.
+    /// How much memory the buffer holds, in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.octets.capacity()
+        self.bytes.capacity()
     }
 
-    /// Whether no octet is waiting.
+    /// Whether no byte is waiting.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.start == self.octets.len()
+        self.start == self.bytes.len()
     }
 
-    /// The octets that have arrived and have not been consumed.
+    /// The bytes that have arrived and have not been consumed.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
-        self.octets.get(self.start..).unwrap_or_default()
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
-    /// The next complete frame with its prefix, or `None` if more octets are needed.
+    /// The next complete frame with its prefix, or `None` if more bytes are needed.
     ///
     /// # Errors
     ///
-    /// The frame announces more than `limit` octets. Nothing is consumed.
+    /// The frame announces more than `limit` bytes. Nothing is consumed.
     pub fn next_frame(&mut self, limit: usize) -> Result<Option<&mut [u8]>, FrameTooLarge> {
         let Some(length) = frame_length(self.pending(), limit)? else { return Ok(None) };
         let end = self.start + length;
-        if end > self.octets.len() {
+        if end > self.bytes.len() {
             return Ok(None);
         }
         let begin = std::mem::replace(&mut self.start, end);
-        Ok(self.octets.get_mut(begin..end))
+        Ok(self.bytes.get_mut(begin..end))
     }
 
     /// All complete frames as one contiguous region, for a caller that then calls
@@ -113,11 +113,11 @@ impl ReadBuffer {
     ///
     /// # Errors
     ///
-    /// The first frame announces more than `limit` octets; frames before such a one are returned.
+    /// The first frame announces more than `limit` bytes; frames before such a one are returned.
     pub fn complete_frames(&mut self, limit: usize) -> Result<&mut [u8], FrameTooLarge> {
         let mut end = self.start;
         loop {
-            let rest = self.octets.get(end..).unwrap_or_default();
+            let rest = self.bytes.get(end..).unwrap_or_default();
             match frame_length(rest, limit) {
                 Ok(Some(length)) if length <= rest.len() => end += length,
                 Ok(_) => break,
@@ -125,18 +125,18 @@ impl ReadBuffer {
                 Err(_) => break,
             }
         }
-        Ok(self.octets.get_mut(self.start..end).unwrap_or_default())
+        Ok(self.bytes.get_mut(self.start..end).unwrap_or_default())
     }
 
-    /// Forgets the first `count` pending octets.
+    /// Forgets the first `count` pending bytes.
     pub fn consume(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.octets.len());
+        self.start = self.start.saturating_add(count).min(self.bytes.len());
     }
 }
 
 /// The length of the first frame, prefix included, if the prefix is there.
-fn frame_length(octets: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
-    let Some(prefix) = octets.first_chunk::<PREFIX>() else { return Ok(None) };
+fn frame_length(bytes: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLarge> {
+    let Some(prefix) = bytes.first_chunk::<PREFIX>() else { return Ok(None) };
     let length = u32::from_be_bytes(*prefix) as usize;
     if length > limit {
         return Err(FrameTooLarge { length, limit });
@@ -148,9 +148,9 @@ fn frame_length(octets: &[u8], limit: usize) -> Result<Option<usize>, FrameTooLa
 mod tests {
     use super::*;
 
-    fn receive(buffer: &mut ReadBuffer, octets: &[u8]) {
-        buffer.spare().extend_from_slice(octets);
-        buffer.filled(octets.len());
+    fn receive(buffer: &mut ReadBuffer, bytes: &[u8]) {
+        buffer.spare().extend_from_slice(bytes);
+        buffer.filled(bytes.len());
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn release_gives_back_everything_but_octets_that_wait() {
+    fn release_gives_back_everything_but_bytes_that_wait() {
         let mut buffer = ReadBuffer::new();
         receive(&mut buffer, &[0, 0, 0, 1, 7, 0]);
         assert!(buffer.next_frame(10).unwrap().is_some());

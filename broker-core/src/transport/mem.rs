@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 /// Connections that have been dialled and not been accepted yet, per listener.
 const BACKLOG: usize = 128;
 
-/// Octets in flight per direction of a connection, as in a socket's buffer.
+/// Bytes in flight per direction of a connection, as in a socket's buffer.
 const IN_FLIGHT: usize = 256 * 1024;
 
 type Listeners = Mutex<HashMap<(String, u16), mpsc::Sender<Incoming>>>;

@@ -39,7 +39,7 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Everything that can go wrong before the first octet of Broker, classified by
+    /// Everything that can go wrong before the first byte of Broker, classified by
     /// [`TransportErrorKind`].
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError>;
 }
@@ -81,7 +81,8 @@ impl Incoming {
     }
 }
 
-/// An open connection: two halves that are driven by different tasks, and what is known of the link.
+/// An open connection: two halves that are driven by different tasks, and what is known of the
+/// link.
 pub struct Connection {
     /// The receiving half.
     pub reader: Box<dyn FrameReader>,
@@ -153,11 +154,11 @@ impl fmt::Display for ListenerProtection {
 /// The receiving half of a connection.
 #[async_trait]
 pub trait FrameReader: Send {
-    /// Waits for octets and appends at least one of them to `buffer`.
+    /// Waits for bytes and appends at least one of them to `buffer`.
     ///
     /// Every frame is preceded by its 32-bit length; a transport that moves bytes may append any
     /// part of a frame, one that moves messages appends whole frames. The end of the stream is
-    /// [`TransportErrorKind::Closed`]. Cancel safe: octets taken from the link are in `buffer`.
+    /// [`TransportErrorKind::Closed`]. Cancel safe: bytes taken from the link are in `buffer`.
     ///
     /// # Errors
     ///
@@ -170,8 +171,8 @@ pub trait FrameReader: Send {
 pub trait FrameWriter: Send {
     /// Writes the batch until it is empty, and flushes.
     ///
-    /// Cancel safe: octets handed to the link are gone from the batch, so a caller can call again.
-    /// A writer that keeps octets of its own waits only while they are above a bound, and tells
+    /// Cancel safe: bytes handed to the link are gone from the batch, so a caller can call again.
+    /// A writer that keeps bytes of its own waits only while they are above a bound, and tells
     /// [`WriteBatch::note_progress`] meanwhile whenever the link takes some.
     ///
     /// # Errors

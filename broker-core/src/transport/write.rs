@@ -12,12 +12,12 @@ pub enum Chunk {
 }
 
 impl Chunk {
-    /// The octets.
+    /// The bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Segment(octets) => octets,
-            Self::Shared(octets) => octets,
+            Self::Segment(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
     }
 }
@@ -25,7 +25,7 @@ impl Chunk {
 /// Frames on their way to a link, in order, and how far they have been written.
 #[derive(Debug, Default)]
 pub struct WriteBatch {
-    /// Each chunk with the number of its octets that are not to be written (any more).
+    /// Each chunk with the number of its bytes that are not to be written (any more).
     chunks: VecDeque<(Chunk, usize)>,
     remaining: usize,
     /// Counts the steps that the link has made.
@@ -41,7 +41,7 @@ impl WriteBatch {
         Self::default()
     }
 
-    /// Appends a chunk of which the first `skip` octets are not to be sent.
+    /// Appends a chunk of which the first `skip` bytes are not to be sent.
     pub(crate) fn push(&mut self, chunk: Chunk, skip: usize) {
         let length = chunk.as_slice().len().saturating_sub(skip);
         if length > 0 {
@@ -55,7 +55,7 @@ impl WriteBatch {
         self.push(chunk, 0);
     }
 
-    /// How many octets are still to be written.
+    /// How many bytes are still to be written.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.remaining
@@ -78,12 +78,13 @@ impl WriteBatch {
     #[must_use]
     pub fn first_shared(&self) -> Option<Bytes> {
         match self.chunks.front() {
-            Some((Chunk::Shared(octets), skip)) => octets.get(*skip..).map(|o| octets.slice_ref(o)),
+            Some((Chunk::Shared(bytes), skip)) => bytes.get(*skip..).map(|o| bytes.slice_ref(o)),
             _ => None,
         }
     }
 
-    /// Fills `slices` with the pieces still to be written, in order, and returns how many there are.
+    /// Fills `slices` with the pieces still to be written, in order, and returns how many there
+    /// are.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         for (slot, chunk) in slices.iter_mut().zip(&self.chunks) {
@@ -93,7 +94,7 @@ impl WriteBatch {
         count
     }
 
-    /// Marks `count` octets as written. More than there are left counts as all of them.
+    /// Marks `count` bytes as written. More than there are left counts as all of them.
     pub fn advance(&mut self, count: usize) {
         let mut count = count.min(self.remaining);
         self.remaining -= count;
@@ -112,13 +113,13 @@ impl WriteBatch {
         }
     }
 
-    /// Notes that the link accepts octets, for a transport that keeps some which have left the batch:
-    /// while it waits for the link to take them, the link is slow and not dead.
+    /// Notes that the link accepts bytes, for a transport that keeps some which have left the
+    /// batch: while it waits for the link to take them, the link is slow and not dead.
     pub fn note_progress(&mut self) {
         self.progress += 1;
     }
 
-    /// Something that changes whenever the link has accepted octets.
+    /// Something that changes whenever the link has accepted bytes.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
     }

@@ -87,11 +87,11 @@ pub enum Command<'a> {
     CumulativeAck {
         sequence: u64,
     },
-    /// The octets of the missing sequence numbers, eight for each.
+    /// The bytes of the missing sequence numbers, eight for each.
     Nack {
         sequences: &'a [u8],
     },
-    /// The octets of alternating keys and values.
+    /// The bytes of alternating keys and values.
     AckClone {
         offset: u64,
         heartbeat_interval: u16,
@@ -128,14 +128,14 @@ impl Command<'_> {
 /// Why a payload is no command.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidCommand {
-    /// Octets are missing.
-    #[error("the command is cut off at octet {0}")]
+    /// Bytes are missing.
+    #[error("the command is cut off at byte {0}")]
     Truncated(usize),
     /// No command has this number.
     #[error("unknown command {0}")]
     Unknown(u8),
     /// A value inside the command is malformed.
-    #[error("value at octet {offset}: {error}")]
+    #[error("value at byte {offset}: {error}")]
     Value {
         /// Where the value starts.
         offset: usize,
@@ -153,7 +153,7 @@ pub fn validate(payload: &[u8], limits: DecodeLimits) -> Result<(), InvalidComma
     decode(payload, limits).map(drop)
 }
 
-/// Reads a payload. Octets behind the command are ignored, as in the reference.
+/// Reads a payload. Bytes behind the command are ignored, as in the C++ Broker.
 ///
 /// # Errors
 ///
@@ -265,18 +265,18 @@ impl<'a> Fields<'a> {
     fn value(&mut self) -> Result<&'a [u8], InvalidCommand> {
         let offset = self.offset();
         let length = value_length(self.reader.rest());
-        let octets = length.and_then(|length| self.reader.bytes(length));
-        let octets = self.need(octets)?;
-        data::validate(octets, self.limits)
+        let bytes = length.and_then(|length| self.reader.bytes(length));
+        let bytes = self.need(bytes)?;
+        data::validate(bytes, self.limits)
             .map_err(|error| InvalidCommand::Value { offset, error })?;
-        Ok(octets)
+        Ok(bytes)
     }
 
     fn sequences(&mut self) -> Result<&'a [u8], InvalidCommand> {
         let count = self.reader.varbyte();
         let count = self.need(count)? as usize;
-        let octets = count.checked_mul(8).and_then(|length| self.reader.bytes(length));
-        self.need(octets)
+        let bytes = count.checked_mul(8).and_then(|length| self.reader.bytes(length));
+        self.need(bytes)
     }
 
     fn state(&mut self) -> Result<&'a [u8], InvalidCommand> {
@@ -291,9 +291,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// How many octets the value at the start of `octets` takes, by its structure alone.
-fn value_length(octets: &[u8]) -> Option<usize> {
-    let mut reader = Reader::new(octets);
+/// How many bytes the value at the start of `bytes` takes, by its structure alone.
+fn value_length(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(bytes);
     let mut open = 1_u64;
     while open > 0 {
         open -= 1;
@@ -317,7 +317,7 @@ fn value_length(octets: &[u8]) -> Option<usize> {
         };
         reader.bytes(fixed)?;
     }
-    Some(octets.len() - reader.rest().len())
+    Some(bytes.len() - reader.rest().len())
 }
 
 #[cfg(test)]

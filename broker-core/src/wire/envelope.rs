@@ -5,7 +5,7 @@ use crate::EndpointId;
 use crate::limits::TOPIC;
 use bytes::Bytes;
 
-/// Octets in front of the topic.
+/// Bytes in front of the topic.
 pub const HEADER: usize = 37;
 
 const RECEIVER_AT: usize = 16;
@@ -66,23 +66,23 @@ impl EnvelopeType {
 /// Why a frame is not an envelope. The frame is dropped, the connection stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEnvelope {
-    /// Too few octets for the header.
-    #[error("{0} octets are too few for an envelope")]
+    /// Too few bytes for the header.
+    #[error("{0} bytes are too few for an envelope")]
     Short(usize),
     /// No such type.
     #[error("unknown envelope type {0}")]
     Type(u8),
     /// The topic is longer than the frame.
-    #[error("a topic of {topic} octets does not fit into the {rest} that follow")]
+    #[error("a topic of {topic} bytes does not fit into the {rest} that follow")]
     Topic {
         /// The announced length.
         topic: usize,
-        /// The octets behind the header.
+        /// The bytes behind the header.
         rest: usize,
     },
 }
 
-/// A view of the octets of an envelope.
+/// A view of the bytes of an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// The endpoint that handed it over: always the last hop.
@@ -106,9 +106,9 @@ impl<'a> Envelope<'a> {
     ///
     /// The frame is no envelope; what the payload of the envelope says is not looked at.
     #[inline]
-    pub fn decode(octets: &'a [u8]) -> Result<Self, InvalidEnvelope> {
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, InvalidEnvelope> {
         let (header, rest) =
-            octets.split_first_chunk::<HEADER>().ok_or(InvalidEnvelope::Short(octets.len()))?;
+            bytes.split_first_chunk::<HEADER>().ok_or(InvalidEnvelope::Short(bytes.len()))?;
         let number = header[TYPE_AT];
         let kind = EnvelopeType::from_number(number).ok_or(InvalidEnvelope::Type(number))?;
         let length = usize::from(u16_at(header, TOPIC_LENGTH_AT));
@@ -138,27 +138,27 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// Where the payload begins in the octets of an envelope that has been decoded before.
+/// Where the payload begins in the bytes of an envelope that has been decoded before.
 #[inline]
-pub(crate) fn payload_at(octets: &[u8]) -> usize {
+pub(crate) fn payload_at(bytes: &[u8]) -> usize {
     let topic =
-        octets.first_chunk().map_or(0, |header| usize::from(u16_at(header, TOPIC_LENGTH_AT)));
-    (HEADER + topic).min(octets.len())
+        bytes.first_chunk().map_or(0, |header| usize::from(u16_at(header, TOPIC_LENGTH_AT)));
+    (HEADER + topic).min(bytes.len())
 }
 
 fn id_at(header: &[u8; HEADER], at: usize) -> EndpointId {
-    let mut octets = [0; 16];
-    octets.copy_from_slice(&header[at..at + 16]);
-    EndpointId::from_bytes(octets)
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&header[at..at + 16]);
+    EndpointId::from_bytes(bytes)
 }
 
 fn u16_at(header: &[u8; HEADER], at: usize) -> u16 {
     u16::from_be_bytes([header[at], header[at + 1]])
 }
 
-/// The topic has more octets than an envelope can say.
+/// The topic has more bytes than an envelope can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a topic of {0} octets is too long, the limit is 65535")]
+#[error("a topic of {0} bytes is too long, the limit is 65535")]
 pub struct TopicTooLong(pub usize);
 
 /// Appends everything of a frame up to the payload, and returns where the frame starts, for
@@ -198,8 +198,8 @@ pub(crate) fn readdress(frame: &mut [u8], sender: EndpointId, ttl: u16) {
 
 /// Whether a frame (prefix included) must not be dropped: everything but data and commands, which
 /// takes in the messages of the handshake.
-pub(crate) fn is_control_frame(octets: &[u8]) -> bool {
-    let kind = octets.get(frame::PREFIX + TYPE_AT).copied().and_then(EnvelopeType::from_number);
+pub(crate) fn is_control_frame(bytes: &[u8]) -> bool {
+    let kind = bytes.get(frame::PREFIX + TYPE_AT).copied().and_then(EnvelopeType::from_number);
     kind.is_none_or(EnvelopeType::is_control)
 }
 

@@ -1,6 +1,6 @@
-//! Every message travels as a frame: a 32-bit length, then that many octets.
+//! Every message travels as a frame: a 32-bit length, then that many bytes.
 
-/// Octets of the length in front of every frame.
+/// Bytes of the length in front of every frame.
 pub const PREFIX: usize = 4;
 
 /// Appends a frame whose payload `write` appends.

@@ -112,8 +112,8 @@ impl HandshakeMessage {
         }
     }
 
-    /// Reads the payload of a frame; octets behind a complete message are ignored, as in the
-    /// reference.
+    /// Reads the payload of a frame; bytes behind a complete message are ignored, as in the
+    /// C++ Broker.
     ///
     /// # Errors
     ///
@@ -215,7 +215,7 @@ fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     let sender = need(reader.id())?;
     let number = need(reader.u8())?;
     let description = BString::from(need(reader.string())?);
-    // 41 exists, but the reference has no name for it and refuses it from peers.
+    // 41 exists, but the C++ Broker has no name for it and refuses it from peers.
     match ErrorCode::from_number(number).filter(|code| *code <= ErrorCode::LogicError) {
         Some(code) => Ok(HandshakeMessage::DropConn { sender, code, description }),
         None => {
@@ -225,16 +225,16 @@ fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     }
 }
 
-/// Reads a filter. Memory follows the octets that are there: every entry takes at least one, and
+/// Reads a filter. Memory follows the bytes that are there: every entry takes at least one, and
 /// all of them share one copy.
 fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
     let count = need(reader.varbyte())? as usize;
     if count > reader.rest().len() {
         return Err(Flaw::Truncated);
     }
-    let octets = Bytes::copy_from_slice(reader.rest());
-    let mut reader = Reader::new(&octets);
-    (0..count).map(|_| need(reader.string()).map(|topic| octets.slice_ref(topic))).collect()
+    let bytes = Bytes::copy_from_slice(reader.rest());
+    let mut reader = Reader::new(&bytes);
+    (0..count).map(|_| need(reader.string()).map(|topic| bytes.slice_ref(topic))).collect()
 }
 /// Whether a payload is the message that its side ends the handshake with: the next frames of that
 /// side are envelopes, for which a transport may have other rules.

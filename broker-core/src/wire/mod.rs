@@ -1,6 +1,6 @@
 //! The bytes of the protocol: frames, handshake messages and envelopes.
 //!
-//! Plain functions between octets and structs; what a message means is decided elsewhere.
+//! Plain functions between bytes and structs; what a message means is decided elsewhere.
 
 pub mod command;
 pub mod envelope;
@@ -11,7 +11,7 @@ pub mod routing_update;
 
 pub use primitive::{Reader, put_string, put_varbyte};
 
-/// The octets `ZEEK` that open every message of phase 1.
+/// The bytes `ZEEK` that open every message of phase 1.
 pub const MAGIC: u32 = 0x5a45_454b;
 
 /// The one version of the protocol.

@@ -1,6 +1,6 @@
 use crate::EndpointId;
 
-/// Takes primitives off the front of a message; every method answers `None` where octets are
+/// Takes primitives off the front of a message; every method answers `None` where bytes are
 /// missing or do not form what is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
@@ -8,10 +8,10 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader at the start of `octets`.
+    /// A reader at the start of `bytes`.
     #[must_use]
-    pub fn new(octets: &'a [u8]) -> Self {
-        Self { rest: octets }
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     /// What has not been read.
@@ -20,7 +20,7 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
-    /// The next `count` octets.
+    /// The next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (head, tail) = self.rest.split_at_checked(count)?;
         self.rest = tail;
@@ -33,14 +33,14 @@ impl<'a> Reader<'a> {
         Some(*head)
     }
 
-    /// One octet.
+    /// One byte.
     pub fn u8(&mut self) -> Option<u8> {
         self.array().map(u8::from_be_bytes)
     }
 
-    /// A boolean: any octet but 0 is true.
+    /// A boolean: any byte but 0 is true.
     pub fn bool(&mut self) -> Option<bool> {
-        self.u8().map(|octet| octet != 0)
+        self.u8().map(|byte| byte != 0)
     }
 
     /// A 16-bit number.
@@ -68,16 +68,16 @@ impl<'a> Reader<'a> {
     pub fn varbyte(&mut self) -> Option<u32> {
         let mut value = 0_u64;
         for group in 0..5 {
-            let octet = self.u8()?;
-            value |= u64::from(octet & 0x7f) << (7 * group);
-            if octet & 0x80 == 0 {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << (7 * group);
+            if byte & 0x80 == 0 {
                 return u32::try_from(value).ok();
             }
         }
         None
     }
 
-    /// A string: its size, then its octets.
+    /// A string: its size, then its bytes.
     pub fn string(&mut self) -> Option<&'a [u8]> {
         let length = self.varbyte()?;
         self.bytes(length as usize)
@@ -106,8 +106,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_the_documented_octets() {
-        for (value, octets) in [
+    fn sizes_have_the_documented_bytes() {
+        for (value, bytes) in [
             (0, &[0x00][..]),
             (127, &[0x7f]),
             (128, &[0x80, 0x01]),
@@ -118,13 +118,13 @@ mod tests {
         ] {
             let mut out = Vec::new();
             put_varbyte(&mut out, value);
-            assert_eq!(out, octets);
-            assert_eq!(Reader::new(octets).varbyte(), Some(value));
+            assert_eq!(out, bytes);
+            assert_eq!(Reader::new(bytes).varbyte(), Some(value));
         }
     }
 
     #[test]
-    fn overlong_sizes_are_read_up_to_five_octets_and_32_bits() {
+    fn overlong_sizes_are_read_up_to_five_bytes_and_32_bits() {
         assert_eq!(Reader::new(&[0x81, 0x80, 0x80, 0x80, 0x00]).varbyte(), Some(1));
         assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x10]).varbyte(), None);
         assert_eq!(Reader::new(&[0x81, 0x80, 0x80, 0x80, 0x80, 0x00]).varbyte(), None);

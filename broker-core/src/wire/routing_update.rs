@@ -16,15 +16,15 @@ pub fn encode(out: &mut Vec<u8>, filter: &[Bytes]) {
 pub struct FilterLimits {
     /// The most entries.
     pub entries: usize,
-    /// The most octets of all entries together.
-    pub octets: usize,
+    /// The most bytes of all entries together.
+    pub bytes: usize,
 }
 
 /// Why a routing update is not understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRoutingUpdate {
     /// An entry says it is longer than what is left of the payload.
-    #[error("entry {index} at octet {offset} is longer than the payload")]
+    #[error("entry {index} at byte {offset} is longer than the payload")]
     Truncated {
         /// Which entry.
         index: usize,
@@ -37,11 +37,11 @@ pub enum InvalidRoutingUpdate {
         /// The limit.
         limit: usize,
     },
-    /// More octets than this side is ready to remember.
-    #[error("{octets} octets are more than {limit}")]
+    /// More bytes than this side is ready to remember.
+    #[error("{bytes} bytes are more than {limit}")]
     TooLarge {
-        /// The octets of all entries together.
-        octets: usize,
+        /// The bytes of all entries together.
+        bytes: usize,
         /// The limit.
         limit: usize,
     },
@@ -60,20 +60,20 @@ impl FilterLimits {
     ///
     /// # Errors
     ///
-    /// It has too many entries, or too many octets.
+    /// It has too many entries, or too many bytes.
     pub fn check(&self, filter: &[Bytes]) -> Result<(), InvalidRoutingUpdate> {
         if filter.len() > self.entries {
             return Err(InvalidRoutingUpdate::TooManyEntries { limit: self.entries });
         }
-        let octets = filter.iter().map(Bytes::len).sum();
-        if octets > self.octets {
-            return Err(InvalidRoutingUpdate::TooLarge { octets, limit: self.octets });
+        let bytes = filter.iter().map(Bytes::len).sum();
+        if bytes > self.bytes {
+            return Err(InvalidRoutingUpdate::TooLarge { bytes, limit: self.bytes });
         }
         Ok(())
     }
 }
 
-/// Reads a filter. The count in front is not believed (the reference skips it, too): entries are
+/// Reads a filter. The count in front is not believed (the C++ Broker skips it, too): entries are
 /// read until the payload ends, and an empty payload is an empty filter. The entries share one copy
 /// of the payload.
 ///
@@ -86,9 +86,9 @@ pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Vec<Bytes>, Invali
         return Ok(filter);
     }
     // Before anything is copied; the sizes in front of the entries are not held against them.
-    if payload.len() > limits.octets.saturating_add(limits.entries.saturating_mul(5)) {
-        let (octets, limit) = (payload.len(), limits.octets);
-        return Err(InvalidRoutingUpdate::TooLarge { octets, limit });
+    if payload.len() > limits.bytes.saturating_add(limits.entries.saturating_mul(5)) {
+        let (bytes, limit) = (payload.len(), limits.bytes);
+        return Err(InvalidRoutingUpdate::TooLarge { bytes, limit });
     }
     let payload = Bytes::copy_from_slice(payload);
     let mut reader = Reader::new(&payload);
@@ -110,7 +110,7 @@ pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Vec<Bytes>, Invali
 mod tests {
     use super::*;
 
-    const LIMITS: FilterLimits = FilterLimits { entries: 3, octets: 9 };
+    const LIMITS: FilterLimits = FilterLimits { entries: 3, bytes: 9 };
 
     #[test]
     fn the_count_is_skipped_whatever_it_says() {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_and_their_octets_are_bounded() {
+    fn entries_and_their_bytes_are_bounded() {
         assert_eq!(decode(&[3, 0, 0, 0], LIMITS).unwrap().len(), 3);
         let error = decode(&[3, 0, 0, 0, 0], LIMITS).unwrap_err();
         assert_eq!(error, InvalidRoutingUpdate::TooManyEntries { limit: 3 });

@@ -19,14 +19,14 @@ async fn a_handshake_frame_above_the_limit_is_not_awaited() {
     raw.until_closed().await;
     assert_eq!(reason(&mut events, "handshake-failed").await, "frame-too-large");
     let mut raw = Raw::dial(&net, &url).await;
-    raw.shake_hands(&["/a/topic/of/ninety/octets/that/makes/a/frame/of/up/to/a/hundred"]).await;
+    raw.shake_hands(&["/a/topic/of/ninety/bytes/that/makes/a/frame/of/up/to/a/hundred"]).await;
 }
 
 #[tokio::test]
 async fn a_filter_of_the_largest_size_is_let_in() {
     let limits = "handshake-frame = 100\nfilter-bytes = 90_000\nfilter-entries = 9000";
     let (endpoint, net, url, _events) = endpoint(limits).await;
-    let filter = vec!["/ten/octet"; 9000];
+    let filter = vec!["/ten/byte"; 9000];
     let _raw = Raw::peer(&net, &url, RAW, &filter).await;
     assert_eq!(endpoint.peer_filter(RAW).unwrap().len(), 9000);
 }
@@ -39,12 +39,12 @@ async fn a_handshake_that_takes_too_long_is_ended() {
     assert_eq!(silent.until_closed().await.len(), 1);
     assert_eq!(began.elapsed(), Duration::from_millis(250));
     assert_eq!(reason(&mut events, "handshake-failed").await, "handshake-timeout");
-    // Octets that make no progress gain no time.
+    // Bytes that make no progress gain no time.
     let began = tokio::time::Instant::now();
     let mut slow = Raw::dial(&net, &url).await;
-    for octet in HandshakeMessage::hello(RAW).to_frame() {
+    for byte in HandshakeMessage::hello(RAW).to_frame() {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        if slow.send(&[octet]).await.is_err() {
+        if slow.send(&[byte]).await.is_err() {
             break;
         }
     }
@@ -89,7 +89,7 @@ async fn one_peer_too_many_is_told_so() {
 async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),
-        ("filter-bytes = 10", &["/more/than/ten/octets"]),
+        ("filter-bytes = 10", &["/more/than/ten/bytes"]),
     ] {
         let (_endpoint, net, url, mut events) = endpoint(limits).await;
         let mut raw = Raw::dial(&net, &url).await;

@@ -29,7 +29,7 @@ async fn a_frame_above_the_limit_ends_the_peering_and_one_at_the_limit_does_not(
 }
 
 #[tokio::test]
-async fn a_topic_of_65535_octets_can_be_published_and_one_more_cannot() {
+async fn a_topic_of_65535_bytes_can_be_published_and_one_more_cannot() {
     let (endpoint, net, url, _) = endpoint("").await;
     let mut raw = Raw::peer(&net, &url, RAW, &[""]).await;
     let topic = "x".repeat(65536);
@@ -58,7 +58,7 @@ async fn a_value_that_is_too_deep_goes_no_further() {
 async fn a_routing_update_above_the_limits_ends_the_peering() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),
-        ("filter-bytes = 10", &["/more/than/ten/octets"]),
+        ("filter-bytes = 10", &["/more/than/ten/bytes"]),
     ] {
         let (_endpoint, net, url, mut events) = endpoint(limits).await;
         let mut raw = Raw::peer(&net, &url, RAW, &["/a"]).await;
@@ -101,7 +101,7 @@ async fn a_peer_that_accepts_nothing_is_cut_after_a_while() {
         endpoint.publish("/t", large.as_str()).await.unwrap();
     }
     assert_eq!(reason(&mut events, "peer-lost").await, "stalled-write");
-    // The time begins anew with every octet, which is looked at whenever it is over.
+    // The time begins anew with every byte, which is looked at whenever it is over.
     assert_eq!(began.elapsed(), Duration::from_millis(5000));
     drop(raw);
 }
@@ -133,7 +133,7 @@ async fn a_peer_that_does_not_acknowledge_the_end_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_connection_takes_in_octets_for_a_while_and_no_longer() {
+async fn a_closed_connection_takes_in_bytes_for_a_while_and_no_longer() {
     let (_endpoint, net, url, mut events) = endpoint("linger = 0.5").await;
     let mut raw = Raw::dial(&net, &url).await;
     raw.send(&[0, 0, 0, 1, 99]).await.unwrap();

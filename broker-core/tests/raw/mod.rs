@@ -16,8 +16,8 @@ use bytes::Bytes;
 pub(crate) const OWN: EndpointId = EndpointId::from_bytes([0x11; 16]);
 pub(crate) const RAW: EndpointId = raw(0xee);
 
-pub(crate) const fn raw(octet: u8) -> EndpointId {
-    let mut id = [octet; 16];
+pub(crate) const fn raw(byte: u8) -> EndpointId {
+    let mut id = [byte; 16];
     id[6] = 0x4e;
     EndpointId::from_bytes(id)
 }
@@ -73,10 +73,10 @@ impl Raw {
         }
     }
 
-    /// Sends octets. Whether anybody still takes them is the result.
-    pub(crate) async fn send(&mut self, octets: &[u8]) -> Result<(), TransportError> {
+    /// Sends bytes. Whether anybody still takes them is the result.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
         let mut batch = WriteBatch::new();
-        batch.append(Chunk::Segment(octets.to_vec()));
+        batch.append(Chunk::Segment(bytes.to_vec()));
         self.connection.writer.send(&mut batch).await
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 pub(crate) struct Faults {
     /// Everything waits for some turns before it does something.
     pub(crate) hesitate: AtomicUsize,
-    /// Octets come one by one.
+    /// Bytes come one by one.
     pub(crate) trickle: AtomicBool,
     /// Dialling never ends.
     pub(crate) hang_connect: AtomicBool,
@@ -180,12 +180,12 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes one octet, and takes it from the batch when it is on its way.
+    /// Writes one byte, and takes it from the batch when it is on its way.
     async fn trickle(&mut self, batch: &mut WriteBatch) -> Result<(), TransportError> {
         while !batch.is_empty() {
-            let octet = batch.first().first().copied().unwrap_or_default();
+            let byte = batch.first().first().copied().unwrap_or_default();
             let mut single = WriteBatch::new();
-            single.append(broken_off(octet));
+            single.append(broken_off(byte));
             batch.advance(1);
             self.inner.send(&mut single).await?;
             self.token.0.pause().await;
@@ -194,8 +194,8 @@ impl Writer {
     }
 }
 
-fn broken_off(octet: u8) -> broker_core::transport::Chunk {
-    broker_core::transport::Chunk::Segment(vec![octet])
+fn broken_off(byte: u8) -> broker_core::transport::Chunk {
+    broker_core::transport::Chunk::Segment(vec![byte])
 }
 
 #[async_trait]

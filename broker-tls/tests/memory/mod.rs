@@ -28,7 +28,7 @@ pub fn handshake_at(dialler: &Tls, acceptor: &Tls, host: &str) -> (Outcome, Outc
     run(client, server)
 }
 
-/// Carries octets to and fro until neither side has any left.
+/// Carries bytes to and fro until neither side has any left.
 pub fn run(
     (client, client_witness): (ClientConfig, Witness),
     (server, server_witness): (ServerConfig, Witness),
@@ -38,21 +38,21 @@ pub fn run(
     let mut server = ServerConnection::new(Arc::new(server)).unwrap();
     let (mut client_end, mut server_end) = (None, None);
     loop {
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         while client.wants_write() {
-            client.write_tls(&mut octets).unwrap();
+            client.write_tls(&mut bytes).unwrap();
         }
-        let mut moved = !octets.is_empty();
-        feed(octets, &mut server_end, |rest| {
+        let mut moved = !bytes.is_empty();
+        feed(bytes, &mut server_end, |rest| {
             server.read_tls(rest)?;
             server.process_new_packets().map(drop).map_err(io::Error::other)
         });
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         while server.wants_write() {
-            server.write_tls(&mut octets).unwrap();
+            server.write_tls(&mut bytes).unwrap();
         }
-        moved |= !octets.is_empty();
-        feed(octets, &mut client_end, |rest| {
+        moved |= !bytes.is_empty();
+        feed(bytes, &mut client_end, |rest| {
             client.read_tls(rest)?;
             client.process_new_packets().map(drop).map_err(io::Error::other)
         });
@@ -72,11 +72,11 @@ pub fn run(
 }
 
 fn feed(
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     end: &mut Option<io::Error>,
     mut read: impl FnMut(&mut &[u8]) -> io::Result<()>,
 ) {
-    let mut rest = octets.as_slice();
+    let mut rest = bytes.as_slice();
     while end.is_none() && !rest.is_empty() {
         *end = read(&mut rest).err();
     }

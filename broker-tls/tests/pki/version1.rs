@@ -31,8 +31,8 @@ fn element(der: &[u8]) -> (u8, &[u8], &[u8]) {
         short @ ..0x80 => (2, usize::from(short)),
         long => {
             let count = usize::from(long & 0x7f);
-            let octets = &der[2..2 + count];
-            (2 + count, octets.iter().fold(0, |length, octet| length << 8 | usize::from(*octet)))
+            let bytes = &der[2..2 + count];
+            (2 + count, bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
         }
     };
     (der[0], &der[header..header + length], &der[header + length..])

@@ -19,11 +19,11 @@ use bytes::Bytes;
 
 const LIMITS: Limits = Limits { frame: 200_000, handshake_frame: 1024, assembly: 300_000 };
 
-/// Frames come out of the streams as they went in, in the promised order, whatever the network does;
-/// whatever else is on the streams is taken apart into whole frames or refused, within the bounds on
-/// memory.
-pub fn quic(octets: &[u8]) {
-    let mut input = Input::new(octets);
+/// Frames come out of the streams as they went in, in the promised order, whatever the network
+/// does; whatever else is on the streams is taken apart into whole frames or refused, within the
+/// bounds on memory.
+pub fn quic(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     match input.below(3) {
         0 => hostile(&mut input),
         1 => sorted(&mut input, true),
@@ -36,22 +36,22 @@ fn hostile(input: &mut Input<'_>) {
     let mut net = Net::new(LIMITS);
     while !input.is_empty() && net.merger.end().is_none() {
         let stream = input.below(STREAMS);
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         match input.below(7) {
-            0 => octets.extend_from_slice(input.string()),
-            1 => octets.extend_from_slice(ACK),
+            0 => bytes.extend_from_slice(input.string()),
+            1 => bytes.extend_from_slice(ACK),
             2 => {
                 let entries: Vec<(usize, u64)> = (0..input.below(STREAMS))
                     .map(|_| (input.below(STREAMS + 2), input.u8().into()))
                     .collect();
-                put_mark(&mut octets, &entries);
+                put_mark(&mut bytes, &entries);
             }
-            3 => put_end(&mut octets),
+            3 => put_end(&mut bytes),
             4 => net.merger.finish(stream),
-            5 => octets.resize(usize::from(input.u16()) * 4, 7),
-            _ => octets.extend_from_slice(&(u32::from(input.u16()) * 4).to_be_bytes()),
+            5 => bytes.resize(usize::from(input.u16()) * 4, 7),
+            _ => bytes.extend_from_slice(&(u32::from(input.u16()) * 4).to_be_bytes()),
         }
-        net.put(stream, &octets);
+        net.put(stream, &bytes);
         let arriving = input.below(STREAMS);
         if net.arrive(arriving, usize::from(input.u16()) * 4).is_err() {
             return;

@@ -26,16 +26,16 @@ impl Net {
     }
 
     pub(crate) fn send(&mut self, sorted: impl Iterator<Item = (usize, Bytes)>) {
-        for (stream, octets) in sorted {
-            self.put(stream, &octets);
+        for (stream, bytes) in sorted {
+            self.put(stream, &bytes);
         }
     }
 
-    pub(crate) fn put(&mut self, stream: usize, octets: &[u8]) {
-        self.streams[stream] = [&self.streams[stream], octets].concat().into();
+    pub(crate) fn put(&mut self, stream: usize, bytes: &[u8]) {
+        self.streams[stream] = [&self.streams[stream], bytes].concat().into();
     }
 
-    /// Lets up to `count` octets of a stream arrive, and takes what is handed up.
+    /// Lets up to `count` bytes of a stream arrive, and takes what is handed up.
     pub(crate) fn arrive(&mut self, stream: usize, count: usize) -> Result<(), &'static str> {
         let mut left = count;
         loop {
@@ -54,7 +54,7 @@ impl Net {
                     self.merger.filled(stream, now);
                     left -= now;
                     let memory = self.merger.memory();
-                    assert!(memory <= self.most, "{memory} octets are held");
+                    assert!(memory <= self.most, "{memory} bytes are held");
                 }
             }
             self.take();

@@ -57,7 +57,7 @@ impl Proxy {
         self.answers.lost.store(true, Ordering::SeqCst);
     }
 
-    /// The first octet of all that came back.
+    /// The first byte of all that came back.
     pub fn first_answer(&self) -> Option<u8> {
         *self.answers.first.lock().unwrap()
     }

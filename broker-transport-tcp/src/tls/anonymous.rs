@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use tokio_openssl::SslStream;
 
-/// Dials; an error comes with the first octets of the other side.
+/// Dials; an error comes with the first bytes of the other side.
 pub(super) async fn connect(
     session: Ssl,
     socket: Overheard,

@@ -122,7 +122,7 @@ pub(super) async fn accept<F: Finish>(
 
 const DOING: &str = "the TLS handshake failed";
 
-/// Waits for the first octet and checks that it can begin a TLS handshake.
+/// Waits for the first byte and checks that it can begin a TLS handshake.
 async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
     let mut head = [0; HEAD];
     let count = socket.peek(&mut head).await;
@@ -175,15 +175,15 @@ fn accept_error(error: &io::Error, witness: &Witness) -> TransportError {
 }
 
 /// How much and how long a refused peer may still send.
-const LINGER_OCTETS: u64 = 64 * 1024;
+const LINGER_BYTES: u64 = 64 * 1024;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
 /// Closes a connection so that the other side sees an orderly end, and the alert before it if there
-/// is one: closing with octets unread would reset the connection and destroy what is underway.
+/// is one: closing with bytes unread would reset the connection and destroy what is in flight.
 pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S) {
     let drain = async {
         socket.shutdown().await?;
-        tokio::io::copy(&mut (&mut *socket).take(LINGER_OCTETS), &mut tokio::io::sink()).await
+        tokio::io::copy(&mut (&mut *socket).take(LINGER_BYTES), &mut tokio::io::sink()).await
     };
     let _ = timeout(LINGER_TIME, drain).await;
 }

@@ -4,10 +4,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// How many first octets tell who speaks.
+/// How many first bytes tell who speaks.
 pub(super) const HEAD: usize = 16;
 
-/// A socket that remembers the first octets it received: if they are not TLS they tell what else
+/// A socket that remembers the first bytes it received: if they are not TLS they tell what else
 /// the other side speaks.
 pub(super) struct Overheard {
     socket: TcpStream,
@@ -20,8 +20,8 @@ impl Overheard {
         Self { socket, head: [0; HEAD], heard: 0 }
     }
 
-    /// The first octets, as far as they have arrived. The stream is of no use any more after this,
-    /// as octets that have arrived and were not asked for may be taken from it.
+    /// The first bytes, as far as they have arrived. The stream is of no use any more after this,
+    /// as bytes that have arrived and were not asked for may be taken from it.
     pub(super) fn head(&mut self) -> &[u8] {
         let room = self.head.get_mut(self.heard..).unwrap_or_default();
         self.heard += self.socket.try_read(room).unwrap_or_default();
@@ -52,9 +52,9 @@ impl AsyncWrite for Overheard {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, octets)
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(

@@ -44,14 +44,14 @@ impl Finish for Connected {
     }
 }
 
-/// A stream of octets, whatever is below it.
+/// A stream of bytes, whatever is below it.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for S {}
 
 /// An encrypted stream whose handshake is done. Its errors say what they mean.
 pub struct Encrypted {
-    /// The octets inside.
+    /// The bytes inside.
     pub stream: Box<dyn Duplex>,
     /// What the handshake found out about the other side.
     pub protection: Protection,
@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameWriter for TlsWriter<S> {
     }
 
     async fn shutdown(&mut self) {
-        // Unlike that of a socket, the end of an encrypted stream takes octets, for which there may
+        // Unlike that of a socket, the end of an encrypted stream takes bytes, for which there may
         // be no room.
         let _ = timeout(SHUTDOWN_TIME, self.0.shutdown()).await;
     }
@@ -116,9 +116,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Explained<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, octets);
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.explain(outcome, "sending")
     }
 

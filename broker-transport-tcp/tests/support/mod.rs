@@ -37,7 +37,7 @@ pub async fn expect_frames(reader: &mut dyn FrameReader, expected: &[Vec<u8>]) {
     for frame in expected {
         loop {
             if let Some(received) = buffer.next_frame(LIMIT).unwrap() {
-                assert!(received == frame.as_slice(), "another frame, or one changed underway");
+                assert!(received == frame.as_slice(), "another frame, or one changed in flight");
                 break;
             }
             reader.recv(&mut buffer).await.unwrap();

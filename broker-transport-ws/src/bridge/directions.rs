@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// | `from=PREFIX` | messages of the server on these topics go into the overlay; may be repeated. Without any, whatever the endpoint has subscribed to |
 /// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see [`bridge`](crate::bridge). Default 0 |
 /// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 100 |
-/// | `largest=N` | the longest message that the server takes, in octets of JSON; a longer one is not handed to it, because it would end the connection. Default 16 MiB, as in this server; 0 is no bound |
+/// | `largest=N` | the longest message that the server takes, in bytes of JSON; a longer one is not handed to it, because it would end the connection. Default 16 MiB, as in this server; 0 is no bound |
 /// | `access_token=TOKEN` | is for the server |
 ///
 /// What is special in a URL is written with percent signs, as in `%26` for `&`.
@@ -24,7 +24,7 @@ pub struct Directions {
     pub transit: u32,
     /// How often one message is carried within ten seconds; zero is without a bound.
     pub repeats: u32,
-    /// The longest message that the server takes, in octets; zero is without a bound.
+    /// The longest message that the server takes, in bytes; zero is without a bound.
     pub largest: u32,
     /// The rest of the query.
     rest: Vec<String>,

@@ -155,7 +155,7 @@ impl Glue {
         from.take(&mut self.guard, event).await
     }
 
-    /// Sends a ping behind what has been handed over, if none is underway.
+    /// Sends a ping behind what has been handed over, if none is in flight.
     async fn ping(&mut self) {
         if let Some(number) = self.handed.next_ping() {
             // As in handing over.
@@ -244,8 +244,8 @@ impl Glue {
             if largest > 0 && text.len() > largest {
                 let count = self.counters.count(Carried::TooLarge);
                 let reason = format!(
-                    "a message of {} octets on the topic {topic:?} is larger than the server takes, \
-                     {largest} octets; largest=N in the address sets that ({count} so far)",
+                    "a message of {} bytes on the topic {topic:?} is larger than the server takes, \
+                     {largest} bytes; largest=N in the address sets that ({count} so far)",
                     text.len()
                 );
                 lose(&self.shared, &self.counters, reason);

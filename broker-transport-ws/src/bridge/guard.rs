@@ -14,11 +14,11 @@ const FRESH: Duration = Duration::from_millis(100);
 
 /// Keeps messages from going in circles.
 ///
-/// A server takes a topic and a value, and nothing that says where they have been. So an event carries
-/// a mark, which says how many bridges it has crossed. Into an overlay it may have crossed one, to a
-/// server none: on its way round a circle it meets a bridge that has to refuse, even if a server in
-/// between drops marks. What has no place for a mark, and what comes back from a server around all
-/// bridges without one, is bounded by how often one message is carried.
+/// A server takes a topic and a value, and nothing that says where they have been. So an event
+/// carries a mark, which says how many bridges it has crossed. Into an overlay it may have crossed
+/// one, to a server none: on its way round a circle it meets a bridge that has to refuse, even if a
+/// server in between drops marks. What has no place for a mark, and what comes back from a server
+/// around all bridges without one, is bounded by how often one message is carried.
 ///
 /// None of this concerns an endpoint with nobody but the server: from there nothing can go on.
 pub(super) struct Guard {

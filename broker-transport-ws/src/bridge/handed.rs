@@ -3,7 +3,7 @@ use tokio::sync::oneshot;
 
 /// Which of the messages that were handed to a server it has confirmed.
 ///
-/// Behind messages goes a ping, and the answer to it confirms all of them; one ping is underway at
+/// Behind messages goes a ping, and the answer to it confirms all of them; one ping is in flight at
 /// most, unless somebody asks for a confirmation.
 #[derive(Debug, Default)]
 pub(super) struct Handed {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 /// Zeek's own server drops it as well, so nothing relies on it having gone through one.
 pub const BRIDGES_CROSSED: u64 = 0x6272_6467;
 
-/// The id, among the metadata of an event, under which bridges note which endpoints the event has been
-/// in: their ids in a string, with blanks in between.
+/// The id, among the metadata of an event, under which bridges note which endpoints the event has
+/// been in: their ids in a string, with blanks in between.
 pub const ENDPOINTS_CROSSED: u64 = 0x6272_6468;
 
 /// The most endpoints that are noted; what has been in more is left by its count.
@@ -55,7 +55,8 @@ fn noted(event: EventView<'_>) -> u64 {
     marks.filter_map(|(_, value)| value.as_count()).max().unwrap_or(0)
 }
 
-/// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it has no place for that.
+/// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it
+/// has no place for that.
 pub(super) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
     let message = MessageView::parse(value).ok()?;
     let has_place = matches!(message, MessageView::Event(_) | MessageView::Batch(_));

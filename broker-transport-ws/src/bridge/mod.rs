@@ -10,25 +10,27 @@
 //!
 //! # Several bridges
 //!
-//! Bridges that do not know of each other can form a circle, in parallel between one overlay and one
-//! server or in a ring of many. A server of the JSON API has nothing like the hop limit of the native
-//! protocol, so bridges have to see to it themselves:
+//! Bridges that do not know of each other can form a circle, in parallel between one overlay and
+//! one server or in a ring of many. A server of the JSON API has nothing like the hop limit of the
+//! native protocol, so bridges have to see to it themselves:
 //!
-//! * An event is marked with how many bridges it has crossed, in its metadata ([`BRIDGES_CROSSED`]).
-//!   To a server goes only what has crossed none, into an overlay what has crossed one at most. So a
-//!   message crosses one bridge to a server and then one into an overlay, and no more, even if the
-//!   server in between drops the mark as Zeek's does: an event cannot go round more than once.
+//! * An event is marked with how many bridges it has crossed, in its metadata
+//!   ([`BRIDGES_CROSSED`]). To a server goes only what has crossed none, into an overlay what has
+//!   crossed one at most. So a message crosses one bridge to a server and then one into an overlay,
+//!   and no more, even if the server in between drops the mark as Zeek's does: an event cannot go
+//!   round more than once.
 //! * It is also marked with the endpoints that it has been in, as far as bridges know them
-//!   ([`ENDPOINTS_CROSSED`]), and enters none of these again. Nodes that serve each other do not get
-//!   their own events back then. Zeek's server names no endpoint and drops that mark too.
-//! * Values that are no events have no place for a mark, and a Zeek server that is a native member of
-//!   the overlay as well, somewhere behind other peers, hands an event on without it. Such a message
-//!   is carried [`repeats`](Directions::repeats) times within ten seconds by each bridge, then left.
-//! * A server is not accepted as the end of a bridge if it is the endpoint itself or one of its peers,
-//!   nor if another bridge of the endpoint carries some of the topics the other way.
+//!   ([`ENDPOINTS_CROSSED`]), and enters none of these again. Nodes that serve each other do not
+//!   get their own events back then. Zeek's server names no endpoint and drops that mark too.
+//! * Values that are no events have no place for a mark, and a Zeek server that is a native member
+//!   of the overlay as well, somewhere behind other peers, hands an event on without it. Such a
+//!   message is carried [`repeats`](Directions::repeats) times within ten seconds by each bridge,
+//!   then left.
+//! * A server is not accepted as the end of a bridge if it is the endpoint itself or one of its
+//!   peers, nor if another bridge of the endpoint carries some of the topics the other way.
 //!
-//! What is left is counted, and reported in the log. An endpoint that has nobody but the server marks
-//! nothing and bounds nothing: from there nothing can go on.
+//! What is left is counted, and reported in the log. An endpoint that has nobody but the server
+//! marks nothing and bounds nothing: from there nothing can go on.
 
 mod carry;
 mod directions;

@@ -5,7 +5,7 @@ use broker_core::wire::envelope::{EnvelopeType, HEADER};
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
-/// Octets of the length in front of a frame.
+/// Bytes of the length in front of a frame.
 const PREFIX: usize = 4;
 
 /// Where the type of an envelope is, and where its sender ends.

@@ -10,9 +10,10 @@ const ROW: usize = 1 << 18;
 
 /// Bounds how often one message, by topic and content, is carried within a [`WINDOW`].
 ///
-/// It counts in two rows of counters, where a message has one in each: the smaller of the two is never
-/// below the true number, and above it only if other messages share both. So what goes in circles is
-/// bounded for sure, in a fixed amount of memory, which is allocated with the first message.
+/// It counts in two rows of counters, where a message has one in each: the smaller of the two is
+/// never below the true number, and above it only if other messages share both. So what goes in
+/// circles is bounded for sure, in a fixed amount of memory, which is allocated with the first
+/// message.
 pub(super) struct Repeats {
     limit: u32,
     hashers: [RandomState; 2],

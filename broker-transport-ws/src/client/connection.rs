@@ -109,7 +109,7 @@ impl Outbox {
         self.pending.is_empty() && !self.unflushed
     }
 
-    /// Sends a part, or makes sure that everything that was sent is underway. Cancel safe.
+    /// Sends a part, or makes sure that everything that was sent is in flight. Cancel safe.
     async fn send(&mut self, writer: &mut WriteHalf) -> io::Result<()> {
         if self.pending.is_empty() {
             writer.flush().await?;
@@ -259,7 +259,7 @@ impl Link {
                 Ok(Some(Received::Text(text))) => {
                     self.events.push_back(understand(text.as_bytes()));
                 }
-                Ok(Some(Received::Binary(octets))) => self.events.push_back(understand(&octets)),
+                Ok(Some(Received::Binary(bytes))) => self.events.push_back(understand(&bytes)),
                 Ok(Some(Received::Pong(content))) => {
                     if let Some(number) = content.first_chunk().filter(|_| content.len() == 8) {
                         let number = u64::from_be_bytes(*number);
@@ -315,7 +315,7 @@ impl Link {
     }
 }
 
-/// Moves octets in one direction or the other, whichever is ready; true if some were received.
+/// Moves bytes in one direction or the other, whichever is ready; true if some were received.
 /// Cancel safe.
 async fn exchange(
     reader: &mut ReadHalf,
@@ -329,7 +329,7 @@ async fn exchange(
             sent.map_err(|error| TransportError::from_io(&error, "sending"))?;
             Ok(false)
         }
-        received = receive(reader, |octets| framing.push(octets)), if read => {
+        received = receive(reader, |bytes| framing.push(bytes)), if read => {
             if received.map_err(|error| TransportError::from_io(&error, "receiving"))? == 0 {
                 framing.end();
             }

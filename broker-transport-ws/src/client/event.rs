@@ -26,9 +26,9 @@ pub enum ClientEvent {
         /// What is wrong.
         context: String,
     },
-    /// The server has answered the ping of [`ClientSender::ask`](super::ClientSender::ask) with this
-    /// number. One that answers in order has read everything that was published before, and what it
-    /// refused of that has been told.
+    /// The server has answered the ping of [`ClientSender::ask`](super::ClientSender::ask) with
+    /// this number. One that answers in order has read everything that was published before, and
+    /// what it refused of that has been told.
     Confirmed(u64),
     /// The server sent something that is none of the above.
     Unexpected {

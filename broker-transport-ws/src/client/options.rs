@@ -16,10 +16,11 @@ pub struct ClientOptions {
     /// once.
     pub retry: Option<Duration>,
 
-    /// How long connecting may take, from the name of the host to the acknowledgement. Default 10 s.
+    /// How long connecting may take, from the name of the host to the acknowledgement. Default 10
+    /// s.
     pub connect_time: Duration,
 
-    /// The longest message from the server, in octets. Default 64 MiB.
+    /// The longest message from the server, in bytes. Default 64 MiB.
     pub message: usize,
 
     /// Messages waiting to be sent, and events waiting to be taken. Default 1024 each; then whoever
@@ -30,8 +31,8 @@ pub struct ClientOptions {
     /// it may take to give one. Default 30 s; zero never asks.
     pub ping_interval: Duration,
 
-    /// How long the server may take to agree to the end. Default 1 s: those of the C++ library never
-    /// do.
+    /// How long the server may take to agree to the end. Default 1 s: those of the C++ library
+    /// never do.
     pub close_time: Duration,
 }
 

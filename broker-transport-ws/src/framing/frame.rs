@@ -58,7 +58,7 @@ mod tests {
             let frame = text_frame(|out| out.resize(out.len() + length, b'x'));
             assert_eq!(frame.len(), header.len() + length);
             assert_eq!(&frame[..header.len()], header);
-            assert!(frame[header.len()..].iter().all(|octet| *octet == b'x'));
+            assert!(frame[header.len()..].iter().all(|byte| *byte == b'x'));
         }
     }
 

@@ -10,7 +10,7 @@ const HEADER_MAX: usize = 14;
 /// Frames with a longer payload than this are held back until they have arrived.
 const HOLD_FROM: u64 = 64 * 1024;
 
-/// Received octets are kept in pieces of this size, which are given back one by one as they are
+/// Received bytes are kept in pieces of this size, which are given back one by one as they are
 /// read.
 const PIECE: usize = 64 * 1024;
 
@@ -27,10 +27,10 @@ const CONTROL_MAX: u64 = 125;
 pub(super) struct Gate {
     limit: usize,
     pieces: VecDeque<Vec<u8>>,
-    /// Where the unread octets of the first piece begin.
+    /// Where the unread bytes of the first piece begin.
     start: usize,
     waiting: usize,
-    /// Octets of the current frame that may be read.
+    /// Bytes of the current frame that may be read.
     pass: usize,
     /// Whether a long frame has passed.
     pub(super) passed_long: bool,
@@ -52,12 +52,12 @@ impl Gate {
         }
     }
 
-    /// Takes octets from the socket.
-    pub(super) fn push(&mut self, octets: &[u8]) {
-        self.waiting += octets.len();
+    /// Takes bytes from the socket.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.waiting += bytes.len();
         match self.pieces.back_mut() {
-            Some(piece) if piece.len() + octets.len() <= PIECE => piece.extend_from_slice(octets),
-            _ => self.pieces.push_back(octets.to_vec()),
+            Some(piece) if piece.len() + bytes.len() <= PIECE => piece.extend_from_slice(bytes),
+            _ => self.pieces.push_back(bytes.to_vec()),
         }
     }
 
@@ -92,7 +92,7 @@ impl Gate {
         Ok(done)
     }
 
-    /// How many octets from here on may pass: the next frame, if its header is complete and it need
+    /// How many bytes from here on may pass: the next frame, if its header is complete and it need
     /// not be held back.
     fn next_frame(&mut self) -> Result<usize, Violation> {
         let (start, available) = self.peek();
@@ -105,12 +105,12 @@ impl Gate {
         };
         let is_control = matches!(header.opcode, OpCode::Control(_));
         if is_control && length > CONTROL_MAX {
-            let reason = format!("a control frame of {length} octets, the limit is {CONTROL_MAX}");
+            let reason = format!("a control frame of {length} bytes, the limit is {CONTROL_MAX}");
             return Err(Violation::new(CloseCode::PROTOCOL, reason));
         }
         if length > self.limit as u64 {
             let limit = self.limit;
-            let reason = format!("a frame of {length} octets, the limit is {limit}");
+            let reason = format!("a frame of {length} bytes, the limit is {limit}");
             return Err(Violation::new(CloseCode::TOO_BIG, reason));
         }
         let whole = cursor.position() as usize + length as usize;
@@ -130,9 +130,9 @@ impl Gate {
 
     fn peek(&self) -> ([u8; HEADER_MAX], usize) {
         let mut start = [0; HEADER_MAX];
-        let octets = self.pieces.iter().flatten().skip(self.start);
+        let bytes = self.pieces.iter().flatten().skip(self.start);
         let mut available = 0;
-        for (to, from) in start.iter_mut().zip(octets) {
+        for (to, from) in start.iter_mut().zip(bytes) {
             *to = *from;
             available += 1;
         }

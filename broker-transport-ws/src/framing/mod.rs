@@ -1,4 +1,4 @@
-//! The framing of RFC 6455 without I/O: octets in, messages out, and what has to be sent in answer.
+//! The framing of RFC 6455 without I/O: bytes in, messages out, and what has to be sent in answer.
 //!
 //! The rules are those of `tungstenite`; around it are the limits that its memory needs.
 
@@ -20,7 +20,8 @@ use tungstenite::{Error, Message, Utf8Bytes, WebSocket};
 /// How much the framing reads at once, and keeps while it waits.
 const READ_BUFFER: usize = 2 * 1024;
 
-/// Payload from which on sent messages leave more memory behind than an idle connection should keep.
+/// Payload from which on sent messages leave more memory behind than an idle connection should
+/// keep.
 const LONG: usize = 64 * 1024;
 
 /// What has been received.
@@ -65,9 +66,9 @@ impl Framing {
         Self { side, limit, socket, stretched: false, over: false }
     }
 
-    /// Takes octets from the connection.
-    pub(crate) fn push(&mut self, octets: &[u8]) {
-        self.socket.get_mut().gate.push(octets);
+    /// Takes bytes from the connection.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().gate.push(bytes);
     }
 
     /// The connection has ended.
@@ -75,7 +76,7 @@ impl Framing {
         self.socket.get_mut().ended = true;
     }
 
-    /// The next message; `None` if more octets are needed.
+    /// The next message; `None` if more bytes are needed.
     ///
     /// # Errors
     ///
@@ -87,14 +88,14 @@ impl Framing {
         }
         let received = match self.socket.read() {
             Ok(Message::Text(text)) => Received::Text(text),
-            Ok(Message::Binary(octets)) => Received::Binary(octets),
+            Ok(Message::Binary(bytes)) => Received::Binary(bytes),
             Ok(Message::Ping(_)) => {
                 // Puts the answer into the output. It fails only when the connection is over,
                 // which the next read says better.
                 let _ = self.socket.flush();
                 Received::SignOfLife
             }
-            Ok(Message::Pong(octets)) => Received::Pong(octets),
+            Ok(Message::Pong(bytes)) => Received::Pong(bytes),
             Ok(Message::Frame(_)) => Received::SignOfLife,
             Ok(Message::Close(frame)) => {
                 let _ = self.socket.flush();
@@ -127,12 +128,12 @@ impl Framing {
     }
 
     /// Puts a binary message into the output, unless a Close frame is there already.
-    pub(crate) fn send_binary(&mut self, octets: Bytes) {
-        self.stretched |= octets.len() > LONG;
-        self.send(Message::Binary(octets));
+    pub(crate) fn send_binary(&mut self, bytes: Bytes) {
+        self.stretched |= bytes.len() > LONG;
+        self.send(Message::Binary(bytes));
     }
 
-    /// Puts a ping into the output; `content` comes back with the pong, and has 125 octets at most.
+    /// Puts a ping into the output; `content` comes back with the pong, and has 125 bytes at most.
     pub(crate) fn send_ping(&mut self, content: Bytes) {
         self.send(Message::Ping(content));
     }
@@ -231,9 +232,9 @@ impl Read for Pipe {
 }
 
 impl Write for Pipe {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.output.extend_from_slice(octets);
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

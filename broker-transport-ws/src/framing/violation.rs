@@ -47,7 +47,7 @@ impl Violation {
     }
 }
 
-/// The longest reason in a Close frame: a control frame has at most 125 octets, two of them for the
+/// The longest reason in a Close frame: a control frame has at most 125 bytes, two of them for the
 /// code.
 const REASON_MAX: usize = 123;
 

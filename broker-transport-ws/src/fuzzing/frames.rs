@@ -18,15 +18,15 @@ pub(super) fn same_in_pieces(mut input: Input<'_>) {
     for received in &whole.received {
         let length = match received {
             Ok(Received::Text(text)) => text.len(),
-            Ok(Received::Binary(octets)) => octets.len(),
-            Ok(Received::Pong(octets)) => octets.len(),
+            Ok(Received::Binary(bytes)) => bytes.len(),
+            Ok(Received::Pong(bytes)) => bytes.len(),
             Ok(Received::SignOfLife | Received::Ended) => 0,
             Ok(Received::Close(_, reason)) | Err((_, reason)) => {
                 assert!(reason.len() < 1000, "{reason}");
                 0
             }
         };
-        assert!(length <= limit, "a message of {length} octets, the limit is {limit}");
+        assert!(length <= limit, "a message of {length} bytes, the limit is {limit}");
     }
     let last = whole.received.len().saturating_sub(1);
     let ends = |received: &Result<_, _>| {
@@ -35,7 +35,7 @@ pub(super) fn same_in_pieces(mut input: Input<'_>) {
     assert_eq!(whole.received.iter().position(ends), Some(last), "one end, and nothing after it");
 }
 
-/// Octets as they are, and frames whose headers fit.
+/// Bytes as they are, and frames whose headers fit.
 fn stream(mut input: Input<'_>) -> Vec<u8> {
     let mut stream = Vec::new();
     while !input.is_empty() && stream.len() < 300_000 {
@@ -71,7 +71,7 @@ fn frame(first: u8, masked: bool, mut payload: Vec<u8>, stream: &mut Vec<u8>) {
     }
     if masked {
         stream.extend_from_slice(&MASK);
-        payload.iter_mut().zip(MASK.iter().cycle()).for_each(|(octet, mask)| *octet ^= mask);
+        payload.iter_mut().zip(MASK.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
     }
     stream.append(&mut payload);
 }

@@ -10,11 +10,11 @@ use tokio::io::AsyncReadExt;
 /// that a client can read.
 pub(super) fn requests(mut input: Input<'_>) {
     let cut = usize::from(input.u16());
-    let octets = input.rest();
-    let head = head(octets, octets.len());
-    assert_eq!(self::head(octets, cut.min(octets.len())), head);
+    let bytes = input.rest();
+    let head = head(bytes, bytes.len());
+    assert_eq!(self::head(bytes, cut.min(bytes.len())), head);
     let Ok(head) = head else { return };
-    assert!(head.len() <= HEAD_MAX && octets.starts_with(&head));
+    assert!(head.len() <= HEAD_MAX && bytes.starts_with(&head));
     let Ok(request) = parse_request(&head) else { return };
     let answer = match judge(&request) {
         Ok(offer) => offer.encode(request.fields.get("Sec-WebSocket-Protocol").map(|_| "p")),
@@ -30,12 +30,12 @@ pub(super) fn requests(mut input: Input<'_>) {
 }
 
 /// The head at the front, read in two pieces, or the kind of error.
-fn head(octets: &[u8], cut: usize) -> Result<Vec<u8>, &'static str> {
-    let (before, after) = octets.split_at(cut);
+fn head(bytes: &[u8], cut: usize) -> Result<Vec<u8>, &'static str> {
+    let (before, after) = bytes.split_at(cut);
     let mut stream = before.chain(after);
     let reading = pin!(read_head(&mut stream));
     let Poll::Ready(read) = reading.poll(&mut Context::from_waker(Waker::noop())) else {
-        unreachable!("octets in memory are always there")
+        unreachable!("bytes in memory are always there")
     };
     read.map(|(head, _)| head).map_err(|error| match error {
         HeadError::Ended(_) => "ended",
@@ -53,8 +53,8 @@ fn is_response(answer: &[u8]) {
 }
 
 /// What a server answers is read or refused.
-pub(super) fn responses(octets: &[u8]) {
-    match parse_response(octets) {
+pub(super) fn responses(bytes: &[u8]) {
+    match parse_response(bytes) {
         Ok(response) => {
             response.fields.lists("Connection", "upgrade");
             assert!(response.status < 1000);

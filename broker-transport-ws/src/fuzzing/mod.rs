@@ -11,10 +11,10 @@ mod tests;
 use broker_core::fuzzing::Input;
 
 /// Frames are understood the same in whatever pieces they come; heads of HTTP are read to their end
-/// and answered with what a client can read; texts of the JSON API are read as they were written, or
-/// refused.
-pub fn websocket(octets: &[u8]) {
-    let mut input = Input::new(octets);
+/// and answered with what a client can read; texts of the JSON API are read as they were written,
+/// or refused.
+pub fn websocket(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
     match input.below(6) {
         0 => frames::same_in_pieces(input),
         1 => http::requests(input),

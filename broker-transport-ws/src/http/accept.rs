@@ -43,7 +43,7 @@ impl Answer {
         self.body.lines().next().unwrap_or(self.phrase)
     }
 
-    /// The octets of the response. The connection is to be closed after it.
+    /// The bytes of the response. The connection is to be closed after it.
     pub(crate) fn encode(&self, with_body: bool) -> Vec<u8> {
         let mut out = format!("HTTP/1.1 {} {}\r\n", self.status, self.phrase);
         for (name, value) in &self.fields {
@@ -114,10 +114,10 @@ pub(crate) fn judge(request: &Request) -> Result<Offer, Answer> {
         }
     }
     let key = fields.get("Sec-WebSocket-Key").unwrap_or_default();
-    let octets = BASE64.decode(key.as_bytes());
-    if !octets.is_ok_and(|octets| octets.len() == 16) {
+    let bytes = BASE64.decode(key.as_bytes());
+    if !bytes.is_ok_and(|bytes| bytes.len() == 16) {
         return Err(Answer::bad_request(
-            "Mandatory field Sec-WebSocket-Key missing or invalid: it has to be 16 octets in \
+            "Mandatory field Sec-WebSocket-Key missing or invalid: it has to be 16 bytes in \
              base64.\n",
         ));
     }

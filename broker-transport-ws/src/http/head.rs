@@ -9,7 +9,7 @@ pub(crate) enum HeadError {
     Ended(Vec<u8>),
     /// The head is longer than [`HEAD_MAX`].
     TooLong,
-    /// The first octets are not those of HTTP; here they are.
+    /// The first bytes are not those of HTTP; here they are.
     NotHttp(Vec<u8>),
     Io(io::Error),
 }
@@ -24,7 +24,7 @@ pub(crate) async fn read_head(
     let mut seen = 0;
     loop {
         // Before anything else, so that it does not matter how much has come at once.
-        if received.first().is_some_and(|octet| !octet.is_ascii_alphabetic()) {
+        if received.first().is_some_and(|byte| !byte.is_ascii_alphabetic()) {
             return Err(HeadError::NotHttp(received));
         }
         if let Some(end) = end_of_head(&received, seen) {
@@ -47,9 +47,9 @@ pub(crate) async fn read_head(
 }
 
 /// Where the head ends, if it does at or after `from`.
-fn end_of_head(octets: &[u8], from: usize) -> Option<usize> {
-    let rest = octets.get(from..)?;
-    rest.iter().enumerate().filter(|(_, octet)| **octet == b'\n').find_map(|(at, _)| {
+fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n').find_map(|(at, _)| {
         match rest.get(at + 1..)? {
             [b'\n', ..] => Some(from + at + 2),
             [b'\r', b'\n', ..] => Some(from + at + 3),

@@ -22,7 +22,7 @@ pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     fn from_parsed(fields: &[httparse::Header<'_>]) -> Self {
-        let text = |octets| String::from_utf8_lossy(octets).trim().to_owned();
+        let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
         Self(fields.iter().map(|field| (field.name.to_owned(), text(field.value))).collect())
     }
 

@@ -67,18 +67,18 @@ fn local_part(target: &str) -> Option<&str> {
 
 /// Text of a URL without its percent-encoding.
 pub(crate) fn percent_decoded(text: &str) -> String {
-    let octets = text.as_bytes();
-    let mut decoded = Vec::with_capacity(octets.len());
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
-    while let Some(octet) = octets.get(at) {
-        let digits = (octets.get(at + 1), octets.get(at + 2));
-        match (octet, digits) {
+    while let Some(byte) = bytes.get(at) {
+        let digits = (bytes.get(at + 1), bytes.get(at + 2));
+        match (byte, digits) {
             (b'%', (Some(high), Some(low))) if let Some(value) = hex(*high, *low) => {
                 decoded.push(value);
                 at += 3;
             }
             _ => {
-                decoded.push(*octet);
+                decoded.push(*byte);
                 at += 1;
             }
         }
@@ -87,7 +87,7 @@ pub(crate) fn percent_decoded(text: &str) -> String {
 }
 
 fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 

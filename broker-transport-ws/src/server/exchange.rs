@@ -139,7 +139,7 @@ impl Pump {
     }
 
     fn deliver(&self, message: &Message) {
-        // What is addressed to another endpoint passes through here like in the reference, but is
+        // What is addressed to another endpoint passes through here like in the C++ Broker, but is
         // none of the clients' business.
         let receiver = message.receiver();
         if receiver.is_nil() || receiver == self.endpoint.id() {
@@ -147,7 +147,8 @@ impl Pump {
         }
     }
 
-    /// Does all requests that are waiting in one go, since each change costs the router a new table.
+    /// Does all requests that are waiting in one go, since each change costs the router a new
+    /// table.
     fn change(&mut self, first: Command) {
         let mut answers = Vec::new();
         let (mut begun, mut ended) = (Vec::new(), Vec::new());

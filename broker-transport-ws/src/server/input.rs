@@ -65,7 +65,7 @@ impl Input<'_> {
                 Err(end) => return end,
             }
             let framing = &mut self.framing;
-            let received = receive(&mut self.reader, |octets| framing.push(octets));
+            let received = receive(&mut self.reader, |bytes| framing.push(bytes));
             let outcome = match self.ping_interval {
                 Duration::ZERO => Ok(received.await),
                 interval => timeout(interval, received).await,
@@ -90,7 +90,7 @@ impl Input<'_> {
             match received {
                 Ok(None) => return Ok(()),
                 Ok(Some(Received::Text(text))) => self.handle(text.as_bytes()).await?,
-                Ok(Some(Received::Binary(octets))) => self.handle(&octets).await?,
+                Ok(Some(Received::Binary(bytes))) => self.handle(&bytes).await?,
                 Ok(Some(Received::SignOfLife | Received::Pong(_))) => {
                     let pong = std::mem::take(self.framing.output());
                     self.answer(&pong).await?;
@@ -107,8 +107,8 @@ impl Input<'_> {
 
     /// Queues an answer. A client that does not read its answers is not read from either; if that
     /// takes long it counts as silent.
-    async fn answer(&mut self, octets: &[u8]) -> Result<(), End> {
-        if octets.is_empty() {
+    async fn answer(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if bytes.is_empty() {
             return Ok(());
         }
         let patience =
@@ -116,7 +116,7 @@ impl Input<'_> {
         if timeout(patience, self.queue.room_for_answers()).await.is_err() {
             return Err(End::Silent);
         }
-        self.queue.answer(octets);
+        self.queue.answer(bytes);
         Ok(())
     }
 
@@ -184,5 +184,5 @@ fn decode<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Result<Cow<'a, [u8]>, Re
 }
 
 fn is_object(text: &[u8]) -> bool {
-    text.iter().find(|octet| !octet.is_ascii_whitespace()) == Some(&b'{')
+    text.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
 }

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::Notify;
 
 /// How much the writer takes at once, so that the bound of the queue covers nearly all that waits.
-const TAKE_OCTETS: usize = 256 * 1024;
+const TAKE_BYTES: usize = 256 * 1024;
 const TAKE_FRAMES: usize = 64;
 
 /// How much may wait for a client, and what happens to the rest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) messages: usize,
-    pub(crate) octets: usize,
+    pub(crate) bytes: usize,
     pub(crate) control: usize,
     pub(crate) policy: OverflowPolicy,
 }
@@ -32,7 +32,7 @@ pub(crate) enum Interrupt {
     Broken,
 }
 
-/// How a queue ends: with these octets, after what is queued or instead of it.
+/// How a queue ends: with these bytes, after what is queued or instead of it.
 #[derive(Debug)]
 pub(crate) enum Ending {
     Flush(Vec<u8>),
@@ -66,7 +66,7 @@ struct State {
     /// Answers, which no policy drops. They go before the messages.
     control: Vec<u8>,
     frames: VecDeque<Bytes>,
-    octets: usize,
+    bytes: usize,
     /// Messages that were dropped and of which the client has not been told.
     missed: u64,
     /// After how many frames it is to be told.
@@ -100,7 +100,7 @@ impl Outgoing {
             self.counters.dropped.fetch_add(1, Relaxed);
             return;
         }
-        state.octets += frame.len();
+        state.bytes += frame.len();
         state.frames.push_back(frame.clone());
         self.counters.messages_out.fetch_add(1, Relaxed);
         self.note(&state);
@@ -132,10 +132,10 @@ impl Outgoing {
     }
 
     /// Queues an answer.
-    pub(crate) fn answer(&self, octets: &[u8]) {
+    pub(crate) fn answer(&self, bytes: &[u8]) {
         let mut state = self.state.lock();
         if state.ending.is_none() && !state.over {
-            state.control.extend_from_slice(octets);
+            state.control.extend_from_slice(bytes);
             self.wake(state);
         }
     }
@@ -171,7 +171,7 @@ impl Outgoing {
         let mut state = self.state.lock();
         if matches!(ending, Ending::Now(_)) {
             state.frames.clear();
-            state.octets = 0;
+            state.bytes = 0;
             state.missed = 0;
         }
         state.ending = Some(ending);
@@ -186,15 +186,15 @@ impl Outgoing {
             batch.push_back(std::mem::take(&mut state.control).into());
             self.changed.notify_one();
         }
-        let mut octets = 0;
-        while octets < TAKE_OCTETS && batch.len() < TAKE_FRAMES {
+        let mut bytes = 0;
+        while bytes < TAKE_BYTES && batch.len() < TAKE_FRAMES {
             if state.missed > 0 && state.tell_after == 0 {
                 batch.push_back(missed_frame(std::mem::take(&mut state.missed)));
             }
             let Some(frame) = state.frames.pop_front() else { break };
             state.tell_after = state.tell_after.saturating_sub(1);
-            state.octets -= frame.len();
-            octets += frame.len();
+            state.bytes -= frame.len();
+            bytes += frame.len();
             batch.push_back(frame);
         }
         if state.frames.is_empty() {
@@ -226,18 +226,18 @@ impl Outgoing {
     }
 
     /// The writer has made progress.
-    pub(crate) fn wrote(&self, octets: usize) {
-        self.written.fetch_add(octets as u64, Relaxed);
+    pub(crate) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// How many octets the connection has taken so far.
+    /// How many bytes the connection has taken so far.
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Relaxed)
     }
 
     fn note(&self, state: &State) {
         self.counters.queued.store(state.frames.len() as u64, Relaxed);
-        self.counters.queued_bytes.store(state.octets as u64, Relaxed);
+        self.counters.queued_bytes.store(state.bytes as u64, Relaxed);
     }
 
     fn wake(&self, mut state: parking_lot::MutexGuard<'_, State>) {
@@ -251,12 +251,12 @@ impl Outgoing {
 impl State {
     fn fits(&self, bounds: &Bounds, need: usize) -> bool {
         self.frames.len() < bounds.messages
-            && (self.frames.is_empty() || self.octets + need <= bounds.octets)
+            && (self.frames.is_empty() || self.bytes + need <= bounds.bytes)
     }
 
     fn drop_oldest(&mut self) -> bool {
         let Some(frame) = self.frames.pop_front() else { return false };
-        self.octets -= frame.len();
+        self.bytes -= frame.len();
         self.missed += 1;
         true
     }
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     fn queue(policy: OverflowPolicy) -> Outgoing {
-        let bounds = Bounds { messages: 3, octets: 100, control: 10, policy };
+        let bounds = Bounds { messages: 3, bytes: 100, control: 10, policy };
         Outgoing::new(bounds, Arc::default())
     }
 
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_are_bounded_but_one_message_always_fits() {
+    fn the_bytes_are_bounded_but_one_message_always_fits() {
         let queue = queue(OverflowPolicy::DropNewest);
         let long = Bytes::from(vec![b'x'; 200]);
         queue.push(&long);

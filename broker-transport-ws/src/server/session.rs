@@ -78,7 +78,7 @@ pub(crate) async fn serve(
 fn bounds(options: &WsOptions) -> Bounds {
     Bounds {
         messages: options.queue_messages,
-        octets: options.queue_bytes,
+        bytes: options.queue_bytes,
         control: options.queue_control_bytes,
         policy: options.overflow_policy,
     }
@@ -105,7 +105,7 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
             (Severity::Info, "stopping", "closed because the endpoint shuts down".to_owned())
         }
         End::Interrupted(Interrupt::Broken) => {
-            (Severity::Info, "gone", "the connection takes no more octets".to_owned())
+            (Severity::Info, "gone", "the connection takes no more bytes".to_owned())
         }
     };
     let text = format!("{label} at {remote}: {what}");
@@ -142,13 +142,13 @@ impl Closing {
                 && timeout(self.close_time, self.agreement()).await.is_ok_and(|agreed| agreed);
         let _ = timeout(self.close_time, async {
             let _ = writer.shutdown().await;
-            // Closing with octets unread would reset the connection and destroy what is underway.
+            // Closing with bytes unread would reset the connection and destroy what is in flight.
             while !agreed && receive(&mut self.reader, |_| {}).await.is_ok_and(|count| count > 0) {}
         })
         .await;
     }
 
-    /// The last octets, and whether what is queued goes before them.
+    /// The last bytes, and whether what is queued goes before them.
     fn ending(&mut self, end: End) -> Ending {
         let (error, code, reason, flush) = match end {
             // The answer to the client's Close frame is in the output.
@@ -199,7 +199,7 @@ impl Closing {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     let framing = &mut self.framing;
-                    match receive(&mut self.reader, |octets| framing.push(octets)).await {
+                    match receive(&mut self.reader, |bytes| framing.push(bytes)).await {
                         Ok(0) | Err(_) => return true,
                         Ok(_) => {}
                     }

@@ -25,7 +25,7 @@ async fn answer(server: &Server, request: &str) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match timeout(PATIENCE, stream.read_u8()).await.unwrap() {
-            Ok(octet) => head.push(octet),
+            Ok(byte) => head.push(byte),
             Err(_) => break,
         }
     }
@@ -60,7 +60,7 @@ async fn requests_that_were_accepted_are_accepted_or_not_for_a_reason() {
 async fn requests_that_were_refused_are_refused_or_accepted_for_a_reason() {
     // A WebSocket on a wrong path comes about and is told there, where a browser can see it; a
     // server has to understand whole URLs (RFC 9112) and names of fields in any case (RFC 9110).
-    // The header here may be 8192 octets long instead of 2048.
+    // The header here may be 8192 bytes long instead of 2048.
     let differently = [
         ("GET /v1/other", "101 "),
         ("GET /v1/messages/json/ ", "101 "),

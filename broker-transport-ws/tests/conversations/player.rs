@@ -48,7 +48,8 @@ impl Player {
             .forwarding(given["disable-forwarding"] != true)
             .transport(broker_transport_tcp::TcpTransport::default());
         let server = Server::build(builder, options).await;
-        // Most servers subscribed to /test; where one is seen to receive, it is there from the start.
+        // Most servers subscribed to /test; where one is seen to receive, it is there from the
+        // start.
         let topics = match scenario {
             "visibility" => vec![],
             "status-events-raw" => vec!["<$>/local/data/statuses"],
@@ -115,11 +116,11 @@ impl Player {
             if text.contains("(70000 times x)") {
                 return self.long_message(conn).await;
             }
-            let octets = match text.strip_prefix("BIN ") {
+            let bytes = match text.strip_prefix("BIN ") {
                 Some(hex) => frame(2, true, &unhex(hex)),
                 None => frame(1, true, text.as_bytes()),
             };
-            self.on(conn).await.raw(&octets).await;
+            self.on(conn).await.raw(&bytes).await;
             if self.scenario == "two-clients" && text.contains("/test\"]") {
                 self.conns.insert("other".into(), self.server.client("[\"/test\"]").await);
                 self.send_later(conn).await;
@@ -128,8 +129,8 @@ impl Player {
             self.raw(conn, raw, step["frame"].as_str().unwrap()).await;
         } else if step["http"].is_string() {
             for text in step["then"].as_array().unwrap() {
-                let octets = frame(1, true, text.as_str().unwrap().as_bytes());
-                self.on(conn).await.raw(&octets).await;
+                let bytes = frame(1, true, text.as_str().unwrap().as_bytes());
+                self.on(conn).await.raw(&bytes).await;
             }
         } else if step["tcp"] == "eof" {
             self.conns.remove(conn);
@@ -168,9 +169,9 @@ impl Player {
             self.conns.insert(conn.into(), client);
         }
         self.frames.insert(conn.into(), raw.into());
-        let mut octets = match hex.split_once("...") {
+        let mut bytes = match hex.split_once("...") {
             None => unhex(hex),
-            // Shortened in the recording: the rest of 2088 octets, of which 2063 are the text.
+            // Shortened in the recording: the rest of 2088 bytes, of which 2063 are the text.
             Some(_) => {
                 let data = "x".repeat(2104);
                 let text = format!(
@@ -183,10 +184,10 @@ impl Player {
             let data = "x".repeat(2104);
             let text =
                 format!("{{\"topic\":\"/test/x\",\"@data-type\":\"string\",\"data\":\"{data}\"}}");
-            octets = frame(1, true, text.as_bytes());
-            octets.truncate(100);
+            bytes = frame(1, true, text.as_bytes());
+            bytes.truncate(100);
         }
-        self.on(conn).await.raw(&octets).await;
+        self.on(conn).await.raw(&bytes).await;
     }
 
     /// What the server answers.

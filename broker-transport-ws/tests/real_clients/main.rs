@@ -167,13 +167,13 @@ async fn a_peer_of_the_cpp_library_and_clients_exchange_messages() {
     }
     let kinds: std::collections::BTreeSet<_> = values.iter().map(Value::kind).collect();
     assert_eq!(kinds.len(), 15, "{kinds:?}");
-    // And gets them back, octet for octet.
+    // And gets them back, byte for byte.
     for value in &values {
         let mut text = Vec::new();
         broker_core::data::json::encode_data_message("/up/x", value, &mut text);
         client.text(&String::from_utf8(text).unwrap()).await;
         let line = cpp.line_with("data /up/x ").await;
-        let hex: String = value.encode().iter().map(|octet| format!("{octet:02x}")).collect();
+        let hex: String = value.encode().iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(line.to_lowercase().ends_with(&hex), "{line} is not {value} ({hex})");
     }
     drop(client);

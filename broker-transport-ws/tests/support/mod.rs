@@ -81,8 +81,8 @@ impl Server {
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let octet = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
-        head.push(octet);
+        let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
+        head.push(byte);
     }
     String::from_utf8(head).unwrap()
 }
@@ -102,7 +102,7 @@ pub(crate) fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(&MASK);
-    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(octet, mask)| octet ^ mask));
+    out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     out
 }
 
@@ -124,8 +124,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) async fn raw(&mut self, octets: &[u8]) {
-        self.stream.write_all(octets).await.unwrap();
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
     }
 
     pub(crate) async fn text(&mut self, text: &str) {

@@ -1,4 +1,4 @@
-//! Recorded conversations with the reference, replayed frame by frame against an endpoint of this
+//! Recorded conversations with the C++ Broker, replayed frame by frame against an endpoint of this
 //! project over real sockets.
 
 #![allow(clippy::unwrap_used, clippy::panic)]

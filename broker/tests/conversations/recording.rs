@@ -43,8 +43,8 @@ pub(crate) enum What {
         by: Side,
         conn: String,
     },
-    /// Whether the end was orderly or a reset depends on what had not been read, and is not compared.
-    /// `after` says that the endpoint waited for its limit before it closed.
+    /// Whether the end was orderly or a reset depends on what had not been read, and is not
+    /// compared. `after` says that the endpoint waited for its limit before it closed.
     Closed {
         by: Side,
         conn: String,
@@ -239,6 +239,6 @@ pub(crate) fn unhex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(digit).collect()
 }
 
-pub(crate) fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -161,8 +161,8 @@ impl Replay {
     }
 
     /// What is to come instead of a recorded frame: the same, except for two things. The eight
-    /// octets of a bye's token are any. And what the endpoint passes on has one hop less to go,
-    /// where the reference has no use for the hops.
+    /// bytes of a bye's token are any. And what the endpoint passes on has one hop less to go,
+    /// where the C++ Broker has no use for the hops.
     fn expected(&mut self, recorded: &[u8], found: &[u8]) -> Vec<u8> {
         let mut expected = recorded.to_vec();
         let Ok(envelope) = Envelope::decode(&recorded[PREFIX..]) else { return expected };
@@ -196,7 +196,7 @@ impl Replay {
     async fn event(&mut self, text: &str, is_error: bool) -> Result<(), String> {
         let found = self.subject.event().await.ok_or("no event")?;
         let expected = self.resolve(text);
-        // A failed attempt begins with the text of the reference and goes on with what happened.
+        // A failed attempt begins with the text of the C++ Broker and goes on with what happened.
         if is_error && expected.starts_with("peer_unavailable(") {
             let begin = expected.replacen("\")", ": ", 1);
             let detail = found.strip_prefix(&begin).and_then(|rest| rest.strip_suffix("\")"));
@@ -303,11 +303,11 @@ fn nothing(received: Vec<Received>) -> Result<(), String> {
 }
 
 /// Replaces every occurrence of `from` by `to`, which has the same length.
-fn replace(octets: &mut [u8], from: &[u8], to: &[u8]) {
+fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     let mut at = 0;
-    while let Some(found) = octets.get(at..at + from.len()) {
+    while let Some(found) = bytes.get(at..at + from.len()) {
         if found == from {
-            octets[at..at + from.len()].copy_from_slice(to);
+            bytes[at..at + from.len()].copy_from_slice(to);
             return;
         }
         at += 1;

@@ -1,4 +1,4 @@
-//! The other side: a peer that knows nothing but octets.
+//! The other side: a peer that knows nothing but bytes.
 
 use broker::EndpointId;
 use broker::wire::envelope::{Envelope, EnvelopeType};
@@ -22,7 +22,7 @@ const MAGIC_AND_TAG: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Received {
     Frame(Vec<u8>),
-    /// The end, orderly or not, after that many octets of an incomplete frame.
+    /// The end, orderly or not, after that many bytes of an incomplete frame.
     End {
         incomplete: usize,
     },
@@ -34,7 +34,7 @@ pub(crate) struct Conn {
     endpoint: EndpointId,
     /// Who the stranger claims to be on this connection.
     own: Option<EndpointId>,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// What was read while something else was awaited.
     kept: VecDeque<Received>,
     ended: bool,
@@ -51,7 +51,7 @@ impl Conn {
             stream,
             endpoint,
             own: None,
-            octets: Vec::new(),
+            bytes: Vec::new(),
             kept: VecDeque::new(),
             ended: false,
             peered: false,
@@ -69,7 +69,7 @@ impl Conn {
         self.stream.local_addr().expect("a local address")
     }
 
-    /// Sends octets. That the endpoint may have closed the connection is its business.
+    /// Sends bytes. That the endpoint may have closed the connection is its business.
     pub(crate) async fn send(&mut self, frame: &[u8]) {
         self.take_note(frame);
         self.unsettled |= self.peered;
@@ -82,7 +82,7 @@ impl Conn {
         match payload.first() {
             Some(&(HELLO | VERSION_SELECT)) if !self.peered => {
                 let id = payload.get(MAGIC_AND_TAG..MAGIC_AND_TAG + 16).expect("an id");
-                self.own = Some(EndpointId::from_bytes(id.try_into().expect("16 octets")));
+                self.own = Some(EndpointId::from_bytes(id.try_into().expect("16 bytes")));
             }
             Some(&ORIGINATOR_ACK) if payload.len() == 1 => self.peered = true,
             _ => {}
@@ -100,7 +100,7 @@ impl Conn {
 
     /// Lets the end of the connection be read once more.
     pub(crate) fn ended(&mut self) {
-        self.octets.clear();
+        self.bytes.clear();
         self.kept.push_back(Received::End { incomplete: 0 });
     }
 
@@ -124,18 +124,17 @@ impl Conn {
 
     async fn read(&mut self) -> Received {
         loop {
-            if let Some(prefix) = self.octets.first_chunk::<PREFIX>() {
+            if let Some(prefix) = self.bytes.first_chunk::<PREFIX>() {
                 let length = PREFIX + u32::from_be_bytes(*prefix) as usize;
-                if self.octets.len() >= length {
-                    let rest = self.octets.split_off(length);
-                    return Received::Frame(std::mem::replace(&mut self.octets, rest));
+                if self.bytes.len() >= length {
+                    let rest = self.bytes.split_off(length);
+                    return Received::Frame(std::mem::replace(&mut self.bytes, rest));
                 }
             }
-            let end =
-                self.ended || !matches!(self.stream.read_buf(&mut self.octets).await, Ok(1..));
+            let end = self.ended || !matches!(self.stream.read_buf(&mut self.bytes).await, Ok(1..));
             if end {
                 self.ended = true;
-                return Received::End { incomplete: self.octets.len() };
+                return Received::End { incomplete: self.bytes.len() };
             }
         }
     }
@@ -176,10 +175,10 @@ impl Conn {
     pub(crate) fn leftover(&mut self) -> Vec<Received> {
         let mut rest = [0; 1024];
         if let Ok(count @ 1..) = self.stream.try_read(&mut rest) {
-            self.octets.extend_from_slice(&rest[..count]);
+            self.bytes.extend_from_slice(&rest[..count]);
         }
-        if !self.octets.is_empty() {
-            self.kept.push_back(Received::Frame(std::mem::take(&mut self.octets)));
+        if !self.bytes.is_empty() {
+            self.kept.push_back(Received::Frame(std::mem::take(&mut self.bytes)));
         }
         self.kept.drain(..).collect()
     }

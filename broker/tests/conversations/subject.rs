@@ -106,7 +106,7 @@ impl Subject {
         }
     }
 
-    /// The next status or error, in the text form of the reference.
+    /// The next status or error, in the text form of the C++ Broker.
     pub(crate) async fn event(&mut self) -> Option<String> {
         loop {
             let event = timeout(PATIENCE, self.events.next()).await.ok()??;

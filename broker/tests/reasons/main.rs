@@ -96,10 +96,10 @@ async fn listening(reason: Reason) -> Scene {
 }
 
 /// What an endpoint says about somebody who begins like this.
-async fn accepted(octets: &[u8]) -> Scene {
+async fn accepted(bytes: &[u8]) -> Scene {
     let mut scene = Scene::new(|_| {});
     let mut stranger = Stranger::dial(&scene.listen().await).await;
-    stranger.send(octets).await;
+    stranger.send(bytes).await;
     scene.keep(stranger)
 }
 

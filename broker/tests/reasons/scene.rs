@@ -84,8 +84,8 @@ impl Scene {
         };
         let given = timeout(LIMIT, given).await;
         let event = given.unwrap_or_else(|_| panic!("{reason} is not among {seen:#?}"));
-        // Where there is still a relation with somebody, it is in the list of peers as well; an error
-        // is in the log as well.
+        // Where there is still a relation with somebody, it is in the list of peers as well; an
+        // error is in the log as well.
         match event {
             Event::Log(log) if matches!(log.id, "peer-lost" | "peer-overflow") => {
                 assert!(self.is_listed(reason));

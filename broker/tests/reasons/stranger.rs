@@ -19,9 +19,9 @@ impl Stranger {
         Self { socket: TcpStream::connect((to.host(), to.port())).await.unwrap() }
     }
 
-    pub(crate) async fn send(&mut self, octets: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         // The other side may hang up in the middle, which is what some of these tests are about.
-        let _ = self.socket.write_all(octets).await;
+        let _ = self.socket.write_all(bytes).await;
     }
 
     pub(crate) async fn say(&mut self, message: &Message) {
@@ -66,7 +66,7 @@ impl Stranger {
     }
 }
 
-/// Answers whoever dials with these octets, and keeps the connection. Returns where.
+/// Answers whoever dials with these bytes, and keeps the connection. Returns where.
 pub(crate) async fn answering(answer: Vec<u8>) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

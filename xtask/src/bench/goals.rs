@@ -35,7 +35,7 @@ impl Bound {
     }
 }
 
-/// The goals are about links without encryption, like the floor and the programs of the reference.
+/// The goals are about links without encryption, like the floor and the programs of the C++ Broker.
 const SCHEME: &str = "tcp";
 
 /// All goals for which everything needed was measured.
@@ -52,9 +52,14 @@ pub(super) fn evaluate(results: &[Measurement]) -> Vec<Goal> {
     let reference = |scenario| to(scenario, Column::Reference);
     let against = |scenario, other| Some(ours(scenario)? / ours(other)?);
     let checks = [
-        ("small events, compared with the reference", reference("small-view"), AtLeast(10.0), "x"),
+        ("small events, compared with the C++ Broker", reference("small-view"), AtLeast(10.0), "x"),
         ("small events, compared with the floor", floor("small-view"), AtLeast(0.5), "x"),
-        ("conn-log lines, compared with the reference", reference("conn-view"), AtLeast(10.0), "x"),
+        (
+            "conn-log lines, compared with the C++ Broker",
+            reference("conn-view"),
+            AtLeast(10.0),
+            "x",
+        ),
         ("1 MiB payloads, compared with the floor", floor("raw-1m"), AtLeast(0.8), "x"),
         (
             "small events through a hub, compared with a direct pair",
@@ -68,7 +73,7 @@ pub(super) fn evaluate(results: &[Measurement]) -> Vec<Goal> {
             AtLeast(0.8),
             "x",
         ),
-        ("round trip, compared with the reference", reference("ping-pong"), AtMost(0.2), "x"),
+        ("round trip, compared with the C++ Broker", reference("ping-pong"), AtMost(0.2), "x"),
         ("round trip, compared with the floor", floor("ping-pong"), AtMost(1.5), "x"),
         (
             "fan-out to 64, deliveries per second in millions",

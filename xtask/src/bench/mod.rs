@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: how fast this implementation is, compared with the limit of the machine and
-//! with the reference. See `docs/performance.md`.
+//! with the C++ Broker. See `docs/performance.md`.
 
 mod floor;
 mod goals;
@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 /// Measure throughput, latency and memory
 ///
 /// Every scenario is measured in up to three columns, in turn: ours, the floor (a plain program
-/// that moves the same frames through sockets and does nothing else) and the reference (the C++
+/// that moves the same frames through sockets and does nothing else) and the C++ Broker (the C++
 /// programs). Absolute numbers depend on the machine; the ratios are what counts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -83,7 +83,7 @@ impl Worker {
     pub(super) fn memory(&mut self) -> Result<u64> {
         self.tell(&Command::Memory)?;
         match self.reply(0.0)? {
-            Reply::Memory(octets) => Ok(octets),
+            Reply::Memory(bytes) => Ok(bytes),
             other => Err(unexpected(&other)),
         }
     }

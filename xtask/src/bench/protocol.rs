@@ -158,7 +158,7 @@ pub(super) enum Reply {
     },
     Window(Window),
     Latency(Latency),
-    /// Resident memory in octets.
+    /// Resident memory in bytes.
     Memory(u64),
     /// The last words.
     End(End),
@@ -188,7 +188,7 @@ pub(super) struct Latency {
 
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct End {
-    /// The most memory the process ever held, in octets.
+    /// The most memory the process ever held, in bytes.
     pub(super) peak_memory: u64,
     /// Messages that were dropped.
     pub(super) lost: u64,

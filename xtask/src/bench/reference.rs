@@ -1,4 +1,4 @@
-//! The reference column: the programs of the C++ implementation, as they are.
+//! The C++ Broker column: the programs of the C++ implementation, as they are.
 
 use super::process::{lines, next_line};
 use super::scenario::{Context, Sample, describe};
@@ -149,7 +149,7 @@ impl Reference {
         let options = "broker {\n disable-ssl = true\n peer-buffer-size = 100000000\n}\n";
         std::fs::write(directory.join("caf-application.conf"), options)?;
         let began = Instant::now();
-        // 44 octets make a frame as large as that of a small event.
+        // 44 bytes make a frame as large as that of a small event.
         let status = Command::new(self.directory.join("broker-fan-out-benchmark"))
             .arg(format!("--peer-count={subscribers}"))
             .arg(format!("--message-count={messages}"))

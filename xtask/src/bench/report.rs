@@ -70,7 +70,7 @@ fn row(result: &Measurement) -> Vec<String> {
         measured.cpu_seconds_per_million.as_ref().map(|cpu| format!("{:.2}", cpu.median))
     }));
     let peak = ours.and_then(|measured| measured.peak_memory);
-    row.push(peak.map(|octets| format!("{:.0}", octets as f64 / 1048576.0)).unwrap_or_default());
+    row.push(peak.map(|bytes| format!("{:.0}", bytes as f64 / 1048576.0)).unwrap_or_default());
     row.push(ours.map(|measured| measured.lost.to_string()).unwrap_or_default());
     row
 }

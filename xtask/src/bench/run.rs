@@ -56,7 +56,7 @@ pub(super) fn all(
         let mut samples: BTreeMap<Column, Vec<Sample>> = BTreeMap::new();
         for run in 0..runs {
             for column in Column::ALL {
-                // One run of the reference has several reports.
+                // One run of the C++ Broker has several reports.
                 if column == Column::Reference && run > 0 {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! What the benchmarks publish: the events of the reference's `broker-throughput`, and strings.
+//! What the benchmarks publish: the events of the C++ Broker's `broker-throughput`, and strings.
 
 use broker::data::{
     Address, Encode, EnumValue, Kind, Port, Protocol, Slot, Timespan, Timestamp, View,
@@ -19,13 +19,13 @@ const RECORDS: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Shape {
-    /// Event type 1 of the reference: a number and a short string.
+    /// Event type 1 of the C++ Broker: a number and a short string.
     Small,
     /// Event type 2: a line of a connection log.
     Conn,
     /// Event type 3: a table of 100 keys with 10 strings each.
     Table,
-    /// A string of this many octets.
+    /// A string of this many bytes.
     Raw(usize),
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Shape {
             Self::Conn => f.write_str("conn-log line"),
             Self::Table => f.write_str("table of 100 keys"),
             Self::Raw(size) if size % 1024 == 0 => write!(f, "{} KiB string", size / 1024),
-            Self::Raw(size) => write!(f, "{size} octet string"),
+            Self::Raw(size) => write!(f, "{size} byte string"),
         }
     }
 }
@@ -84,9 +84,9 @@ impl Generator {
         record
     }
 
-    /// Whole frames of at least `octets` octets, as this endpoint would send them, and how many
+    /// Whole frames of at least `bytes` bytes, as this endpoint would send them, and how many
     /// frames there are.
-    pub(super) fn frames(shape: Shape, octets: usize) -> (Vec<u8>, usize) {
+    pub(super) fn frames(shape: Shape, bytes: usize) -> (Vec<u8>, usize) {
         let mut generator = Self::new(shape);
         let (mut frames, mut count) = (Vec::new(), 0);
         loop {
@@ -105,7 +105,7 @@ impl Generator {
             let _ = envelope.put_frame(&mut frames);
             let frame = frames.len() - before;
             count += 1;
-            if frames.len() + frame > octets {
+            if frames.len() + frame > bytes {
                 return (frames, count);
             }
         }
@@ -158,7 +158,7 @@ impl ConnLine {
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Address {
-    Address::from_octets([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+    Address::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
 }
 
 const fn tcp(number: u16) -> Port {
@@ -216,7 +216,7 @@ impl Encode for TableEvent {
     }
 }
 
-/// The random strings of the reference: `minstd_rand`, modulo 62.
+/// The random strings of the C++ Broker: `minstd_rand`, modulo 62.
 struct Draw(u64);
 
 impl Default for Draw {
@@ -280,7 +280,7 @@ fn field(shape: Shape, view: View<'_>) -> bool {
             let set = view.path([2, 1, 1]).and_then(|table| table.lookup("V0123456789abcd"));
             set.is_some_and(|set| set.len() == 10)
         }
-        Shape::Raw(size) => view.as_bytes().is_some_and(|octets| octets.len() == size),
+        Shape::Raw(size) => view.as_bytes().is_some_and(|bytes| bytes.len() == size),
     }
 }
 
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_have_the_sizes_of_the_reference() {
+    fn frames_have_the_sizes_of_the_cpp_broker() {
         assert_eq!([Shape::Small, Shape::Conn, Shape::Table].map(frame_size), [106, 294, 9002]);
     }
 
@@ -311,9 +311,8 @@ mod tests {
 
     #[test]
     fn blocks_hold_as_many_whole_frames_as_fit_and_at_least_one() {
-        for (shape, octets, count) in [(Shape::Small, 65536, 618), (Shape::Raw(100_000), 65536, 1)]
-        {
-            let (frames, counted) = Generator::frames(shape, octets);
+        for (shape, bytes, count) in [(Shape::Small, 65536, 618), (Shape::Raw(100_000), 65536, 1)] {
+            let (frames, counted) = Generator::frames(shape, bytes);
             assert_eq!(counted, count);
             assert_eq!(broker::wire::frame::payloads(&frames).count(), count);
         }

@@ -23,12 +23,12 @@ pub(super) fn cpu_time_of(pid: u32) -> Result<Duration> {
     Ok(Duration::from_secs_f64((user + system) as f64 / per_second as f64))
 }
 
-/// Memory that a process holds now, in octets.
+/// Memory that a process holds now, in bytes.
 pub(super) fn resident(pid: u32) -> Result<u64> {
     status(pid, "VmRSS:")
 }
 
-/// The most memory that a process ever held, in octets.
+/// The most memory that a process ever held, in bytes.
 pub(super) fn peak(pid: u32) -> Result<u64> {
     status(pid, "VmHWM:")
 }

@@ -22,15 +22,15 @@ pub(super) enum Id {
 
 impl Id {
     fn value(self) -> EndpointId {
-        let mut octets = match self {
+        let mut bytes = match self {
             Self::Lowest => [0; 16],
             Self::Highest => [0xff; 16],
         };
-        // The reference reads only ids of versions 1 to 5.
-        octets[6] = 0x40 | (octets[6] & 0x0f);
-        octets[8] = 0x80 | (octets[8] & 0x3f);
-        octets[15] |= 1;
-        EndpointId::from_bytes(octets)
+        // The C++ Broker reads only ids of versions 1 to 5.
+        bytes[6] = 0x40 | (bytes[6] & 0x0f);
+        bytes[8] = 0x80 | (bytes[8] & 0x3f);
+        bytes[15] |= 1;
+        EndpointId::from_bytes(bytes)
     }
 }
 

@@ -1,19 +1,19 @@
-//! JSON that says exactly which octets a value came from, where its type and data do not.
+//! JSON that says exactly which bytes a value came from, where its type and data do not.
 
 use super::{hex, read_json};
 use broker::data::{BStr, View, json};
 use serde::Deserialize;
 
-/// The member with the exact octets, as hexadecimal digits.
+/// The member with the exact bytes, as hexadecimal digits.
 const MEMBER: &str = "@binary";
 
 #[derive(Deserialize)]
 struct Beside {
     #[serde(rename = "@binary")]
-    octets: Option<String>,
+    bytes: Option<String>,
 }
 
-/// Appends a value or data message as JSON. If reading it would give other octets, the right ones
+/// Appends a value or data message as JSON. If reading it would give other bytes, the right ones
 /// are in a member `@binary`.
 pub(super) fn write(topic: Option<&BStr>, view: View<'_>, out: &mut Vec<u8>) {
     let start = out.len();
@@ -22,7 +22,7 @@ pub(super) fn write(topic: Option<&BStr>, view: View<'_>, out: &mut Vec<u8>) {
         None => json::write_value(&view, out),
     }
     let written = out.get(start..).unwrap_or_default();
-    if read_json(written).is_ok_and(|read| read.octets == view.raw()) {
+    if read_json(written).is_ok_and(|read| read.bytes == view.raw()) {
         return;
     }
     // In front of the brace that closes the object.
@@ -32,23 +32,23 @@ pub(super) fn write(topic: Option<&BStr>, view: View<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"}");
 }
 
-/// The octets that the line has in a member `@binary`, if it has one. They have to stand for the
-/// value that the rest of the line says, for which `octets` were read.
-pub(super) fn octets_beside(line: &[u8], octets: &[u8]) -> Result<Option<Vec<u8>>, String> {
+/// The bytes that the line has in a member `@binary`, if it has one. They have to stand for the
+/// value that the rest of the line says, for which `bytes` were read.
+pub(super) fn bytes_beside(line: &[u8], bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let quoted = format!("\"{MEMBER}\"");
     if !line.windows(quoted.len()).any(|window| window == quoted.as_bytes()) {
         return Ok(None);
     }
     let beside: Beside = serde_json::from_slice(line)
         .map_err(|error| format!("{MEMBER} cannot be looked at: {error}"))?;
-    let Some(digits) = beside.octets else { return Ok(None) };
+    let Some(digits) = beside.bytes else { return Ok(None) };
     let exact = hex::read(digits.as_bytes()).map_err(|reason| format!("{reason} at $.{MEMBER}"))?;
     let view = View::parse(&exact).map_err(|error| format!("{error} at $.{MEMBER}"))?;
     // What JSON and back does not keep is no difference.
     let mut text = Vec::new();
     json::write_value(&view, &mut text);
-    let same = match (read_json(&text), View::parse(octets)) {
-        (Ok(reread), Ok(said)) => View::parse(&reread.octets).is_ok_and(|read| read == said),
+    let same = match (read_json(&text), View::parse(bytes)) {
+        (Ok(reread), Ok(said)) => View::parse(&reread.bytes).is_ok_and(|read| read == said),
         _ => false,
     };
     if !same {
@@ -62,14 +62,14 @@ mod tests {
     use super::*;
 
     fn json_of(digits: &str) -> String {
-        let octets = hex::read(digits.as_bytes()).unwrap();
+        let bytes = hex::read(digits.as_bytes()).unwrap();
         let mut out = Vec::new();
-        write(None, View::parse(&octets).unwrap(), &mut out);
+        write(None, View::parse(&bytes).unwrap(), &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn octets_are_beside_a_value_only_where_the_value_does_not_tell_them() {
+    fn bytes_are_beside_a_value_only_where_the_value_does_not_tell_them() {
         assert_eq!(json_of("0101"), r#"{"@data-type":"boolean","data":true}"#);
         assert_eq!(json_of("0107"), r#"{"@data-type":"boolean","data":true,"@binary":"0107"}"#);
         let unsorted = json_of("0c02 0101 0100");
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn octets_beside_a_value_count_if_they_stand_for_it() {
+    fn bytes_beside_a_value_count_if_they_stand_for_it() {
         let beside = |line: &str| {
-            let octets = read_json(line.as_bytes()).unwrap().octets;
-            octets_beside(line.as_bytes(), &octets)
+            let bytes = read_json(line.as_bytes()).unwrap().bytes;
+            bytes_beside(line.as_bytes(), &bytes)
         };
         for digits in ["0107", "058000", "047ff8000000000000", "040000000000000001"] {
-            let octets = hex::read(digits.as_bytes()).unwrap();
-            assert_eq!(beside(&json_of(digits)), Ok(Some(octets)), "{digits}");
+            let bytes = hex::read(digits.as_bytes()).unwrap();
+            assert_eq!(beside(&json_of(digits)), Ok(Some(bytes)), "{digits}");
         }
         assert_eq!(beside(r#"{"@data-type":"string","data":"\"@binary\""}"#), Ok(None));
         assert_eq!(beside(r#"{"@data-type":"string","data":"@binary"}"#), Ok(None));

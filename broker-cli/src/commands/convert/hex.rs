@@ -1,8 +1,8 @@
-//! Octets as hexadecimal digits.
+//! Bytes as hexadecimal digits.
 
-/// The octets that digits stand for; white space between them does not matter.
+/// The bytes that digits stand for; white space between them does not matter.
 pub(super) fn read(line: &[u8]) -> Result<Vec<u8>, String> {
-    let mut octets = Vec::with_capacity(line.len() / 2);
+    let mut bytes = Vec::with_capacity(line.len() / 2);
     let mut high = None;
     for (at, &byte) in line.iter().enumerate() {
         if byte.is_ascii_whitespace() {
@@ -15,22 +15,22 @@ pub(super) fn read(line: &[u8]) -> Result<Vec<u8>, String> {
         high = match high {
             None => Some(digit),
             Some(high) => {
-                octets.push((high << 4 | digit) as u8);
+                bytes.push((high << 4 | digit) as u8);
                 None
             }
         };
     }
     match high {
-        None => Ok(octets),
+        None => Ok(bytes),
         Some(_) => Err("the number of hexadecimal digits is odd".to_owned()),
     }
 }
 
-/// Appends the digits of octets.
-pub(super) fn write(octets: &[u8], out: &mut Vec<u8>) {
+/// Appends the digits of bytes.
+pub(super) fn write(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
-    out.extend(octets.iter().flat_map(|octet| [digit(octet >> 4), digit(*octet)]));
+    out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
 }
 
 #[cfg(test)]
@@ -39,10 +39,10 @@ mod tests {
 
     #[test]
     fn digits_of_either_case_are_read_and_written_in_lower_case() {
-        let octets = read(b" 0aFF 1 0\t").unwrap();
-        assert_eq!(octets, [0x0a, 0xff, 0x10]);
+        let bytes = read(b" 0aFF 1 0\t").unwrap();
+        assert_eq!(bytes, [0x0a, 0xff, 0x10]);
         let mut out = Vec::new();
-        write(&octets, &mut out);
+        write(&bytes, &mut out);
         assert_eq!(out, b"0aff10");
     }
 

@@ -17,8 +17,8 @@ use std::io::{BufReader, BufWriter, Write};
 /// written, with a warning. JSON without type names is understood as by `pub`.
 ///
 /// JSON says all about a value. Binary input that is not as this program would write it (other
-/// patterns for true or for NaN, sizes in more octets than needed) has its octets in a member
-/// @binary beside it, so that converting back gives the same octets.
+/// patterns for true or for NaN, sizes in more bytes than needed) has its bytes in a member
+/// @binary beside it, so that converting back gives the same bytes.
 ///
 /// The binary form has no place for real numbers of at most 2^-1023 (1.1e-308) in magnitude: it has
 /// zero for them.
@@ -52,7 +52,7 @@ enum Target {
 #[derive(Debug, PartialEq, Eq)]
 struct Payload {
     topic: Option<BString>,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl Convert {
@@ -103,11 +103,11 @@ impl Convert {
 
     fn read(&self, line: &[u8]) -> Result<Payload, String> {
         match self.from {
-            Source::Bin => Ok(Payload { topic: None, octets: hex::read(line)? }),
+            Source::Bin => Ok(Payload { topic: None, bytes: hex::read(line)? }),
             Source::Json => {
                 let payload = read_json(line).map_err(|error| error.to_string())?;
-                match exact::octets_beside(line, &payload.octets)? {
-                    Some(octets) => Ok(Payload { octets, ..payload }),
+                match exact::bytes_beside(line, &payload.bytes)? {
+                    Some(bytes) => Ok(Payload { bytes, ..payload }),
                     None => Ok(payload),
                 }
             }
@@ -115,11 +115,11 @@ impl Convert {
     }
 
     fn write(&self, payload: &Payload, out: &mut Vec<u8>) -> Result<(), String> {
-        let view = View::parse(&payload.octets).map_err(|error| error.to_string())?;
+        let view = View::parse(&payload.bytes).map_err(|error| error.to_string())?;
         let topic = payload.topic.as_deref().map(BStr::new);
         match (self.to, topic) {
             (Target::Json, _) => exact::write(topic, view, out),
-            (Target::Bin, _) => hex::write(&payload.octets, out),
+            (Target::Bin, _) => hex::write(&payload.bytes, out),
             (Target::Text, Some(topic)) => text::message(topic, &view.to_value(), out),
             (Target::Text, None) => text::value(&view.to_value(), out),
         }
@@ -130,17 +130,17 @@ impl Convert {
 /// Reads JSON in any form. The elements of sets and tables stay in the order of the text.
 fn read_json(line: &[u8]) -> Result<Payload, json::JsonError> {
     let reader = JsonReader { require_type: false, ..JsonReader::default() };
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let topic = match Form::of(line) {
         Form::Plain => {
-            reader.plain(line)?.encode_into(&mut octets);
+            reader.plain(line)?.encode_into(&mut bytes);
             None
         }
         Form::Value => {
-            reader.value_into(line, &mut octets)?;
+            reader.value_into(line, &mut bytes)?;
             None
         }
-        Form::DataMessage => Some(reader.message_into(line, &mut octets)?.into_owned().into()),
+        Form::DataMessage => Some(reader.message_into(line, &mut bytes)?.into_owned().into()),
     };
-    Ok(Payload { topic, octets })
+    Ok(Payload { topic, bytes })
 }

@@ -5,7 +5,7 @@ use broker::{Config, OverflowPolicy, SubscriberOptions, SubscriberPolicy, Url};
 /// How many messages are published, more than fit between the two.
 const MESSAGES: u64 = 4000;
 
-/// Octets that make a message large.
+/// Bytes that make a message large.
 const BALLAST: usize = 1024;
 
 /// A reader that does not keep up costs messages of its own, exactly counted, and not the peering.

@@ -8,7 +8,7 @@ use broker::{EndpointId, Failure, HangUpGuess};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// The longest frame that is taken, in octets: a filter, and nothing larger.
+/// The longest frame that is taken, in bytes: a filter, and nothing larger.
 const LONGEST: usize = 2 * 1024 * 1024;
 
 /// What the other side has told.
@@ -31,8 +31,8 @@ pub(super) struct Conversation {
 
 /// What came first on a connection.
 pub(super) enum Greeting {
-    /// What these octets are, which are no other protocol that is known.
-    Octets(&'static str),
+    /// What these bytes are, which are no other protocol that is known.
+    Bytes(&'static str),
     /// Nothing so far.
     Silence,
 }
@@ -43,7 +43,7 @@ impl Conversation {
         Self { connection, received: ReadBuffer::new(), heard: false, deadline, limit }
     }
 
-    /// Waits for the first octets, without saying anything.
+    /// Waits for the first bytes, without saying anything.
     pub(super) async fn greeting(&mut self, patience: Duration) -> Result<Greeting, Failure> {
         let until = (Instant::now() + patience).min(self.deadline);
         while self.received.pending().len() < PREFIX + 1 {
@@ -52,14 +52,14 @@ impl Conversation {
                 Ok(Err(error)) => return Err(self.explain(error, "its greeting")),
                 Err(_) => return Ok(Greeting::Silence),
             }
-            if let Some(failure) = Failure::of_first_octets(self.received.pending()) {
+            if let Some(failure) = Failure::of_first_bytes(self.received.pending()) {
                 return Err(failure);
             }
         }
-        Ok(Greeting::Octets(match self.received.pending().get(PREFIX) {
+        Ok(Greeting::Bytes(match self.received.pending().get(PREFIX) {
             Some(7) => "a probe of Broker",
             Some(6..=12) => "a frame of Broker",
-            _ => "octets that may be a frame",
+            _ => "bytes that may be a frame",
         }))
     }
 
@@ -128,7 +128,7 @@ impl Conversation {
                 }
                 Ok(None) => {}
                 Err(too_large) => {
-                    let sniffed = Failure::of_first_octets(self.received.pending());
+                    let sniffed = Failure::of_first_bytes(self.received.pending());
                     let (length, limit) = (too_large.length, too_large.limit);
                     return Err(sniffed.unwrap_or(Failure::FrameTooLarge { length, limit }));
                 }
@@ -138,7 +138,7 @@ impl Conversation {
                 Ok(Err(error)) => return Err(self.explain(error, expected)),
                 Err(_) => return Err(self.timed_out(expected)),
             }
-            if first && let Some(failure) = Failure::of_first_octets(self.received.pending()) {
+            if first && let Some(failure) = Failure::of_first_bytes(self.received.pending()) {
                 return Err(failure);
             }
         }
@@ -166,11 +166,11 @@ impl Conversation {
 
 /// An id that is smaller than nearly every other one, so that this side leads.
 fn small_id() -> EndpointId {
-    let mut octets = *EndpointId::random().as_bytes();
-    for octet in octets.iter_mut().take(6) {
-        *octet = 0;
+    let mut bytes = *EndpointId::random().as_bytes();
+    for byte in bytes.iter_mut().take(6) {
+        *byte = 0;
     }
-    EndpointId::from_bytes(octets)
+    EndpointId::from_bytes(bytes)
 }
 
 fn checked(id: EndpointId) -> Result<EndpointId, Failure> {

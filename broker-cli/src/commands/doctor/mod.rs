@@ -31,11 +31,11 @@ const TOPICS_SHOWN: usize = 256;
 
 /// Find out why an address cannot be peered with
 ///
-/// Tries one layer after the other (address, name, TCP, TLS, greeting, handshake) and says which one
-/// fails, what that means and what to try. At a ws:// address without a path that is the JSON API,
-/// which a client without subscriptions asks for. Leaves before the handshake is done, so that the other
-/// side never reports a peer. Ends with 0 if all is well, 3 without a connection, 4 if what is there
-/// refuses or is not Broker, 5 if it does not answer.
+/// Tries one layer after the other (address, name, TCP, TLS, greeting, handshake) and says which
+/// one fails, what that means and what to try. At a ws:// address without a path that is the JSON
+/// API, which a client without subscriptions asks for. Leaves before the handshake is done, so that
+/// the other side never reports a peer. Ends with 0 if all is well, 3 without a connection, 4 if
+/// what is there refuses or is not Broker, 5 if it does not answer.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The address to examine
@@ -289,7 +289,7 @@ impl Examination {
         address: Option<SocketAddr>,
     ) -> Result<(), Stop> {
         let check = match conversation.greeting(PATIENCE.min(self.wait)).await {
-            Ok(Greeting::Octets(what)) => Check::passed("greeting", what),
+            Ok(Greeting::Bytes(what)) => Check::passed("greeting", what),
             Ok(Greeting::Silence) => {
                 // Who waits for us to begin may wait for something else than a hello.
                 if let Some(finding) = who_is_silent(address, self.wait).await {
@@ -367,7 +367,7 @@ fn plain(stream: TcpStream, url: &Url) -> Connection {
 }
 
 fn introduced(introduction: &Introduction) -> Check {
-    let text = |octets: &bytes::Bytes| String::from_utf8_lossy(octets).into_owned();
+    let text = |bytes: &bytes::Bytes| String::from_utf8_lossy(bytes).into_owned();
     let filter: Vec<String> = introduction.filter.iter().take(TOPICS_SHOWN).map(text).collect();
     let count = introduction.filter.len();
     let topics = match count {

@@ -20,7 +20,7 @@ pub(super) async fn speaks_tls(address: SocketAddr, wait: Duration) -> bool {
 /// What an HTTP request reveals.
 pub(super) async fn asked_for_a_page(address: SocketAddr, wait: Duration) -> Option<Failure> {
     let answer = ask(address, wait, b"GET / HTTP/1.0\r\n\r\n").await;
-    Failure::of_first_octets(&answer)
+    Failure::of_first_bytes(&answer)
 }
 
 /// Whether the native protocol is spoken at the address: there the server says something first.
@@ -30,7 +30,7 @@ pub(super) async fn greets_natively(address: SocketAddr, wait: Duration) -> bool
     matches!(greeting.as_slice(), [0, 0, _, _, 6..=12, ..])
 }
 
-/// Sends octets on a connection of its own, and returns the first that come back.
+/// Sends bytes on a connection of its own, and returns the first that come back.
 async fn ask(address: SocketAddr, wait: Duration, question: &[u8]) -> Vec<u8> {
     let mut answer = vec![0; 16];
     let exchange = async {

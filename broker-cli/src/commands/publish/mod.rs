@@ -21,8 +21,8 @@ const WAIT: Duration = Duration::from_secs(10);
 /// subscribed, it says so and ends with 0; if a peer was lost before it had confirmed, or a server
 /// of the JSON API refused something, with 1.
 ///
-/// A publisher that is faster than a peer waits for it, unless --overflow says otherwise: for ever if
-/// the peer takes nothing any more, unless the configuration sets the limit stalled-write.
+/// A publisher that is faster than a peer waits for it, unless --overflow says otherwise: forever
+/// if the peer takes nothing any more, unless the configuration sets the limit stalled-write.
 #[derive(Args)]
 pub(crate) struct Pub {
     /// What the values are about; - to read data messages from standard input, one per line, that

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 pub(crate) struct Comparison {
     /// By the order of [`Value`](crate::data::Value).
     pub(crate) order: Ordering,
-    /// Whether the reference takes one for a duplicate of the other: as above, but NaN counts as
+    /// Whether the C++ Broker takes one for a duplicate of the other: as above, but NaN counts as
     /// equal to every real and the comparison goes on behind it. (Not transitive.)
     pub(crate) duplicate: bool,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Comparison {
 /// Compares the values that `a` and `b` start with; what follows them is ignored. Sets and tables
 /// in them must be in ascending order on the wire. Neither allocates nor recurses.
 ///
-/// On octets that are not valid values the result is some ordering of the octets.
+/// On bytes that are not valid values the result is some ordering of the bytes.
 #[inline]
 pub(crate) fn compare(a: &[u8], b: &[u8]) -> Comparison {
     if let (Some(a), Some(b)) = (short_string(a), short_string(b)) {
@@ -29,11 +29,11 @@ pub(crate) fn compare(a: &[u8], b: &[u8]) -> Comparison {
     compare_any(a, b)
 }
 
-/// The octets of a string below 128 octets, the usual element of a set and key of a table.
+/// The bytes of a string below 128 bytes, the usual element of a set and key of a table.
 #[inline]
 fn short_string(value: &[u8]) -> Option<&[u8]> {
     match value {
-        [tag::STRING, size @ ..0x80, octets @ ..] => octets.get(..usize::from(*size)),
+        [tag::STRING, size @ ..0x80, bytes @ ..] => bytes.get(..usize::from(*size)),
         _ => None,
     }
 }
@@ -103,16 +103,16 @@ impl Comparer<'_> {
                 let (size, other) = (self.a.size()?, self.b.size()?);
                 self.a.take(size)?.cmp(self.b.take(other)?)
             }
-            tag::ADDRESS => self.octets::<16>()?,
-            tag::SUBNET => self.octets::<17>()?,
-            tag::PORT => self.octets::<3>()?,
+            tag::ADDRESS => self.bytes::<16>()?,
+            tag::SUBNET => self.bytes::<17>()?,
+            tag::PORT => self.bytes::<3>()?,
             tag::TABLE => return self.containers(2),
-            // Tags that stand for nothing only come from octets nobody validated, which end soon.
+            // Tags that stand for nothing only come from bytes nobody validated, which end soon.
             _ => return self.containers(1),
         }))
     }
 
-    fn octets<const N: usize>(&mut self) -> Result<Ordering, DecodeError> {
+    fn bytes<const N: usize>(&mut self) -> Result<Ordering, DecodeError> {
         Ok(self.a.array::<N>()?.cmp(&self.b.array::<N>()?))
     }
 

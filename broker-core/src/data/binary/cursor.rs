@@ -3,7 +3,7 @@
 use super::error::{DecodeError, DecodeErrorKind};
 use super::{tag, varbyte};
 
-/// Octets of a value, tag included, by its tag, where these are always as many and any of them will
+/// Bytes of a value, tag included, by its tag, where these are always as many and any of them will
 /// do; 0 for every other kind.
 const PLAIN: [u8; 15] = [1, 2, 9, 9, 9, 0, 17, 0, 0, 9, 9, 0, 0, 0, 0];
 
@@ -28,12 +28,12 @@ impl<'a> Cursor<'a> {
         self.bytes.len() - self.pos
     }
 
-    /// The octets from `start`, an earlier position, up to the current one.
+    /// The bytes from `start`, an earlier position, up to the current one.
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.pos).unwrap_or_default()
     }
 
-    /// The octets from `start`, an earlier position, up to the end of the payload.
+    /// The bytes from `start`, an earlier position, up to the end of the payload.
     pub(crate) fn from(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..).unwrap_or_default()
     }
@@ -46,9 +46,9 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, DecodeError> {
         match self.bytes.get(self.pos) {
-            Some(&octet) => {
+            Some(&byte) => {
                 self.pos += 1;
-                Ok(octet)
+                Ok(byte)
             }
             None => Err(self.end(1)),
         }
@@ -95,13 +95,13 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// A size: one to five octets, not necessarily the shortest form.
+    /// A size: one to five bytes, not necessarily the shortest form.
     #[inline]
     pub(crate) fn size(&mut self) -> Result<usize, DecodeError> {
         match self.bytes.get(self.pos) {
-            Some(&octet) if octet < 0x80 => {
+            Some(&byte) if byte < 0x80 => {
                 self.pos += 1;
-                Ok(usize::from(octet))
+                Ok(usize::from(byte))
             }
             _ => self.long_size(),
         }
@@ -110,10 +110,10 @@ impl<'a> Cursor<'a> {
     fn long_size(&mut self) -> Result<usize, DecodeError> {
         let start = self.pos;
         let mut size = 0_u64;
-        for index in 0..varbyte::MAX_OCTETS {
-            let octet = self.u8()?;
-            size |= u64::from(octet & 0x7F) << (7 * index);
-            if octet < 0x80 {
+        for index in 0..varbyte::MAX_BYTES {
+            let byte = self.u8()?;
+            size |= u64::from(byte & 0x7F) << (7 * index);
+            if byte < 0x80 {
                 return u32::try_from(size)
                     .ok()
                     .and_then(|size| usize::try_from(size).ok())
@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
         Err(DecodeError::new(DecodeErrorKind::SizeTooLong, start))
     }
 
-    /// The number of elements of a container whose elements take at least `least` octets each;
+    /// The number of elements of a container whose elements take at least `least` bytes each;
     /// refused when they cannot all be there.
     #[inline]
     pub(crate) fn element_count(&mut self, least: usize) -> Result<usize, DecodeError> {
@@ -141,7 +141,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Skips so many values, looking at the structure only. Does not recurse; takes time in
-    /// proportion to the octets skipped.
+    /// proportion to the bytes skipped.
     pub(crate) fn skip_values(&mut self, count: usize) -> Result<(), DecodeError> {
         let mut pending = count;
         while pending > 0 {

@@ -1,4 +1,4 @@
-//! From octets to values.
+//! From bytes to values.
 
 use super::cursor::Cursor;
 use super::error::{DecodeError, DecodeErrorKind};
@@ -35,10 +35,10 @@ impl Default for DecodeLimits {
 impl Value {
     /// Decodes a payload that is exactly one value, with the default limits.
     ///
-    /// Accepts what peers may send: sets and tables in any order, any non-zero octet for true,
-    /// sizes in up to five octets even if fewer would do, and subnets with host bits.
+    /// Accepts what peers may send: sets and tables in any order, any non-zero byte for true,
+    /// sizes in up to five bytes even if fewer would do, and subnets with host bits.
     ///
-    /// Duplicates in sets and among the keys of tables are refused, and by the reference's rule:
+    /// Duplicates in sets and among the keys of tables are refused, and by the C++ Broker's rule:
     /// NaN is a duplicate of every real, also inside equal surroundings, so that of `(NaN, 1)` and
     /// `(2.0, 1)` only one may be in a set while `(NaN, 1)` and `(NaN, 2)` both may. As this
     /// relation is not transitive, it is applied to neighbours in the order of [`Value`].
@@ -61,11 +61,11 @@ impl Value {
     }
 }
 
-/// Builds the value of a payload that was validated; the rest of the octets is ignored.
+/// Builds the value of a payload that was validated; the rest of the bytes is ignored.
 ///
 /// # Errors
 ///
-/// On octets that nobody validated.
+/// On bytes that nobody validated.
 pub(crate) fn build(bytes: &[u8]) -> Result<Value, DecodeError> {
     value(&mut Cursor::new(bytes), DecodeLimits::HIGHEST_DEPTH)
 }
@@ -78,13 +78,13 @@ fn value(input: &mut Cursor<'_>, depth: usize) -> Result<Value, DecodeError> {
         tag::COUNT => Value::Count(input.u64()?),
         tag::INTEGER => Value::Integer(input.u64()?.cast_signed()),
         tag::REAL => Value::Real(real::from_wire(input.u64()?)),
-        tag::STRING => Value::String(octets(input)?.into()),
-        tag::ADDRESS => Value::Address(Address::from_octets(input.array()?)),
+        tag::STRING => Value::String(bytes(input)?.into()),
+        tag::ADDRESS => Value::Address(Address::from_bytes(input.array()?)),
         tag::SUBNET => Value::Subnet(subnet(input)?),
         tag::PORT => Value::Port(port(input)?),
         tag::TIMESTAMP => Value::Timestamp(Timestamp(input.u64()?.cast_signed())),
         tag::TIMESPAN => Value::Timespan(Timespan(input.u64()?.cast_signed())),
-        tag::ENUM => Value::Enum(EnumValue(octets(input)?.into())),
+        tag::ENUM => Value::Enum(EnumValue(bytes(input)?.into())),
         tag @ (tag::SET | tag::TABLE | tag::VECTOR) => {
             let Some(depth) = depth.checked_sub(1) else {
                 let limit = DecodeLimits::HIGHEST_DEPTH;
@@ -100,13 +100,13 @@ fn value(input: &mut Cursor<'_>, depth: usize) -> Result<Value, DecodeError> {
     })
 }
 
-fn octets<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
+fn bytes<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
     let size = input.size()?;
     input.take(size)
 }
 
 pub(crate) fn subnet(input: &mut Cursor<'_>) -> Result<Subnet, DecodeError> {
-    Ok(Subnet::from_raw(Address::from_octets(input.array()?), input.u8()?))
+    Ok(Subnet::from_raw(Address::from_bytes(input.array()?), input.u8()?))
 }
 
 pub(crate) fn port(input: &mut Cursor<'_>) -> Result<Port, DecodeError> {
@@ -123,7 +123,7 @@ pub(crate) fn port(input: &mut Cursor<'_>) -> Result<Port, DecodeError> {
 }
 
 /// How many elements to make room for before any is there: a declared count is only a claim, and
-/// an element takes many times the octet that it needs at least.
+/// an element takes many times the byte that it needs at least.
 const FIRST_ROOM: usize = 64;
 
 fn elements(input: &mut Cursor<'_>, depth: usize) -> Result<Vec<Value>, DecodeError> {

@@ -1,4 +1,4 @@
-//! From values to octets.
+//! From values to bytes.
 
 use super::{real, varbyte};
 use crate::data::{
@@ -32,12 +32,13 @@ impl Value {
     /// Appends the binary form. Sets and tables are written in ascending order, sizes in their
     /// shortest form, so equal values have equal encodings (apart from the sign of zero).
     ///
-    /// Reals survive with every bit, apart from the sign and the payload of NaN and from subnormals:
-    /// up to 2^-1023 in magnitude the format has no place for them, and they are written as zero.
+    /// Reals survive with every bit, apart from the sign and the payload of NaN and from
+    /// subnormals: up to 2^-1023 in magnitude the format has no place for them, and they are
+    /// written as zero.
     ///
     /// Never fails, but what receivers refuse as duplicates can be written: sets or table keys with
     /// NaN beside another real, or with several reals that are written as zero. Strings and
-    /// containers of 2^32 octets or elements and more are refused as well.
+    /// containers of 2^32 bytes or elements and more are refused as well.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::None => out.push(Kind::None as u8),
@@ -70,7 +71,7 @@ impl Value {
         }
     }
 
-    /// The number of octets that [`Value::encode_into`] appends.
+    /// The number of bytes that [`Value::encode_into`] appends.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         let with_size = |len: usize| varbyte::len(len) + len;
@@ -115,9 +116,9 @@ pub(super) fn head(kind: Kind, size: usize, out: &mut Vec<u8>) {
 
 #[inline]
 fn number(kind: Kind, pattern: u64, out: &mut Vec<u8>) {
-    let mut octets = [kind as u8; 9];
-    octets[1..].copy_from_slice(&pattern.to_be_bytes());
-    out.extend_from_slice(&octets);
+    let mut bytes = [kind as u8; 9];
+    bytes[1..].copy_from_slice(&pattern.to_be_bytes());
+    out.extend_from_slice(&bytes);
 }
 
 impl Encode for Value {
@@ -186,8 +187,8 @@ impl Encode for str {
 impl Encode for BStr {
     #[inline]
     fn encode_into(&self, out: &mut Vec<u8>) {
-        let octets: &[u8] = self;
-        octets.encode_into(out);
+        let bytes: &[u8] = self;
+        bytes.encode_into(out);
     }
 }
 
@@ -210,14 +211,14 @@ impl Encode for Address {
     #[inline]
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.push(Kind::Address as u8);
-        out.extend_from_slice(self.octets());
+        out.extend_from_slice(self.bytes());
     }
 }
 
 impl Encode for Subnet {
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.push(Kind::Subnet as u8);
-        out.extend_from_slice(self.address().octets());
+        out.extend_from_slice(self.address().bytes());
         out.push(self.raw_length());
     }
 }

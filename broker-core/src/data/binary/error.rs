@@ -13,16 +13,16 @@ pub struct DecodeError {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DecodeErrorKind {
-    /// A field, or the elements of a container, need more octets than there are.
+    /// A field, or the elements of a container, need more bytes than there are.
     UnexpectedEnd {
-        /// The octets needed from the offset on, at least.
+        /// The bytes needed from the offset on, at least.
         needed: usize,
-        /// The octets that are there.
+        /// The bytes that are there.
         left: usize,
     },
     /// A tag that stands for no kind of value.
     UnknownTag(u8),
-    /// A size in more than five octets.
+    /// A size in more than five bytes.
     SizeTooLong,
     /// A size above 2^32-1.
     SizeTooLarge,
@@ -39,7 +39,7 @@ pub enum DecodeErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// Octets after the end of the value.
+    /// Bytes after the end of the value.
     TrailingBytes {
         /// How many.
         count: usize,
@@ -58,7 +58,7 @@ impl DecodeError {
         self.kind
     }
 
-    /// Where in the payload, in octets from its start: the first octet of the tag, the size, the
+    /// Where in the payload, in bytes from its start: the first byte of the tag, the size, the
     /// field, the element or the rest that the error is about.
     #[must_use]
     pub const fn offset(&self) -> usize {
@@ -78,11 +78,11 @@ impl fmt::Display for DecodeErrorKind {
             Self::UnexpectedEnd { needed, left } => {
                 write!(
                     f,
-                    "the payload ends early: at least {needed} more octets needed, {left} left"
+                    "the payload ends early: at least {needed} more bytes needed, {left} left"
                 )
             }
             Self::UnknownTag(tag) => write!(f, "unknown tag {tag:#04x}"),
-            Self::SizeTooLong => f.write_str("size in more than five octets"),
+            Self::SizeTooLong => f.write_str("size in more than five bytes"),
             Self::SizeTooLarge => f.write_str("size above 4294967295"),
             Self::UnknownProtocol(number) => {
                 write!(f, "port with unknown protocol number {number} (0 to 3 are known)")
@@ -93,7 +93,7 @@ impl fmt::Display for DecodeErrorKind {
             Self::DuplicateElement => f.write_str("duplicate element in a set"),
             Self::DuplicateKey => f.write_str("duplicate key in a table"),
             Self::TooDeep { limit } => write!(f, "more than {limit} containers inside each other"),
-            Self::TrailingBytes { count } => write!(f, "{count} octets after the end of the value"),
+            Self::TrailingBytes { count } => write!(f, "{count} bytes after the end of the value"),
         }
     }
 }

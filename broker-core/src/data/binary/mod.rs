@@ -23,7 +23,7 @@ pub(super) use real::from_wire as real_from_wire;
 pub(super) use validate::{WireOrder, is_ascending, scan};
 pub(super) use varbyte::write as write_size;
 
-/// The tags on the wire, for matching on octets; the same numbers as those of `Kind`.
+/// The tags on the wire, for matching on bytes; the same numbers as those of `Kind`.
 mod tag {
     pub(super) const NONE: u8 = 0;
     pub(super) const BOOLEAN: u8 = 1;

@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 ///
 /// Allocates nothing as long as the elements of sets and the keys of tables arrive in ascending
 /// order, which all senders that encode whole values do. Otherwise it sorts a copy, which takes
-/// memory in proportion to the octets received. Either way the time is at most in proportion to
+/// memory in proportion to the bytes received. Either way the time is at most in proportion to
 /// n log n of the size.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub(crate) fn is_ascending(bytes: &[u8]) -> bool {
     Scanner::new(bytes, DecodeLimits::HIGHEST_DEPTH).value(0).is_ok()
 }
 
-/// Refuses octets after the value.
+/// Refuses bytes after the value.
 pub(super) fn finish(input: &Cursor<'_>) -> Result<(), DecodeError> {
     match input.left() {
         0 => Ok(()),
@@ -89,9 +89,9 @@ fn port(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
 }
 
 fn subnet(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
-    let octets = input.array()?;
+    let bytes = input.array()?;
     let length = input.u8()?;
-    let least = if Address::from_octets(octets).is_v4() { 96 } else { 0 };
+    let least = if Address::from_bytes(bytes).is_v4() { 96 } else { 0 };
     if !(least..=128).contains(&length) {
         return Err(DecodeError::new(
             DecodeErrorKind::InvalidPrefixLength(length),

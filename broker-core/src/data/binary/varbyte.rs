@@ -1,7 +1,7 @@
-//! Sizes on the wire: unsigned LEB128 of 32 bits in one to five octets.
+//! Sizes on the wire: unsigned LEB128 of 32 bits in one to five bytes.
 
-/// The largest number of octets of a size.
-pub(crate) const MAX_OCTETS: usize = 5;
+/// The largest number of bytes of a size.
+pub(crate) const MAX_BYTES: usize = 5;
 
 /// Appends the shortest form of `size`.
 ///
@@ -17,7 +17,7 @@ pub(crate) fn write(size: usize, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// The number of octets that [`write()`] appends.
+/// The number of bytes that [`write()`] appends.
 #[inline]
 pub(crate) fn len(size: usize) -> usize {
     let bits = (usize::BITS - size.leading_zeros()).max(1);
@@ -41,11 +41,11 @@ mod tests {
             (268_435_456, &[0x80, 0x80, 0x80, 0x80, 0x01]),
             (4_294_967_295, &[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]),
         ];
-        for (size, octets) in cases {
+        for (size, bytes) in cases {
             let mut out = Vec::new();
             write(size, &mut out);
-            assert_eq!(out, octets, "{size}");
-            assert_eq!(len(size), octets.len(), "{size}");
+            assert_eq!(out, bytes, "{size}");
+            assert_eq!(len(size), bytes.len(), "{size}");
         }
     }
 }

@@ -74,7 +74,7 @@ impl fmt::Display for ConversionError {
             Problem::Length { expected, found } => {
                 write!(f, "expected vector of {expected} elements, found {found}")?;
             }
-            Problem::NotUtf8 => f.write_str("expected UTF-8, found other octets")?,
+            Problem::NotUtf8 => f.write_str("expected UTF-8, found other bytes")?,
             Problem::Other(message) => f.write_str(message)?,
         }
         if self.path.is_root() { Ok(()) } else { write!(f, " at {}", self.path) }

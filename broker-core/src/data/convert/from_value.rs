@@ -105,14 +105,14 @@ impl FromValue for Duration {
 impl FromValue for BString {
     fn from_value(value: &Value) -> Result<Self> {
         match value {
-            Value::String(octets) => Ok(octets.clone()),
+            Value::String(bytes) => Ok(bytes.clone()),
             _ => mismatch(Kind::String, value),
         }
     }
 
     fn from_owned(value: Value) -> Result<Self> {
         match value {
-            Value::String(octets) => Ok(octets),
+            Value::String(bytes) => Ok(bytes),
             _ => mismatch(Kind::String, &value),
         }
     }
@@ -128,7 +128,7 @@ impl FromValue for Vec<u8> {
     }
 }
 
-/// Fails for octets that are not UTF-8.
+/// Fails for bytes that are not UTF-8.
 impl FromValue for String {
     fn from_value(value: &Value) -> Result<Self> {
         Self::from_owned(value.clone())

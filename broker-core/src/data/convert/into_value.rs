@@ -58,8 +58,8 @@ impl From<&String> for Value {
 }
 
 impl<const N: usize> From<&[u8; N]> for Value {
-    fn from(octets: &[u8; N]) -> Self {
-        octets.as_slice().into()
+    fn from(bytes: &[u8; N]) -> Self {
+        bytes.as_slice().into()
     }
 }
 

@@ -87,13 +87,13 @@ impl Value {
     }
 
     /// A string.
-    pub fn string(octets: impl Into<Vec<u8>>) -> Self {
-        Self::String(octets.into().into())
+    pub fn string(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::String(bytes.into().into())
     }
 
     /// An enum value with this label.
-    pub fn enum_value(octets: impl Into<Vec<u8>>) -> Self {
-        Self::Enum(super::EnumValue(octets.into().into()))
+    pub fn enum_value(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Enum(super::EnumValue(bytes.into().into()))
     }
 
     /// A vector of elements of one type; for different types see [`vector!`](crate::vector).

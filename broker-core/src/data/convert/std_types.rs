@@ -11,10 +11,10 @@ impl From<Ipv4Addr> for Address {
     }
 }
 
-/// Takes the octets as they are, so `::ffff:a.b.c.d` becomes an IPv4 address.
+/// Takes the bytes as they are, so `::ffff:a.b.c.d` becomes an IPv4 address.
 impl From<Ipv6Addr> for Address {
     fn from(address: Ipv6Addr) -> Self {
-        Self::from_octets(address.octets())
+        Self::from_bytes(address.octets())
     }
 }
 

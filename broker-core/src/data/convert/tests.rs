@@ -13,11 +13,11 @@ fn both_ways<T>(rust: T, expected: Value)
 where
     T: Into<Value> + Encode + FromValue + PartialEq + Debug + Clone,
 {
-    let mut octets = Vec::new();
-    rust.encode_into(&mut octets);
+    let mut bytes = Vec::new();
+    rust.encode_into(&mut bytes);
     let value: Value = rust.clone().into();
     assert_eq!(value, expected);
-    assert_eq!(octets, value.encode());
+    assert_eq!(bytes, value.encode());
     assert_eq!(value.to::<T>().as_ref(), Ok(&rust));
     assert_eq!(value.into_type::<T>(), Ok(rust));
 }
@@ -103,7 +103,7 @@ fn errors_name_what_was_expected_and_found_and_where() {
     refused::<u64>(&Value::Integer(1), "expected count, found integer");
     refused::<u8>(&Value::Count(256), "expected u8, found 256, which is out of range");
     refused::<i8>(&Value::Integer(-129), "expected i8, found -129, which is out of range");
-    refused::<String>(&Value::string([0xFF]), "expected UTF-8, found other octets");
+    refused::<String>(&Value::string([0xFF]), "expected UTF-8, found other bytes");
     refused::<String>(&Value::enum_value("x"), "expected string, found enum-value");
     refused::<(u64, u64)>(&vector![1_u64], "expected vector of 2 elements, found 1");
     refused::<Vec<(u64, String)>>(

@@ -152,10 +152,10 @@ impl<'a, 'o> Decoder<'a, 'o> {
     }
 
     /// Writes a string or an enum label.
-    pub(super) fn octets(&mut self, kind: Kind, octets: &[u8]) {
+    pub(super) fn bytes(&mut self, kind: Kind, bytes: &[u8]) {
         self.out.push(kind as u8);
-        write_size(octets.len(), self.out);
-        self.out.extend_from_slice(octets);
+        write_size(bytes.len(), self.out);
+        self.out.extend_from_slice(bytes);
     }
 
     /// Writes the head of a container inside of `depth` others, lets `contents` read and write

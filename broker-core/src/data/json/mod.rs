@@ -7,17 +7,17 @@
 //! shortest digits that read back as the same number, times are exact, and what JSON cannot express
 //! has a form of its own that other readers can live with: `"inf"`, `"-inf"` and `"nan"` for reals
 //! that are not finite, and next to strings that are not UTF-8 (and subnets that are not in normal
-//! form) a member `data-hex` with the exact octets, next to such topics `topic-hex`. (What cannot
+//! form) a member `data-hex` with the exact bytes, next to such topics `topic-hex`. (What cannot
 //! travel in binary either comes back changed: real numbers of at most 2^-1023 read as zero.)
 //!
 //! What is read: members in any order, unknown ones ignored, the first of several with the same
 //! name; integers for reals; every white space of JSON; and what other implementations write
 //! although it is not JSON, namely the bare words `nan`, `inf`, `-nan` and `-inf` for reals, `\v`
-//! in strings, and octets in strings that should have been escaped or are not UTF-8. Everything
+//! in strings, and bytes in strings that should have been escaped or are not UTF-8. Everything
 //! else is refused with a [`JsonError`] that says why and where.
 //!
-//! Reading takes memory in proportion to the text, and time too, apart from comparing the elements of
-//! sets and the keys of tables.
+//! Reading takes memory in proportion to the text, and time too, apart from comparing the elements
+//! of sets and the keys of tables.
 
 mod decoder;
 mod error;
@@ -41,7 +41,7 @@ use super::{BString, DecodeLimits, Value, binary};
 /// A value and the topic it is published under.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DataMessage {
-    /// The topic: any octets, but not empty (unless [`JsonReader::require_topic`] is off).
+    /// The topic: any bytes, but not empty (unless [`JsonReader::require_topic`] is off).
     pub topic: BString,
     /// The value.
     pub value: Value,
@@ -52,11 +52,11 @@ pub struct DataMessage {
 pub struct JsonReader {
     /// How deep values may be nested.
     pub limits: DecodeLimits,
-    /// Whether a data message must say with `type` that it is one; some clients leave it out. A type
-    /// that is there has to be the right one in any case.
+    /// Whether a data message must say with `type` that it is one; some clients leave it out. A
+    /// type that is there has to be the right one in any case.
     pub require_type: bool,
-    /// Whether the topic of a data message must not be empty. Servers of the WebSocket API publish on
-    /// the empty topic. One that is missing or no string is an error in any case.
+    /// Whether the topic of a data message must not be empty. Servers of the WebSocket API publish
+    /// on the empty topic. One that is missing or no string is an error in any case.
     pub require_topic: bool,
 }
 

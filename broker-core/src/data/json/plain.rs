@@ -12,8 +12,8 @@ impl Decoder<'_, '_> {
             Token::Null => Value::None,
             Token::Boolean(value) => Value::Boolean(value),
             Token::NonFinite(value) => Value::Real(value),
-            Token::String(octets) => {
-                self.octets(Kind::String, &octets);
+            Token::String(bytes) => {
+                self.bytes(Kind::String, &bytes);
                 return Ok(());
             }
             Token::Array => {
@@ -52,7 +52,7 @@ impl Decoder<'_, '_> {
             let in_member =
                 |error: JsonError| error.in_member(String::from_utf8_lossy(&name).into_owned());
             self.begin().map_err(in_member)?;
-            self.octets(Kind::String, &name);
+            self.bytes(Kind::String, &name);
             self.plain(depth).map_err(in_member)?;
             count += 1;
         }

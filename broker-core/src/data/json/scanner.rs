@@ -12,7 +12,7 @@ use crate::data::text::excerpt;
 ///
 /// The grammar is RFC 8259, with what other implementations of the protocol write on top: the bare
 /// words `nan`, `inf`, `-nan` and `-inf` where a number may stand, and inside strings `\v` and any
-/// octet (control characters, invalid UTF-8) as itself.
+/// byte (control characters, invalid UTF-8) as itself.
 #[derive(Clone)]
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
@@ -179,9 +179,9 @@ impl<'a> Scanner<'a> {
                 Ok(Cow::Borrowed(&body[..end]))
             }
             Some(escape) => match string::unescape(body, escape) {
-                Ok((octets, len)) => {
+                Ok((bytes, len)) => {
                     self.pos = start + len;
-                    Ok(Cow::Owned(octets))
+                    Ok(Cow::Owned(bytes))
                 }
                 Err((at, message)) => Err(JsonError::syntax(start + at, message)),
             },

@@ -4,11 +4,11 @@ pub(super) const UNTERMINATED: &str = "a string without its closing quote";
 
 /// Reads a string whose text begins behind the opening quote and whose first escape is at `escape`.
 ///
-/// Returns the octets and the length of the text including the closing quote; on failure the
+/// Returns the bytes and the length of the text including the closing quote; on failure the
 /// offset of the bad part and what is wrong with it.
 ///
 /// A `\u` escape for half of a surrogate pair that stands alone, which has no UTF-8 form, becomes
-/// the three octets that UTF-8 would have for its number, so that nothing is lost or merged.
+/// the three bytes that UTF-8 would have for its number, so that nothing is lost or merged.
 pub(super) fn unescape(
     text: &[u8],
     escape: usize,
@@ -31,7 +31,7 @@ pub(super) fn unescape(
 
 /// Reads the escape at `pos`; returns where the text goes on.
 fn one_escape(text: &[u8], pos: usize, out: &mut Vec<u8>) -> Result<usize, (usize, &'static str)> {
-    let octet = match text.get(pos + 1) {
+    let byte = match text.get(pos + 1) {
         Some(b @ (b'"' | b'\\' | b'/')) => *b,
         Some(b'b') => 0x08,
         Some(b'f') => 0x0c,
@@ -44,7 +44,7 @@ fn one_escape(text: &[u8], pos: usize, out: &mut Vec<u8>) -> Result<usize, (usiz
         Some(_) => return Err((pos, "an escape that JSON does not have")),
         None => return Err((text.len(), UNTERMINATED)),
     };
-    out.push(octet);
+    out.push(byte);
     Ok(pos + 2)
 }
 
@@ -91,9 +91,9 @@ mod tests {
     fn read(text: &str) -> Result<Vec<u8>, (usize, &'static str)> {
         let text = format!("{text}\" and more");
         let escape = text.find('\\').unwrap();
-        let (octets, len) = unescape(text.as_bytes(), escape)?;
+        let (bytes, len) = unescape(text.as_bytes(), escape)?;
         assert_eq!(&text[len - 1..], "\" and more");
-        Ok(octets)
+        Ok(bytes)
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_of_surrogate_pairs_are_kept_as_octets() {
+    fn halves_of_surrogate_pairs_are_kept_as_bytes() {
         assert_eq!(read(r"\udc00"), Ok(b"\xed\xb0\x80".to_vec()));
         assert_eq!(read(r"\ud800"), Ok(b"\xed\xa0\x80".to_vec()));
         assert_eq!(read(r"\ud800\u0041"), Ok(b"\xed\xa0\x80A".to_vec()));

@@ -144,8 +144,8 @@ impl<'a> Decoder<'a, '_> {
             (Kind::Table, Token::Array) => {
                 self.container(kind, depth, at, |this| this.elements(|this| this.pair(depth + 1)))
             }
-            (Kind::String | Kind::Enum, Token::String(octets)) => {
-                self.octets(kind, octets);
+            (Kind::String | Kind::Enum, Token::String(bytes)) => {
+                self.bytes(kind, bytes);
                 Ok(())
             }
             _ => scalar(kind, &token, at).map(|value| value.encode_into(self.out)),
@@ -196,31 +196,31 @@ impl<'a> Decoder<'a, '_> {
     fn exact(&mut self, kind: Kind) -> Result<(), JsonError> {
         let at = self.input.pos();
         let token = self.input.token()?;
-        let octets =
+        let bytes =
             unhex(&token).ok_or_else(|| clash(at, "pairs of hexadecimal digits", &token))?;
         if kind == Kind::Subnet {
             let subnet =
-                subnet_of(&octets).ok_or_else(|| clash(at, "16 octets and a length", &token))?;
+                subnet_of(&bytes).ok_or_else(|| clash(at, "16 bytes and a length", &token))?;
             Value::Subnet(subnet).encode_into(self.out);
         } else {
-            self.octets(kind, &octets);
+            self.bytes(kind, &bytes);
         }
         Ok(())
     }
 }
 
-/// The octets that a string of hexadecimal digits stands for.
+/// The bytes that a string of hexadecimal digits stands for.
 pub(super) fn unhex(token: &Token<'_>) -> Option<Vec<u8>> {
     let Token::String(digits) = token else { return None };
     let digit = |b: u8| char::from(b).to_digit(16);
     let (pairs, rest) = digits.as_chunks::<2>();
-    let octets = pairs.iter().map(|&[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8));
-    rest.is_empty().then(|| octets.collect())?
+    let bytes = pairs.iter().map(|&[high, low]| Some((digit(high)? << 4 | digit(low)?) as u8));
+    rest.is_empty().then(|| bytes.collect())?
 }
 
-fn subnet_of(octets: &[u8]) -> Option<Subnet> {
-    let (address, length) = octets.split_first_chunk()?;
-    let address = Address::from_octets(*address);
+fn subnet_of(bytes: &[u8]) -> Option<Subnet> {
+    let (address, length) = bytes.split_first_chunk()?;
+    let address = Address::from_bytes(*address);
     let least = if address.is_v4() { 96 } else { 0 };
     match length {
         [length] if (least..=128).contains(length) => Some(Subnet::from_raw(address, *length)),

@@ -27,7 +27,7 @@ impl ToJson for Value {
             Self::Count(value) => show(out, value),
             Self::Integer(value) => show(out, value),
             Self::Real(value) => real(out, *value),
-            Self::String(octets) => text(out, octets, "data-hex"),
+            Self::String(bytes) => text(out, bytes, "data-hex"),
             Self::Address(value) => quoted(out, value),
             Self::Subnet(value) => subnet(out, value),
             Self::Port(value) => quoted(out, value),
@@ -74,7 +74,7 @@ fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()
             let size = input.size().ok()?;
             text(out, input.take(size).ok()?, "data-hex");
         }
-        Kind::Address => quoted(out, Address::from_octets(input.array().ok()?)),
+        Kind::Address => quoted(out, Address::from_bytes(input.array().ok()?)),
         Kind::Subnet => subnet(out, &binary::subnet(input).ok()?),
         Kind::Port => quoted(out, binary::port(input).ok()?),
         Kind::Timestamp => timestamp(out, Timestamp(input.u64().ok()?.cast_signed())),
@@ -106,7 +106,7 @@ fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()
 /// Appends a data message, `{"type":"data-message","topic":...,"@data-type":...,"data":...}`.
 ///
 /// A topic that is not UTF-8 is written with U+FFFD in place of what is not, and a member
-/// `topic-hex` with its exact octets follows.
+/// `topic-hex` with its exact bytes follows.
 pub fn encode_data_message(
     topic: impl AsRef<[u8]>,
     value: &(impl ToJson + ?Sized),
@@ -174,7 +174,7 @@ fn subnet(out: &mut Vec<u8>, value: &Subnet) {
     quoted(out, value);
     if !value.is_normal() {
         let length = value.raw_length();
-        hex_member(out, "data-hex", value.address().octets().iter().chain([&length]));
+        hex_member(out, "data-hex", value.address().bytes().iter().chain([&length]));
     }
 }
 
@@ -204,14 +204,14 @@ fn array<T>(
     out.push(b']');
 }
 
-/// A JSON string, and if it cannot hold the octets because they are not UTF-8, a member of this
-/// name behind it with the exact octets.
-fn text(out: &mut Vec<u8>, octets: &[u8], hex_name: &str) {
-    match std::str::from_utf8(octets) {
+/// A JSON string, and if it cannot hold the bytes because they are not UTF-8, a member of this
+/// name behind it with the exact bytes.
+fn text(out: &mut Vec<u8>, bytes: &[u8], hex_name: &str) {
+    match std::str::from_utf8(bytes) {
         Ok(text) => write_string(text, out),
         Err(_) => {
-            write_string(&String::from_utf8_lossy(octets), out);
-            hex_member(out, hex_name, octets);
+            write_string(&String::from_utf8_lossy(bytes), out);
+            hex_member(out, hex_name, bytes);
         }
     }
 }
@@ -243,17 +243,17 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn needs_escape(octet: u8) -> bool {
-    octet < 0x20 || octet == b'"' || octet == b'\\'
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-fn hex_member<'a>(out: &mut Vec<u8>, name: &str, octets: impl IntoIterator<Item = &'a u8>) {
+fn hex_member<'a>(out: &mut Vec<u8>, name: &str, bytes: impl IntoIterator<Item = &'a u8>) {
     let _ = write!(out, ",\"{name}\":\"");
-    out.extend(octets.into_iter().flat_map(|&octet| hex(octet)));
+    out.extend(bytes.into_iter().flat_map(|&byte| hex(byte)));
     out.push(b'"');
 }
 
-fn hex(octet: u8) -> [u8; 2] {
+fn hex(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    [DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
 }

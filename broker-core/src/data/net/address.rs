@@ -4,24 +4,24 @@ use std::str::FromStr;
 
 use crate::data::text::excerpt;
 
-/// An IPv4 or IPv6 address: 16 octets, IPv4 as `::ffff:a.b.c.d`.
+/// An IPv4 or IPv6 address: 16 bytes, IPv4 as `::ffff:a.b.c.d`.
 ///
 /// As text, an IPv4 address is dotted decimal, every other one the shortest lower-case IPv6 form
 /// without a dotted tail. [`FromStr`] reads what RFC 4291 describes and dotted IPv4: no brackets,
-/// no zone, no prefix length, no leading zeros in dotted octets.
+/// no zone, no prefix length, no leading zeros in dotted bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Address([u8; 16]);
 
 impl Address {
-    /// The address with these octets.
+    /// The address with these bytes.
     #[must_use]
-    pub const fn from_octets(octets: [u8; 16]) -> Self {
-        Self(octets)
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
     }
 
-    /// The octets as they go over the wire.
+    /// The bytes as they go over the wire.
     #[must_use]
-    pub const fn octets(&self) -> &[u8; 16] {
+    pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
@@ -33,7 +33,7 @@ impl Address {
 }
 
 impl From<Address> for Ipv6Addr {
-    /// All 16 octets, an IPv4 address as `::ffff:a.b.c.d`.
+    /// All 16 bytes, an IPv4 address as `::ffff:a.b.c.d`.
     fn from(address: Address) -> Self {
         address.0.into()
     }

@@ -71,7 +71,7 @@ impl Subnet {
 
 fn masked(address: Address, raw_length: u8) -> Address {
     let host_bits = u128::MAX.checked_shr(raw_length.into()).unwrap_or(0);
-    Address::from_octets((u128::from_be_bytes(*address.octets()) & !host_bits).to_be_bytes())
+    Address::from_bytes((u128::from_be_bytes(*address.bytes()) & !host_bits).to_be_bytes())
 }
 
 impl fmt::Display for Subnet {
@@ -185,12 +185,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn subnets_in_normal_form_read_back_as_themselves(octets: [u8; 16], v4: bool, length: u8) {
-            let mut octets = octets;
+        fn subnets_in_normal_form_read_back_as_themselves(bytes: [u8; 16], v4: bool, length: u8) {
+            let mut bytes = bytes;
             if v4 {
-                octets[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
+                bytes[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
             }
-            let subnet = Subnet::new(Address::from_octets(octets), length % 129);
+            let subnet = Subnet::new(Address::from_bytes(bytes), length % 129);
             if let Ok(subnet) = subnet {
                 prop_assert!(subnet.is_normal());
                 prop_assert_eq!(subnet.to_string().parse(), Ok(subnet));

@@ -169,7 +169,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Fields<'de>)> {
         let label = std::str::from_utf8(&self.label.0)
-            .map_err(|_| Error::new("expected a label in UTF-8, found other octets"))?;
+            .map_err(|_| Error::new("expected a label in UTF-8, found other bytes"))?;
         let variant = seed.deserialize(IntoDeserializer::<Error>::into_deserializer(label))?;
         Ok((variant, self.content))
     }

@@ -33,8 +33,8 @@ impl<'de> Deserializer<'de> {
 
     fn text(self) -> Result<&'de str> {
         match self.value {
-            Value::String(octets) => std::str::from_utf8(octets)
-                .map_err(|_| Error::new("expected UTF-8, found other octets")),
+            Value::String(bytes) => std::str::from_utf8(bytes)
+                .map_err(|_| Error::new("expected UTF-8, found other bytes")),
             _ => self.mismatch(Kind::String),
         }
     }
@@ -48,11 +48,11 @@ impl<'de> Deserializer<'de> {
             Some(Raw::Number(number)) => {
                 visitor.visit_newtype_struct(I64Deserializer::<Error>::new(number))
             }
-            Some(Raw::Octets(Cow::Borrowed(octets))) => {
-                visitor.visit_newtype_struct(BorrowedBytesDeserializer::<Error>::new(octets))
+            Some(Raw::Bytes(Cow::Borrowed(bytes))) => {
+                visitor.visit_newtype_struct(BorrowedBytesDeserializer::<Error>::new(bytes))
             }
-            Some(Raw::Octets(Cow::Owned(octets))) => {
-                visitor.visit_newtype_struct(BytesDeserializer::<Error>::new(&octets))
+            Some(Raw::Bytes(Cow::Owned(bytes))) => {
+                visitor.visit_newtype_struct(BytesDeserializer::<Error>::new(&bytes))
             }
             None => self.mismatch(kind),
         }
@@ -97,10 +97,10 @@ impl<'de> de::Deserializer<'de> for Deserializer<'de> {
             Value::Count(value) => visitor.visit_u64(*value),
             Value::Integer(value) => visitor.visit_i64(*value),
             Value::Real(value) => visitor.visit_f64(*value),
-            Value::String(octets) | Value::Enum(EnumValue(octets)) => {
-                match std::str::from_utf8(octets) {
+            Value::String(bytes) | Value::Enum(EnumValue(bytes)) => {
+                match std::str::from_utf8(bytes) {
                     Ok(text) => visitor.visit_borrowed_str(text),
-                    Err(_) => visitor.visit_borrowed_bytes(octets),
+                    Err(_) => visitor.visit_borrowed_bytes(bytes),
                 }
             }
             Value::Set(_) | Value::Vector(_) => self.deserialize_seq(visitor),
@@ -126,7 +126,7 @@ impl<'de> de::Deserializer<'de> for Deserializer<'de> {
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         match self.value {
-            Value::String(octets) => visitor.visit_borrowed_bytes(octets),
+            Value::String(bytes) => visitor.visit_borrowed_bytes(bytes),
             _ => self.mismatch(Kind::String),
         }
     }

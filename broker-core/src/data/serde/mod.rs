@@ -21,7 +21,7 @@
 //! must have their length. As in Zeek a record may have more elements than the struct has fields.
 //!
 //! In other formats the types of the data model are their text forms where the format is for
-//! people, and octets or numbers otherwise; a [`Value`] names its kind: `{"count":5}` in JSON.
+//! people, and bytes or numbers otherwise; a [`Value`] names its kind: `{"count":5}` in JSON.
 //! (That is not the JSON form which WebSocket clients speak.)
 //!
 //! ```

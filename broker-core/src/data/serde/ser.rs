@@ -20,7 +20,7 @@ pub fn to_value<T: Serialize + ?Sized>(value: &T) -> Result<Value> {
 #[derive(Clone, Copy)]
 struct Serializer {
     /// Other types are asked for their text forms, which suit Zeek; only the types of the data
-    /// model are asked for octets and numbers.
+    /// model are asked for bytes and numbers.
     human_readable: bool,
 }
 

@@ -35,9 +35,9 @@ fn pair(entry: Value) -> Result<(Value, Value), Error> {
     entry.into_type().map_err(Error::new)
 }
 
-struct Octets<'a>(&'a [u8]);
+struct Bytes<'a>(&'a [u8]);
 
-impl Serialize for Octets<'_> {
+impl Serialize for Bytes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(self.0) {
             Ok(text) if serializer.is_human_readable() => serializer.serialize_str(text),
@@ -68,7 +68,7 @@ impl Serialize for Value {
             Self::Count(value) => variant!(value),
             Self::Integer(value) => variant!(value),
             Self::Real(value) => variant!(value),
-            Self::String(value) => variant!(&Octets(value)),
+            Self::String(value) => variant!(&Bytes(value)),
             Self::Address(value) => variant!(value),
             Self::Subnet(value) => variant!(value),
             Self::Port(value) => variant!(value),

@@ -55,7 +55,7 @@ struct Natives {
     time: Timestamp,
     span: Timespan,
     label: EnumValue,
-    octets: BString,
+    bytes: BString,
 }
 
 fn natives() -> Natives {
@@ -66,7 +66,7 @@ fn natives() -> Natives {
         time: Timestamp(-1),
         span: Timespan(1_500_000),
         label: "Conn::LOG".into(),
-        octets: "x".into(),
+        bytes: "x".into(),
     }
 }
 
@@ -177,7 +177,7 @@ fn buffered_types_read_back() {
     enum Either {
         Address(Address),
         Number(u64),
-        Octets(EnumValue),
+        Bytes(EnumValue),
     }
     both_ways(Either::Address(natives().address), Value::Address(natives().address));
     both_ways(Either::Number(5), Value::Count(5));

@@ -1,7 +1,7 @@
 //! `Serialize` and `Deserialize` for the network and time types and for enum values.
 //!
 //! Each one is a newtype struct with a name of its own. Inside it is the text form in formats for
-//! people, and the number of nanoseconds or the octets of the binary form in others.
+//! people, and the number of nanoseconds or the bytes of the binary form in others.
 
 use super::error::Error;
 use super::name;
@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 /// The content of a newtype where it is not text.
 pub(super) enum Raw<'a> {
     Number(i64),
-    Octets(Cow<'a, [u8]>),
+    Bytes(Cow<'a, [u8]>),
 }
 
 /// A type of the data model that other formats know by its name only.
@@ -40,12 +40,12 @@ impl Native for Address {
     const NAME: &'static str = name::ADDRESS;
 
     fn to_raw(&self) -> Raw<'_> {
-        Raw::Octets(self.octets().as_slice().into())
+        Raw::Bytes(self.bytes().as_slice().into())
     }
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        let Raw::Octets(octets) = raw else { return None };
-        octets.as_ref().try_into().ok().map(Self::from_octets)
+        let Raw::Bytes(bytes) = raw else { return None };
+        bytes.as_ref().try_into().ok().map(Self::from_bytes)
     }
 
     fn to_text(&self) -> Option<Cow<'_, str>> {
@@ -61,13 +61,13 @@ impl Native for Subnet {
     const NAME: &'static str = name::SUBNET;
 
     fn to_raw(&self) -> Raw<'_> {
-        Raw::Octets([self.address().octets().as_slice(), &[self.raw_length()]].concat().into())
+        Raw::Bytes([self.address().bytes().as_slice(), &[self.raw_length()]].concat().into())
     }
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        let Raw::Octets(octets) = raw else { return None };
-        let (&length, address) = octets.split_last()?;
-        let address = Address::from_octets(address.try_into().ok()?);
+        let Raw::Bytes(bytes) = raw else { return None };
+        let (&length, address) = bytes.split_last()?;
+        let address = Address::from_bytes(address.try_into().ok()?);
         Some(Self::from_raw(address, length))
     }
 
@@ -85,13 +85,13 @@ impl Native for Port {
 
     fn to_raw(&self) -> Raw<'_> {
         let [high, low] = self.number.to_be_bytes();
-        Raw::Octets(vec![high, low, self.protocol as u8].into())
+        Raw::Bytes(vec![high, low, self.protocol as u8].into())
     }
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        let Raw::Octets(octets) = raw else { return None };
-        let octets: [u8; 3] = octets.as_ref().try_into().ok()?;
-        binary::port(&mut Cursor::new(&octets)).ok()
+        let Raw::Bytes(bytes) = raw else { return None };
+        let bytes: [u8; 3] = bytes.as_ref().try_into().ok()?;
+        binary::port(&mut Cursor::new(&bytes)).ok()
     }
 
     fn to_text(&self) -> Option<Cow<'_, str>> {
@@ -107,12 +107,12 @@ impl Native for EnumValue {
     const NAME: &'static str = name::ENUM;
 
     fn to_raw(&self) -> Raw<'_> {
-        Raw::Octets(self.0.as_slice().into())
+        Raw::Bytes(self.0.as_slice().into())
     }
 
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
-        let Raw::Octets(octets) = raw else { return None };
-        Some(Self(octets.into_owned().into()))
+        let Raw::Bytes(bytes) = raw else { return None };
+        Some(Self(bytes.into_owned().into()))
     }
 
     fn to_text(&self) -> Option<Cow<'_, str>> {
@@ -137,7 +137,7 @@ macro_rules! native_times {
             fn from_raw(raw: Raw<'_>) -> Option<Self> {
                 match raw {
                     Raw::Number(nanoseconds) => Some(Self(nanoseconds)),
-                    Raw::Octets(_) => None,
+                    Raw::Bytes(_) => None,
                 }
             }
 
@@ -174,7 +174,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
 pub(super) fn restore(kind: Kind, raw: Value) -> Result<Value, Error> {
     let content = match &raw {
         Value::Integer(number) => Raw::Number(*number),
-        Value::String(octets) => Raw::Octets(octets.as_slice().into()),
+        Value::String(bytes) => Raw::Bytes(bytes.as_slice().into()),
         _ => return Err(Error::of_kind(kind, &raw)),
     };
     let restored = match kind {
@@ -225,7 +225,7 @@ impl<T: Native> Serialize for Content<'_, T> {
         }
         match self.0.to_raw() {
             Raw::Number(number) => serializer.serialize_i64(number),
-            Raw::Octets(octets) => serializer.serialize_bytes(&octets),
+            Raw::Bytes(bytes) => serializer.serialize_bytes(&bytes),
         }
     }
 }
@@ -243,7 +243,7 @@ impl<'de, T: Native> Visitor<'de> for ContentVisitor<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let content = if T::IS_NUMBER { "number of nanoseconds" } else { "octets" };
+        let content = if T::IS_NUMBER { "number of nanoseconds" } else { "bytes" };
         write!(f, "the text or the {content} of {}", T::NAME.trim_start_matches("$broker::"))
     }
 
@@ -270,16 +270,16 @@ impl<'de, T: Native> Visitor<'de> for ContentVisitor<T> {
         self.visit_i64(number.map_err(|_| E::custom("a number above 9223372036854775807"))?)
     }
 
-    fn visit_bytes<E: de::Error>(self, octets: &[u8]) -> Result<T, E> {
-        Self::raw(Raw::Octets(octets.into()))
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<T, E> {
+        Self::raw(Raw::Bytes(bytes.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<T, A::Error> {
-        let mut octets = Vec::new();
-        while let Some(octet) = elements.next_element()? {
-            octets.push(octet);
+        let mut bytes = Vec::new();
+        while let Some(byte) = elements.next_element()? {
+            bytes.push(byte);
         }
-        Self::raw(Raw::Octets(octets.into()))
+        Self::raw(Raw::Bytes(bytes.into()))
     }
 }
 

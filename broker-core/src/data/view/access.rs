@@ -18,7 +18,7 @@ impl<'a> View<'a> {
         self.payload(kind)?.u64().ok()
     }
 
-    fn octets(&self, kind: Kind) -> Option<&'a [u8]> {
+    fn bytes(&self, kind: Kind) -> Option<&'a [u8]> {
         let mut payload = self.payload(kind)?;
         let size = payload.size().ok()?;
         payload.take(size).ok()
@@ -33,7 +33,7 @@ impl<'a> View<'a> {
     /// The value of a boolean.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        self.payload(Kind::Boolean)?.u8().ok().map(|octet| octet != 0)
+        self.payload(Kind::Boolean)?.u8().ok().map(|byte| byte != 0)
     }
 
     /// The value of a count.
@@ -54,10 +54,10 @@ impl<'a> View<'a> {
         self.number(Kind::Real).map(binary::real_from_wire)
     }
 
-    /// The octets of a string. For enum values see [`View::as_enum`].
+    /// The bytes of a string. For enum values see [`View::as_enum`].
     #[must_use]
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
-        self.octets(Kind::String)
+        self.bytes(Kind::String)
     }
 
     /// A string that is UTF-8.
@@ -69,13 +69,13 @@ impl<'a> View<'a> {
     /// The label of an enum value.
     #[must_use]
     pub fn as_enum(&self) -> Option<&'a BStr> {
-        self.octets(Kind::Enum).map(BStr::new)
+        self.bytes(Kind::Enum).map(BStr::new)
     }
 
     /// An address.
     #[must_use]
     pub fn as_address(&self) -> Option<Address> {
-        self.payload(Kind::Address)?.array().ok().map(Address::from_octets)
+        self.payload(Kind::Address)?.array().ok().map(Address::from_bytes)
     }
 
     /// A subnet.
@@ -102,7 +102,7 @@ impl<'a> View<'a> {
         self.number(Kind::Timespan).map(|nanoseconds| Timespan(nanoseconds.cast_signed()))
     }
 
-    /// The number of elements of a set or vector or of pairs of a table, the number of octets of a
+    /// The number of elements of a set or vector or of pairs of a table, the number of bytes of a
     /// string or enum label, 0 for everything else.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -120,7 +120,7 @@ impl<'a> View<'a> {
         self.len() == 0
     }
 
-    /// The number of elements (pairs) of a container of this kind, and their octets.
+    /// The number of elements (pairs) of a container of this kind, and their bytes.
     pub(super) fn contents(&self, kind: Kind) -> Option<(usize, &'a [u8])> {
         let mut payload = self.payload(kind)?;
         let count = payload.size().ok()?;

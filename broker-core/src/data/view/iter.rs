@@ -113,7 +113,7 @@ impl<'a> View<'a> {
         Entries { left, rest }
     }
 
-    /// The element of a vector at `index`. Takes time in proportion to the octets before it.
+    /// The element of a vector at `index`. Takes time in proportion to the bytes before it.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Self> {
         self.path([index])
@@ -148,7 +148,7 @@ impl<'a> View<'a> {
     }
 
     /// The value under `key` in a table; a key may be given as `View`, `Value` or `str`. Takes
-    /// time in proportion to the octets before it.
+    /// time in proportion to the bytes before it.
     #[must_use]
     pub fn lookup<K: ?Sized>(&self, key: &K) -> Option<Self>
     where
@@ -159,7 +159,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether a set contains `element`, which may be given as `View`, `Value` or `str`. Takes
-    /// time in proportion to the octets of the set.
+    /// time in proportion to the bytes of the set.
     #[must_use]
     pub fn contains<K: ?Sized>(&self, element: &K) -> bool
     where

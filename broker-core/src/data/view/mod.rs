@@ -12,17 +12,17 @@ use std::fmt;
 
 /// A borrowed view of one encoded value.
 ///
-/// The octets are checked once, by [`View::parse`]; everything after that cannot fail and, apart
+/// The bytes are checked once, by [`View::parse`]; everything after that cannot fail and, apart
 /// from [`View::to_value`], does not allocate. (The one exception: comparing sets or tables whose
-/// elements arrived out of order sorts a copy.) Views of elements borrow from the same octets.
+/// elements arrived out of order sorts a copy.) Views of elements borrow from the same bytes.
 ///
 /// Views compare by content, with each other and with [`Value`]s, in the order of `Value`.
 ///
 /// ```
 /// use broker_core::data::{Value, View};
 ///
-/// let octets = Value::Vector(vec![Value::Count(7), Value::String("x".into())]).encode();
-/// let view = View::parse(&octets)?;
+/// let bytes = Value::Vector(vec![Value::Count(7), Value::String("x".into())]).encode();
+/// let view = View::parse(&bytes)?;
 /// assert_eq!(view.get(0).and_then(|element| element.as_count()), Some(7));
 /// assert_eq!(view.get(1).and_then(|element| element.as_str()), Some("x"));
 /// assert!(view.get(2).is_none());
@@ -54,7 +54,7 @@ impl<'a> View<'a> {
         Ok(Self { bytes, order: scan(bytes, limits)? })
     }
 
-    /// Views octets that were validated before. On others it shows some value or other, but
+    /// Views bytes that were validated before. On others it shows some value or other, but
     /// neither panics nor reads beyond them.
     #[must_use]
     #[allow(dead_code, reason = "for received payloads, which are validated on arrival")]
@@ -62,7 +62,7 @@ impl<'a> View<'a> {
         Self { bytes, order: WireOrder::Unknown }
     }
 
-    /// The octets of this value, tag included, as they were received.
+    /// The bytes of this value, tag included, as they were received.
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
         self.bytes

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 impl<'a> View<'a> {
-    /// The octets with sets and tables in ascending order; a copy only where they are not.
+    /// The bytes with sets and tables in ascending order; a copy only where they are not.
     pub(crate) fn ascending(&self) -> Cow<'a, [u8]> {
         if self.order == WireOrder::Ascending || is_ascending(self.bytes) {
             return Cow::Borrowed(self.bytes);
@@ -76,7 +76,7 @@ impl PartialEq<View<'_>> for Value {
 impl PartialOrd<str> for View<'_> {
     fn partial_cmp(&self, other: &str) -> Option<Ordering> {
         Some(match self.as_bytes() {
-            Some(octets) => octets.cmp(other.as_bytes()),
+            Some(bytes) => bytes.cmp(other.as_bytes()),
             None => self.kind().cmp(&Kind::String),
         })
     }
@@ -103,7 +103,7 @@ fn compare_with(input: &mut Cursor<'_>, value: &Value) -> Result<Ordering, Decod
         Value::Real(value) => cmp_real(binary::real_from_wire(input.u64()?), *value),
         Value::String(value) => string(input)?.cmp(value.as_slice()),
         Value::Enum(value) => string(input)?.cmp(value.0.as_slice()),
-        Value::Address(value) => input.array()?.cmp(value.octets()),
+        Value::Address(value) => input.array()?.cmp(value.bytes()),
         Value::Subnet(value) => binary::subnet(input)?.cmp(value),
         Value::Port(value) => binary::port(input)?.cmp(value),
         Value::Timestamp(value) => input.u64()?.cast_signed().cmp(&value.0),

@@ -1,7 +1,7 @@
 use super::*;
 
-fn view(octets: &[u8]) -> View<'_> {
-    View::parse(octets).unwrap()
+fn view(bytes: &[u8]) -> View<'_> {
+    View::parse(bytes).unwrap()
 }
 
 /// {"b", "a"} and {"a", "b"}
@@ -49,10 +49,10 @@ fn tables_are_searched_by_key() {
 
 #[test]
 fn paths_lead_through_nested_vectors() {
-    let octets = b"\x0e\x02\x00\x0e\x02\x01\x00\x05\x01x";
-    let vector = view(octets);
+    let bytes = b"\x0e\x02\x00\x0e\x02\x01\x00\x05\x01x";
+    let vector = view(bytes);
     assert_eq!(vector.path([1, 1]).and_then(|value| value.as_str()), Some("x"));
-    assert_eq!(vector.path([1, 1]).map(|value| value.raw()), Some(&octets[7..]));
+    assert_eq!(vector.path([1, 1]).map(|value| value.raw()), Some(&bytes[7..]));
     assert!(vector.path([1, 2]).is_none() && vector.path([0, 0]).is_none());
     assert_eq!(vector.path([]), Some(vector));
 }
@@ -83,13 +83,13 @@ fn exercise(view: View<'_>, depth: usize) {
 }
 
 #[test]
-fn octets_that_nobody_validated_do_no_harm() {
+fn bytes_that_nobody_validated_do_no_harm() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..3000 {
         let len = random.usize(..40);
-        let octet = |_| if random.bool() { random.u8(..16) } else { random.u8(..) };
-        let octets: Vec<u8> = (0..len).map(octet).collect();
-        exercise(View::of_validated(&octets), 3);
+        let byte = |_| if random.bool() { random.u8(..16) } else { random.u8(..) };
+        let bytes: Vec<u8> = (0..len).map(byte).collect();
+        exercise(View::of_validated(&bytes), 3);
     }
     for unit in [b"\x0e\x01", b"\x0c\x01", b"\x0d\x01"] {
         exercise(View::of_validated(&unit.repeat(100_000)), 3);

@@ -218,7 +218,7 @@ mod tests {
     use crate::data::zeek::MessageView;
 
     #[test]
-    fn octets_that_nobody_validated_do_no_harm() {
+    fn bytes_that_nobody_validated_do_no_harm() {
         let batch = b"\x0e\x03\x02\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x05\x0e\x01";
         let mut nested = batch.repeat(10_000);
         assert!(MessageView::parse(View::of_validated(&nested)).is_err());

@@ -57,24 +57,24 @@ impl TryFrom<Value> for Message {
 fn from_parts(parts: Parts<&Value>) -> Message {
     match parts {
         Parts::Event { name, args, metadata } => Message::Event(Event {
-            name: octets(name),
+            name: bytes(name),
             args: elements(args).to_vec(),
             metadata: metadata.map(|entries| elements(entries).iter().filter_map(entry).collect()),
         }),
         Parts::LogCreate { stream, writer, writer_info, fields } => Message::LogCreate(LogCreate {
-            stream: EnumValue(octets(stream)),
-            writer: EnumValue(octets(writer)),
+            stream: EnumValue(bytes(stream)),
+            writer: EnumValue(bytes(writer)),
             writer_info: writer_info.clone(),
             fields: fields.clone(),
         }),
         Parts::LogWrite { stream, writer, path, record } => Message::LogWrite(LogWrite {
-            stream: EnumValue(octets(stream)),
-            writer: EnumValue(octets(writer)),
-            path: octets(path),
-            record: octets(record),
+            stream: EnumValue(bytes(stream)),
+            writer: EnumValue(bytes(writer)),
+            path: bytes(path),
+            record: bytes(record),
         }),
         Parts::IdentifierUpdate { identifier, value } => {
-            let identifier = octets(identifier);
+            let identifier = bytes(identifier);
             Message::IdentifierUpdate(IdentifierUpdate { identifier, value: value.clone() })
         }
         Parts::Batch { items } => {
@@ -84,9 +84,9 @@ fn from_parts(parts: Parts<&Value>) -> Message {
     }
 }
 
-fn octets(value: &Value) -> BString {
+fn bytes(value: &Value) -> BString {
     match value {
-        Value::String(octets) | Value::Enum(EnumValue(octets)) => octets.clone(),
+        Value::String(bytes) | Value::Enum(EnumValue(bytes)) => bytes.clone(),
         _ => BString::default(),
     }
 }

@@ -52,7 +52,8 @@ impl Metrics {
         Self { labels, state: Mutex::default() }
     }
 
-    /// Counts an event. Events are rare, and their labels come from the program text or are bounded.
+    /// Counts an event. Events are rare, and their labels come from the program text or are
+    /// bounded.
     pub(super) fn count(&self, event: &Event) {
         counter!(names::EVENTS, "event" => event.name()).increment(1);
         match event {

@@ -55,13 +55,13 @@ metrics_table! {
     BACKPRESSURE = "zeek_broker_backpressure_disconnects_total", Counter, ["peer"],
         "Number of Broker peerings dropped due to a neighbor falling behind in message I/O";
     QUEUED_BYTES = "broker_peer_queued_bytes", Gauge, ["peer"],
-        "Octets of memory that hold messages queued for a peer";
+        "Bytes of memory that hold messages queued for a peer";
     DROPPED = "broker_peer_dropped_messages_total", Counter, ["peer", "policy"],
         "Messages for a peer that were dropped because of the overflow policy, or with its queue";
     MESSAGES = "broker_peer_messages_total", Counter, ["peer", "direction"],
         "Messages received from a peer (in) and queued for it (out)";
     BYTES = "broker_peer_bytes_total", Counter, ["peer", "direction"],
-        "Octets received from a peer (in) and queued for it (out)";
+        "Bytes received from a peer (in) and queued for it (out)";
     REFUSED = "broker_peer_refused_messages_total", Counter, ["peer"],
         "Messages from a peer that were dropped for being malformed, forged, internal or out of hops";
     QUEUE_TIME = "broker_peer_queue_seconds", Histogram, ["peer"],

@@ -153,7 +153,7 @@ impl Control {
         }
     }
 
-    /// Whether the first octets on this connection are still awaited.
+    /// Whether the first bytes on this connection are still awaited.
     pub(crate) fn is_fresh(&self, id: ConnId) -> bool {
         matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
             if shaking.handshake.is_fresh())

@@ -12,7 +12,7 @@ const TOKEN: &[u8] = b"LIVE";
 
 impl Control {
     /// Another connection says that it is this peer. If the peering with it has been silent for
-    /// a while it has to show that it is still alive; any octet will do.
+    /// a while it has to show that it is still alive; any byte will do.
     pub(super) fn suspect(&mut self, peer: EndpointId, now: Time) {
         let Some(id) = self.registry.read(peer, |record| record.conn) else { return };
         let (own, liveness) = (self.settings.id, self.settings.liveness);

@@ -24,7 +24,7 @@ const LARGE: EndpointId = EndpointId::from_bytes([0xee; 16]);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BYE: Duration = Duration::from_secs(3);
 const LIVENESS: Duration = Duration::from_secs(20);
-const FILTER: FilterLimits = FilterLimits { entries: 100, octets: 10_000 };
+const FILTER: FilterLimits = FilterLimits { entries: 100, bytes: 10_000 };
 const RETRY: Option<Duration> = Some(Duration::from_secs(7));
 
 fn settings() -> Settings {

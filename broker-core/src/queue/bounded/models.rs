@@ -20,12 +20,12 @@ fn queue(messages: usize, policy: OverflowPolicy) -> Arc<BoundedQueue> {
 
 fn numbers(batch: &mut WriteBatch) -> Vec<u8> {
     let length = frame(0).len();
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     while !batch.is_empty() {
-        octets.extend_from_slice(batch.first());
+        bytes.extend_from_slice(batch.first());
         batch.advance(batch.first().len());
     }
-    octets.chunks(length).map(|frame| frame[length - 1]).collect()
+    bytes.chunks(length).map(|frame| frame[length - 1]).collect()
 }
 
 /// As a writer does: takes what is there, and waits when there is nothing.

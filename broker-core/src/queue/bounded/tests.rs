@@ -108,7 +108,7 @@ fn no_policy_drops_control_frames_and_their_own_bound_ends_the_queue() {
 }
 
 #[test]
-fn the_bound_in_octets_holds_for_the_memory() {
+fn the_bound_in_bytes_holds_for_the_memory() {
     let queue = BoundedQueue::new(Bounds {
         messages: usize::MAX,
         memory: 100_000,

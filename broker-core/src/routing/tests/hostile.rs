@@ -44,7 +44,7 @@ fn pings_updates_and_pongs_in_the_name_of_others_have_no_effect() {
         wire::envelope::pong_frame(P, OWN, b"x"),
     ];
     assert_eq!(reports(&rig, &forged), ["forged-sender"]);
-    assert!(octets_for(&rig.q).is_empty());
+    assert!(bytes_for(&rig.q).is_empty());
     assert_eq!(rig.router.peer_filter(P), Some(topics(&[""])));
 }
 

@@ -24,8 +24,8 @@ fn consumers_see_who_handed_a_message_over() {
     let rig = Rig::new();
     let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
     rig.arrive(&rig.q, &[data(Q, NIL, "/x", 7)]);
-    let Ok(Piece::Segment { octets, .. }) = sink.queue.take_piece() else { panic!() };
-    assert_eq!(read(&octets), [("/x".to_owned(), 7, Q, 16)]);
+    let Ok(Piece::Segment { bytes, .. }) = sink.queue.take_piece() else { panic!() };
+    assert_eq!(read(&bytes), [("/x".to_owned(), 7, Q, 16)]);
 }
 
 #[test]
@@ -85,10 +85,10 @@ fn a_message_that_circles_ends() {
             frame[4..20].copy_from_slice(P.as_bytes());
         }
         rig.arrive(from, &frames);
-        frames = vec![octets_for(to)];
+        frames = vec![bytes_for(to)];
         frames.retain(|frame| !frame.is_empty());
         laps += 1;
-        assert!(laps <= 16, "it goes round for ever");
+        assert!(laps <= 16, "it goes round forever");
     }
     assert_eq!(laps, 16);
 }
@@ -120,11 +120,11 @@ fn pings_are_answered_with_their_payload_and_go_no_further() {
     {
         let mut ping = wire::envelope::ping_frame(Q, receiver, payload);
         assert!(rig.arrive(&rig.q, &[std::mem::take(&mut ping)]).is_empty());
-        let answer = octets_for(&rig.q);
+        let answer = bytes_for(&rig.q);
         let expected = wire::envelope::pong_frame(OWN, Q, payload);
         assert_eq!(answer, if answered { expected } else { Vec::new() });
     }
-    assert!(octets_for(&rig.p).is_empty() && octets_for(&rig.r).is_empty());
+    assert!(bytes_for(&rig.p).is_empty() && bytes_for(&rig.r).is_empty());
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn routing_updates_and_pongs_for_this_endpoint_are_passed_to_those_who_decide() 
         panic!("{seen:?}")
     };
     assert_eq!((filter, &payload[..]), (&topics(&["/a", "/a"]), &b"token"[..]));
-    assert!(octets_for(&rig.p).is_empty() && octets_for(&rig.r).is_empty());
+    assert!(bytes_for(&rig.p).is_empty() && bytes_for(&rig.r).is_empty());
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn it_makes_no_difference_where_the_reads_end() {
         }
         assert_eq!(delivered(&sink), Vec::from_iter(1..=20));
         assert_eq!(rig.q.counters.messages_in(), 20);
-        assert_eq!(rig.q.counters.octets_in.load(Relaxed), frames.concat().len() as u64);
+        assert_eq!(rig.q.counters.bytes_in.load(Relaxed), frames.concat().len() as u64);
     }
 }
 
@@ -81,7 +81,7 @@ fn a_filter_that_changes_between_two_runs_counts_for_the_second() {
 }
 
 #[test]
-fn large_messages_are_runs_of_their_own_and_shared_by_those_who_get_the_same_octets() {
+fn large_messages_are_runs_of_their_own_and_shared_by_those_who_get_the_same_bytes() {
     let rig = Rig::new();
     rig.router.set_peer_filter(R, topics(&["/a"]));
     let sinks = [1, 2].map(|id| rig.sink(id, SinkKind::Subscriber, &["/"]));

@@ -109,7 +109,7 @@ async fn send(writer: &Mutex<OwnedWriteHalf>, frames: &[u8]) {
 async fn next(reader: &mut (Splitter, OwnedReadHalf)) -> Duration {
     loop {
         if let Some(due) = reader.0.next().and_then(|frame| frame.get(DUE)) {
-            return Duration::from_nanos(due.iter().fold(0, |n, octet| n << 8 | u64::from(*octet)));
+            return Duration::from_nanos(due.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)));
         }
         let (splitter, stream) = reader;
         if !splitter.fill(stream).await.is_ok_and(|more| more) {

@@ -48,22 +48,22 @@ async fn write(stream: &mut (impl AsyncWriteExt + Unpin), frames: &[u8]) -> io::
 /// Splits what is received into frames.
 #[derive(Default)]
 struct Splitter {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     start: usize,
 }
 
 impl Splitter {
     /// Receives something, or returns false at the end of the stream.
     async fn fill(&mut self, stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<bool> {
-        self.octets.drain(..self.start);
+        self.bytes.drain(..self.start);
         self.start = 0;
-        self.octets.reserve(BLOCK);
-        Ok(stream.read_buf(&mut self.octets).await? > 0)
+        self.bytes.reserve(BLOCK);
+        Ok(stream.read_buf(&mut self.bytes).await? > 0)
     }
 
     /// The next whole frame, prefix included.
     fn next(&mut self) -> Option<&[u8]> {
-        let rest = self.octets.get(self.start..)?;
+        let rest = self.bytes.get(self.start..)?;
         let prefix = rest.first_chunk::<PREFIX>()?;
         let frame = rest.get(..PREFIX + u32::from_be_bytes(*prefix) as usize)?;
         self.start += frame.len();

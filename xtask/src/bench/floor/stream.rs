@@ -98,7 +98,7 @@ pub(in crate::bench) fn split(
     Ok(Box::new(Stream { url: None, meter, go }))
 }
 
-/// Passes octets on, from whom it dials to who dials it.
+/// Passes bytes on, from whom it dials to who dials it.
 pub(in crate::bench) fn relay(at: String, handle: &Handle) -> Result<Box<dyn Running>> {
     let (listener, url) = handle.block_on(listen())?;
     let mut from = handle.block_on(dial(&at))?;

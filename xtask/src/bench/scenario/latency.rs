@@ -10,7 +10,7 @@ const RATE: f64 = 1000.0;
 /// Round trips of small messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pings {
-    /// One after the other, as fast as they come back: the way of the reference.
+    /// One after the other, as fast as they come back: the way of the C++ Broker.
     OneByOne,
     /// On a fixed schedule, on a link that carries nothing else.
     Idle,

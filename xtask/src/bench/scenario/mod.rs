@@ -24,7 +24,7 @@ pub(super) enum Column {
     Ours,
     /// A plain program that only moves frames.
     Floor,
-    /// The programs of the reference.
+    /// The programs of the C++ Broker.
     Reference,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Sample {
     pub(super) value: f64,
     /// Processor seconds for a million messages, of all processes together.
     pub(super) cpu_per_million: Option<f64>,
-    /// The most memory that one of the processes held, in octets.
+    /// The most memory that one of the processes held, in bytes.
     pub(super) peak_memory: Option<u64>,
     /// Messages that were dropped on the way.
     pub(super) lost: u64,

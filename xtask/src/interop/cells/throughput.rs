@@ -25,7 +25,7 @@ pub(super) fn cells() -> Vec<Cell> {
     cells
 }
 
-/// Octets of the arguments of an event of each shape.
+/// Bytes of the arguments of an event of each shape.
 const ARGUMENTS: [usize; 3] = [17, 205, 8913];
 
 /// Batches, as the client sends them: a list of events without the envelope of a batch.
@@ -56,7 +56,7 @@ fn check_event(view: View<'_>, shape: usize) -> Check {
     same("the name", &event.name().to_string(), &format!("event_{shape}"))?;
     let arguments = event.args().to_value();
     let expected = ARGUMENTS.get(shape - 1).copied().unwrap_or_default();
-    same("the octets of the arguments", &arguments.encoded_len(), &expected)?;
+    same("the bytes of the arguments", &arguments.encoded_len(), &expected)?;
     let Value::Vector(arguments) = arguments else { return Err("no arguments".to_owned()) };
     let kinds: Vec<Kind> = arguments.iter().map(Value::kind).collect();
     match (shape, arguments.as_slice()) {

@@ -14,12 +14,12 @@ pub(super) fn cells() -> Vec<Cell> {
     vec![
         Cell::new("values: the text that broker-pipe prints of ours", &[PIPE], printed),
         Cell::new("values: lines of broker-pipe arrive in order", &[PIPE], lines),
-        Cell::new("values: through broker-node octet for octet", &[NODE], through_node)
+        Cell::new("values: through broker-node byte for byte", &[NODE], through_node)
             .within(Duration::from_secs(60)),
     ]
 }
 
-/// Every value whose text fits on a line; the others are in the cell about octets.
+/// Every value whose text fits on a line; the others are in the cell about bytes.
 async fn printed(context: Context) -> Check<String> {
     let mut ours = Ours::fresh(&context)?;
     let port = ours.listen(0).await?.port();
@@ -29,7 +29,7 @@ async fn printed(context: Context) -> Check<String> {
     ours.filter(peer, &[TOPIC]).await?;
     let values = vectors::values()?;
     let on_a_line = |value: &&Recorded| {
-        value.text.as_ref().is_some_and(|text| !text.iter().any(|octet| b"\r\n".contains(octet)))
+        value.text.as_ref().is_some_and(|text| !text.iter().any(|byte| b"\r\n".contains(byte)))
     };
     let printable: Vec<&Recorded> = values.iter().filter(on_a_line).collect();
     for Recorded { name, payload, .. } in &printable {
@@ -45,8 +45,8 @@ async fn printed(context: Context) -> Check<String> {
     Ok(format!("{count} values; {} more have a line break in their text", all - count))
 }
 
-fn show(octets: &[u8]) -> String {
-    octets.escape_ascii().to_string()
+fn show(bytes: &[u8]) -> String {
+    bytes.escape_ascii().to_string()
 }
 
 async fn lines(context: Context) -> Check<String> {

@@ -131,7 +131,7 @@ async fn next(pongs: &mut Subscriber) -> u64 {
     }
 }
 
-/// The way of the reference: the next ping leaves when the pong of the last one is there.
+/// The way of the C++ Broker: the next ping leaves when the pong of the last one is there.
 async fn one_after_the_other(
     pings: Publisher,
     pongs: Arc<Mutex<Subscriber>>,
