@@ -2,7 +2,7 @@
 //! [`transport`] trait. Nothing in here opens a socket.
 
 mod config;
-pub mod data;
+pub use broker_data as data;
 pub mod endpoint;
 mod error;
 pub mod event;
