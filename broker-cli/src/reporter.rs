@@ -2,7 +2,7 @@
 
 use crate::output::diagnose;
 use broker::Event;
-use broker::event::{ErrorEvent, LogEvent, Severity};
+use broker::event::{ErrorEvent, LogEvent, LogId, Severity};
 use std::time::{Duration, Instant};
 
 /// How long the same text is not said again.
@@ -41,7 +41,7 @@ impl Reporter {
     fn text(&self, event: &Event) -> Option<String> {
         match event {
             // What the command itself waits for is reported by how it ends.
-            Event::Log(LogEvent { id: "listen-failed", .. }) => None,
+            Event::Log(LogEvent { id: LogId::ListenFailed, .. }) => None,
             Event::Error(ErrorEvent { endpoint: Some(endpoint), .. })
                 if endpoint.network.as_ref().is_some_and(|network| network.retry.is_none()) =>
             {
@@ -100,6 +100,7 @@ mod tests {
     }
 
     fn log(level: Severity, id: &'static str) -> Event {
+        let id = LogId::from(id);
         Event::Log(LogEvent { level, id, description: "text".to_owned(), reason: None })
     }
 
@@ -116,7 +117,8 @@ mod tests {
         let endpoint = EndpointInfo { id: EndpointId::NIL, network: None };
         let code = StatusCode::PeerAdded;
         let (client, protection, message) = (None, None, String::new());
-        let status = Event::Status(Status { code, endpoint, client, protection, message });
+        let status =
+            Event::Status(Status { code, endpoint, client, protection, cause: None, message });
         assert_eq!(reporter.text(&status), None);
     }
 

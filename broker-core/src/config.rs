@@ -1,8 +1,8 @@
 //! How an endpoint is configured.
 
 use crate::event::Severity;
-use crate::limits::{LONGEST, Limits, optional_seconds, seconds};
 use crate::{EndpointId, OverflowPolicy};
+use broker_proto::limits::{LONGEST, Limits, optional_seconds, seconds};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

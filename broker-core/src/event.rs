@@ -2,79 +2,11 @@
 //!
 //! This is the one definition of events; the event stream, the metrics and the log are fed from it.
 
-use crate::data::{Port, Protocol};
-use crate::transport::Protection;
-use crate::{EndpointId, ErrorCode, Url};
+use crate::{EndpointId, ErrorCode, Protection, Reason};
+use broker_proto::fact::{Fact, PeerChange};
 use std::fmt;
-use std::time::Duration;
 
-/// The address under which a peer is known: what was dialled, or where an accepted peer came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkInfo {
-    /// The address as a URL.
-    pub url: Url,
-    /// The time between attempts to reach it, for addresses that this endpoint dials.
-    pub retry: Option<Duration>,
-}
-
-impl NetworkInfo {
-    /// Host and port without a retry.
-    #[must_use]
-    pub fn new(url: Url) -> Self {
-        Self { url, retry: None }
-    }
-
-    /// The port with the protocol that carries the transport: UDP for `quic`, else TCP.
-    #[must_use]
-    pub fn port(&self) -> Port {
-        let protocol = if self.url.scheme() == "quic" { Protocol::Udp } else { Protocol::Tcp };
-        Port::new(self.url.port(), protocol)
-    }
-}
-
-/// An endpoint of the overlay as it appears in events.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointInfo {
-    /// The endpoint's id; nil where it is not known.
-    pub id: EndpointId,
-    /// Its address, where the event has one.
-    pub network: Option<NetworkInfo>,
-}
-
-/// How much a log event matters; the first is the gravest.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Normal operation is most likely lost.
-    Critical,
-    /// A part has failed for good.
-    Error,
-    /// Something unexpected that may pass.
-    Warning,
-    /// Noteworthy normal activity.
-    Info,
-    /// Background detail.
-    Verbose,
-    /// For troubleshooting.
-    Debug,
-}
-
-impl Severity {
-    /// The name, in lower case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Error => "error",
-            Self::Warning => "warning",
-            Self::Info => "info",
-            Self::Verbose => "verbose",
-            Self::Debug => "debug",
-        }
-    }
-}
+pub use broker_proto::fact::{EndpointInfo, NetworkInfo, RemovalCause, Severity};
 
 /// The changes of the overlay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +72,8 @@ pub struct Status {
     pub client: Option<ClientLabel>,
     /// What protects the link, if this is the news of a peer or client (`peer_added`).
     pub protection: Option<Protection>,
+    /// Why this side ended the peering, if that is the news (`peer_removed` of a peer).
+    pub cause: Option<RemovalCause>,
     /// The text of the C++ Broker.
     pub message: String,
 }
@@ -153,8 +87,8 @@ pub struct ErrorEvent {
     pub endpoint: Option<EndpointInfo>,
     /// The text of the C++ Broker, followed by what really happened.
     pub message: String,
-    /// What happened in a word, as in `refused`: the name of a [`Reason`](crate::Reason).
-    pub reason: Option<&'static str>,
+    /// What happened in a word, as in `refused`.
+    pub reason: Option<Reason>,
 }
 
 impl ErrorEvent {
@@ -162,9 +96,9 @@ impl ErrorEvent {
     /// for attention.
     pub(crate) fn log_entry(&self) -> LogEvent {
         let id = match self.code {
-            ErrorCode::PeerUnavailable => "dial-failed",
-            ErrorCode::PeerInvalid => "unpeer-failed",
-            _ => "error",
+            ErrorCode::PeerUnavailable => LogId::DialFailed,
+            ErrorCode::PeerInvalid => LogId::UnpeerFailed,
+            _ => LogId::Error,
         };
         let network = self.endpoint.as_ref().and_then(|endpoint| endpoint.network.as_ref());
         let description = match network {
@@ -175,17 +109,99 @@ impl ErrorEvent {
     }
 }
 
+macro_rules! log_ids {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// What kind of entry of the log it is. The names are stable.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum LogId {
+            $($(#[$doc])* $variant,)*
+            /// An entry of a service or transport that this crate does not know.
+            Other(&'static str),
+        }
+
+        impl LogId {
+            /// The name, as in `handshake-failed`.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* Self::Other(name) => name }
+            }
+        }
+
+        impl From<&'static str> for LogId {
+            fn from(name: &'static str) -> Self {
+                match name { $($name => Self::$variant,)* _ => Self::Other(name) }
+            }
+        }
+    };
+}
+
+log_ids! {
+    /// A listener could not accept a connection.
+    AcceptFailed = "accept-failed";
+    /// A peer did not acknowledge the end of the peering in time.
+    ByeTimeout = "bye-timeout";
+    /// An attempt to be peered failed.
+    DialFailed = "dial-failed";
+    /// An error that has no kind of its own.
+    Error = "error";
+    /// A message of a peer in the name of somebody else was dropped.
+    ForgedSender = "forged-sender";
+    /// An accepted connection did not get through the handshake.
+    HandshakeFailed = "handshake-failed";
+    /// A message of a peer on a topic that is internal was dropped.
+    InternalTopic = "internal-topic";
+    /// A listener could not be started.
+    ListenFailed = "listen-failed";
+    /// A listener has been started.
+    ListenSuccess = "listen-success";
+    /// A malformed message of a peer was dropped.
+    MalformedMessage = "malformed-message";
+    /// Messages for a peer were dropped.
+    MessagesDropped = "messages-dropped";
+    /// Messages of a peer were dropped.
+    MessagesRefused = "messages-refused";
+    /// Why a peering was lost.
+    PeerLost = "peer-lost";
+    /// Why a peer was cut.
+    PeerOverflow = "peer-overflow";
+    /// A peering exists again.
+    PeerReconnected = "peer-reconnected";
+    /// An address is no longer tried.
+    PeeringCancelled = "peering-cancelled";
+    /// Nobody was asked to end a peering that exists.
+    UnpeerFailed = "unpeer-failed";
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl PartialEq<str> for LogId {
+    fn eq(&self, name: &str) -> bool {
+        self.name() == name
+    }
+}
+
+impl PartialEq<&str> for LogId {
+    fn eq(&self, name: &&str) -> bool {
+        self.name() == *name
+    }
+}
+
 /// An entry of the endpoint's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEvent {
     /// How much it matters.
     pub level: Severity,
-    /// What kind of entry it is, as in `handshake-failed`: stable, for filters and counters.
-    pub id: &'static str,
+    /// What kind of entry it is, for filters and counters.
+    pub id: LogId,
     /// What happened, for people.
     pub description: String,
-    /// What is behind it in a word, if it is a failure: the name of a [`Reason`](crate::Reason).
-    pub reason: Option<&'static str>,
+    /// What is behind it in a word, if it is a failure.
+    pub reason: Option<Reason>,
 }
 
 /// Everything an endpoint reports to its event streams.
@@ -220,6 +236,15 @@ impl Event {
         }
     }
 
+    /// Why this side ended a peering, if this says that it did.
+    #[must_use]
+    pub fn cause(&self) -> Option<RemovalCause> {
+        match self {
+            Self::Status(status) => status.cause,
+            Self::Error(_) | Self::Log(_) => None,
+        }
+    }
+
     /// The endpoint the event concerns.
     #[must_use]
     pub fn endpoint(&self) -> Option<&EndpointInfo> {
@@ -241,16 +266,88 @@ impl Event {
     }
 }
 
-impl fmt::Display for EndpointInfo {
-    /// The form inside error texts: `endpoint_info(ID, *ADDR:PORT)`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.network {
-            Some(network) => {
-                write!(f, "endpoint_info({}, *{})", self.id, network.url.host_and_port())
+impl From<Fact> for Event {
+    /// The event that tells of a fact, with the texts of the C++ Broker where it has one.
+    fn from(fact: Fact) -> Self {
+        match fact {
+            Fact::Peer { change, endpoint, protection } => {
+                Self::Status(status(change, endpoint, protection))
             }
-            None => write!(f, "endpoint_info({}, none)", self.id),
+            Fact::DialFailed { network, failure } => Self::Error(ErrorEvent {
+                code: ErrorCode::PeerUnavailable,
+                endpoint: Some(EndpointInfo { id: EndpointId::NIL, network: Some(network) }),
+                message: format!("unable to connect to remote peer: {failure}"),
+                reason: Some(failure.reason()),
+            }),
+            Fact::UnknownPeer(endpoint) => Self::Error(ErrorEvent {
+                code: ErrorCode::PeerInvalid,
+                endpoint: Some(endpoint),
+                message: "cannot unpeer from unknown peer".to_owned(),
+                reason: Some(Reason::UnknownPeer),
+            }),
+            Fact::HandshakeFailed { remote, failure } => {
+                let text = format!("{remote}: {failure}");
+                log(failure.severity(), LogId::HandshakeFailed, text, failure.reason())
+            }
+            Fact::Reconnected(peer) => {
+                log(Severity::Info, LogId::PeerReconnected, format!("{peer}: peered again"), None)
+            }
+            Fact::ByeTimedOut(peer) => {
+                let failure = crate::Failure::ByeTimeout;
+                let text = format!("{peer}: {failure}");
+                log(Severity::Info, LogId::ByeTimeout, text, failure.reason())
+            }
+            Fact::PeerLost { peer, failure } => {
+                let text = format!("{peer}: {failure}");
+                log(failure.severity(), LogId::PeerLost, text, failure.reason())
+            }
+            Fact::PeerOverflowed { peer, failure } => {
+                let text = format!("{peer}: {failure}");
+                log(Severity::Warning, LogId::PeerOverflow, text, failure.reason())
+            }
+            Fact::DialCancelled(url) => log(
+                Severity::Info,
+                LogId::PeeringCancelled,
+                format!("{url}: no longer tried"),
+                None,
+            ),
+            Fact::Misbehaved { peer, remote, reason, what } => {
+                // What a peer may do wrong with messages is an entry of its own in the table.
+                let id = LogId::from(reason.name());
+                log(Severity::Warning, id, format!("{peer} at {remote} {what}"), reason)
+            }
         }
     }
+}
+
+fn status(change: PeerChange, endpoint: EndpointInfo, protection: Option<Protection>) -> Status {
+    let (code, message) = match change {
+        PeerChange::Discovered => {
+            (StatusCode::EndpointDiscovered, "found a new peer in the network")
+        }
+        PeerChange::Added => (StatusCode::PeerAdded, "handshake successful"),
+        PeerChange::Removed(RemovalCause::Overflow) => (
+            StatusCode::PeerRemoved,
+            "removed connection to remote peer (caf::sec::backpressure_overflow)",
+        ),
+        PeerChange::Removed(_) => (StatusCode::PeerRemoved, "removed connection to remote peer"),
+        PeerChange::Lost => (StatusCode::PeerLost, "lost connection to remote peer"),
+        PeerChange::Unreachable => (StatusCode::EndpointUnreachable, "lost the last path"),
+    };
+    let cause = match change {
+        PeerChange::Removed(cause) => Some(cause),
+        _ => None,
+    };
+    Status { code, endpoint, client: None, protection, cause, message: message.to_owned() }
+}
+
+fn log(
+    level: Severity,
+    id: LogId,
+    description: String,
+    reason: impl Into<Option<Reason>>,
+) -> Event {
+    Event::Log(LogEvent { level, id, description, reason: reason.into() })
 }
 
 impl fmt::Display for Event {

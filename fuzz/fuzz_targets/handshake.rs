@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| broker_core::fuzzing::run("handshake", input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| broker_fuzz::run("handshake", input));

@@ -1,5 +1,5 @@
 use crate::release;
-use broker_core::sim::{self, Broken, Summary};
+use broker_sim::{self as sim, Broken, Summary};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;

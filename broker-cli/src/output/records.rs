@@ -2,7 +2,7 @@
 
 use broker::event::{ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Status};
 use broker::transport::ListenerProtection;
-use broker::{Endpoint, Url};
+use broker::{Endpoint, Reason, Url};
 use serde::Serialize;
 use std::fmt;
 
@@ -114,15 +114,15 @@ impl<'a> EventRecord<'a> {
             },
             Event::Error(ErrorEvent { code, endpoint, message, reason }) => Self {
                 code: Some(code.name()),
-                reason: *reason,
+                reason: reason.map(Reason::name),
                 endpoint: endpoint.as_ref().map(Into::into),
                 message: Some(message),
                 ..base
             },
             Event::Log(LogEvent { level, id, description, reason }) => Self {
                 level: Some(level.name()),
-                reason: *reason,
-                id: Some(id),
+                reason: reason.map(Reason::name),
+                id: Some(id.name()),
                 description: Some(description),
                 ..base
             },
@@ -157,7 +157,7 @@ impl fmt::Display for EventRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker::event::{Severity, StatusCode};
+    use broker::event::{LogId, Severity, StatusCode};
     use broker::transport::Protection;
     use broker::{EndpointId, ErrorCode};
 
@@ -171,7 +171,7 @@ mod tests {
         let endpoint = EndpointInfo { id, network };
         let protection = (code == StatusCode::PeerAdded).then_some(Protection::Encrypted);
         let message = "text".to_owned();
-        Event::Status(Status { code, endpoint, client: None, protection, message })
+        Event::Status(Status { code, endpoint, client: None, protection, cause: None, message })
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
         let description = "it speaks \"SSH\"".to_owned();
         let log = LogEvent {
             level: Severity::Warning,
-            id: "handshake-failed",
+            id: LogId::HandshakeFailed,
             description,
             reason: None,
         };

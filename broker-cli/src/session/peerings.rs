@@ -1,6 +1,6 @@
 use crate::failure::{Exit, Failure};
 use crate::options::retry;
-use broker::event::StatusCode;
+use broker::event::{RemovalCause, StatusCode};
 use broker::{Endpoint, EndpointId, Event, PeerHandle, Url};
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -108,7 +108,7 @@ impl Peerings {
             Some(StatusCode::PeerLost | StatusCode::PeerRemoved) => {
                 self.current.remove(&peer);
                 self.ended += 1;
-                self.overflowed = event.message().contains("backpressure_overflow");
+                self.overflowed = event.cause() == Some(RemovalCause::Overflow);
             }
             _ => {}
         }

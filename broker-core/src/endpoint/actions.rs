@@ -1,10 +1,11 @@
 use super::shared::{DialHandle, Shared, State};
 use super::{dialler, status_values};
 use crate::event::Event;
-use crate::peering::{DialId, Time};
-use crate::routing::{Peer, Router};
-use crate::session::{Core, Host, Outside};
 use crate::{EndpointId, Failure, Url};
+use broker_proto::fact::Fact;
+use broker_proto::peering::{DialId, OpenDial, PeerRecord, Time};
+use broker_proto::routing::{Peer, Router};
+use broker_proto::session::{Core, Host, Outside};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -72,8 +73,16 @@ impl Outside for Actions<'_> {
         self.shared.peers_changed.notify_waiters();
     }
 
-    fn emit(&mut self, event: Event) {
-        self.shared.emit(event);
+    fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
+        self.shared.registry.set_peer(peer, record);
+    }
+
+    fn dial_changed(&mut self, dial: DialId, open: Option<OpenDial>) {
+        self.shared.registry.set_dial(dial, open);
+    }
+
+    fn report(&mut self, fact: Fact) {
+        self.shared.emit(fact.into());
     }
 
     fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>) {
@@ -91,31 +100,31 @@ impl Outside for Actions<'_> {
     }
 }
 
-impl Host for Arc<Shared> {
+/// The endpoint as its connections see it.
+pub(super) struct OwnEndpoint<'a>(pub(super) &'a Arc<Shared>);
+
+impl Host for OwnEndpoint<'_> {
     fn router(&self) -> &Router {
-        &self.router
+        &self.0.router
     }
 
     fn now(&self) -> Time {
-        Shared::now(self)
+        self.0.now()
     }
 
     fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
-        let mut state = self.lock();
-        let result = tell(&mut state.core, self.now());
-        self.perform(&mut state);
-        result
+        self.0.tell(tell)
     }
 
     fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
-        look(&self.lock().core)
+        look(&self.0.lock().core)
     }
 
-    fn emit(&self, event: Event) {
-        Shared::emit(self, event);
+    fn report(&self, fact: Fact) {
+        self.0.emit(fact.into());
     }
 
     fn answered(&self, pong: &[u8]) -> bool {
-        self.pings.answered(pong)
+        self.0.pings.answered(pong)
     }
 }

@@ -2,9 +2,9 @@ use super::Endpoint;
 use super::shared::Shared;
 use super::timer;
 use crate::config::Config;
-use crate::peering::{Control, PeerRegistry, Settings};
 use crate::transport::Transport;
 use crate::{EndpointId, OverflowPolicy};
+use broker_proto::peering::{Control, Settings};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -124,9 +124,8 @@ impl EndpointBuilder {
             retry_max: config.retry_max,
             seed: fastrand::u64(..),
         };
-        let registry = Arc::new(PeerRegistry::default());
-        let control = Control::new(settings, Arc::clone(&registry));
-        let shared = Arc::new(Shared::new(runtime, id, config, transports, control, registry));
+        let control = Control::new(settings);
+        let shared = Arc::new(Shared::new(runtime, id, config, transports, control));
         shared.spawn(timer::run(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);
         on_start.into_iter().for_each(|start| start(&endpoint));

@@ -2,9 +2,9 @@ use super::Endpoint;
 use super::client_totals::{ClientTotals, Totals};
 use super::shared::Shared;
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
-use crate::peering::Time;
 use crate::transport::Protection;
 use crate::{EndpointId, Url};
+use broker_proto::peering::Time;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -189,6 +189,7 @@ impl ClientSession {
             !matches!(code, StatusCode::EndpointDiscovered | StatusCode::EndpointUnreachable);
         let network = with_network.then(|| NetworkInfo::new(self.info.remote.clone()));
         self.shared().emit(Event::Status(Status {
+            cause: None,
             code,
             endpoint: EndpointInfo { id: self.info.id, network },
             client: Some(self.info.label.clone()),

@@ -1,6 +1,7 @@
 use super::shared::Shared;
 use super::{Endpoint, Guard};
-use crate::event::{Event, LogEvent, Severity};
+use crate::Reason;
+use crate::event::{Event, LogEvent, LogId, Severity};
 use std::sync::{Arc, Weak};
 use tokio::task::JoinHandle;
 
@@ -49,11 +50,12 @@ impl Endpoint {
     pub fn log(
         &self,
         level: Severity,
-        id: &'static str,
+        id: impl Into<LogId>,
         description: impl Into<String>,
         reason: Option<&'static str>,
     ) {
-        let description = description.into();
+        let (id, description) = (id.into(), description.into());
+        let reason = reason.and_then(Reason::named);
         self.shared().emit(Event::Log(LogEvent { level, id, description, reason }));
     }
 }

@@ -1,15 +1,13 @@
+use super::actions::OwnEndpoint;
 use super::half_open::Place;
 use super::shared::Shared;
 use super::writer;
-use crate::peering::{ConnId, DialId, Failure, Time};
-use crate::queue::BoundedQueue;
-use crate::session::{self, Reception, Wants};
 use crate::transport::{Connection, FrameReader, Link, ReadBuffer};
+use broker_proto::peering::{ConnId, DialId, Failure, Time};
+use broker_proto::queue::BoundedQueue;
+use broker_proto::session::{self, Reception, Wants};
 use parking_lot::Mutex;
-use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -26,21 +24,19 @@ pub(super) enum Opened {
 pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Opened) {
     let Connection { reader, writer, link } = connection;
     let queue = Arc::new(BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock()));
-    let stop = Arc::new(Notify::new());
     let (source, place) = match opened {
         Opened::Accepted { began, place } => (Source::Accepted(began), Some(place)),
         Opened::Dialled(dial) => (Source::Dialled(dial), None),
     };
-    let Some(id) = register(&shared, source, link.clone(), &queue, &stop) else { return };
+    let Some(id) = register(&shared, source, link.clone(), &queue) else { return };
     let failure = Arc::new(Mutex::new(None));
     let stalled = shared.config.limits.stalled_write;
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
-    let writer = shared.spawn(output.run(Arc::clone(&failure), Arc::clone(&stop)));
+    let writer = shared.spawn(output.run(Arc::clone(&failure)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let remote = link.remote.clone();
     let reception = Reception::new(id, link, &shared.config.limits);
-    let stop = Box::pin(stop.notified());
-    let mut input = Input { shared: &shared, reader, reception, place, stop };
+    let mut input = Input { shared: &shared, reader, reception, place, queue: &queue };
     let ended = input.run().await;
     // If the writer has given up, its reason is the better one.
     let failure = failure.lock().take().unwrap_or(ended);
@@ -65,7 +61,6 @@ fn register(
     source: Source,
     link: Link,
     queue: &Arc<BoundedQueue>,
-    stop: &Arc<Notify>,
 ) -> Option<ConnId> {
     let mut state = shared.lock();
     let now = shared.now();
@@ -73,7 +68,7 @@ fn register(
         Source::Accepted(began) => state.core.control.accepted(link, began, now),
         Source::Dialled(dial) => state.core.control.dialled(dial, link, now),
     }?;
-    state.core.register(id, queue, stop);
+    state.core.register(id, queue);
     shared.perform(&mut state);
     Some(id)
 }
@@ -95,7 +90,7 @@ impl Guard<'_> {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        session::finish(self.shared, self.id, self.queue, failure);
+        session::finish(&OwnEndpoint(self.shared), self.id, self.queue, failure);
     }
 }
 
@@ -148,14 +143,15 @@ struct Input<'a> {
     reader: Box<dyn FrameReader>,
     reception: Reception,
     place: Option<Place>,
-    stop: Pin<Box<Notified<'a>>>,
+    /// Its end is the end of the connection.
+    queue: &'a BoundedQueue,
 }
 
 impl Input<'_> {
     /// Reads until the connection ends, and says why it did.
     async fn run(&mut self) -> Failure {
         loop {
-            let wants = match self.reception.advance(self.shared) {
+            let wants = match self.reception.advance(&OwnEndpoint(self.shared)) {
                 Ok(wants) => wants,
                 Err(failure) => return failure,
             };
@@ -164,7 +160,7 @@ impl Input<'_> {
             }
             let satisfied = tokio::select! {
                 biased;
-                () = &mut self.stop => Err(Failure::Cancelled),
+                () = self.queue.closed() => Err(Failure::Cancelled),
                 () = lost(self.place.as_ref()) => {
                     Err(self.place.as_ref().map_or(Failure::Cancelled, Place::failure))
                 }

@@ -1,10 +1,10 @@
 use super::message::Message;
 use super::shared::Shared;
 use super::{Endpoint, SubscriberOptions};
-use crate::limits::Limits;
-use crate::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
-use crate::routing::{Sink, SinkKind};
-use crate::wire::frame::PREFIX;
+use broker_proto::limits::Limits;
+use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
+use broker_proto::routing::{Sink, SinkKind};
+use broker_proto::wire::frame::PREFIX;
 use bytes::{Buf, Bytes};
 use std::collections::BTreeSet;
 use std::sync::Arc;

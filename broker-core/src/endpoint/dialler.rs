@@ -1,8 +1,8 @@
 use super::connection::{self, Opened};
 use super::shared::Shared;
 use crate::Url;
-use crate::peering::DialId;
 use crate::transport::{Connection, TransportError, TransportErrorKind};
+use broker_proto::peering::DialId;
 use std::sync::Arc;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;

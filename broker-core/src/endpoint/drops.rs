@@ -1,8 +1,8 @@
 use super::shared::Shared;
 use super::table::{PeeringStats, peer_stats};
 use crate::EndpointId;
-use crate::event::{Event, LogEvent, Severity};
-use crate::routing::Peer;
+use crate::event::{Event, LogEvent, LogId, Severity};
+use broker_proto::routing::Peer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Drops {
             let total = now.dropped;
             say(
                 shared,
-                "messages-dropped",
+                LogId::MessagesDropped,
                 format!(
                     "{}: dropped {lost} messages for this peer, which does not read fast enough \
                  (policy {}; {total} since it was peered)",
@@ -60,7 +60,7 @@ impl Drops {
         }
         // The first one has been reported with its cause when it came.
         if now.refused > before.refused.max(1) {
-            say(shared, "messages-refused", refusal(peer.id, &stats));
+            say(shared, LogId::MessagesRefused, refusal(peer.id, &stats));
         }
     }
 }
@@ -73,7 +73,7 @@ fn refusal(peer: EndpointId, stats: &PeeringStats) -> String {
     )
 }
 
-fn say(shared: &Shared, id: &'static str, description: String) {
+fn say(shared: &Shared, id: LogId, description: String) {
     let level = Severity::Warning;
     shared.emit(Event::Log(LogEvent { level, id, description, reason: None }));
 }

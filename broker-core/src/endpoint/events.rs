@@ -1,7 +1,7 @@
 use super::throttle::{Throttle, Verdict};
 use crate::event::{Event, Severity};
-use crate::limits::Limits;
-use crate::peering::Time;
+use broker_proto::limits::Limits;
+use broker_proto::peering::Time;
 use futures_core::Stream;
 use parking_lot::Mutex;
 use std::collections::VecDeque;

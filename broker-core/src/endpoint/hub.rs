@@ -1,8 +1,8 @@
 use super::consumer::Consumer;
 use super::{Endpoint, Message, SubscriberOptions};
 use crate::EndpointId;
-use crate::data::Encode;
-use crate::routing::{Origin, PublishError, Published, SinkKind};
+use broker_proto::data::Encode;
+use broker_proto::routing::{Origin, PublishError, Published, SinkKind};
 
 /// A producer and consumer in one. See [`Endpoint::hub`].
 #[derive(Debug)]

@@ -1,11 +1,11 @@
 use super::connection::{self, Opened};
 use super::half_open::Place;
 use super::shared::Shared;
-use crate::event::{Event, LogEvent, Severity};
+use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
     Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind,
 };
-use crate::{Failure, Url};
+use crate::{Failure, Reason, Url};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -34,13 +34,13 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
         Err(error) => Err(error),
     };
     let listener = listener.inspect_err(|error| {
-        let reason = Some(error.kind().name());
-        log_failure(shared, Severity::Warning, "listen-failed", error.to_string(), reason);
+        let reason = Some(error.kind().reason());
+        log_failure(shared, Severity::Warning, LogId::ListenFailed, error.to_string(), reason);
     })?;
     let url = listener.url().clone();
     let protection = listener.protection();
     let text = format!("listening on {url} ({protection})");
-    log(shared, Severity::Info, "listen-success", text);
+    log(shared, Severity::Info, LogId::ListenSuccess, text);
     shared.listeners.lock().push(ListenerInfo { url: url.clone(), protection });
     let (endpoint, at) = (Arc::clone(shared), url.clone());
     shared.spawn(async move {
@@ -51,16 +51,16 @@ pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, Transp
     Ok(url)
 }
 
-fn log(shared: &Shared, level: Severity, id: &'static str, description: String) {
+fn log(shared: &Shared, level: Severity, id: LogId, description: String) {
     log_failure(shared, level, id, description, None);
 }
 
 fn log_failure(
     shared: &Shared,
     level: Severity,
-    id: &'static str,
+    id: LogId,
     description: String,
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
 ) {
     shared.emit(Event::Log(LogEvent { level, id, description, reason }));
 }
@@ -71,8 +71,8 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                let reason = Some(error.kind().name());
-                log_failure(&shared, Severity::Warning, "accept-failed", text, reason);
+                let reason = Some(error.kind().reason());
+                log_failure(&shared, Severity::Warning, LogId::AcceptFailed, text, reason);
                 let full = error.kind() == TransportErrorKind::OutOfResources;
                 if full && shared.half_open.make_room() {
                     // Until it is closed; if that takes long, the next oldest has to go as well.
@@ -114,8 +114,8 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
         }
         Err(failure) => {
             let text = format!("{remote}: {failure}");
-            let (level, reason) = (failure.severity(), Some(failure.name()));
-            log_failure(&shared, level, "handshake-failed", text, reason);
+            let (level, reason) = (failure.severity(), Some(failure.reason()));
+            log_failure(&shared, level, LogId::HandshakeFailed, text, reason);
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::EndpointId;
-use crate::data::{DecodeError, Value, View};
-use crate::wire::envelope::{Envelope, payload_at};
+use broker_proto::data::{DecodeError, Value, View};
+use broker_proto::wire::envelope::{Envelope, payload_at};
 use bstr::BStr;
 use bytes::Bytes;
 use std::fmt;

@@ -1,7 +1,7 @@
 use super::shared::Shared;
 use crate::EndpointId;
-use crate::routing::Peer;
-use crate::wire::envelope::ping_frame;
+use broker_proto::routing::Peer;
+use broker_proto::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 use super::Endpoint;
 use crate::EndpointId;
-use crate::data::Encode;
-use crate::routing::{FixedRoute, Origin, PublishError, Published};
+use broker_proto::data::Encode;
+use broker_proto::routing::{FixedRoute, Origin, PublishError, Published};
 use bytes::Bytes;
 
 /// A producer for one topic. See [`Endpoint::publisher`].

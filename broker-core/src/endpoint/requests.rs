@@ -1,6 +1,6 @@
 use super::shared::Shared;
-use crate::peering::{Failure, PeerError, PeerStatus};
 use crate::{EndpointId, Url};
+use broker_proto::peering::{Failure, PeerError, PeerStatus};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

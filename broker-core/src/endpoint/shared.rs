@@ -5,15 +5,16 @@ use super::half_open::HalfOpen;
 use super::listener::ListenerInfo;
 use super::metrics::Metrics;
 use super::ping::Pings;
+use super::registry::PeerRegistry;
 use super::turns::{handed_over, take_turns};
 use crate::config::Config;
-use crate::data::Encode;
-use crate::peering::{ConnId, Control, DialId, Failure, PeerRegistry, Time};
-use crate::queue::{Bounds, Clock};
-use crate::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
-use crate::session::{Core, Host};
 use crate::transport::{Transport, TransportError, TransportErrorKind};
 use crate::{EndpointId, Url};
+use broker_proto::data::Encode;
+use broker_proto::peering::{ConnId, Control, DialId, Failure, Time};
+use broker_proto::queue::{Bounds, Clock};
+use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
+use broker_proto::session::Core;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +33,7 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) transports: HashMap<&'static str, Arc<dyn Transport>>,
     pub(super) router: Router,
-    pub(super) registry: Arc<PeerRegistry>,
+    pub(super) registry: PeerRegistry,
     pub(super) events: EventBus,
     pub(super) pings: Pings,
     pub(super) clients: Clients,
@@ -87,13 +88,12 @@ impl Shared {
         config: Config,
         transports: HashMap<&'static str, Arc<dyn Transport>>,
         control: Control,
-        registry: Arc<PeerRegistry>,
     ) -> Self {
         let limits = &config.limits;
         Self {
             id,
             router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
-            registry,
+            registry: PeerRegistry::default(),
             events: EventBus::new(limits, config.log_level),
             pings: Pings::default(),
             clients: Clients::default(),
@@ -152,6 +152,14 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Tells the machine and its connections something, and does what is decided.
+    pub(super) fn tell<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let mut state = self.lock();
+        let result = tell(&mut state.core, self.now());
+        self.perform(&mut state);
+        result
     }
 
     /// Tells the machine something and does what it decides.

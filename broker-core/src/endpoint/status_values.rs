@@ -1,5 +1,5 @@
-use crate::data::{EnumValue, Value};
 use crate::event::{EndpointInfo, Event};
+use broker_proto::data::{EnumValue, Value};
 
 /// The topic of status events.
 const STATUSES: &[u8] = b"<$>/local/data/statuses";

@@ -1,7 +1,7 @@
 use super::consumer::Consumer;
 use super::{Endpoint, Message};
 use crate::SubscriberPolicy;
-use crate::routing::SinkKind;
+use broker_proto::routing::SinkKind;
 
 /// Bounds and policy of a local consumer's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

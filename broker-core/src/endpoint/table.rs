@@ -1,11 +1,10 @@
 use super::shared::Shared;
 use crate::event::NetworkInfo;
-use crate::peering::{Direction, PeerStatus};
-use crate::routing::Peer;
 use crate::transport::Protection;
 use crate::{EndpointId, Failure, OverflowPolicy, Reason};
+use broker_proto::peering::{Direction, PeerStatus};
+use broker_proto::routing::Peer;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -92,10 +91,9 @@ pub struct TimeInQueue {
 /// The statistics of all peerings, by the id of the peer (`Broker::peering_stats`).
 pub type PeeringStatsTable = BTreeMap<EndpointId, PeeringStats>;
 
-pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
-    let state = shared.lock();
+pub(super) fn peers(shared: &Shared) -> Vec<PeerInfo> {
     let now = shared.now();
-    let known = shared.registry.snapshot().into_iter().map(|(id, record)| PeerInfo {
+    let known = shared.registry.peers().into_iter().map(|(id, record)| PeerInfo {
         id: Some(id),
         network: record.network,
         status: record.status,
@@ -107,7 +105,7 @@ pub(super) fn peers(shared: &Arc<Shared>) -> Vec<PeerInfo> {
         last_error: record.last_error.map(|failure| failure.to_string()),
         reconnects: record.reconnects,
     });
-    let tried = state.core.control.open_dials().into_iter().map(|dial| PeerInfo {
+    let tried = shared.registry.dials().into_iter().map(|(_, dial)| PeerInfo {
         id: None,
         network: NetworkInfo { url: dial.url, retry: dial.retry },
         status: PeerStatus::Connecting,

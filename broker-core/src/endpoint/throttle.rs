@@ -1,5 +1,6 @@
-use crate::event::{LogEvent, Severity};
-use crate::peering::Time;
+use crate::Reason;
+use crate::event::{LogEvent, LogId, Severity};
+use broker_proto::peering::Time;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What makes log events alike. All of it comes from the program text, so there are few kinds.
-type Kind = (Severity, &'static str, Option<&'static str>);
+type Kind = (Severity, LogId, Option<Reason>);
 
 /// What becomes of a log event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,13 +118,18 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn log(reason: &'static str, number: u32) -> LogEvent {
+    fn log(reason: Reason, number: u32) -> LogEvent {
         let description = format!("{number} failed");
-        LogEvent { level: Severity::Warning, id: "x", description, reason: Some(reason) }
+        LogEvent {
+            level: Severity::Warning,
+            id: LogId::Other("x"),
+            description,
+            reason: Some(reason),
+        }
     }
 
     fn offer(throttle: &Throttle, number: u32, now: Time) -> Verdict {
-        throttle.offer(&log("a", number), now)
+        throttle.offer(&log(Reason::Io, number), now)
     }
 
     #[test]
@@ -159,7 +165,7 @@ mod tests {
         for number in 0..1000 {
             offer(&throttle, number, SECOND);
         }
-        assert_eq!(throttle.offer(&log("b", 1), SECOND), Verdict::Say);
+        assert_eq!(throttle.offer(&log(Reason::Reset, 1), SECOND), Verdict::Say);
         let rest = throttle.release(Time::MAX);
         assert_eq!(rest.len(), 1);
         assert_eq!(rest[0].description, "999 failed (and 998 more of this kind before)");

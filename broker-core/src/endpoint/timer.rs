@@ -1,6 +1,6 @@
 use super::drops;
 use super::shared::Shared;
-use crate::peering::Time;
+use broker_proto::peering::Time;
 use std::sync::Arc;
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
 

@@ -1,4 +1,4 @@
-use crate::limits::WRITE_BATCH;
+use broker_proto::limits::WRITE_BATCH;
 use std::cell::Cell;
 
 /// Messages that a publisher may hand over in one turn however large they are: changing turns

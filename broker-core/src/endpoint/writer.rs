@@ -1,10 +1,9 @@
 use crate::Failure;
-use crate::queue::{BoundedQueue, Taken};
 use crate::transport::{FrameWriter, WriteBatch};
+use broker_proto::queue::{BoundedQueue, Closing, Taken};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// How long a link has to be idle before the memory of its last burst is given back.
@@ -20,15 +19,15 @@ pub(super) struct Output {
 
 impl Output {
     /// Writes what is queued until the queue is closed or the link fails. In the latter case the
-    /// reason is left in `failure` and the reader told to stop.
-    pub(super) async fn run(mut self, failure: Arc<Mutex<Option<Failure>>>, stop: Arc<Notify>) {
+    /// reason is left in `failure`, and the queue is closed, which stops the reader.
+    pub(super) async fn run(mut self, failure: Arc<Mutex<Option<Failure>>>) {
         let mut batch = WriteBatch::new();
         loop {
             match self.queue.take(&mut batch) {
                 Taken::Some => {
                     if let Err(error) = self.send(&mut batch).await {
                         *failure.lock() = Some(error);
-                        stop.notify_one();
+                        self.queue.close(Closing::Now);
                         return;
                     }
                 }
@@ -66,9 +65,9 @@ async fn idle(queue: &BoundedQueue) {
 mod tests {
     use super::*;
     use crate::OverflowPolicy;
-    use crate::queue::Bounds;
     use crate::transport::{Chunk, TransportError};
     use async_trait::async_trait;
+    use broker_proto::queue::Bounds;
     use std::future::pending;
     use tokio::time::sleep;
 

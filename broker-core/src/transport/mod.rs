@@ -3,17 +3,15 @@
 //! A transport moves batches of frames and knows nothing of handshakes, filters or events. An
 //! endpoint is built with the transports it should have; the scheme of a URL picks one.
 
-mod buffer;
-mod error;
 mod mem;
 mod stream;
-mod write;
 
-pub use buffer::{FrameTooLarge, ReadBuffer};
-pub use error::{TransportError, TransportErrorKind};
+pub use broker_proto::{
+    Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, TransportErrorKind,
+    WriteBatch,
+};
 pub use mem::MemTransport;
 pub use stream::{StreamReader, StreamWriter};
-pub use write::{Chunk, WriteBatch};
 
 use crate::Url;
 use async_trait::async_trait;
@@ -90,39 +88,6 @@ pub struct Connection {
     pub writer: Box<dyn FrameWriter>,
     /// What is known about the link.
     pub link: Link,
-}
-
-/// What is known about an open connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The other side's address, in the scheme of the transport.
-    pub remote: Url,
-    /// What protects the link.
-    pub protection: Protection,
-}
-
-/// What protects a link against others on its path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Protection {
-    /// The link never leaves this process.
-    InProcess,
-    /// Nothing.
-    Plain,
-    /// Encrypted, but nobody knows with whom.
-    Encrypted,
-    /// Encrypted, and the other side proved to be the one named here.
-    Authenticated(String),
-}
-
-impl fmt::Display for Protection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InProcess => f.write_str("in process"),
-            Self::Plain => f.write_str("plain"),
-            Self::Encrypted => f.write_str("encrypted, not authenticated"),
-            Self::Authenticated(name) => write!(f, "authenticated as {name}"),
-        }
-    }
 }
 
 /// What protects the links that a listener accepts, as far as that is certain before there is one.

@@ -62,7 +62,7 @@ async fn the_oldest_half_open_connection_makes_room() {
     let third = Raw::peer(&net, &url, RAW, &[]).await;
     assert!(first.until_closed().await.is_empty());
     let log = log(&mut events, "handshake-failed").await;
-    assert_eq!(log.reason, Some("limit-reached"));
+    assert_eq!(log.reason, Some(broker_core::Reason::LimitReached));
     assert!(log.description.contains("the limit half-open is 2"), "{}", log.description);
     // Peers do not count, so there is room again.
     let mut fourth = Raw::dial(&net, &url).await;

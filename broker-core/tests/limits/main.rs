@@ -54,7 +54,7 @@ async fn log(events: &mut EventStream, id: &str) -> LogEvent {
 
 /// The reason of the next log event with this id.
 async fn reason(events: &mut EventStream, id: &str) -> &'static str {
-    log(events, id).await.reason.unwrap_or("none")
+    log(events, id).await.reason.map_or("none", |reason| reason.name())
 }
 
 /// The keys and where they are reached. A limit that is added has to be reached somewhere, too.

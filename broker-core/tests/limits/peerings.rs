@@ -25,7 +25,10 @@ async fn a_frame_above_the_limit_ends_the_peering_and_one_at_the_limit_does_not(
     raw.send(&1001_u32.to_be_bytes()).await.unwrap();
     raw.until_closed().await;
     let log = log(&mut events, "peer-lost").await;
-    assert_eq!((log.reason, log.level.name()), (Some("frame-too-large"), "warning"));
+    assert_eq!(
+        (log.reason, log.level.name()),
+        (Some(broker_core::Reason::FrameTooLarge), "warning")
+    );
 }
 
 #[tokio::test]
@@ -83,7 +86,7 @@ async fn a_peer_that_sends_little_else_than_bad_messages_is_cut() {
     raw.publish("/t", &[99]).await;
     raw.until_closed().await;
     let log = log(&mut events, "peer-lost").await;
-    assert_eq!((log.reason, log.level.name()), (Some("bad-messages"), "warning"));
+    assert_eq!((log.reason, log.level.name()), (Some(broker_core::Reason::BadMessages), "warning"));
     assert!(log.description.contains("unknown tag"), "{}", log.description);
 }
 

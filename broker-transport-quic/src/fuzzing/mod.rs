@@ -4,8 +4,6 @@
 
 mod frames;
 mod net;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use frames::{ACK, frame, ordered};
 pub(crate) use net::Net;
@@ -13,8 +11,8 @@ pub(crate) use net::Net;
 use crate::merger::{End, Limits};
 use crate::sorter::Sorter;
 use crate::wire::{CONTROL, STREAMS, put_end, put_mark};
-use broker_core::fuzzing::Input;
 use broker_core::wire::envelope::EnvelopeType;
+use broker_proto::fuzzing::Input;
 use bytes::Bytes;
 
 const LIMITS: Limits = Limits { frame: 200_000, handshake_frame: 1024, assembly: 300_000 };

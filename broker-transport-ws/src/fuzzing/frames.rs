@@ -1,5 +1,5 @@
 use crate::framing::{CloseCode, Framing, Received, Side};
-use broker_core::fuzzing::Input;
+use broker_proto::fuzzing::Input;
 
 /// What comes of a stream is the same in whatever pieces it arrives, and within the limit.
 pub(super) fn same_in_pieces(mut input: Input<'_>) {

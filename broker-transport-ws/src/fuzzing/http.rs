@@ -1,7 +1,7 @@
 use crate::access::{AccessOptions, AccessRule};
 use crate::http::{HEAD_MAX, HeadError, judge, parse_request, parse_response, read_head};
-use broker_core::fuzzing::Input;
 use broker_core::transport::Protection;
+use broker_proto::fuzzing::Input;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncReadExt;

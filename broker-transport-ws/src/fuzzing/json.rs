@@ -3,7 +3,7 @@ use crate::framing::{Framing, Received, Side, text_frame};
 use crate::server::{answers, read_subscriptions};
 use broker_core::data::View;
 use broker_core::data::json;
-use broker_core::fuzzing::Input;
+use broker_proto::fuzzing::Input;
 use bytes::Bytes;
 use std::collections::BTreeSet;
 

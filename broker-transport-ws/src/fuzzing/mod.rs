@@ -5,10 +5,8 @@
 mod frames;
 mod http;
 mod json;
-#[cfg(test)]
-mod tests;
 
-use broker_core::fuzzing::Input;
+use broker_proto::fuzzing::Input;
 
 /// Frames are understood the same in whatever pieces they come; heads of HTTP are read to their end
 /// and answered with what a client can read; texts of the JSON API are read as they were written,

@@ -1,6 +1,6 @@
 use broker::data::zeek::Event;
 use broker::data::{EnumValue, Port, Protocol, Subnet, Timespan, Timestamp, Value};
-use broker::{set, table, vector};
+use broker::data::{set, table, vector};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);

@@ -7,10 +7,10 @@ pub use names::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_bucket
 
 use super::client_totals::OUTCOMES;
 use super::shared::Shared;
-use crate::event::{Event, LogEvent, Status, StatusCode};
-use crate::routing::Peer;
-use crate::wire::envelope::EnvelopeType;
-use crate::{EndpointId, ErrorCode};
+use crate::event::{Event, LogEvent, LogId, RemovalCause};
+use crate::{EndpointId, ErrorCode, Reason};
+use broker_proto::routing::Peer;
+use broker_proto::wire::envelope::EnvelopeType;
 use metrics::{counter, gauge};
 use parking_lot::Mutex;
 use series::{Buffer, Series};
@@ -57,10 +57,8 @@ impl Metrics {
     pub(super) fn count(&self, event: &Event) {
         counter!(names::EVENTS, "event" => event.name()).increment(1);
         match event {
-            Event::Status(Status { code: StatusCode::PeerRemoved, client: None, .. })
-                if event.message().contains("backpressure_overflow") =>
-            {
-                let id = event.endpoint().map_or(EndpointId::NIL, |endpoint| endpoint.id);
+            Event::Status(status) if status.cause == Some(RemovalCause::Overflow) => {
+                let id = status.endpoint.id;
                 let label = self.labels.lock().label(id).unwrap_or_else(|| OTHER.to_owned());
                 counter!(names::BACKPRESSURE, "peer" => label).increment(1);
             }
@@ -69,10 +67,11 @@ impl Metrics {
             }
             Event::Status(_) | Event::Error(_) => {}
             Event::Log(LogEvent { level, id, reason, .. }) => {
-                counter!(names::LOG_EVENTS, "level" => level.name(), "id" => *id).increment(1);
+                counter!(names::LOG_EVENTS, "level" => level.name(), "id" => id.name())
+                    .increment(1);
                 match *id {
-                    "handshake-failed" => handshake_failed("accepted", *reason),
-                    "peer-reconnected" => counter!(names::RECONNECTS).increment(1),
+                    LogId::HandshakeFailed => handshake_failed("accepted", *reason),
+                    LogId::PeerReconnected => counter!(names::RECONNECTS).increment(1),
                     _ => {}
                 }
             }
@@ -81,7 +80,7 @@ impl Metrics {
 
     /// Hands the numbers of all current peerings to the recorder.
     pub(super) fn record(&self, shared: &Shared) {
-        let pending = shared.lock().core.control.open_dials().len();
+        let pending = shared.registry.pending();
         let peers = shared.router.peers();
         let clients = shared.clients.kinds();
         let mut state = self.state.lock();
@@ -116,8 +115,8 @@ impl Metrics {
     }
 }
 
-fn handshake_failed(side: &'static str, reason: Option<&'static str>) {
-    let reason = reason.unwrap_or("unknown");
+fn handshake_failed(side: &'static str, reason: Option<Reason>) {
+    let reason = reason.map_or("unknown", Reason::name);
     counter!(names::HANDSHAKE_FAILURES, "side" => side, "reason" => reason).increment(1);
 }
 

@@ -1,4 +1,4 @@
-use crate::queue::WAIT_BOUNDS;
+use broker_proto::queue::WAIT_BOUNDS;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// What a metric measures, for documentation and for checks.

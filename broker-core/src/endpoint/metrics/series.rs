@@ -1,9 +1,9 @@
 use super::super::table::{PeeringStats, peer_stats};
 use super::{OTHER, names, processed};
 use crate::OverflowPolicy;
-use crate::queue::{WAIT_CLASSES, Waits};
-use crate::routing::Peer;
-use crate::wire::envelope::EnvelopeType;
+use broker_proto::queue::{WAIT_CLASSES, Waits};
+use broker_proto::routing::Peer;
+use broker_proto::wire::envelope::EnvelopeType;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -1,0 +1,44 @@
+//! The protocol of Broker without I/O: the words it is told in, the bytes on the wire, and state
+//! machines for peering, routing and queues. Bytes and time go in, decisions come out; there is no
+//! socket, no task and no clock in here. `broker-core` drives it for an endpoint, `broker-sim` for
+//! many endpoints on one virtual clock.
+//!
+//! Programs use the crate `broker`. What is public here may change with every version.
+
+mod error;
+pub mod fact;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod id;
+pub mod limits;
+mod link;
+mod overflow_policy;
+pub mod peering;
+pub mod queue;
+mod read_buffer;
+mod reason;
+pub mod routing;
+pub mod session;
+mod sync;
+mod transport_error;
+mod url;
+pub mod wire;
+mod write_batch;
+
+pub use broker_data as data;
+pub use error::ErrorCode;
+pub use id::{EndpointId, InvalidEndpointId};
+pub use limits::Limits;
+pub use link::{Link, Protection};
+pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
+pub use peering::{Direction, Failure, HangUpGuess, PeerError, PeerStatus};
+pub use read_buffer::{FrameTooLarge, ReadBuffer};
+pub use reason::{Blame, Reason};
+pub use routing::{PrefixIndex, PublishError, Published};
+pub use transport_error::{TransportError, TransportErrorKind};
+pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};
+pub use write_batch::{Chunk, WriteBatch};
+
+/// Whether a topic is internal to an endpoint: below `<$>/local/`, never sent to peers.
+pub use peering::is_internal;

@@ -1,0 +1,260 @@
+//! Everything that is bounded, in one place: name, default and reason.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The least room a read gets. A connection that waits for its next frame holds none.
+pub const READ_CHUNK_MIN: usize = 2 * 1024;
+
+/// The most room a read gets: how far memory may run ahead of received bytes.
+pub const READ_CHUNK_MAX: usize = 64 * 1024;
+
+/// Small frames are copied into segments of this size, the unit of one write.
+pub const SEGMENT: usize = 64 * 1024;
+
+/// Frames from this size on are shared between their destinations instead of being copied.
+pub const SHARE_FROM: usize = 4 * 1024;
+
+/// How much a writer takes from a queue at once, so that the bound of the queue covers nearly all
+/// that is waiting.
+pub const WRITE_BATCH: usize = 256 * 1024;
+
+/// The longest topic: its length travels in 16 bits.
+pub const TOPIC: usize = 0xffff;
+
+/// The destinations of longer topics are looked up each time: topics as long as they may be would
+/// make much of what is remembered.
+pub const TOPIC_REMEMBERED: usize = 256;
+
+/// The longest time that an endpoint reckons with: a hundred years. Longer ones count as that, so
+/// that no sum of times overflows.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// How large a filter may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilterLimits {
+    /// The most entries.
+    pub entries: usize,
+    /// The most bytes of all entries together.
+    pub bytes: usize,
+}
+
+/// Bytes that stand for the length of a topic in a filter, at most.
+const LENGTH_OF_ENTRY: usize = 4;
+
+/// The configurable limits of an endpoint. In a configuration file each one is the key of the same
+/// name, with hyphens, in the table `limits`; times are seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// The largest frame before the other side has said who it is, in bytes. Default 64 KiB, far
+    /// above what a greeting needs. After that a handshake may carry a whole filter, see
+    /// [`Self::filter_frame`].
+    pub handshake_frame: usize,
+
+    /// The largest frame of an established peering, in bytes. Default 64 MiB, far above what Zeek
+    /// sends; memory follows what has arrived, not what is announced.
+    pub frame: usize,
+
+    /// How long a connection may take from being open to being peered. Default 10 s: the C++ Broker
+    /// waits forever, and so do those who attack it.
+    #[serde(with = "seconds")]
+    pub handshake_time: Duration,
+
+    /// How long connecting to one address may take. Default 3 s.
+    #[serde(with = "seconds")]
+    pub connect_time: Duration,
+
+    /// How long dialling may take in all: every address of a name, and the handshake of the
+    /// transport. Default 30 s.
+    #[serde(with = "seconds")]
+    pub dial_time: Duration,
+
+    /// Connections that are accepted and not peered yet, or that are being closed. Default 1024, so
+    /// that hundreds may come at once after a restart. The next one takes the place of the oldest
+    /// from the address that has most of them, which is closed: a peer that means well needs
+    /// milliseconds, whoever wants to fill the places holds them.
+    pub half_open: usize,
+
+    /// Peers. Default 4096. Clients are bounded by whoever serves them.
+    pub peers: usize,
+
+    /// Containers inside each other in one value. Default 64, which the JSON form of the C++ Broker
+    /// can just express; its decoder overflows the stack instead. Numbers above 256 count as that,
+    /// which every stack has room for.
+    pub data_depth: usize,
+
+    /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
+    pub filter_entries: usize,
+
+    /// Bytes of all entries in the filter of one peer. Default 1 MiB; a peer that announces more
+    /// is cut. A frame may be much larger, and a filter stays as long as the peer does.
+    pub filter_bytes: usize,
+
+    /// How many more bad messages than good ones a peer may send before it is cut: malformed ones,
+    /// ones in the name of somebody else, and ones on topics that are internal to an endpoint. None
+    /// of them gets through. Default 1024: a conforming peer may pass on what somebody else has
+    /// made and this side finds too deep, but it does not do little else.
+    pub bad_messages: usize,
+
+    /// Messages waiting for one peer. Default 8192, as in Zeek.
+    pub outbox_messages: usize,
+
+    /// Bytes of memory waiting for one peer. Default 64 MiB.
+    pub outbox_bytes: usize,
+
+    /// Bytes of routing updates, pings and pongs waiting for one peer. No policy drops these, so a
+    /// peer that causes them without reading is cut here. Default 1 MiB.
+    pub outbox_control_bytes: usize,
+
+    /// How long a peer may accept no byte at all before it is cut, which happens at the latest when
+    /// twice that time is over; 0 waits forever. Default 10 s.
+    #[serde(with = "seconds")]
+    pub stalled_write: Duration,
+
+    /// How long a peer may take to acknowledge the end of a peering. Default 3 s, as in the
+    /// C++ Broker.
+    #[serde(with = "seconds")]
+    pub bye: Duration,
+
+    /// How long a peer may have been silent when a second connection claims to be that peer. After
+    /// that it is pinged, and taken for lost if it is still silent when the time for the bye is
+    /// over. Default 10 s; so a peer that vanished without a word and came back with its old id
+    /// gets in again after seconds, while the C++ Broker refuses it until the operating system
+    /// gives up.
+    #[serde(with = "seconds")]
+    pub liveness: Duration,
+
+    /// How long a connection that is being closed may take to hand over its last bytes. Default
+    /// 1 s.
+    #[serde(with = "seconds")]
+    pub linger: Duration,
+
+    /// Messages waiting for one local subscriber or hub. Default 8192.
+    pub subscriber_messages: usize,
+
+    /// Bytes of memory waiting for one local subscriber or hub. Default 64 MiB.
+    pub subscriber_bytes: usize,
+
+    /// Events waiting for one event stream. Default 16384; the oldest go first, and are counted.
+    /// The end of an endpoint makes two for each of its peers and clients at once.
+    pub events: usize,
+
+    /// Log events of one kind (level, id and reason) that are reported at once. After that there is
+    /// one each second, with the number of those that were held back. Default 20: enough to see
+    /// what is going on, and nobody can flood the log from outside.
+    pub log_burst: usize,
+
+    /// Ended peers that the registry remembers. Default 1024; the oldest go first.
+    pub remembered_peers: usize,
+
+    /// Peers that get a label of their own in the metrics. Default 256; the others share one, so
+    /// that ever new peers do not make ever new time series.
+    pub metrics_peers: usize,
+
+    /// Topics whose destinations are remembered per routing table. Default 4096.
+    pub routes_remembered: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_frame: 64 * 1024,
+            frame: 64 * 1024 * 1024,
+            handshake_time: Duration::from_secs(10),
+            connect_time: Duration::from_secs(3),
+            dial_time: Duration::from_secs(30),
+            half_open: 1024,
+            peers: 4096,
+            data_depth: 64,
+            filter_entries: 16384,
+            filter_bytes: 1024 * 1024,
+            bad_messages: 1024,
+            outbox_messages: 8192,
+            outbox_bytes: 64 * 1024 * 1024,
+            outbox_control_bytes: 1024 * 1024,
+            stalled_write: Duration::from_secs(10),
+            bye: Duration::from_secs(3),
+            liveness: Duration::from_secs(10),
+            linger: Duration::from_secs(1),
+            subscriber_messages: 8192,
+            subscriber_bytes: 64 * 1024 * 1024,
+            events: 16384,
+            log_burst: 20,
+            remembered_peers: 1024,
+            metrics_peers: 256,
+            routes_remembered: 4096,
+        }
+    }
+}
+
+impl Limits {
+    /// Every time, for those who have to treat all of them alike.
+    fn times(&mut self) -> [&mut Duration; 7] {
+        [
+            &mut self.handshake_time,
+            &mut self.connect_time,
+            &mut self.dial_time,
+            &mut self.stalled_write,
+            &mut self.bye,
+            &mut self.liveness,
+            &mut self.linger,
+        ]
+    }
+
+    /// The largest frame of a handshake once the other side has said who it is: a filter of
+    /// [`Self::filter_bytes`] and [`Self::filter_entries`] fits. Whoever is let in with a filter
+    /// that grows gets in again with it.
+    #[must_use]
+    pub fn filter_frame(&self) -> usize {
+        let lengths = self.filter_entries.saturating_mul(LENGTH_OF_ENTRY);
+        let filter = self.filter_bytes.saturating_add(lengths);
+        self.handshake_frame.saturating_add(filter).min(self.frame).max(self.handshake_frame)
+    }
+
+    /// How large the filter of a peer may be.
+    pub fn filter(&self) -> FilterLimits {
+        FilterLimits { entries: self.filter_entries, bytes: self.filter_bytes }
+    }
+
+    /// The same limits with no time above [`LONGEST`].
+    pub fn reckonable(mut self) -> Self {
+        for time in self.times() {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
+}
+
+/// Times that may be absent, as seconds with a fraction.
+pub mod optional_seconds {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        time.map(|time| time.as_secs_f64()).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Option::<f64>::deserialize(from)?.map(super::seconds::from_number).transpose()
+    }
+}
+
+/// Times as seconds with a fraction.
+pub mod seconds {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
+
+    pub fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        from_number(f64::deserialize(from)?)
+    }
+
+    pub(super) fn from_number<E: Error>(seconds: f64) -> Result<Duration, E> {
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| E::custom(format!("{seconds} is not a number of seconds")))
+    }
+}

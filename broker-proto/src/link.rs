@@ -1,0 +1,37 @@
+//! What is known about an open connection, whichever transport carries it.
+
+use crate::Url;
+use std::fmt;
+
+/// What is known about an open connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The other side's address, in the scheme of the transport.
+    pub remote: Url,
+    /// What protects the link.
+    pub protection: Protection,
+}
+
+/// What protects a link against others on its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protection {
+    /// The link never leaves this process.
+    InProcess,
+    /// Nothing.
+    Plain,
+    /// Encrypted, but nobody knows with whom.
+    Encrypted,
+    /// Encrypted, and the other side proved to be the one named here.
+    Authenticated(String),
+}
+
+impl fmt::Display for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InProcess => f.write_str("in process"),
+            Self::Plain => f.write_str("plain"),
+            Self::Encrypted => f.write_str("encrypted, not authenticated"),
+            Self::Authenticated(name) => write!(f, "authenticated as {name}"),
+        }
+    }
+}

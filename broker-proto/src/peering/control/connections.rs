@@ -1,0 +1,309 @@
+use super::admission::Around;
+use super::{
+    Action, Close, Conn, Control, DialId, DialState, Origin, Phase, Shaking, Stage, Timer,
+};
+use crate::fact::Fact;
+use crate::peering::handshake::{Handshake, Step};
+use crate::peering::{ConnId, Direction, Failure, HangUpGuess, PeerStatus, Time};
+
+use crate::wire::handshake::HandshakeMessage;
+use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};
+
+impl Control {
+    /// A connection has been accepted; its time for the handshake began at `began`.
+    ///
+    /// `None` if the endpoint is being shut down and the connection is of no use any more.
+    pub fn accepted(&mut self, link: Link, began: Time, now: Time) -> Option<ConnId> {
+        self.add_connection(Origin::Accepted, link, began, now)
+    }
+
+    /// A connection that was asked for with [`Action::Dial`] is open.
+    ///
+    /// `None` if nobody wants it any more.
+    pub fn dialled(&mut self, dial: DialId, link: Link, now: Time) -> Option<ConnId> {
+        if self.dials.get(dial)?.state != DialState::Connecting {
+            return None;
+        }
+        let conn = self.add_connection(Origin::Dialled(dial), link, now, now)?;
+        if let Some(dial) = self.dials.get_mut(dial) {
+            dial.state = DialState::Shaking(conn);
+        }
+        Some(conn)
+    }
+
+    fn add_connection(
+        &mut self,
+        origin: Origin,
+        link: Link,
+        began: Time,
+        now: Time,
+    ) -> Option<ConnId> {
+        if self.phase != Phase::Running {
+            return None;
+        }
+        self.last_conn += 1;
+        let id = ConnId(self.last_conn);
+        let (mut announced, mut peer) = (0, None);
+        let direction = origin.direction();
+        let own = self.settings.id;
+        let mut around = Around {
+            control: self,
+            conn: id,
+            direction,
+            link: &link,
+            announced: &mut announced,
+            peer: &mut peer,
+            now,
+        };
+        let handshake = match origin {
+            Origin::Accepted => Handshake::acceptor(own, &mut around),
+            Origin::Dialled(_) => Handshake::connector(own, &mut around),
+        };
+        let deadline = began + self.settings.handshake_time;
+        self.timers.set(deadline, Timer::Handshake(id));
+        let both_ends = false;
+        let stage = Stage::Shaking(Shaking { handshake, deadline, announced, peer, both_ends });
+        self.conns.insert(id, Conn { origin, link, stage });
+        Some(id)
+    }
+
+    /// The payload of a frame has arrived before the connection was installed.
+    pub fn handshake_frame(&mut self, id: ConnId, payload: &[u8], now: Time) {
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        let Stage::Shaking(shaking) = &mut conn.stage else {
+            self.conns.insert(id, conn);
+            return;
+        };
+        let mut around = Around {
+            control: self,
+            conn: id,
+            direction: conn.origin.direction(),
+            link: &conn.link,
+            announced: &mut shaking.announced,
+            peer: &mut shaking.peer,
+            now,
+        };
+        let step = shaking.handshake.receive(payload, &mut around);
+        let met_own_id = shaking.handshake.met_own_id();
+        self.conns.insert(id, conn);
+        if met_own_id {
+            self.look_for_other_end(id);
+        }
+        match step {
+            Step::Continue | Step::Paused => {}
+            Step::Established { peer, filter } => self.establish(id, peer, filter, now),
+            Step::Redundant { peer } => {
+                if let Some(Origin::Dialled(dial)) = self.end_handshake(id, now) {
+                    self.dial_redundant(dial, peer, now);
+                }
+                self.act(Action::Close { conn: id, how: Close::Flush });
+            }
+            Step::Failed(failure) => {
+                self.handshake_failed(id, failure, now);
+                self.act(Action::Close { conn: id, how: Close::Flush });
+            }
+        }
+    }
+
+    /// Whoever is at the other end of this connection has the id of this endpoint. If one that goes
+    /// the other way has met the same, the two are the ends of one connection.
+    fn look_for_other_end(&mut self, id: ConnId) {
+        let Some(direction) = self.conns.get(&id).map(|conn| conn.origin.direction()) else {
+            return;
+        };
+        let other = self.conns.iter().find_map(|(other, conn)| match &conn.stage {
+            Stage::Shaking(shaking)
+                if shaking.handshake.met_own_id() && conn.origin.direction() != direction =>
+            {
+                Some(*other)
+            }
+            _ => None,
+        });
+        let Some(other) = other else { return };
+        for id in [id, other] {
+            if let Some(Conn { stage: Stage::Shaking(shaking), .. }) = self.conns.get_mut(&id) {
+                shaking.both_ends = true;
+            }
+        }
+    }
+
+    /// What a failure of a handshake really is, in the light of what the handshake has seen.
+    fn understood(&self, id: ConnId, failure: Failure) -> Failure {
+        let Some(Conn { stage: Stage::Shaking(shaking), link, .. }) = self.conns.get(&id) else {
+            return failure;
+        };
+        let handshake = &shaking.handshake;
+        let closed = matches!(&failure, Failure::Transport(error)
+            if matches!(error.kind(), TransportErrorKind::Closed | TransportErrorKind::Reset));
+        match failure {
+            failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
+                let own = self.settings.id;
+                if shaking.both_ends {
+                    Failure::ConnectedToItself(own)
+                } else {
+                    Failure::SameId(own)
+                }
+            }
+            Failure::Transport(error) if closed => Failure::ClosedInHandshake {
+                error,
+                waiting_for: handshake.waiting_for(),
+                heard: handshake.has_heard(),
+                guess: HangUpGuess::from(&link.protection),
+            },
+            failure => failure,
+        }
+    }
+
+    /// Whether the first bytes on this connection are still awaited.
+    pub fn is_fresh(&self, id: ConnId) -> bool {
+        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
+            if shaking.handshake.is_fresh())
+    }
+
+    /// Whether a connection still shakes hands.
+    pub fn is_shaking(&self, id: ConnId) -> bool {
+        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(_), .. }))
+    }
+
+    /// A connection is over, whoever ended it. Nothing may be reported about it afterwards.
+    pub fn closed(&mut self, id: ConnId, failure: Failure, now: Time) {
+        match self.conns.get(&id).map(|conn| &conn.stage) {
+            Some(Stage::Shaking(_)) => self.handshake_failed(id, failure, now),
+            Some(Stage::Peered(_)) => self.end_peering(id, &failure, now),
+            Some(Stage::Over) | None => {}
+        }
+        self.conns.remove(&id);
+        self.stop_if_idle();
+    }
+
+    /// Takes a connection out of the handshakes and lets the next one with the same peer have its
+    /// place. Returns where it came from, if it was shaking hands.
+    fn end_handshake(&mut self, id: ConnId, now: Time) -> Option<Origin> {
+        let conn = self.conns.get_mut(&id)?;
+        let Stage::Shaking(shaking) = std::mem::replace(&mut conn.stage, Stage::Over) else {
+            return None;
+        };
+        let origin = conn.origin;
+        self.timers.cancel(shaking.deadline, Timer::Handshake(id));
+        let Some(peer) = shaking.peer else { return Some(origin) };
+        let Some(pending) = self.pending.get_mut(&peer) else { return Some(origin) };
+        if pending.owner != id {
+            pending.paused.retain(|paused| *paused != id);
+            return Some(origin);
+        }
+        if self.registry.get(peer).is_some_and(|record| record.status.is_shaking_hands()) {
+            self.registry.remove(peer);
+        }
+        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
+        self.resume_first(peer, paused, now);
+        Some(origin)
+    }
+
+    /// Lets the first of the paused connections try, and the others wait for that one.
+    fn resume_first(&mut self, peer: EndpointId, paused: Vec<ConnId>, now: Time) {
+        let mut paused = paused.into_iter();
+        let Some(id) = paused.find(|id| self.is_shaking(*id)) else {
+            self.retry_awaiting(peer, now);
+            return;
+        };
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        if let Stage::Shaking(shaking) = &mut conn.stage {
+            let mut around = Around {
+                control: self,
+                conn: id,
+                direction: conn.origin.direction(),
+                link: &conn.link,
+                announced: &mut shaking.announced,
+                peer: &mut shaking.peer,
+                now,
+            };
+            use crate::peering::handshake::{Admission, Role, Surroundings};
+            // The place is free and counted, so only a shutdown can be in the way, which ends this
+            // connection as well.
+            if around.admit(peer, Role::Originator) == Admission::Proceed {
+                shaking.handshake.resume(&mut around);
+            }
+        }
+        self.conns.insert(id, conn);
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.paused = paused.collect();
+        }
+    }
+
+    pub(super) fn handshake_failed(&mut self, id: ConnId, failure: Failure, now: Time) {
+        let failure = self.understood(id, failure);
+        let Some(conn) = self.conns.get(&id) else { return };
+        let remote = conn.link.remote.clone();
+        let paused_for = match &conn.stage {
+            Stage::Shaking(shaking) => shaking.peer.filter(|peer| {
+                self.pending.get(peer).is_some_and(|pending| pending.paused.contains(&id))
+            }),
+            _ => None,
+        };
+        match self.end_handshake(id, now) {
+            Some(Origin::Dialled(dial)) => match paused_for {
+                Some(peer) => self.dial_redundant(dial, peer, now),
+                None => self.dial_failed(dial, failure, now),
+            },
+            Some(Origin::Accepted) => {
+                self.report(Fact::HandshakeFailed { remote, failure });
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn handshake_timed_out(&mut self, id: ConnId, now: Time) {
+        let Some(Conn { stage: Stage::Shaking(shaking), .. }) = self.conns.get(&id) else { return };
+        let waiting_for = shaking.handshake.waiting_for();
+        let limit = self.settings.handshake_time;
+        self.handshake_failed(id, Failure::HandshakeTimeout { waiting_for, limit }, now);
+        self.act(Action::Close { conn: id, how: Close::Flush });
+    }
+
+    /// Ends the handshake of a connection with a message to the other side.
+    pub(super) fn drop_connection(&mut self, id: ConnId, code: ErrorCode, text: &str) {
+        let sender = self.settings.id;
+        let message = HandshakeMessage::DropConn { sender, code, description: text.into() };
+        self.act(Action::Send { conn: id, frame: message.to_frame() });
+        self.act(Action::Close { conn: id, how: Close::Flush });
+    }
+
+    /// Marks a shaking connection as over without letting others take its place.
+    pub(super) fn conclude(&mut self, id: ConnId) -> Option<(Origin, Shaking)> {
+        let conn = self.conns.get_mut(&id)?;
+        match std::mem::replace(&mut conn.stage, Stage::Over) {
+            Stage::Shaking(shaking) => {
+                self.timers.cancel(shaking.deadline, Timer::Handshake(id));
+                Some((conn.origin, shaking))
+            }
+            other => {
+                conn.stage = other;
+                None
+            }
+        }
+    }
+
+    /// Whether a connection shakes hands, and only the last word of the other side is missing.
+    pub(super) fn has_answered(&self, id: ConnId) -> bool {
+        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
+            if shaking.handshake.has_answered())
+    }
+
+    /// Whether the two endpoints are peered.
+    pub(super) fn is_peered(&self, peer: EndpointId) -> bool {
+        self.registry.status(peer) == Some(PeerStatus::Peered)
+    }
+}
+
+fn is_same_id(failure: &Failure) -> bool {
+    matches!(failure, Failure::SameId(_))
+}
+
+impl Origin {
+    fn direction(self) -> Direction {
+        match self {
+            Self::Dialled(_) => Direction::Outbound,
+            Self::Accepted => Direction::Inbound,
+        }
+    }
+}

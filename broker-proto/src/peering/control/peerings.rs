@@ -1,0 +1,347 @@
+use super::{Action, Close, Conn, Control, DialState, Origin, Peering, Phase, Stage, Timer};
+use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
+use crate::peering::bye::Bye;
+use crate::peering::{ConnId, Failure, Heard, PeerStatus, Time};
+use crate::wire::envelope::{ping_frame, routing_update_frame};
+use crate::{EndpointId, ErrorCode, Url};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What became of a request to end a peering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpeer {
+    /// The peer is told, or has been told before.
+    Leaving,
+    /// There was no peering yet; it is no longer tried.
+    Cancelled,
+    /// There is nothing of the kind.
+    Unknown,
+}
+
+impl Control {
+    /// A handshake is done: the peering exists from here on.
+    pub(super) fn establish(
+        &mut self,
+        id: ConnId,
+        peer: EndpointId,
+        filter: Vec<Bytes>,
+        now: Time,
+    ) {
+        let Some((origin, shaking)) = self.conclude(id) else { return };
+        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
+        let dial = match origin {
+            Origin::Dialled(dial) => Some(dial),
+            Origin::Accepted => None,
+        };
+        let mut network = None;
+        let mut again = self.registry.status(peer) == Some(PeerStatus::Reconnecting);
+        if let Some(dial) = dial.and_then(|dial| self.dials.get_mut(dial)) {
+            dial.state = DialState::Attached(id);
+            dial.failures = 0;
+            dial.last_error = None;
+            again |= std::mem::replace(&mut dial.fulfilled, true);
+            network = Some(NetworkInfo { url: dial.url.clone(), retry: dial.retry });
+        }
+        if let Some(record) = self.registry.get_mut(peer) {
+            record.status = PeerStatus::Peered;
+            record.since = now;
+            record.reconnects += u64::from(again);
+            if let Some(network) = network {
+                record.network = network;
+            }
+        }
+        let heard = Arc::new(Heard::new(now));
+        if let Some(conn) = self.conns.get_mut(&id) {
+            let (removal, bye, check, cut) = (None, None, None, None);
+            let heard = Arc::clone(&heard);
+            self.peered += 1;
+            conn.stage = Stage::Peered(Peering { peer, dial, removal, bye, heard, check, cut });
+        }
+        self.act(Action::Install { conn: id, peer, filter, heard });
+        self.report_change(PeerChange::Discovered, peer);
+        self.report_change(PeerChange::Added, peer);
+        if shaking.announced != self.filter.generation() {
+            self.announce_to(id, peer);
+        }
+        if again {
+            self.report(Fact::Reconnected(peer));
+        }
+        if let Some(dial) = dial {
+            self.act(Action::Resolve { dial, outcome: Ok(peer) });
+        }
+        self.release_redundant(peer, paused, now);
+    }
+
+    /// Ends the connections and requests that waited for this peering.
+    fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnId>, now: Time) {
+        for conn in paused {
+            if let Some((origin, _)) = self.conclude(conn) {
+                let code = ErrorCode::RedundantConnection;
+                self.drop_connection(conn, code, "redundant connection");
+                if let Origin::Dialled(dial) = origin {
+                    self.dial_redundant(dial, peer, now);
+                }
+            }
+        }
+        for dial in self.awaiting(peer) {
+            self.dial_redundant(dial, peer, now);
+        }
+    }
+
+    fn announce_to(&mut self, conn: ConnId, peer: EndpointId) {
+        let frame = routing_update_frame(self.settings.id, peer, self.filter.announced());
+        self.act(Action::Send { conn, frame });
+    }
+
+    /// A local consumer wants these topics as well.
+    pub fn subscribe(&mut self, topics: &[Bytes]) {
+        if self.filter.add(topics) {
+            self.announce();
+        }
+    }
+
+    /// A local consumer does not want these topics any more.
+    pub fn unsubscribe(&mut self, topics: &[Bytes]) {
+        if self.filter.remove(topics) {
+            self.announce();
+        }
+    }
+
+    /// Exchanges topics with one announcement at most.
+    pub fn resubscribe(&mut self, add: &[Bytes], remove: &[Bytes]) {
+        let added = self.filter.add(add);
+        let removed = self.filter.remove(remove);
+        if added || removed {
+            self.announce();
+        }
+    }
+
+    /// What peers are told.
+    pub fn announced(&self) -> Vec<Bytes> {
+        self.filter.announced().to_vec()
+    }
+
+    fn announce(&mut self) {
+        for (conn, peer) in self.installed() {
+            self.announce_to(conn, peer);
+        }
+    }
+
+    fn installed(&self) -> Vec<(ConnId, EndpointId)> {
+        let peered = |(id, conn): (&ConnId, &Conn)| match &conn.stage {
+            Stage::Peered(peering) => Some((*id, peering.peer)),
+            _ => None,
+        };
+        self.conns.iter().filter_map(peered).collect()
+    }
+
+    pub(super) fn peering_mut(&mut self, id: ConnId) -> Option<&mut Peering> {
+        match &mut self.conns.get_mut(&id)?.stage {
+            Stage::Peered(peering) => Some(peering),
+            _ => None,
+        }
+    }
+
+    /// The peer has announced a new filter.
+    pub fn routing_update(&mut self, id: ConnId, filter: Vec<Bytes>) {
+        if let Some(peering) = self.peering_mut(id) {
+            let peer = peering.peer;
+            self.act(Action::SetFilter { peer, filter });
+        }
+    }
+
+    /// The peer has answered a ping.
+    pub fn pong(&mut self, id: ConnId, payload: &[u8]) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        let Some((_, deadline)) = peering.bye.take_if(|(bye, _)| bye.is_answered_by(payload))
+        else {
+            return;
+        };
+        self.timers.cancel(deadline, Timer::Bye(id));
+        // The other side may be saying bye as well and wait for the pong that is still queued.
+        self.act(Action::Close { conn: id, how: Close::Flush });
+    }
+
+    /// Ends the peering with an address, or stops trying to make one.
+    pub fn unpeer(&mut self, url: &Url, now: Time) -> Unpeer {
+        if let Some((_, conn)) = self.registry.peered_at(url) {
+            self.leave(conn, now);
+            return Unpeer::Leaving;
+        }
+        if self.cancel_dial(url, Failure::Cancelled, now) {
+            return Unpeer::Cancelled;
+        }
+        let network = Some(NetworkInfo::new(url.clone()));
+        self.report(Fact::UnknownPeer(EndpointInfo { id: EndpointId::NIL, network }));
+        Unpeer::Unknown
+    }
+
+    /// Ends the peering with an endpoint.
+    pub fn unpeer_id(&mut self, peer: EndpointId, now: Time) -> Unpeer {
+        let record = self.registry.get(peer);
+        if let Some(record) = record.filter(|record| record.status == PeerStatus::Peered) {
+            self.leave(record.conn, now);
+            return Unpeer::Leaving;
+        }
+        self.report(Fact::UnknownPeer(EndpointInfo { id: peer, network: None }));
+        Unpeer::Unknown
+    }
+
+    fn leave(&mut self, id: ConnId, now: Time) {
+        self.say_bye(id, now);
+        // Whoever asked for it again in the meantime is overruled.
+        let Some(id) = self.peering_mut(id).and_then(|peering| peering.dial) else { return };
+        if self.dials.get_mut(id).is_some_and(|dial| std::mem::take(&mut dial.again)) {
+            self.act(Action::Resolve { dial: id, outcome: Err(Failure::Cancelled) });
+        }
+    }
+
+    /// Whether this side wants the peering with `peer` to end.
+    pub(super) fn is_leaving(&self, peer: EndpointId) -> bool {
+        let conn = self.registry.get(peer).map(|record| record.conn);
+        matches!(conn.and_then(|conn| self.conns.get(&conn)).map(|conn| &conn.stage),
+            Some(Stage::Peered(peering)) if peering.removal.is_some())
+    }
+
+    fn say_bye(&mut self, id: ConnId, now: Time) {
+        self.last_bye += 1;
+        let bye = Bye::new(self.last_bye);
+        let own = self.settings.id;
+        let deadline = now + self.settings.bye;
+        let Some(peering) = self.peering_mut(id).filter(|peering| peering.removal.is_none()) else {
+            return;
+        };
+        let frame = ping_frame(own, peering.peer, bye.token());
+        peering.removal = Some(RemovalCause::Unpeer);
+        peering.bye = Some((bye, deadline));
+        self.timers.set(deadline, Timer::Bye(id));
+        self.act(Action::Send { conn: id, frame });
+    }
+
+    pub(super) fn bye_timed_out(&mut self, id: ConnId) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        peering.bye = None;
+        let peer = peering.peer;
+        self.report(Fact::ByeTimedOut(peer));
+        self.act(Action::Close { conn: id, how: Close::Now });
+    }
+
+    /// The queue of a peer has overflowed, and its policy is to cut the peer.
+    pub fn overflow(&mut self, id: ConnId) {
+        let Some(peering) = self.peering_mut(id) else { return };
+        peering.removal.get_or_insert(RemovalCause::Overflow);
+        self.act(Action::Close { conn: id, how: Close::Now });
+    }
+
+    /// A peer causes answers and does not read them.
+    pub fn control_overflow(&mut self, id: ConnId) {
+        if let Some(peering) = self.peering_mut(id) {
+            peering.cut.get_or_insert(Failure::ControlOverflow);
+        }
+        self.overflow(id);
+    }
+
+    pub(super) fn end_peering(&mut self, id: ConnId, failure: &Failure, now: Time) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Stage::Peered(peering) = std::mem::replace(&mut conn.stage, Stage::Over) else {
+            return;
+        };
+        self.peered -= 1;
+        let peer = peering.peer;
+        if let Some((_, deadline)) = peering.bye {
+            self.timers.cancel(deadline, Timer::Bye(id));
+        }
+        if let Some((_, deadline)) = peering.check {
+            self.timers.cancel(deadline, Timer::Liveness(id));
+        }
+        let failure = peering.cut.as_ref().unwrap_or(failure);
+        self.act(Action::Uninstall { peer });
+        self.report_change(peering.removal.map_or(PeerChange::Lost, PeerChange::Removed), peer);
+        self.report_change(PeerChange::Unreachable, peer);
+        if peering.removal.is_none() {
+            self.report(Fact::PeerLost { peer, failure: failure.clone() });
+        }
+        let error = match peering.removal {
+            Some(RemovalCause::Overflow) if peering.cut.is_none() => Failure::Overflow,
+            _ => failure.clone(),
+        };
+        if peering.removal == Some(RemovalCause::Overflow) {
+            self.report(Fact::PeerOverflowed { peer, failure: error.clone() });
+        }
+        if let Some(record) = self.registry.get_mut(peer) {
+            record.status = PeerStatus::Disconnected;
+            record.since = now;
+            record.last_error = Some(error);
+        }
+        self.registry.forget_disconnected(self.settings.remembered_peers);
+        self.after_peering(&peering, failure, now);
+        self.retry_awaiting(peer, now);
+    }
+
+    /// A lost peering comes back, one that this side ended does not, unless it was asked for anew.
+    fn after_peering(&mut self, peering: &Peering, failure: &Failure, now: Time) {
+        let Some(id) = peering.dial else { return };
+        let Some(dial) = self.dials.get_mut(id) else { return };
+        let again = std::mem::take(&mut dial.again);
+        let lost = peering.removal.is_none() && dial.retry.is_some();
+        if self.phase == Phase::Running && (again || lost) {
+            dial.last_error = Some(failure.clone());
+            self.start_dial(id, now);
+        } else {
+            self.dials.remove(id);
+        }
+    }
+
+    fn report_change(&mut self, change: PeerChange, peer: EndpointId) {
+        use PeerChange as P;
+        let with_network = matches!(change, P::Added | P::Removed(_) | P::Lost);
+        let record = self.registry.get(peer);
+        let network = record.filter(|_| with_network).map(|record| record.network.clone());
+        let added = record.filter(|_| change == P::Added);
+        let protection = added.map(|record| record.protection.clone());
+        let endpoint = EndpointInfo { id: peer, network };
+        self.report(Fact::Peer { change, endpoint, protection });
+    }
+
+    /// Winds everything up: requests are cancelled, handshakes dropped, peers told.
+    /// [`Action::Stopped`] says when that is done, at the latest after the time for the bye.
+    pub fn shut_down(&mut self, now: Time) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let deadline = now + self.settings.bye;
+        self.phase = Phase::ShuttingDown(deadline);
+        self.cancel_all_dials();
+        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        for id in ids {
+            if self.has_answered(id) {
+                // The peer may be peered by now, and takes no message of the handshake any more.
+                self.handshake_failed(id, Failure::ShuttingDown, now);
+                self.act(Action::Close { conn: id, how: Close::Flush });
+            } else if self.is_shaking(id) {
+                self.handshake_failed(id, Failure::ShuttingDown, now);
+                self.drop_connection(id, ErrorCode::ShuttingDown, "shutting down");
+            } else {
+                self.say_bye(id, now);
+            }
+        }
+        self.timers.set(deadline, Timer::Shutdown);
+        self.stop_if_idle();
+    }
+
+    pub(super) fn force_shutdown(&mut self) {
+        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        for conn in ids {
+            self.act(Action::Close { conn, how: Close::Now });
+        }
+    }
+
+    pub(super) fn stop_if_idle(&mut self) {
+        let Phase::ShuttingDown(deadline) = self.phase else { return };
+        if self.installed().is_empty() {
+            self.timers.cancel(deadline, Timer::Shutdown);
+            self.phase = Phase::Stopped;
+            self.act(Action::Stopped);
+        }
+    }
+}

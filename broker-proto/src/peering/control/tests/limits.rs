@@ -1,0 +1,118 @@
+//! What is bounded: the time of a handshake, the number of peers, the size of a filter, and what is
+//! remembered.
+
+use super::*;
+use crate::limits::FilterLimits;
+
+#[test]
+fn a_handshake_has_its_time_in_every_state_and_says_what_was_missing() {
+    let mut rig = Rig::new();
+    for (messages, missing) in [
+        (0, "its hello"),
+        (1, "its version_select"),
+        (2, "its originator_syn"),
+        (3, "its originator_ack"),
+    ] {
+        rig.accepted();
+        let conn = rig.control.last_conn;
+        if messages > 0 {
+            rig.hello(conn, SMALL);
+        }
+        if messages > 1 {
+            rig.select(conn, SMALL);
+        }
+        if messages > 2 {
+            rig.syn(conn, &[]);
+        }
+        rig.now += HANDSHAKE;
+        rig.control.tick(rig.now);
+        let Some(Action::Report(Fact::HandshakeFailed { failure, .. })) = rig.next_action() else {
+            panic!("the time-out is not logged");
+        };
+        let text = failure.to_string();
+        assert!(text.ends_with(&format!("waited for {missing}")), "{text}");
+        assert_eq!(rig.tell(|_, _| ()), [format!("close {conn} flush")]);
+        rig.closed(conn);
+        assert!(rig.registry.is_empty() && rig.control.pending.is_empty());
+    }
+}
+
+#[test]
+fn the_time_of_an_accepted_connection_began_before_the_transport_was_done() {
+    let mut rig = Rig::new();
+    let link = Link { remote: url("slow"), protection: Protection::InProcess };
+    let began = rig.now - HANDSHAKE / 2;
+    rig.tell(|control, now| control.accepted(link, began, now));
+    assert_eq!(rig.control.next_deadline(), Some(began + HANDSHAKE));
+}
+
+#[test]
+fn a_dialled_handshake_that_takes_too_long_is_a_failed_attempt() {
+    let mut rig = Rig::new();
+    rig.peer("x", RETRY);
+    rig.dialled(1, "x");
+    assert_eq!(rig.pass(HANDSHAKE), ["error peer_unavailable x", "close 1 flush"]);
+    rig.closed(1);
+    assert_eq!(rig.pass(RETRY.unwrap()), ["dial 1 x"]);
+}
+
+#[test]
+fn a_filter_that_is_too_large_makes_no_peer_in_either_role() {
+    let limits = FilterLimits { entries: 2, bytes: 20 };
+    for filter in [&["/a", "/b", "/c"][..], &["/a/topic/of/21-bytes/"]] {
+        let mut rig = Rig::with(Settings { filter: limits, ..settings() });
+        let refused = |conn| {
+            let close = format!("close {conn} flush");
+            [format!("send {conn} drop_conn(1)"), "log handshake-failed".into(), close]
+        };
+        rig.accepted();
+        rig.hello(1, LARGE);
+        assert_eq!(rig.syn_ack(1, filter), refused(1));
+        assert_eq!(rig.status(LARGE), None);
+        rig.accepted();
+        rig.hello(2, SMALL);
+        rig.select(2, SMALL);
+        assert_eq!(rig.syn(2, filter), refused(2));
+        assert_eq!(rig.status(SMALL), None);
+        assert!(rig.control.pending.is_empty());
+    }
+}
+
+#[test]
+fn one_peer_too_many_is_refused_in_both_roles() {
+    for (first, second) in [(SMALL, LARGE), (LARGE, SMALL)] {
+        let mut rig = Rig::with(Settings { peers: 1, ..settings() });
+        rig.peered_by(first);
+        rig.accepted();
+        let mut told = rig.hello(2, second);
+        if second < OWN {
+            told = rig.select(2, second);
+        }
+        assert_eq!(told, ["send 2 drop_conn(1)", "log handshake-failed", "close 2 flush"]);
+        assert_eq!(rig.status(second), None);
+    }
+}
+
+#[test]
+fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
+    let mut rig = Rig::with(Settings { peers: 1, ..settings() });
+    rig.accepted();
+    rig.accepted();
+    rig.hello(1, LARGE);
+    rig.hello(2, SMALL);
+    let told = rig.select(2, SMALL);
+    assert_eq!(told, ["send 2 drop_conn(1)", "log handshake-failed", "close 2 flush"]);
+}
+
+#[test]
+fn ended_peers_are_remembered_up_to_a_number_the_oldest_go_first() {
+    let mut rig = Rig::with(Settings { remembered_peers: 3, ..settings() });
+    let peer = |number: u8| EndpointId::from_bytes([0xa0 + number; 16]);
+    for number in 0..8 {
+        let conn = rig.peered_by(peer(number));
+        rig.now += Duration::from_secs(1);
+        rig.closed(conn);
+    }
+    let known: Vec<EndpointId> = rig.registry.keys().copied().collect();
+    assert_eq!(known, [peer(5), peer(6), peer(7)]);
+}

@@ -1,0 +1,337 @@
+use super::Failure;
+use super::failure::{TEXT_SHOWN, sniff};
+use crate::wire::PROTOCOL_VERSION;
+use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
+use crate::{EndpointId, ErrorCode};
+use bytes::Bytes;
+
+/// Who leads a handshake: the endpoint with the smaller id, whoever opened the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Originator,
+    Responder,
+}
+
+/// What the rest of the endpoint says to a handshake with a certain peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Admission {
+    Proceed,
+    /// Another connection is shaking hands with this peer; wait for what becomes of it.
+    Pause,
+    Refuse(Refusal),
+}
+
+/// Why this side refuses a handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// There is, or will be, another connection. The originator has decided that.
+    Redundant,
+    /// The same, found out by the responder.
+    RedundantAtResponder,
+    ShuttingDown,
+    LimitReached(String),
+}
+
+impl Refusal {
+    /// The answer to the peer.
+    fn answer(&self) -> (ErrorCode, &'static str) {
+        match self {
+            Self::Redundant => (ErrorCode::RedundantConnection, "redundant connection"),
+            Self::RedundantAtResponder => {
+                (ErrorCode::LogicError, "detected redundant connection at the responder")
+            }
+            Self::ShuttingDown => (ErrorCode::ShuttingDown, "shutting down"),
+            Self::LimitReached(_) => (ErrorCode::Unspecified, "too many peers"),
+        }
+    }
+}
+
+/// What the handshake needs to know of the rest of the endpoint.
+pub(super) trait Surroundings {
+    /// Decides about a handshake with `id`, and takes note of it.
+    fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
+    /// Whether a connection with `id` is being made or exists, for all this side knows.
+    fn believes_in(&self, id: EndpointId) -> bool;
+    /// Whether the filter of a peer is within the limits; if not, what is wrong with it.
+    fn accepts(&self, filter: &[Bytes]) -> Result<(), String>;
+    /// The filter to announce, taken at this instant.
+    fn filter(&mut self) -> Vec<Bytes>;
+    /// Sends a message on this connection.
+    fn send(&mut self, message: &HandshakeMessage);
+}
+
+/// How a handshake went on.
+#[derive(Debug)]
+pub(super) enum Step {
+    Continue,
+    /// Another connection with the same peer comes first.
+    Paused,
+    /// Done: the peer and its filter.
+    Established {
+        peer: EndpointId,
+        filter: Vec<Bytes>,
+    },
+    /// Over, because the two endpoints are connected otherwise.
+    Redundant {
+        peer: EndpointId,
+    },
+    Failed(Failure),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The connector has sent its hello.
+    AwaitHelloOrSelect,
+    /// The acceptor has sent its probe.
+    AwaitHello,
+    AwaitSelect,
+    AwaitSyn,
+    AwaitAck,
+    AwaitSynAck,
+    Paused,
+    Over,
+}
+
+/// The handshake of one connection, from the first byte to the peering.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    own: EndpointId,
+    state: State,
+    peer: Option<EndpointId>,
+    filter: Vec<Bytes>,
+    /// Whether anything has come from the other side.
+    heard: bool,
+    /// Whether the other side has said hello in the name of this endpoint.
+    met_own_id: bool,
+}
+
+impl Handshake {
+    /// The handshake of a connection that this side opened; says hello.
+    pub(super) fn connector(own: EndpointId, around: &mut impl Surroundings) -> Self {
+        around.send(&HandshakeMessage::hello(own));
+        Self::new(own, State::AwaitHelloOrSelect)
+    }
+
+    /// The handshake of an accepted connection; sends a probe.
+    pub(super) fn acceptor(own: EndpointId, around: &mut impl Surroundings) -> Self {
+        around.send(&HandshakeMessage::Probe);
+        Self::new(own, State::AwaitHello)
+    }
+
+    fn new(own: EndpointId, state: State) -> Self {
+        let (heard, met_own_id) = (false, false);
+        Self { own, state, peer: None, filter: Vec::new(), heard, met_own_id }
+    }
+
+    /// Whether the other side has sent a message.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Whether the other side says that it is this endpoint.
+    pub(super) fn met_own_id(&self) -> bool {
+        self.met_own_id
+    }
+
+    /// Whether nothing but the greeting has been expected so far.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self.state, State::AwaitHello | State::AwaitHelloOrSelect)
+    }
+
+    /// Whether this side has sent its last message, so that for the other side the handshake may
+    /// be done.
+    pub(super) fn has_answered(&self) -> bool {
+        self.state == State::AwaitAck
+    }
+
+    /// What the handshake is waiting for, for people.
+    pub(super) fn waiting_for(&self) -> &'static str {
+        match self.state {
+            State::AwaitHelloOrSelect => "its hello or version_select",
+            State::AwaitHello => "its hello",
+            State::AwaitSelect => "its version_select",
+            State::AwaitSyn => "its originator_syn",
+            State::AwaitAck => "its originator_ack",
+            State::AwaitSynAck => "its responder_syn_ack",
+            State::Paused => "the outcome of another connection with it",
+            State::Over => "nothing",
+        }
+    }
+
+    /// Handles the payload of a frame.
+    pub(super) fn receive(&mut self, payload: &[u8], around: &mut impl Surroundings) -> Step {
+        self.heard = true;
+        let step = if payload.is_empty() {
+            Step::Failed(Failure::EmptyFrame)
+        } else {
+            match HandshakeMessage::decode(payload) {
+                Ok(message) => self.handle(message, around),
+                Err(invalid) => self.refuse_message(invalid, payload, around),
+            }
+        };
+        if !matches!(step, Step::Continue | Step::Paused) {
+            self.state = State::Over;
+        }
+        step
+    }
+
+    /// Goes on after a pause, because the other connection did not make it. The surroundings have
+    /// admitted this one in its place.
+    pub(super) fn resume(&mut self, around: &mut impl Surroundings) {
+        self.originate(around);
+    }
+
+    fn refuse_message(
+        &self,
+        mut invalid: InvalidHandshakeMessage,
+        payload: &[u8],
+        around: &mut impl Surroundings,
+    ) -> Step {
+        let InvalidHandshakeMessage { code, description } = invalid.clone();
+        around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
+        match sniff(payload).filter(|_| self.is_fresh()) {
+            Some(failure) => Step::Failed(failure),
+            None => {
+                invalid.description.truncate(TEXT_SHOWN);
+                Step::Failed(Failure::InvalidMessage(invalid))
+            }
+        }
+    }
+
+    fn handle(&mut self, message: HandshakeMessage, around: &mut impl Surroundings) -> Step {
+        use HandshakeMessage as M;
+        use State as S;
+        match (self.state, message) {
+            (S::Paused, _) | (S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect, M::Probe) => {
+                Step::Continue
+            }
+            (S::AwaitHelloOrSelect | S::AwaitHello, M::Hello { sender, .. }) => {
+                self.hello(sender, around)
+            }
+            (S::AwaitHelloOrSelect | S::AwaitSelect, M::VersionSelect { sender, .. }) => {
+                self.selected(sender, around)
+            }
+            // A redundancy that this side knows nothing of means that the other side has not
+            // noticed the end of the old connection yet: that one has to be tried again.
+            (
+                S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect,
+                M::DropConn { sender, code: ErrorCode::RedundantConnection, .. },
+            ) if around.believes_in(sender) => Step::Redundant { peer: sender },
+            (_, M::DropConn { code, mut description, .. }) => {
+                description.truncate(TEXT_SHOWN);
+                Step::Failed(Failure::Refused { code, description })
+            }
+            (S::AwaitSyn, M::OriginatorSyn(filter)) => {
+                if let Err(what) = around.accepts(&filter) {
+                    return self.refuse_filter(what, around);
+                }
+                self.filter = filter;
+                let own = around.filter();
+                around.send(&M::ResponderSynAck(own));
+                self.state = S::AwaitAck;
+                Step::Continue
+            }
+            (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
+                if let Err(what) = around.accepts(&filter) {
+                    return self.refuse_filter(what, around);
+                }
+                self.filter = filter;
+                around.send(&M::OriginatorAck);
+                self.established()
+            }
+            (S::AwaitAck, M::OriginatorAck) => self.established(),
+            (S::AwaitSelect, M::Hello { sender, .. }) if sender == self.own => {
+                Step::Failed(Failure::SameId(sender))
+            }
+            (_, message) => {
+                let expected = self.waiting_for();
+                Step::Failed(Failure::Unexpected { message: message.name(), expected })
+            }
+        }
+    }
+
+    fn refuse_filter(&self, what: String, around: &mut impl Surroundings) -> Step {
+        let code = ErrorCode::Unspecified;
+        let description = "too many subscriptions".into();
+        around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
+        Step::Failed(Failure::LimitReached(what))
+    }
+
+    fn hello(&mut self, sender: EndpointId, around: &mut impl Surroundings) -> Step {
+        if sender.is_nil() {
+            return Step::Failed(Failure::NilId);
+        }
+        self.met_own_id |= sender == self.own;
+        if self.own >= sender {
+            around.send(&HandshakeMessage::hello(self.own));
+            self.state = State::AwaitSelect;
+            return Step::Continue;
+        }
+        self.peer = Some(sender);
+        match around.admit(sender, Role::Originator) {
+            Admission::Proceed => {
+                self.originate(around);
+                Step::Continue
+            }
+            Admission::Pause => {
+                self.state = State::Paused;
+                Step::Paused
+            }
+            Admission::Refuse(refusal) => self.refuse_peer(sender, refusal, around),
+        }
+    }
+
+    fn originate(&mut self, around: &mut impl Surroundings) {
+        let sender = self.own;
+        around.send(&HandshakeMessage::VersionSelect { sender, version: PROTOCOL_VERSION });
+        let own = around.filter();
+        around.send(&HandshakeMessage::OriginatorSyn(own));
+        self.state = State::AwaitSynAck;
+    }
+
+    fn selected(&mut self, sender: EndpointId, around: &mut impl Surroundings) -> Step {
+        // Routing tells endpoints apart by their ids, so these two cannot be let in.
+        if sender == self.own {
+            return Step::Failed(Failure::SameId(sender));
+        }
+        if sender.is_nil() {
+            return Step::Failed(Failure::NilId);
+        }
+        self.peer = Some(sender);
+        match around.admit(sender, Role::Responder) {
+            Admission::Proceed => {
+                self.state = State::AwaitSyn;
+                Step::Continue
+            }
+            Admission::Pause => self.refuse_peer(sender, Refusal::RedundantAtResponder, around),
+            Admission::Refuse(refusal) => self.refuse_peer(sender, refusal, around),
+        }
+    }
+
+    fn refuse_peer(
+        &self,
+        peer: EndpointId,
+        refusal: Refusal,
+        around: &mut impl Surroundings,
+    ) -> Step {
+        let (code, description) = refusal.answer();
+        let description = description.into();
+        around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
+        match refusal {
+            Refusal::Redundant => Step::Redundant { peer },
+            Refusal::RedundantAtResponder => Step::Failed(Failure::Redundant(peer)),
+            Refusal::ShuttingDown => Step::Failed(Failure::ShuttingDown),
+            Refusal::LimitReached(what) => Step::Failed(Failure::LimitReached(what)),
+        }
+    }
+
+    fn established(&mut self) -> Step {
+        match self.peer {
+            Some(peer) => Step::Established { peer, filter: std::mem::take(&mut self.filter) },
+            None => Step::Failed(Failure::NilId),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

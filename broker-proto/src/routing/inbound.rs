@@ -1,0 +1,365 @@
+use super::is_internal;
+use super::offences::{Offence, Offences};
+use super::route::Route;
+use super::router::Router;
+use super::table::{Destinations, Peer, Sink};
+use crate::OverflowPolicy;
+use crate::Reason;
+use crate::data::{DecodeLimits, validate};
+use crate::limits::FilterLimits;
+use crate::limits::{Limits, SHARE_FROM};
+use crate::peering::{ConnId, Failure};
+use crate::queue::Push;
+use crate::wire::command;
+use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
+use crate::wire::frame::{self, PREFIX};
+use crate::wire::routing_update;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What the caller of [`Inbound::step`] has to do before the next step.
+#[derive(Debug)]
+pub enum Progress {
+    /// The region is used up.
+    Done,
+    /// Wait until this local consumer has room.
+    Wait(Arc<Sink>),
+    /// Something that is not the data path's business.
+    Notice(Notice),
+}
+
+/// What the data path passes on to those who decide.
+#[derive(Debug)]
+pub enum Notice {
+    /// The peer has announced a new filter.
+    RoutingUpdate(Vec<Bytes>),
+    /// A pong with this payload.
+    Pong(Bytes),
+    /// The peer causes answers and does not read them.
+    ControlOverflow,
+    /// The peer did, for the first time, something that a conforming peer does not.
+    Misbehaved { reason: Reason, what: String },
+    /// The peer went too far.
+    Cut(Failure),
+}
+
+/// What a peer may send.
+#[derive(Debug, Clone, Copy)]
+pub struct InboundLimits {
+    pub filter: FilterLimits,
+    pub bad_messages: usize,
+}
+
+impl From<&Limits> for InboundLimits {
+    fn from(limits: &Limits) -> Self {
+        Self { filter: limits.filter(), bad_messages: limits.bad_messages }
+    }
+}
+
+/// Takes the envelopes that one peer sends to where they belong.
+///
+/// Consecutive messages on one topic are handled together: one look-up, one copy for each
+/// destination. No message is decoded; the payload is checked, because malformed payloads must not
+/// leave this endpoint, and passed on byte for byte.
+pub struct Inbound {
+    peer: Arc<Peer>,
+    filter: FilterLimits,
+    offences: Offences,
+    /// The last topic and where its messages go.
+    route: Option<(Vec<u8>, Route)>,
+    /// Peers whose queue overflowed for good.
+    pub cut: Vec<ConnId>,
+}
+
+/// What to do with one envelope.
+enum Verdict {
+    /// Data or a command; part of a run with its neighbours on the same topic.
+    Route,
+    /// Handled, unless there is something for those who decide.
+    Take(Option<Notice>),
+    /// Neither good nor bad.
+    Ignore,
+    /// Not what a conforming peer sends.
+    Bad(Offence, String),
+}
+
+impl Inbound {
+    pub fn new(peer: Arc<Peer>, limits: InboundLimits) -> Self {
+        let offences = Offences::new(limits.bad_messages);
+        Self { peer, filter: limits.filter, offences, route: None, cut: Vec::new() }
+    }
+
+    /// Whose messages these are.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Handles whole frames from the start of `region`, and says how many bytes of it are done.
+    ///
+    /// Frames that are passed on are readdressed in place, so nobody may look at them again.
+    pub fn step(&mut self, router: &Router, region: &mut [u8]) -> (usize, Progress) {
+        let mut at = 0;
+        while let Some(length) = frame_length(region, at) {
+            let bytes = region.get(at + PREFIX..at + length).unwrap_or_default();
+            if bytes.is_empty() {
+                at += length;
+                continue;
+            }
+            let envelope = match Envelope::decode(bytes) {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    at += length;
+                    if let Some(notice) = self.bad(Offence::Malformed, &error.to_string()) {
+                        return (at, Progress::Notice(notice));
+                    }
+                    continue;
+                }
+            };
+            let kind = envelope.kind;
+            let notice = match self.judge(router, &envelope) {
+                Verdict::Route => {
+                    let run = self.run(router, region, at, length, &envelope);
+                    if let Some(sink) = run.full_sink() {
+                        return (at, Progress::Wait(sink));
+                    }
+                    self.count(kind, run.frames, run.end - at);
+                    let frames = region.get_mut(at..run.end).unwrap_or_default();
+                    self.deliver(router, &run, frames);
+                    self.offences.make_up_for(run.frames);
+                    at = run.end;
+                    continue;
+                }
+                Verdict::Take(notice) => {
+                    self.offences.make_up_for(1);
+                    notice
+                }
+                Verdict::Ignore => None,
+                Verdict::Bad(offence, what) => self.bad(offence, &what),
+            };
+            self.count(kind, 1, length);
+            at += length;
+            if let Some(notice) = notice {
+                return (at, Progress::Notice(notice));
+            }
+        }
+        (at, Progress::Done)
+    }
+
+    fn count(&self, kind: EnvelopeType, frames: usize, bytes: usize) {
+        if let Some(counter) = self.peer.counters.messages_in.get(kind as usize - 1) {
+            counter.fetch_add(frames as u64, Relaxed);
+        }
+        self.peer.counters.bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
+    fn judge(&self, router: &Router, envelope: &Envelope<'_>) -> Verdict {
+        if envelope.sender != self.peer.id {
+            let what = format!("sent an envelope in the name of {}", envelope.sender);
+            return Verdict::Bad(Offence::Forged, what);
+        }
+        if is_internal(envelope.topic) {
+            let what = "sent a message on a topic below <$>/local/".to_owned();
+            return Verdict::Bad(Offence::Internal, what);
+        }
+        let for_us = envelope.receiver.is_nil() || envelope.receiver == router.id;
+        match envelope.kind {
+            // Publishers of the C++ Broker make these of nested variants.
+            EnvelopeType::Data if envelope.payload.is_empty() => {
+                self.peer.counters.malformed.fetch_add(1, Relaxed);
+                Verdict::Ignore
+            }
+            EnvelopeType::Data | EnvelopeType::Command => match check_payload(router, envelope) {
+                Ok(()) => Verdict::Route,
+                Err(what) => Verdict::Bad(Offence::Malformed, what),
+            },
+            // What keeps a link working is between its two ends; the C++ Broker passes it on.
+            _ if !for_us => Verdict::Take(None),
+            EnvelopeType::RoutingUpdate => self.routing_update(envelope.payload),
+            EnvelopeType::Ping => self.answer(router, envelope.payload),
+            EnvelopeType::Pong => {
+                let payload = Bytes::copy_from_slice(envelope.payload);
+                Verdict::Take(Some(Notice::Pong(payload)))
+            }
+        }
+    }
+
+    fn routing_update(&self, payload: &[u8]) -> Verdict {
+        match routing_update::decode(payload, self.filter) {
+            Ok(filter) => Verdict::Take(Some(Notice::RoutingUpdate(filter))),
+            // Without its filter nobody can serve the peer.
+            Err(error) if error.is_too_large() => {
+                let what = format!("the filter of the peer: {error}");
+                Verdict::Take(Some(Notice::Cut(Failure::LimitReached(what))))
+            }
+            Err(error) => Verdict::Bad(Offence::Malformed, format!("routing update: {error}")),
+        }
+    }
+
+    fn answer(&self, router: &Router, payload: &[u8]) -> Verdict {
+        let pong = pong_frame(router.id, self.peer.id, payload);
+        let overflow = self.peer.queue.push_control(&pong) == Push::Overflow;
+        Verdict::Take(overflow.then_some(Notice::ControlOverflow))
+    }
+
+    /// Takes note of a bad message, which goes no further.
+    fn bad(&mut self, offence: Offence, what: &str) -> Option<Notice> {
+        let what = match offence {
+            Offence::Malformed => format!("sent a malformed message, which was dropped: {what}"),
+            Offence::Forged | Offence::Internal => what.to_owned(),
+        };
+        offence.counter(&self.peer.counters).fetch_add(1, Relaxed);
+        self.offences.add(offence, what)
+    }
+
+    /// Finds the frames from `at` on that go the same way as the first one.
+    fn run(
+        &mut self,
+        router: &Router,
+        region: &[u8],
+        at: usize,
+        length: usize,
+        first: &Envelope<'_>,
+    ) -> Run {
+        let destinations = self.destinations(router, first.topic);
+        let unicast = (!first.receiver.is_nil()).then_some(first.receiver);
+        let mut run = Run {
+            end: at + length,
+            frames: 1,
+            data: first.kind == EnvelopeType::Data,
+            local: unicast.is_none_or(|receiver| receiver == router.id),
+            direct: unicast.and_then(|receiver| router.table().peer(receiver).cloned()),
+            multicast: unicast.is_none(),
+            ttl: first.ttl,
+            destinations,
+        };
+        let most = run.vacancy();
+        while let Some(length) = frame_length(region, run.end).filter(|_| run.frames < most) {
+            let bytes = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
+            let Ok(next) = Envelope::decode(bytes) else { break };
+            let same = next.topic == first.topic
+                && next.kind == first.kind
+                && next.receiver == first.receiver
+                && next.sender == first.sender
+                && next.ttl == first.ttl;
+            // A large frame is a run of its own, so that it can be shared.
+            let small = run.end - at < SHARE_FROM || run.frames > 1;
+            if !same || !small || length >= SHARE_FROM || check_payload(router, &next).is_err() {
+                break;
+            }
+            run.end += length;
+            run.frames += 1;
+        }
+        run
+    }
+
+    fn destinations(&mut self, router: &Router, topic: &[u8]) -> Arc<Destinations> {
+        if let Some((last, route)) = &self.route
+            && last == topic
+            && let Some(destinations) = route.destinations(router)
+        {
+            return destinations;
+        }
+        let (route, destinations) = Route::find(router, topic);
+        let mut last = self.route.take().map(|(last, _)| last).unwrap_or_default();
+        last.clear();
+        last.extend_from_slice(topic);
+        self.route = Some((last, route));
+        destinations
+    }
+
+    fn deliver(&mut self, router: &Router, run: &Run, frames: &mut [u8]) {
+        if run.data && run.local {
+            let shared = share(run, frames, !run.destinations.sinks.is_empty());
+            for sink in &run.destinations.sinks {
+                match &shared {
+                    Some(frame) => sink.queue.push_shared(frame, true),
+                    None => sink.queue.push(frames, run.frames, true),
+                };
+            }
+        }
+        if !router.forwarding {
+            return;
+        }
+        let source = self.peer.id;
+        let mut peers = run.peers().filter(|peer| peer.id != source).peekable();
+        if peers.peek().is_none() {
+            return;
+        }
+        // The hop that brings it here has used one up; the next peer gets what is left.
+        let Some(ttl) = run.ttl.checked_sub(1).filter(|ttl| *ttl > 0) else {
+            self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
+            return;
+        };
+        let mut at = 0;
+        while let Some(length) = frame_length(frames, at) {
+            readdress(frames.get_mut(at..at + length).unwrap_or_default(), router.id, ttl);
+            at += length;
+        }
+        let shared = share(run, frames, true);
+        for peer in peers {
+            let pushed = match &shared {
+                Some(frame) => peer.queue.push_shared(frame, false),
+                None => peer.queue.push(frames, run.frames, false),
+            };
+            if pushed == Push::Overflow {
+                self.cut.push(peer.conn);
+            }
+        }
+    }
+}
+
+/// Consecutive frames that go the same way.
+struct Run {
+    end: usize,
+    frames: usize,
+    data: bool,
+    local: bool,
+    direct: Option<Arc<Peer>>,
+    multicast: bool,
+    ttl: u16,
+    destinations: Arc<Destinations>,
+}
+
+impl Run {
+    fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        let multicast = self.multicast.then_some(&self.destinations.peers);
+        multicast.into_iter().flatten().chain(&self.direct)
+    }
+
+    /// The local consumers that the input has to wait for.
+    fn waiting_sinks(&self) -> impl Iterator<Item = &Arc<Sink>> {
+        let waits = |sink: &&Arc<Sink>| sink.queue.policy() == OverflowPolicy::Wait;
+        let sinks = (self.data && self.local).then_some(&self.destinations.sinks);
+        sinks.into_iter().flatten().filter(waits)
+    }
+
+    fn full_sink(&self) -> Option<Arc<Sink>> {
+        self.waiting_sinks().find(|sink| sink.queue.is_full()).cloned()
+    }
+
+    /// How many frames they have room for.
+    fn vacancy(&self) -> usize {
+        self.waiting_sinks().map(|sink| sink.queue.vacancy()).min().unwrap_or(usize::MAX)
+    }
+}
+
+/// A large frame is copied once for all its destinations.
+fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
+    let large = run.frames == 1 && frames.len() >= SHARE_FROM;
+    (large && wanted).then(|| Bytes::copy_from_slice(frames))
+}
+
+fn frame_length(region: &[u8], at: usize) -> Option<usize> {
+    let rest = region.get(at..)?;
+    frame::frame_length(rest).filter(|length| *length <= rest.len())
+}
+
+fn check_payload(router: &Router, envelope: &Envelope<'_>) -> Result<(), String> {
+    let limits = DecodeLimits { max_depth: router.data_depth };
+    if envelope.kind == EnvelopeType::Data {
+        validate(envelope.payload, limits).map_err(|error| format!("data: {error}"))
+    } else {
+        command::validate(envelope.payload, limits).map_err(|error| format!("command: {error}"))
+    }
+}

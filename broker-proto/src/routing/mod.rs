@@ -1,0 +1,20 @@
+//! Who gets which message: filters, the index over all subscriptions, and the data path.
+
+mod inbound;
+mod index;
+mod offences;
+mod outbound;
+mod route;
+mod router;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::peering::is_internal;
+pub use inbound::{Inbound, InboundLimits, Notice, Progress};
+pub use index::PrefixIndex;
+pub use outbound::{Origin, Outbound};
+pub use outbound::{PublishError, Published};
+pub use route::FixedRoute;
+pub use router::Router;
+pub use table::{Peer, PeerCounters, Sink, SinkKind};

@@ -1,0 +1,194 @@
+use super::is_internal;
+use super::route::FixedRoute;
+use super::router::Router;
+use super::table::{Destinations, Peer, Sink, SinkKind};
+use crate::EndpointId;
+use crate::OverflowPolicy;
+use crate::limits::SHARE_FROM;
+use crate::peering::ConnId;
+use crate::queue::{BoundedQueue, Push};
+use crate::wire::DEFAULT_TTL;
+use crate::wire::envelope::{EnvelopeType, TopicTooLong, start_frame};
+use crate::wire::frame::{PREFIX, finish_frame};
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// How many destinations a published message has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Published {
+    /// Peers that had subscribed, or the one that was addressed.
+    pub peers: usize,
+    /// Local consumers.
+    pub local: usize,
+}
+
+/// Why a message cannot be published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The topic does not fit into an envelope.
+    #[error(transparent)]
+    TopicTooLong(#[from] TopicTooLong),
+    /// The topic is one of those that never leave an endpoint.
+    #[error("topics below <$>/local/ are reserved for the endpoint itself")]
+    InternalTopic,
+    /// The message is larger than a frame may be.
+    #[error("a message of {size} bytes is too large, the limit is {limit}")]
+    TooLarge {
+        /// Bytes of the envelope.
+        size: usize,
+        /// The limit that was configured.
+        limit: usize,
+    },
+    /// The endpoint has been shut down.
+    #[error("the endpoint has been shut down")]
+    ShutDown,
+}
+
+/// Where a local message comes from; it decides which local consumers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The endpoint itself or a publisher: seen by hubs.
+    Endpoint,
+    /// A hub: seen by subscribers and by the other hubs.
+    Hub(u64),
+}
+
+impl Origin {
+    fn is_seen_by(self, kind: SinkKind, sink: u64) -> bool {
+        match (self, kind) {
+            (Self::Endpoint, SinkKind::Hub) | (Self::Hub(_), SinkKind::Subscriber) => true,
+            (Self::Endpoint, SinkKind::Subscriber) => false,
+            (Self::Hub(hub), SinkKind::Hub) => hub != sink,
+        }
+    }
+}
+
+thread_local! {
+    /// The buffer that messages of this thread are encoded into, one after the other.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Capacity above which the buffer of a thread is not kept for the next message.
+const SCRATCH_KEPT: usize = 64 * 1024;
+
+/// An encoded local message and where it goes.
+pub struct Outbound {
+    frame: Vec<u8>,
+    origin: Origin,
+    receiver: EndpointId,
+    /// Addressed to this endpoint.
+    to_self: bool,
+    destinations: Arc<Destinations>,
+    /// The addressed peer.
+    direct: Option<Arc<Peer>>,
+}
+
+impl Outbound {
+    /// Encodes a message, its payload by `payload`, and finds out who wants it.
+    pub fn new(
+        router: &Router,
+        origin: Origin,
+        receiver: EndpointId,
+        topic: &[u8],
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Self, PublishError> {
+        Self::along(None, router, origin, receiver, topic, limit, payload)
+    }
+
+    /// Encodes a message, its payload by `payload`, and finds out who wants it: by the route of a
+    /// publisher that has no other topic, or by the table.
+    pub fn along(
+        route: Option<&FixedRoute>,
+        router: &Router,
+        origin: Origin,
+        receiver: EndpointId,
+        topic: &[u8],
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Self, PublishError> {
+        if is_internal(topic) {
+            return Err(PublishError::InternalTopic);
+        }
+        let mut frame = SCRATCH.take();
+        frame.clear();
+        let start =
+            start_frame(&mut frame, router.id, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
+        payload(&mut frame);
+        let size = frame.len() - PREFIX;
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        finish_frame(&mut frame, start);
+        let destinations = match route {
+            Some(route) => route.destinations(router, topic),
+            None => router.table().destinations(topic),
+        };
+        let direct = if receiver.is_nil() { None } else { router.table().peer(receiver).cloned() };
+        Ok(Self { frame, origin, receiver, to_self: receiver == router.id, destinations, direct })
+    }
+
+    /// The size of the frame.
+    pub fn bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether [`Self::room`] would wait.
+    #[inline]
+    pub fn has_to_wait(&self) -> bool {
+        self.queues().any(|queue| queue.policy() == OverflowPolicy::Wait && queue.is_full())
+    }
+
+    /// Waits until every queue whose policy says so has room. Cancel safe: nothing has been sent.
+    pub async fn room(&self) {
+        for queue in self.queues() {
+            if queue.policy() == OverflowPolicy::Wait && queue.is_full() {
+                queue.room().await;
+            }
+        }
+    }
+
+    /// Hands the message to everyone, and adds the peers that this was too much for to `cut`.
+    pub fn send(mut self, cut: &mut Vec<ConnId>) -> Published {
+        let published = Published { peers: self.peers().count(), local: self.sinks().count() };
+        let shared =
+            (self.frame.len() >= SHARE_FROM).then(|| Bytes::from(std::mem::take(&mut self.frame)));
+        let push = |queue: &BoundedQueue| match &shared {
+            Some(frame) => queue.push_shared(frame, true),
+            None => queue.push(&self.frame, 1, true),
+        };
+        for peer in self.peers() {
+            if push(&peer.queue) == Push::Overflow {
+                cut.push(peer.conn);
+            }
+        }
+        for sink in self.sinks() {
+            push(&sink.queue);
+        }
+        if self.frame.capacity() <= SCRATCH_KEPT {
+            SCRATCH.set(std::mem::take(&mut self.frame));
+        }
+        published
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &BoundedQueue> {
+        self.peers().map(|peer| &*peer.queue).chain(self.sinks().map(|sink| &sink.queue))
+    }
+
+    /// The peers it goes to: those that subscribed, or the one it is addressed to whatever that
+    /// one subscribed to.
+    fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
+        let multicast = self.receiver.is_nil().then_some(&self.destinations.peers);
+        multicast.into_iter().flatten().chain(&self.direct)
+    }
+
+    /// The local consumers it goes to. Hubs see what is meant for a peer as well, as in the
+    /// C++ Broker; what is addressed to the endpoint itself reaches every kind, once.
+    fn sinks(&self) -> impl Iterator<Item = &Arc<Sink>> {
+        self.destinations.sinks.iter().filter(|sink| {
+            self.origin.is_seen_by(sink.kind, sink.id)
+                || (self.to_self && self.origin != Origin::Hub(sink.id))
+        })
+    }
+}

@@ -1,0 +1,134 @@
+use crate::fact::Fact;
+use crate::peering::{Action, Close, ConnId, Control, DialId, OpenDial, PeerRecord};
+use crate::queue::{BoundedQueue, Closing, Push};
+use crate::routing::{Peer, PeerCounters, Router};
+use crate::{EndpointId, Failure, Url};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The machine that decides about connections, and the connections it decides about.
+pub struct Core {
+    pub control: Control,
+    pub conns: HashMap<ConnId, ConnHandle>,
+}
+
+/// What others may do with a connection.
+pub struct ConnHandle {
+    /// What goes to the other side. Its end tells whoever reads the connection to stop as well.
+    pub queue: Arc<BoundedQueue>,
+    pub closing: Option<Close>,
+    pub peer: Option<Arc<Peer>>,
+}
+
+/// The part of the actions that needs more than the connections. Nothing in here waits.
+pub trait Outside {
+    /// Opens a connection for a request.
+    fn dial(&mut self, dial: DialId, url: Url);
+    /// Stops opening a connection.
+    fn abandon(&mut self, dial: DialId);
+    /// A peer has been installed.
+    fn installed(&mut self);
+    /// A peer has announced another filter.
+    fn filter_changed(&mut self) {}
+    /// A peer is no longer installed.
+    fn uninstalled(&mut self, peer: &Peer);
+    /// What is known about a peer has changed; without a record it is known no longer.
+    fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>);
+    /// What is known about a request without a peering has changed; `None` if it has one now, or
+    /// is over.
+    fn dial_changed(&mut self, dial: DialId, open: Option<OpenDial>);
+    /// Tells everyone who listens.
+    fn report(&mut self, fact: Fact);
+    /// Tells everyone who waits for a request.
+    fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>);
+    /// Everything has been wound up.
+    fn stopped(&mut self);
+}
+
+impl Core {
+    pub fn new(control: Control) -> Self {
+        Self { control, conns: HashMap::new() }
+    }
+
+    /// Makes the handle of a connection known that the machine has just taken.
+    pub fn register(&mut self, id: ConnId, queue: &Arc<BoundedQueue>) {
+        let queue = Arc::clone(queue);
+        self.conns.insert(id, ConnHandle { queue, closing: None, peer: None });
+    }
+
+    /// Does what the machine has decided, in its order.
+    pub fn settle(&mut self, router: &Router, outside: &mut impl Outside) {
+        while let Some(action) = self.control.next_action() {
+            match action {
+                Action::Dial { dial, url } => outside.dial(dial, url),
+                Action::AbandonDial { dial } => outside.abandon(dial),
+                Action::Send { conn, frame } => self.send(conn, &frame),
+                Action::Close { conn, how } => self.close(conn, how),
+                Action::Install { conn, peer, filter, heard } => {
+                    self.install(router, conn, filter, |queue| Peer {
+                        id: peer,
+                        conn,
+                        queue,
+                        counters: PeerCounters::default(),
+                        heard,
+                    });
+                    outside.installed();
+                }
+                Action::Uninstall { peer } => {
+                    if let Some(peer) = router.remove_peer(peer) {
+                        outside.uninstalled(&peer);
+                    }
+                }
+                Action::SetFilter { peer, filter } => {
+                    router.set_peer_filter(peer, filter);
+                    outside.filter_changed();
+                }
+                Action::PeerChanged { peer, record } => {
+                    outside.peer_changed(peer, record.map(|record| *record));
+                }
+                Action::DialChanged { dial, open } => {
+                    outside.dial_changed(dial, open.map(|open| *open));
+                }
+                Action::Report(fact) => outside.report(fact),
+                Action::Resolve { dial, outcome } => outside.resolve(dial, outcome),
+                Action::Stopped => {
+                    router.close_sinks();
+                    outside.stopped();
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &[u8]) {
+        let handle = self.conns.get(&conn);
+        if handle.map(|handle| handle.queue.push_control(frame)) == Some(Push::Overflow) {
+            self.control.control_overflow(conn);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId, how: Close) {
+        let Some(handle) = self.conns.get_mut(&conn) else { return };
+        if handle.closing != Some(Close::Now) {
+            handle.closing = Some(how);
+        }
+        handle.queue.close(match how {
+            Close::Flush => Closing::Flush,
+            Close::Now => Closing::Now,
+        });
+    }
+
+    fn install(
+        &mut self,
+        router: &Router,
+        conn: ConnId,
+        filter: Vec<Bytes>,
+        peer: impl FnOnce(Arc<BoundedQueue>) -> Peer,
+    ) {
+        let Some(handle) = self.conns.get_mut(&conn) else { return };
+        handle.queue.handshake_done();
+        let peer = Arc::new(peer(Arc::clone(&handle.queue)));
+        handle.peer = Some(Arc::clone(&peer));
+        router.add_peer(peer, filter);
+    }
+}

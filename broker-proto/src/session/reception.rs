@@ -1,0 +1,195 @@
+use super::Core;
+use crate::fact::Fact;
+use crate::limits::Limits;
+use crate::peering::{Close, ConnId, Failure, Time, sniff_length};
+use crate::queue::{BoundedQueue, Closing};
+use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
+use crate::wire::frame::PREFIX;
+use crate::{FrameTooLarge, Link, ReadBuffer};
+use std::sync::Arc;
+
+/// The endpoint that a connection belongs to.
+pub trait Host {
+    fn router(&self) -> &Router;
+    fn now(&self) -> Time;
+    /// Tells the machine something and does what it decides.
+    fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R;
+    /// Looks something up.
+    fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R;
+    fn report(&self, fact: Fact);
+    /// Whether a pong with this payload answers a ping of the endpoint's user.
+    fn answered(&self, pong: &[u8]) -> bool;
+}
+
+/// What a connection waits for.
+pub enum Wants {
+    /// Bytes from the other side, to be put into [`Reception::buffer`].
+    Bytes,
+    /// Room in the queue of a local consumer.
+    Room(Arc<Sink>),
+}
+
+/// The receiving half of a connection, from its first byte to its last.
+pub struct Reception {
+    id: ConnId,
+    link: Link,
+    buffer: ReadBuffer,
+    inbound: Option<Inbound>,
+    handshake_frame: usize,
+    filter_frame: usize,
+    frame: usize,
+    limits: InboundLimits,
+}
+
+impl Reception {
+    pub fn new(id: ConnId, link: Link, limits: &Limits) -> Self {
+        Self {
+            id,
+            link,
+            buffer: ReadBuffer::new(),
+            inbound: None,
+            handshake_frame: limits.handshake_frame,
+            filter_frame: limits.filter_frame(),
+            frame: limits.frame,
+            limits: limits.into(),
+        }
+    }
+
+    /// Where received bytes go. [`Self::advance`] is to be called after that.
+    pub fn buffer(&mut self) -> &mut ReadBuffer {
+        &mut self.buffer
+    }
+
+    /// Whether the handshake is done.
+    pub fn is_peered(&self) -> bool {
+        self.inbound.is_some()
+    }
+
+    /// Handles what has arrived as far as it goes, and says what is needed to go on, or why the
+    /// connection is over.
+    pub fn advance(&mut self, host: &impl Host) -> Result<Wants, Failure> {
+        loop {
+            match &mut self.inbound {
+                Some(_) => return self.receive(host),
+                None => match self.shake_hands(host)? {
+                    Some(peer) => self.inbound = Some(Inbound::new(peer, self.limits)),
+                    None => return Ok(Wants::Bytes),
+                },
+            }
+        }
+    }
+
+    /// Handles the messages of the handshake, until it is done or there is none left.
+    fn shake_hands(&mut self, host: &impl Host) -> Result<Option<Arc<Peer>>, Failure> {
+        loop {
+            let unknown = host.look(|core| core.control.is_fresh(self.id));
+            let limit = if unknown { self.handshake_frame } else { self.filter_frame };
+            let frame = match self.buffer.next_frame(limit) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(None),
+                Err(too_large) => return Err(self.too_large(too_large, host)),
+            };
+            let payload = frame.get(PREFIX..).unwrap_or_default();
+            host.tell(|core, now| core.control.handshake_frame(self.id, payload, now));
+            let (peer, closing) = host.look(|core| {
+                let handle = core.conns.get(&self.id);
+                handle
+                    .map_or((None, true), |handle| (handle.peer.clone(), handle.closing.is_some()))
+            });
+            match peer {
+                Some(peer) => return Ok(Some(peer)),
+                None if closing => return Err(Failure::Cancelled),
+                None => {}
+            }
+        }
+    }
+
+    /// A frame that is too large for a handshake is mostly no frame at all.
+    fn too_large(
+        &self,
+        FrameTooLarge { length, limit }: FrameTooLarge,
+        host: &impl Host,
+    ) -> Failure {
+        let fresh = host.look(|core| core.control.is_fresh(self.id));
+        match sniff_length(self.buffer.pending()).filter(|_| fresh) {
+            Some(failure) => failure,
+            None => Failure::FrameTooLarge { length, limit },
+        }
+    }
+
+    fn receive(&mut self, host: &impl Host) -> Result<Wants, Failure> {
+        let Some(inbound) = &mut self.inbound else { return Ok(Wants::Bytes) };
+        inbound.peer().heard.note(host.now());
+        let region = self
+            .buffer
+            .complete_frames(self.frame)
+            .map_err(|FrameTooLarge { length, limit }| Failure::FrameTooLarge { length, limit })?;
+        let mut at = 0;
+        let outcome = loop {
+            let rest = region.get_mut(at..).unwrap_or_default();
+            let (done, progress) = inbound.step(host.router(), rest);
+            at += done;
+            for conn in inbound.cut.drain(..) {
+                host.tell(|core, _| core.control.overflow(conn));
+            }
+            match progress {
+                Progress::Done => break Ok(Wants::Bytes),
+                Progress::Wait(sink) => {
+                    inbound.peer().heard.suspend();
+                    break Ok(Wants::Room(sink));
+                }
+                Progress::Notice(Notice::Cut(failure)) => return Err(failure),
+                Progress::Notice(notice) => {
+                    take_notice(host, self.id, &self.link, inbound.peer(), notice);
+                    if is_closing(host, self.id) {
+                        break Err(Failure::Cancelled);
+                    }
+                }
+            }
+        };
+        self.buffer.consume(at);
+        outcome
+    }
+}
+
+/// Passes on what the data path has noticed.
+fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: Notice) {
+    match notice {
+        Notice::RoutingUpdate(filter) => {
+            host.tell(|core, _| core.control.routing_update(id, filter));
+        }
+        Notice::Pong(payload) => {
+            if !host.answered(&payload) {
+                host.tell(|core, _| core.control.pong(id, &payload));
+            }
+        }
+        // The connection is over, so nobody gets here with it.
+        Notice::Cut(_) => {}
+        Notice::ControlOverflow => host.tell(|core, _| core.control.control_overflow(id)),
+        Notice::Misbehaved { reason, what } => {
+            let remote = link.remote.clone();
+            host.report(Fact::Misbehaved { peer: peer.id, remote, reason, what });
+        }
+    }
+}
+
+fn is_closing(host: &impl Host, id: ConnId) -> bool {
+    host.look(|core| core.conns.get(&id).is_none_or(|handle| handle.closing.is_some()))
+}
+
+/// Reports that a connection is over, and ends its queue: at once, or after what it was to be
+/// closed behind.
+pub fn finish(host: &impl Host, id: ConnId, queue: &BoundedQueue, failure: Failure) {
+    // Whoever begins with TLS learns from the greeting that there is none here.
+    let how = match failure {
+        Failure::PeerWantsTls(_) => Closing::Flush,
+        _ => Closing::Now,
+    };
+    let handle = host.tell(|core, now| {
+        core.control.closed(id, failure, now);
+        core.conns.remove(&id)
+    });
+    if handle.and_then(|handle| handle.closing) != Some(Close::Flush) {
+        queue.close(how);
+    }
+}

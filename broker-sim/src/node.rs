@@ -1,0 +1,258 @@
+use super::plan::Plan;
+use broker_proto::fact::Fact;
+use broker_proto::limits::Limits;
+use broker_proto::peering::{Control, DialId, Failure, OpenDial, PeerRecord, Settings, Time};
+use broker_proto::queue::{BoundedQueue, Bounds};
+use broker_proto::routing::{Outbound, Router, Sink, SinkKind};
+use broker_proto::session::{Core, Host, Outside};
+use broker_proto::{EndpointId, Url};
+use broker_proto::{OverflowPolicy, SubscriberPolicy};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// One life of an endpoint: what `Shared` is to a real one.
+pub(super) struct Node {
+    pub(super) life: u64,
+    pub(super) id: EndpointId,
+    started: Time,
+    now: Cell<Time>,
+    pub(super) jumped: Duration,
+    pub(super) jumped_at: Time,
+    pub(super) limits: Limits,
+    policy: OverflowPolicy,
+    pub(super) router: Router,
+    /// What is known about the peers, as the machine tells.
+    pub(super) registry: RefCell<BTreeMap<EndpointId, PeerRecord>>,
+    pub(super) core: RefCell<Core>,
+    pub(super) effects: RefCell<Effects>,
+    /// The deadline that is on the agenda.
+    pub(super) armed: Option<Time>,
+    pub(super) times_armed: u64,
+    pub(super) consumers: BTreeMap<u64, Consumer>,
+    pub(super) last_sink: u64,
+    /// Endpoints, by their slots, that it was last asked to be peered with.
+    pub(super) wanted: BTreeSet<usize>,
+    /// What it was asked to be peered with and not told to leave again.
+    pub(super) asked: BTreeSet<(usize, bool)>,
+    /// Requests without an answer, and whom they are for.
+    pub(super) waiting: BTreeMap<DialId, usize>,
+    /// Connections that are being opened.
+    pub(super) opening: BTreeSet<DialId>,
+    pub(super) published: u64,
+    /// A message that waits for room.
+    pub(super) blocked: Option<Blocked>,
+    /// Since when it is being shut down.
+    pub(super) stopping: Option<Time>,
+    pub(super) stopped: bool,
+    /// Every queue it ever had.
+    pub(super) queues: Vec<Weak<BoundedQueue>>,
+    pub(super) sinks: Vec<Weak<Sink>>,
+}
+
+pub(super) struct Consumer {
+    pub(super) sink: Arc<Sink>,
+    pub(super) topics: Vec<Bytes>,
+    pub(super) idle: bool,
+    pub(super) scheduled: bool,
+    /// How many messages it got.
+    pub(super) got: u64,
+}
+
+/// A message under way from its publisher, and the queues it has to arrive at.
+pub(super) struct Blocked {
+    pub(super) outbound: Outbound,
+    pub(super) expected: Vec<super::oracle::Target>,
+}
+
+/// What the machine wanted done outside.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) dials: Vec<(DialId, Url)>,
+    pub(super) abandoned: Vec<DialId>,
+    pub(super) resolved: Vec<(DialId, Result<EndpointId, Failure>)>,
+    pub(super) facts: Vec<Fact>,
+    pub(super) installed: u64,
+    pub(super) stopped: bool,
+}
+
+/// Notes what the machine wants done, and what it says of its peers.
+struct Performer<'a> {
+    effects: &'a RefCell<Effects>,
+    registry: &'a RefCell<BTreeMap<EndpointId, PeerRecord>>,
+}
+
+impl Outside for Performer<'_> {
+    fn dial(&mut self, dial: DialId, url: Url) {
+        self.effects.borrow_mut().dials.push((dial, url));
+    }
+
+    fn abandon(&mut self, dial: DialId) {
+        self.effects.borrow_mut().abandoned.push(dial);
+    }
+
+    fn installed(&mut self) {
+        self.effects.borrow_mut().installed += 1;
+    }
+
+    fn uninstalled(&mut self, _: &broker_proto::routing::Peer) {}
+
+    fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
+        let mut registry = self.registry.borrow_mut();
+        match record {
+            Some(record) => registry.insert(peer, record),
+            None => registry.remove(&peer),
+        };
+    }
+
+    fn dial_changed(&mut self, _: DialId, _: Option<OpenDial>) {}
+
+    fn report(&mut self, fact: Fact) {
+        self.effects.borrow_mut().facts.push(fact);
+    }
+
+    fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>) {
+        self.effects.borrow_mut().resolved.push((dial, outcome));
+    }
+
+    fn stopped(&mut self) {
+        self.effects.borrow_mut().stopped = true;
+    }
+}
+
+impl Host for Node {
+    fn router(&self) -> &Router {
+        &self.router
+    }
+
+    fn now(&self) -> Time {
+        self.now.get()
+    }
+
+    fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
+        let mut core = self.core.borrow_mut();
+        let result = tell(&mut core, self.now.get());
+        let Self { effects, registry, .. } = self;
+        core.settle(&self.router, &mut Performer { effects, registry });
+        result
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
+        look(&self.core.borrow())
+    }
+
+    fn report(&self, fact: Fact) {
+        self.effects.borrow_mut().facts.push(fact);
+    }
+
+    fn answered(&self, _: &[u8]) -> bool {
+        false
+    }
+}
+
+impl Node {
+    pub(super) fn new(plan: &Plan, life: u64, id: EndpointId, seed: u64, started: Time) -> Self {
+        let limits = plan.limits.clone();
+        let settings = Settings {
+            id,
+            handshake_time: limits.handshake_time,
+            bye: limits.bye,
+            liveness: limits.liveness,
+            peers: limits.peers,
+            filter: limits.filter(),
+            remembered_peers: limits.remembered_peers,
+            retry_jitter: 0.1,
+            retry_max: plan.retry_max,
+            seed,
+        };
+        let control = Control::new(settings);
+        let remember = limits.routes_remembered;
+        Self {
+            life,
+            id,
+            started,
+            now: Cell::new(Time::ZERO),
+            jumped: Duration::ZERO,
+            jumped_at: Time::ZERO,
+            router: Router::new(id, plan.forwarding, limits.data_depth, remember),
+            policy: plan.policy,
+            limits,
+            registry: RefCell::default(),
+            core: RefCell::new(Core::new(control)),
+            effects: RefCell::default(),
+            armed: None,
+            times_armed: 0,
+            consumers: BTreeMap::new(),
+            last_sink: 0,
+            wanted: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            waiting: BTreeMap::new(),
+            opening: BTreeSet::new(),
+            published: 0,
+            blocked: None,
+            stopping: None,
+            stopped: false,
+            queues: Vec::new(),
+            sinks: Vec::new(),
+        }
+    }
+
+    /// Lets the endpoint see what time it is.
+    pub(super) fn set_clock(&self, world: Time) {
+        self.now.set(world - self.started + self.jumped);
+    }
+
+    /// When a time of the endpoint is for the world, at the earliest at `world`.
+    pub(super) fn world_time(&self, time: Time, world: Time) -> Time {
+        (time.saturating_sub(self.jumped) + self.started).max(world)
+    }
+
+    /// A queue for a new connection.
+    pub(super) fn new_queue(&mut self) -> Arc<BoundedQueue> {
+        let queue = Arc::new(BoundedQueue::new(Bounds {
+            messages: self.limits.outbox_messages,
+            memory: self.limits.outbox_bytes,
+            control: self.limits.outbox_control_bytes,
+            policy: self.policy,
+        }));
+        self.queues.push(Arc::downgrade(&queue));
+        queue
+    }
+
+    /// As a real endpoint makes a subscriber or hub.
+    pub(super) fn subscribe(
+        &mut self,
+        kind: SinkKind,
+        topics: Vec<Bytes>,
+        policy: SubscriberPolicy,
+    ) {
+        self.last_sink += 1;
+        let queue = BoundedQueue::new(Bounds {
+            messages: self.limits.subscriber_messages,
+            memory: self.limits.subscriber_bytes,
+            control: 0,
+            policy: policy.into(),
+        });
+        let sink = Arc::new(Sink { id: self.last_sink, kind, queue });
+        self.sinks.push(Arc::downgrade(&sink));
+        self.router.set_sink(&sink, topics.clone());
+        self.tell(|core, _| core.control.subscribe(&topics));
+        let consumer = Consumer { sink, topics, idle: false, scheduled: false, got: 0 };
+        self.consumers.insert(self.last_sink, consumer);
+    }
+
+    /// As a real subscriber or hub is dropped.
+    pub(super) fn unsubscribe(&mut self, id: u64) {
+        let Some(consumer) = self.consumers.remove(&id) else { return };
+        self.router.remove_sink(id);
+        consumer.sink.queue.close(broker_proto::queue::Closing::Now);
+        self.tell(|core, _| core.control.unsubscribe(&consumer.topics));
+    }
+
+    /// The installed peers and the connections they are installed on.
+    pub(super) fn is_peered_with(&self, id: EndpointId) -> bool {
+        self.router.peer(id).is_some()
+    }
+}

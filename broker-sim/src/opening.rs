@@ -1,0 +1,109 @@
+//! Opening connections, and making them known to the endpoints.
+
+use super::wire::{End, Pipe, Stage, Wire};
+use super::world::{What, World, address};
+use broker_proto::Url;
+use broker_proto::peering::DialId;
+use broker_proto::session::{Host, Reception};
+use broker_proto::{Link, Protection, TransportError, TransportErrorKind};
+use std::time::Duration;
+
+impl World {
+    /// The machine wants a connection.
+    pub(super) fn dial(&mut self, slot: usize, life: u64, dial: DialId, url: &Url) {
+        let alias = url.host().starts_with('a');
+        let digits = url.host().trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let Ok(target) = digits.parse() else { return };
+        debug_assert_eq!(*url, address(target, alias));
+        if let Some(node) = self.node_mut(slot, life) {
+            node.opening.insert(dial);
+        }
+        let delay = self.soon();
+        self.at(delay, What::Open { slot, life, dial: dial.0, target, alias });
+    }
+
+    /// Somebody answers at the other end, or not.
+    pub(super) fn open(&mut self, slot: usize, life: u64, dial: u64, target: usize, alias: bool) {
+        let now = self.now;
+        let Some(node) = self.node_mut(slot, life) else { return };
+        if !node.opening.contains(&DialId(dial)) {
+            return;
+        }
+        let there = self.slots.get(target).filter(|there| there.refuses_until <= now);
+        let Some(other) = there.and_then(|there| there.node.as_ref()).filter(|n| !n.stopped) else {
+            // Refused at once, or nobody answers.
+            let after = if self.random.bool() { self.soon() } else { Duration::from_secs(3) };
+            self.at(after, What::DialFailed { slot, life, dial });
+            return;
+        };
+        let other = other.life;
+        self.note_crossing(slot, target);
+        if let Some(node) = self.node_mut(slot, life) {
+            node.opening.remove(&DialId(dial));
+        }
+        self.last_wire += 1;
+        let (id, capacity) = (self.last_wire, self.plan.capacity);
+        let ends = [End::new(slot, life, Some(DialId(dial))), End::new(target, other, None)];
+        let pipes = [Pipe::new(capacity), Pipe::new(capacity)];
+        self.wires.insert(id, Box::new(Wire { ends, pipes, black: false }));
+        self.trace(|world| {
+            let (from, to) = (world.name(slot), address(target, alias));
+            format!("{from} opens wire {id} to {to}, {}", world.name(target))
+        });
+        let delay = self.soon();
+        self.at(delay, What::Register { wire: id, end: 0 });
+        let delay = self.delay();
+        self.at(delay, What::Register { wire: id, end: 1 });
+    }
+
+    /// Takes note of two endpoints that dial each other at the same time.
+    fn note_crossing(&mut self, slot: usize, target: usize) {
+        let crosses = self.wires.values().any(|wire| {
+            let [from, to] = &wire.ends;
+            let young = from.stage <= Stage::Open && !from.is_peered();
+            (from.slot, to.slot) == (target, slot) && young
+        });
+        if crosses && slot != target {
+            self.summary.note("moments", "both sides dial at once");
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, slot: usize, life: u64, dial: u64) {
+        let Some(node) = self.node_mut(slot, life) else { return };
+        if !node.opening.remove(&DialId(dial)) {
+            return;
+        }
+        let error = TransportError::new(TransportErrorKind::Refused, "nobody is there");
+        node.tell(|core, now| core.control.dial_failed(DialId(dial), error.into(), now));
+        self.after(slot);
+    }
+
+    /// The endpoint takes note of the connection.
+    pub(super) fn register(&mut self, id: u64, wire: &mut Wire, e: usize) {
+        let end = &mut wire.ends[e];
+        let (slot, life, dial) = (end.slot, end.life, end.dial);
+        let remote = match dial {
+            Some(_) => Url::new("sim", &format!("to{id}"), 1),
+            None => Url::new("sim", &format!("from{id}"), 1),
+        };
+        let link = Link { remote, protection: Protection::InProcess };
+        let Some(node) = self.node_mut(slot, life) else { return self.gone(id, wire, e) };
+        let queue = node.new_queue();
+        let conn = node.tell(|core, now| {
+            let conn = match dial {
+                Some(dial) => core.control.dialled(dial, link.clone(), now),
+                None => core.control.accepted(link.clone(), now, now),
+            }?;
+            core.register(conn, &queue);
+            Some(conn)
+        });
+        let Some(conn) = conn else { return self.gone(id, wire, e) };
+        let reception = Reception::new(conn, link, &node.limits);
+        let end = &mut wire.ends[e];
+        (end.conn, end.stage) = (conn, Stage::Open);
+        (end.reception, end.queue) = (Some(reception), Some(queue));
+        self.trace(|world| format!("{} has wire {id} as {conn}", world.name(slot)));
+        self.look_at_writer(id, wire, e, Duration::ZERO);
+        self.look_at_reader(id, wire, e, Duration::ZERO);
+    }
+}

@@ -1,7 +1,0 @@
-use std::path::Path;
-
-#[test]
-fn the_collected_inputs_are_replayed() {
-    let corpora = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus"));
-    broker_core::fuzzing::replay(&[("websocket", super::websocket)], corpora);
-}
