@@ -2,7 +2,7 @@
 
 use crate::event::Severity;
 use crate::{EndpointId, OverflowPolicy};
-use broker_proto::limits::{LONGEST, Limits, optional_seconds, seconds};
+use broker_proto::limits::{Limits, MAX_DURATION, optional_seconds, seconds};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -68,11 +68,11 @@ pub enum Preset {
 }
 
 impl Config {
-    /// The same configuration with no time above [`LONGEST`].
-    pub(crate) fn reckonable(mut self) -> Self {
-        self.stats_window = self.stats_window.min(LONGEST);
-        self.retry_max = self.retry_max.map(|time| time.min(LONGEST));
-        self.limits = self.limits.reckonable();
+    /// The same configuration with no time above [`MAX_DURATION`].
+    pub(crate) fn clamp_durations(mut self) -> Self {
+        self.stats_window = self.stats_window.min(MAX_DURATION);
+        self.retry_max = self.retry_max.map(|time| time.min(MAX_DURATION));
+        self.limits = self.limits.clamp_durations();
         self
     }
 

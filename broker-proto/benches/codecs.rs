@@ -4,9 +4,9 @@
 
 mod shapes;
 
+use broker_data::{DecodeLimits, Encode, Value, View, json, validate};
 use broker_proto::EndpointId;
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
-use broker_data::{DecodeLimits, Encode, Value, View, json, validate};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 

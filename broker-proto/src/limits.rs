@@ -13,7 +13,7 @@ pub const READ_CHUNK_MAX: usize = 64 * 1024;
 pub const SEGMENT: usize = 64 * 1024;
 
 /// Frames from this size on are shared between their destinations instead of being copied.
-pub const SHARE_FROM: usize = 4 * 1024;
+pub const SHARED_FRAME_MIN: usize = 4 * 1024;
 
 /// How much a writer takes from a queue at once, so that the bound of the queue covers nearly all
 /// that is waiting.
@@ -24,11 +24,11 @@ pub const TOPIC: usize = 0xffff;
 
 /// The destinations of longer topics are looked up each time: topics as long as they may be would
 /// make much of what is remembered.
-pub const TOPIC_REMEMBERED: usize = 256;
+pub const CACHED_TOPIC_LEN_MAX: usize = 256;
 
 /// The longest time that an endpoint reckons with: a hundred years. Longer ones count as that, so
 /// that no sum of times overflows.
-pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+pub const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// How large a filter may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,10 +217,10 @@ impl Limits {
         FilterLimits { entries: self.filter_entries, bytes: self.filter_bytes }
     }
 
-    /// The same limits with no time above [`LONGEST`].
-    pub fn reckonable(mut self) -> Self {
+    /// The same limits with no time above [`MAX_DURATION`].
+    pub fn clamp_durations(mut self) -> Self {
         for time in self.times() {
-            *time = (*time).min(LONGEST);
+            *time = (*time).min(MAX_DURATION);
         }
         self
     }

@@ -137,7 +137,7 @@ impl Url {
         }
     }
 
-    /// Host and port as the C++ Broker prints them: `ADDR:PORT` without brackets.
+    /// EndpointContext and port as the C++ Broker prints them: `ADDR:PORT` without brackets.
     #[must_use]
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)

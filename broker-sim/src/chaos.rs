@@ -5,7 +5,7 @@ use super::wire::{End, Stage, Wire};
 use super::world::{What, World, address};
 use broker_proto::fact::{Fact, PeerChange, RemovalCause};
 use broker_proto::peering::{Time, Unpeer};
-use broker_proto::session::Host;
+use broker_proto::session::EndpointContext;
 use std::time::Duration;
 
 /// More would only cost time.
@@ -114,7 +114,7 @@ impl World {
         let url = address(target, alias);
         let Some(node) = self.living(slot).filter(|node| node.stopping.is_none()) else { return };
         let retry = again.then_some(retry);
-        let dial = node.tell(|core, now| core.control.peer(url.clone(), retry, now));
+        let dial = node.with_machine(|table, now| table.machine.peer(url.clone(), retry, now));
         node.waiting.insert(dial, target);
         node.asked.insert((target, alias));
         if again {
@@ -129,7 +129,7 @@ impl World {
         let alias = self.random.u8(..5) == 0;
         let url = address(target, alias);
         let Some(node) = self.living(slot).filter(|node| node.stopping.is_none()) else { return };
-        let outcome = node.tell(|core, now| core.control.unpeer(&url, now));
+        let outcome = node.with_machine(|table, now| table.machine.unpeer(&url, now));
         if outcome != Unpeer::Unknown {
             node.wanted.remove(&target);
             node.asked.remove(&(target, alias));
@@ -160,7 +160,7 @@ impl World {
         let Some(node) = self.living(slot).filter(|node| node.stopping.is_none()) else { return };
         let peers = node.router.peers();
         let Some(peer) = peers.get(choice % peers.len().max(1)).map(|peer| peer.id) else { return };
-        let outcome = node.tell(|core, now| core.control.unpeer_id(peer, now));
+        let outcome = node.with_machine(|table, now| table.machine.unpeer_id(peer, now));
         let target = self.owners.get(&peer).copied();
         if let (Some(target), Some(node)) = (target, self.living(slot)) {
             node.wanted.remove(&target);
@@ -324,7 +324,7 @@ impl World {
         let now = self.now;
         let Some(node) = self.living(slot).filter(|node| node.stopping.is_none()) else { return };
         node.stopping = Some(now);
-        node.tell(|core, now| core.control.shut_down(now));
+        node.with_machine(|table, now| table.machine.shut_down(now));
         self.trace(|world| format!("{} shuts down", world.name(slot)));
         self.after(slot);
     }

@@ -4,7 +4,7 @@ use super::node::Node;
 use super::wire::{Stage, Wire};
 use super::world::{Touched, What, World};
 use broker_proto::limits::SEGMENT;
-use broker_proto::peering::{Census, ConnId, PeerStatus};
+use broker_proto::peering::{Census, ConnectionId, PeerStatus};
 use broker_proto::queue::{BoundedQueue, QueueStats};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// Where the connections of the living endpoints are.
-    pub(super) fn places(&self) -> BTreeMap<(u64, ConnId), Place> {
+    pub(super) fn places(&self) -> BTreeMap<(u64, ConnectionId), Place> {
         let mut places = BTreeMap::new();
         for (id, wire) in &self.wires {
             for (e, end) in wire.ends.iter().enumerate() {
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// Two endpoints that have each other as peers have the two ends of one connection.
-    fn check_pairs(&self, places: &BTreeMap<(u64, ConnId), Place>) -> Result<(), String> {
+    fn check_pairs(&self, places: &BTreeMap<(u64, ConnectionId), Place>) -> Result<(), String> {
         for (a, b) in self.pairs() {
             let (Some(left), Some(right)) = (&self.slots[a].node, &self.slots[b].node) else {
                 continue;
@@ -92,7 +92,7 @@ impl World {
         if node.stopping.is_some_and(|since| late(since, limit)) {
             return Err(format!("has not shut down within {limit:?}"));
         }
-        let census = node.core.borrow().control.census();
+        let census = node.table.borrow().machine.census();
         let mut bounded = census.shaking.iter().chain(&census.leaving);
         let is_late = |deadline| late(node.world_time(deadline, Duration::ZERO), Duration::ZERO);
         match bounded.find(|(_, deadline)| is_late(*deadline)) {
@@ -141,14 +141,14 @@ impl World {
 impl Node {
     /// Machine, registry, connections and routes say the same.
     fn is_consistent(&self) -> Result<(), String> {
-        let core = self.core.borrow();
-        core.control.check();
-        let census = core.control.census();
+        let table = self.table.borrow();
+        table.machine.check();
+        let census = table.machine.census();
         if let Some((dial, _)) = self.waiting.iter().find(|(dial, _)| !census.dials.contains(dial))
         {
             return Err(format!("somebody waits for {dial:?}, which nobody knows"));
         }
-        let (announced, wanted) = (core.control.announced(), self.wanted_topics());
+        let (announced, wanted) = (table.machine.announced(), self.wanted_topics());
         if announced != wanted {
             return Err(format!("announces {announced:?} and wants {wanted:?}"));
         }
@@ -167,7 +167,7 @@ impl Node {
             if known != Some((PeerStatus::Peered, *conn)) {
                 return Err(format!("{id} is peered on {conn} and registered as {known:?}"));
             }
-            let Some(handle) = core.conns.get(conn).filter(|handle| handle.peer.is_some()) else {
+            let Some(handle) = table.conns.get(conn).filter(|handle| handle.peer.is_some()) else {
                 return Err(format!("{id} is peered on {conn}, which is not there"));
             };
             if handle.closing.is_none() && handle.queue.has_ended() {
@@ -182,8 +182,8 @@ impl Node {
             ));
         }
         let connections = census.shaking.len() + peered.len() + census.over;
-        if core.conns.len() != connections {
-            return Err(format!("{} handles, {connections} connections", core.conns.len()));
+        if table.conns.len() != connections {
+            return Err(format!("{} handles, {connections} connections", table.conns.len()));
         }
         if peered.len() + shaking > self.limits.peers {
             return Err(format!("{} peers and {shaking} to come", peered.len()));
@@ -242,10 +242,10 @@ impl Node {
 
     /// After a shutdown.
     fn has_nothing_left(&mut self) -> Result<(), String> {
-        let core = self.core.borrow();
-        let census = core.control.census();
-        if census != Census::default() || !core.conns.is_empty() {
-            return Err(format!("left behind: {census:?} and {} handles", core.conns.len()));
+        let table = self.table.borrow();
+        let census = table.machine.census();
+        if census != Census::default() || !table.conns.is_empty() {
+            return Err(format!("left behind: {census:?} and {} handles", table.conns.len()));
         }
         if !self.router.peers().is_empty() {
             return Err("routes are left behind".to_owned());
@@ -270,7 +270,7 @@ fn within(
     if pushed + refused != taken + dropped + queued as u64 {
         return Err(format!("does not add up: {stats:?}"));
     }
-    // Control frames are bounded by their bytes, of which each has at least five.
+    // PeeringMachine frames are bounded by their bytes, of which each has at least five.
     if queued > messages + control / 5 {
         return Err(format!("holds {queued} messages, the limit is {messages}"));
     }

@@ -1,10 +1,12 @@
 use super::plan::Plan;
 use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
-use broker_proto::peering::{Control, DialId, Failure, OpenDial, PeerRecord, Settings, Time};
+use broker_proto::peering::{
+    DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
+};
 use broker_proto::queue::{BoundedQueue, Bounds};
 use broker_proto::routing::{Outbound, Router, Sink, SinkKind};
-use broker_proto::session::{Core, Host, Outside};
+use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use broker_proto::{EndpointId, Url};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
 use bytes::Bytes;
@@ -26,7 +28,7 @@ pub(super) struct Node {
     pub(super) router: Router,
     /// What is known about the peers, as the machine tells.
     pub(super) registry: RefCell<BTreeMap<EndpointId, PeerRecord>>,
-    pub(super) core: RefCell<Core>,
+    pub(super) table: RefCell<ConnectionTable>,
     pub(super) effects: RefCell<Effects>,
     /// The deadline that is on the agenda.
     pub(super) armed: Option<Time>,
@@ -84,7 +86,7 @@ struct Performer<'a> {
     registry: &'a RefCell<BTreeMap<EndpointId, PeerRecord>>,
 }
 
-impl Outside for Performer<'_> {
+impl ActionHandler for Performer<'_> {
     fn dial(&mut self, dial: DialId, url: Url) {
         self.effects.borrow_mut().dials.push((dial, url));
     }
@@ -107,7 +109,7 @@ impl Outside for Performer<'_> {
         };
     }
 
-    fn dial_changed(&mut self, _: DialId, _: Option<OpenDial>) {}
+    fn dial_changed(&mut self, _: DialId, _: Option<PendingDial>) {}
 
     fn report(&mut self, fact: Fact) {
         self.effects.borrow_mut().facts.push(fact);
@@ -122,7 +124,7 @@ impl Outside for Performer<'_> {
     }
 }
 
-impl Host for Node {
+impl EndpointContext for Node {
     fn router(&self) -> &Router {
         &self.router
     }
@@ -131,16 +133,16 @@ impl Host for Node {
         self.now.get()
     }
 
-    fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
-        let mut core = self.core.borrow_mut();
-        let result = tell(&mut core, self.now.get());
+    fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R {
+        let mut table = self.table.borrow_mut();
+        let result = tell(&mut table, self.now.get());
         let Self { effects, registry, .. } = self;
-        core.settle(&self.router, &mut Performer { effects, registry });
+        table.apply_actions(&self.router, &mut Performer { effects, registry });
         result
     }
 
-    fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
-        look(&self.core.borrow())
+    fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R {
+        look(&self.table.borrow())
     }
 
     fn report(&self, fact: Fact) {
@@ -167,7 +169,7 @@ impl Node {
             retry_max: plan.retry_max,
             seed,
         };
-        let control = Control::new(settings);
+        let control = PeeringMachine::new(settings);
         let remember = limits.routes_remembered;
         Self {
             life,
@@ -180,7 +182,7 @@ impl Node {
             policy: plan.policy,
             limits,
             registry: RefCell::default(),
-            core: RefCell::new(Core::new(control)),
+            table: RefCell::new(ConnectionTable::new(control)),
             effects: RefCell::default(),
             armed: None,
             times_armed: 0,
@@ -238,7 +240,7 @@ impl Node {
         let sink = Arc::new(Sink { id: self.last_sink, kind, queue });
         self.sinks.push(Arc::downgrade(&sink));
         self.router.set_sink(&sink, topics.clone());
-        self.tell(|core, _| core.control.subscribe(&topics));
+        self.with_machine(|table, _| table.machine.subscribe(&topics));
         let consumer = Consumer { sink, topics, idle: false, scheduled: false, got: 0 };
         self.consumers.insert(self.last_sink, consumer);
     }
@@ -248,7 +250,7 @@ impl Node {
         let Some(consumer) = self.consumers.remove(&id) else { return };
         self.router.remove_sink(id);
         consumer.sink.queue.close(broker_proto::queue::Closing::Now);
-        self.tell(|core, _| core.control.unsubscribe(&consumer.topics));
+        self.with_machine(|table, _| table.machine.unsubscribe(&consumer.topics));
     }
 
     /// The installed peers and the connections they are installed on.

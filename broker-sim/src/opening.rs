@@ -4,7 +4,7 @@ use super::wire::{End, Pipe, Stage, Wire};
 use super::world::{What, World, address};
 use broker_proto::Url;
 use broker_proto::peering::DialId;
-use broker_proto::session::{Host, Reception};
+use broker_proto::session::{EndpointContext, Receiver};
 use broker_proto::{Link, Protection, TransportError, TransportErrorKind};
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ impl World {
             return;
         }
         let error = TransportError::new(TransportErrorKind::Refused, "nobody is there");
-        node.tell(|core, now| core.control.dial_failed(DialId(dial), error.into(), now));
+        node.with_machine(|table, now| table.machine.dial_failed(DialId(dial), error.into(), now));
         self.after(slot);
     }
 
@@ -89,16 +89,16 @@ impl World {
         let link = Link { remote, protection: Protection::InProcess };
         let Some(node) = self.node_mut(slot, life) else { return self.gone(id, wire, e) };
         let queue = node.new_queue();
-        let conn = node.tell(|core, now| {
+        let conn = node.with_machine(|table, now| {
             let conn = match dial {
-                Some(dial) => core.control.dialled(dial, link.clone(), now),
-                None => core.control.accepted(link.clone(), now, now),
+                Some(dial) => table.machine.dialled(dial, link.clone(), now),
+                None => table.machine.accepted(link.clone(), now, now),
             }?;
-            core.register(conn, &queue);
+            table.register(conn, &queue);
             Some(conn)
         });
         let Some(conn) = conn else { return self.gone(id, wire, e) };
-        let reception = Reception::new(conn, link, &node.limits);
+        let reception = Receiver::new(conn, link, &node.limits);
         let end = &mut wire.ends[e];
         (end.conn, end.stage) = (conn, Stage::Open);
         (end.reception, end.queue) = (Some(reception), Some(queue));

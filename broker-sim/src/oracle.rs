@@ -3,10 +3,10 @@
 
 use super::node::Node;
 use broker_proto::EndpointId;
-use broker_proto::peering::ConnId;
+use broker_proto::peering::ConnectionId;
 use broker_proto::queue::BoundedQueue;
 use broker_proto::routing::{Origin, Peer, Sink, SinkKind};
-use broker_proto::session::Reception;
+use broker_proto::session::Receiver;
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::payloads;
 use bytes::Bytes;
@@ -118,7 +118,7 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    pub(super) fn new(node: &Node, conn: ConnId, reception: &mut Reception) -> Self {
+    pub(super) fn new(node: &Node, conn: ConnectionId, reception: &mut Receiver) -> Self {
         let source = source(node, conn);
         let bytes_in = source.as_ref().map_or(0, |peer| peer.counters.bytes_in.load(Relaxed));
         let pending = reception.buffer().pending().to_vec();
@@ -129,8 +129,8 @@ impl Arrival {
     pub(super) fn compare(
         mut self,
         node: &Node,
-        conn: ConnId,
-        reception: &mut Reception,
+        conn: ConnectionId,
+        reception: &mut Receiver,
     ) -> Result<u64, String> {
         let pending = std::mem::take(&mut self.pending);
         let handled = pending.len() - reception.buffer().pending().len();
@@ -179,6 +179,6 @@ impl Arrival {
     }
 }
 
-fn source(node: &Node, conn: ConnId) -> Option<Arc<Peer>> {
-    node.core.borrow().conns.get(&conn).and_then(|handle| handle.peer.clone())
+fn source(node: &Node, conn: ConnectionId) -> Option<Arc<Peer>> {
+    node.table.borrow().conns.get(&conn).and_then(|handle| handle.peer.clone())
 }

@@ -5,7 +5,7 @@ use super::world::{What, World, ready};
 use super::writing::reset;
 use broker_proto::TransportError;
 use broker_proto::peering::Failure;
-use broker_proto::session::{self, Wants};
+use broker_proto::session::{self, ReadInterest};
 use std::time::Duration;
 
 impl World {
@@ -109,8 +109,8 @@ impl World {
             Err(what) => self.broken(format!("{} {what}", self.name(slot))),
         }
         match outcome {
-            Ok(Wants::Bytes) => {}
-            Ok(Wants::Room(sink)) => wire.ends[e].room = Some(sink),
+            Ok(ReadInterest::Bytes) => {}
+            Ok(ReadInterest::Room(sink)) => wire.ends[e].room = Some(sink),
             Err(failure) => return self.finish(id, wire, e, failure),
         }
         if shaking && self.plan.worst_moment && self.mischief && self.random.u8(..16) == 0 {

@@ -5,9 +5,9 @@ use super::plan::Shape;
 use super::world::{What, World, address};
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
-use broker_proto::peering::ConnId;
+use broker_proto::peering::ConnectionId;
 use broker_proto::routing::{Origin, SinkKind};
-use broker_proto::session::Host;
+use broker_proto::session::EndpointContext;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Who is peered with whom and on which connection, where both ends live, and can be heard.
-    fn living_peerings(&self) -> BTreeSet<(usize, ConnId, usize)> {
+    fn living_peerings(&self) -> BTreeSet<(usize, ConnectionId, usize)> {
         let mut found = BTreeSet::new();
         let places = self.places();
         let is_black = |node: &Node, conn| {
@@ -237,7 +237,7 @@ fn node_sink(world: &World, slot: usize) -> u64 {
 
 /// Whether one endpoint has announced what the other one routes by.
 fn agree(announcer: &Node, router: &Node) -> Result<(), String> {
-    let announced = announcer.core.borrow().control.announced();
+    let announced = announcer.table.borrow().machine.announced();
     let known = router.router.peer_filter(announcer.id);
     if known.as_ref() != Some(&announced) {
         let (a, b) = (announcer.id, router.id);
@@ -252,7 +252,7 @@ impl Node {
         [false, true].into_iter().any(|alias| {
             let url = address(slot, alias);
             self.asked.contains(&(slot, alias))
-                && self.tell(|core, _| core.control.is_outbound(&url))
+                && self.with_machine(|table, _| table.machine.is_outbound(&url))
         })
     }
 

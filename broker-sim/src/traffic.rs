@@ -9,7 +9,7 @@ use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::queue::{Piece, Taken};
 use broker_proto::routing::{Origin, Outbound, SinkKind};
-use broker_proto::session::Host;
+use broker_proto::session::EndpointContext;
 use broker_proto::wire::envelope::Envelope;
 use broker_proto::wire::frame::payloads;
 use bytes::Bytes;
@@ -112,7 +112,7 @@ impl World {
         let verdict = oracle::compare(&expected);
         drop(expected);
         for conn in cut {
-            node.tell(|core, _| core.control.overflow(conn));
+            node.with_machine(|table, _| table.machine.overflow(conn));
         }
         let verdict = verdict.map_err(|what| format!("{} {what}", self.name(slot)));
         self.verify(verdict);

@@ -1,8 +1,8 @@
 use broker_proto::WriteBatch;
-use broker_proto::peering::{ConnId, DialId, Failure, Time};
+use broker_proto::peering::{ConnectionId, DialId, Failure, Time};
 use broker_proto::queue::BoundedQueue;
 use broker_proto::routing::Sink;
-use broker_proto::session::Reception;
+use broker_proto::session::Receiver;
 use broker_proto::wire::frame::frame_length;
 use std::collections::VecDeque;
 use std::fmt;
@@ -35,8 +35,8 @@ pub(super) struct End {
     pub(super) life: u64,
     pub(super) dial: Option<DialId>,
     pub(super) stage: Stage,
-    pub(super) conn: ConnId,
-    pub(super) reception: Option<Reception>,
+    pub(super) conn: ConnectionId,
+    pub(super) reception: Option<Receiver>,
     pub(super) queue: Option<Arc<BoundedQueue>>,
     /// Told to stop.
     pub(super) stopped: bool,
@@ -81,7 +81,7 @@ impl End {
             life,
             dial,
             stage: Stage::Opening,
-            conn: ConnId(0),
+            conn: ConnectionId(0),
             reception: None,
             queue: None,
             stopped: false,
@@ -121,7 +121,7 @@ impl fmt::Display for End {
 impl End {
     /// Whether its handshake is done.
     pub(super) fn is_peered(&self) -> bool {
-        self.reception.as_ref().is_some_and(Reception::is_peered)
+        self.reception.as_ref().is_some_and(Receiver::is_peered)
     }
 
     pub(super) fn shakes_hands(&self) -> bool {

@@ -6,7 +6,7 @@ use super::wire::{End, Stage, Wire};
 use super::{Broken, Summary};
 use broker_proto::fact::Fact;
 use broker_proto::peering::Time;
-use broker_proto::session::Host;
+use broker_proto::session::EndpointContext;
 use broker_proto::{EndpointId, Reason, Url};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -210,7 +210,7 @@ impl World {
                 let node = self.node_mut(slot, life);
                 if let Some(node) = node.filter(|node| node.times_armed == armed) {
                     node.armed = None;
-                    node.tell(|core, now| core.control.tick(now));
+                    node.with_machine(|table, now| table.machine.tick(now));
                     self.after(slot);
                 }
             }
@@ -377,7 +377,7 @@ impl World {
     fn arm(&mut self, slot: usize) {
         let world = self.now;
         let Some(node) = self.living(slot) else { return };
-        let next = node.core.borrow().control.next_deadline();
+        let next = node.table.borrow().machine.next_deadline();
         if next != node.armed {
             node.armed = next;
             node.times_armed += 1;

@@ -219,7 +219,7 @@ impl Merger {
             }
             end += frame.len();
             count += 1;
-            if handshake && handshake::is_last(frame.get(PREFIX..).unwrap_or_default()) {
+            if handshake && handshake::ends_handshake(frame.get(PREFIX..).unwrap_or_default()) {
                 (handshake, self.handshake) = (false, false);
             }
         }

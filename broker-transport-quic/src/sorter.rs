@@ -102,7 +102,7 @@ impl Sorter {
             return Place::Control;
         }
         if self.handshake {
-            self.handshake = !handshake::is_last(payload);
+            self.handshake = !handshake::ends_handshake(payload);
             self.before_data = self.sent[CONTROL] + 1;
             return Place::Control;
         }

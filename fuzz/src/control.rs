@@ -1,6 +1,6 @@
 use super::world::{OWN, World, url};
 use broker_proto::fuzzing::Input;
-use broker_proto::peering::{ConnId, Failure};
+use broker_proto::peering::{ConnectionId, Failure};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::{EndpointId, ErrorCode};
@@ -81,7 +81,7 @@ fn step(world: &mut World, input: &mut Input<'_>) {
 fn on_connection(
     world: &mut World,
     input: &mut Input<'_>,
-    act: impl FnOnce(&mut World, ConnId, &mut Input<'_>),
+    act: impl FnOnce(&mut World, ConnectionId, &mut Input<'_>),
 ) {
     if let Some(conn) = input.pick(&world.conns()) {
         act(world, conn, input);

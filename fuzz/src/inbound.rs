@@ -3,7 +3,7 @@ use broker_proto::EndpointId;
 use broker_proto::OverflowPolicy as Policy;
 use broker_proto::fuzzing::Input;
 use broker_proto::limits::FilterLimits;
-use broker_proto::peering::{ConnId, Heard, Time};
+use broker_proto::peering::{ConnectionId, LastActivity, Time};
 use broker_proto::queue::{BoundedQueue, Bounds, Piece, Taken};
 use broker_proto::routing::{
     Inbound, InboundLimits, Notice, Peer, PeerCounters, Progress, Router, Sink, SinkKind,
@@ -64,9 +64,14 @@ fn add_peer(router: &Router, id: u8) -> Arc<Peer> {
     let bounds = Bounds { messages: 64, memory: 1 << 20, control: 4096, policy };
     let queue = Arc::new(BoundedQueue::new(bounds));
     let id = EndpointId::from_bytes([id; 16]);
-    let (conn, counters) = (ConnId(id.as_bytes()[0].into()), PeerCounters::default());
-    let peer =
-        Arc::new(Peer { id, conn, queue, counters, heard: Arc::new(Heard::new(Time::ZERO)) });
+    let (conn, counters) = (ConnectionId(id.as_bytes()[0].into()), PeerCounters::default());
+    let peer = Arc::new(Peer {
+        id,
+        conn,
+        queue,
+        counters,
+        heard: Arc::new(LastActivity::new(Time::ZERO)),
+    });
     router.add_peer(Arc::clone(&peer), vec![Bytes::from_static(b"/"), Bytes::new()]);
     peer
 }

@@ -2,7 +2,7 @@ use broker_proto::EndpointId;
 use broker_proto::OverflowPolicy;
 use broker_proto::WriteBatch;
 use broker_proto::fuzzing::Input;
-use broker_proto::limits::{SEGMENT, SHARE_FROM, WRITE_BATCH};
+use broker_proto::limits::{SEGMENT, SHARED_FRAME_MIN, WRITE_BATCH};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Push, Taken};
 use broker_proto::wire::envelope::{Envelope, EnvelopeType, ping_frame};
 use broker_proto::wire::frame::{PREFIX, payloads};
@@ -106,7 +106,7 @@ impl Rig {
     }
 
     fn push_shared(&mut self, input: &mut Input<'_>) {
-        let frame = Bytes::from(self.frame(SHARE_FROM + usize::from(input.u16())));
+        let frame = Bytes::from(self.frame(SHARED_FRAME_MIN + usize::from(input.u16())));
         self.largest = self.largest.max(frame.len());
         let outcome = self.queue.push_shared(&frame, false);
         self.pushed(outcome, 1);

@@ -1,7 +1,8 @@
 use broker_proto::fact::{Fact, PeerChange};
 use broker_proto::limits::FilterLimits;
 use broker_proto::peering::{
-    Action, Close, ConnId, Control, DialId, Failure, Heard, PeerRecord, PeerStatus, Settings, Time,
+    Action, Close, ConnectionId, DialId, Failure, LastActivity, PeerRecord, PeerStatus,
+    PeeringMachine, Settings, Time,
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
@@ -19,20 +20,20 @@ const LIVENESS: Duration = Duration::from_secs(5);
 
 /// An open connection as the shell around the machine sees it.
 #[derive(Debug, Default)]
-struct Conn {
+struct ConnectionState {
     closing: Option<Close>,
     installed: Option<EndpointId>,
-    heard: Option<Arc<Heard>>,
+    heard: Option<Arc<LastActivity>>,
     /// The payload of the last ping.
     token: Option<Bytes>,
 }
 
 /// The machine, and everything that the endpoint keeps around it. Checks every decision.
 pub(super) struct World {
-    pub(super) control: Control,
+    pub(super) control: PeeringMachine,
     pub(super) now: Time,
     registry: BTreeMap<EndpointId, PeerRecord>,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: BTreeMap<ConnectionId, ConnectionState>,
     dialling: BTreeSet<DialId>,
     /// Requests whose outcome somebody waits for.
     wanted: BTreeSet<DialId>,
@@ -57,7 +58,7 @@ impl World {
             seed: 1,
         };
         Self {
-            control: Control::new(settings),
+            control: PeeringMachine::new(settings),
             now: Time::ZERO,
             registry: BTreeMap::new(),
             conns: BTreeMap::new(),
@@ -70,13 +71,13 @@ impl World {
     }
 
     /// Does something to the machine, and what it decides.
-    pub(super) fn tell<R>(&mut self, tell: impl FnOnce(&mut Control, Time) -> R) -> R {
+    pub(super) fn tell<R>(&mut self, tell: impl FnOnce(&mut PeeringMachine, Time) -> R) -> R {
         let result = tell(&mut self.control, self.now);
         self.perform();
         result
     }
 
-    pub(super) fn conns(&self) -> Vec<ConnId> {
+    pub(super) fn conns(&self) -> Vec<ConnectionId> {
         self.conns.keys().copied().collect()
     }
 
@@ -89,12 +90,12 @@ impl World {
         assert_eq!(self.control.connections(), self.conns.len());
     }
 
-    pub(super) fn token(&self, conn: ConnId) -> Option<Bytes> {
+    pub(super) fn token(&self, conn: ConnectionId) -> Option<Bytes> {
         self.conns.get(&conn)?.token.clone()
     }
 
     /// Something arrives from a peer.
-    pub(super) fn heard(&mut self, conn: ConnId) {
+    pub(super) fn heard(&mut self, conn: ConnectionId) {
         if let Some(heard) = self.conns.get(&conn).and_then(|conn| conn.heard.as_ref()) {
             heard.note(self.now);
         }
@@ -120,8 +121,8 @@ impl World {
         self.perform();
     }
 
-    fn opened(&mut self, id: ConnId) {
-        let known = self.conns.insert(id, Conn::default());
+    fn opened(&mut self, id: ConnectionId) {
+        let known = self.conns.insert(id, ConnectionState::default());
         assert!(known.is_none(), "{id} was there before");
     }
 
@@ -136,7 +137,7 @@ impl World {
         self.perform();
     }
 
-    pub(super) fn closed(&mut self, id: ConnId, failure: Failure) {
+    pub(super) fn closed(&mut self, id: ConnectionId, failure: Failure) {
         self.tell(|control, now| control.closed(id, failure, now));
         let conn = self.conns.remove(&id);
         let installed = conn.and_then(|conn| conn.installed);
@@ -145,13 +146,13 @@ impl World {
 
     pub(super) fn tick(&mut self, time: Duration) {
         self.now += time;
-        self.tell(Control::tick);
+        self.tell(PeeringMachine::tick);
         assert!(self.control.next_deadline().is_none_or(|next| next > self.now));
     }
 
     pub(super) fn shut_down(&mut self) {
         self.shut_down = true;
-        self.tell(Control::shut_down);
+        self.tell(PeeringMachine::shut_down);
     }
 
     fn perform(&mut self) {
@@ -169,12 +170,12 @@ impl World {
         self.control.check();
     }
 
-    fn conn(&mut self, id: ConnId) -> &mut Conn {
+    fn conn(&mut self, id: ConnectionId) -> &mut ConnectionState {
         assert!(self.conns.contains_key(&id), "{id} is not open");
         self.conns.entry(id).or_default()
     }
 
-    fn conn_of(&self, peer: EndpointId) -> Option<ConnId> {
+    fn conn_of(&self, peer: EndpointId) -> Option<ConnectionId> {
         let mut installed = self.conns.iter().filter(|(_, conn)| conn.installed == Some(peer));
         installed.next().map(|(id, _)| *id)
     }
@@ -229,7 +230,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, id: ConnId, frame: &[u8]) {
+    fn send(&mut self, id: ConnectionId, frame: &[u8]) {
         let payload = frame.get(PREFIX..).unwrap_or_default();
         assert_eq!(
             frame.first_chunk().copied().map(u32::from_be_bytes),

@@ -1,20 +1,20 @@
-use super::shared::{DialHandle, Shared, State};
+use super::shared::{DialWaiters, Shared, State};
 use super::{dialler, status_values};
 use crate::event::Event;
 use crate::{EndpointId, Failure, Url};
 use broker_proto::fact::Fact;
-use broker_proto::peering::{DialId, OpenDial, PeerRecord, Time};
+use broker_proto::peering::{DialId, PeerRecord, PendingDial, Time};
 use broker_proto::routing::{Peer, Router};
-use broker_proto::session::{Core, Host, Outside};
+use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Shared {
     /// Does what the machine has decided, in its order. Nothing here waits.
     pub(super) fn perform(self: &Arc<Self>, state: &mut State) {
-        let State { core, dials, armed } = state;
-        core.settle(&self.router, &mut Actions { shared: self, dials });
-        let next = core.control.next_deadline();
+        let State { table, dials, armed } = state;
+        table.apply_actions(&self.router, &mut Actions { shared: self, dials });
+        let next = table.machine.next_deadline();
         if next != *armed {
             *armed = next;
             self.timer.notify_one();
@@ -44,10 +44,10 @@ impl Shared {
 
 struct Actions<'a> {
     shared: &'a Arc<Shared>,
-    dials: &'a mut HashMap<DialId, DialHandle>,
+    dials: &'a mut HashMap<DialId, DialWaiters>,
 }
 
-impl Outside for Actions<'_> {
+impl ActionHandler for Actions<'_> {
     fn dial(&mut self, dial: DialId, url: Url) {
         let task = dialler::spawn(self.shared, dial, url);
         self.dials.entry(dial).or_default().task = Some(task);
@@ -77,7 +77,7 @@ impl Outside for Actions<'_> {
         self.shared.registry.set_peer(peer, record);
     }
 
-    fn dial_changed(&mut self, dial: DialId, open: Option<OpenDial>) {
+    fn dial_changed(&mut self, dial: DialId, open: Option<PendingDial>) {
         self.shared.registry.set_dial(dial, open);
     }
 
@@ -103,7 +103,7 @@ impl Outside for Actions<'_> {
 /// The endpoint as its connections see it.
 pub(super) struct OwnEndpoint<'a>(pub(super) &'a Arc<Shared>);
 
-impl Host for OwnEndpoint<'_> {
+impl EndpointContext for OwnEndpoint<'_> {
     fn router(&self) -> &Router {
         &self.0.router
     }
@@ -112,12 +112,12 @@ impl Host for OwnEndpoint<'_> {
         self.0.now()
     }
 
-    fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
-        self.0.tell(tell)
+    fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R {
+        self.0.with_machine(tell)
     }
 
-    fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R {
-        look(&self.0.lock().core)
+    fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R {
+        look(&self.0.lock().table)
     }
 
     fn report(&self, fact: Fact) {

@@ -4,7 +4,7 @@ use super::timer;
 use crate::config::Config;
 use crate::transport::Transport;
 use crate::{EndpointId, OverflowPolicy};
-use broker_proto::peering::{Control, Settings};
+use broker_proto::peering::{PeeringMachine, Settings};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl EndpointBuilder {
     pub fn build(self) -> Result<Endpoint, BuildError> {
         let Self { config, transports, on_start } = self;
         check(&config)?;
-        let config = config.reckonable();
+        let config = config.clamp_durations();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return Err(BuildError::NoRuntime);
         };
@@ -124,7 +124,7 @@ impl EndpointBuilder {
             retry_max: config.retry_max,
             seed: fastrand::u64(..),
         };
-        let control = Control::new(settings);
+        let control = PeeringMachine::new(settings);
         let shared = Arc::new(Shared::new(runtime, id, config, transports, control));
         shared.spawn(timer::run(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);

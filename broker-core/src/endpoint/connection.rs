@@ -3,9 +3,9 @@ use super::half_open::Place;
 use super::shared::Shared;
 use super::writer;
 use crate::transport::{Connection, FrameReader, Link, ReadBuffer};
-use broker_proto::peering::{ConnId, DialId, Failure, Time};
+use broker_proto::peering::{ConnectionId, DialId, Failure, Time};
 use broker_proto::queue::BoundedQueue;
-use broker_proto::session::{self, Reception, Wants};
+use broker_proto::session::{self, ReadInterest, Receiver};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -35,7 +35,7 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     let writer = shared.spawn(output.run(Arc::clone(&failure)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let remote = link.remote.clone();
-    let reception = Reception::new(id, link, &shared.config.limits);
+    let reception = Receiver::new(id, link, &shared.config.limits);
     let mut input = Input { shared: &shared, reader, reception, place, queue: &queue };
     let ended = input.run().await;
     // If the writer has given up, its reason is the better one.
@@ -61,14 +61,14 @@ fn register(
     source: Source,
     link: Link,
     queue: &Arc<BoundedQueue>,
-) -> Option<ConnId> {
+) -> Option<ConnectionId> {
     let mut state = shared.lock();
     let now = shared.now();
     let id = match source {
-        Source::Accepted(began) => state.core.control.accepted(link, began, now),
-        Source::Dialled(dial) => state.core.control.dialled(dial, link, now),
+        Source::Accepted(began) => state.table.machine.accepted(link, began, now),
+        Source::Dialled(dial) => state.table.machine.dialled(dial, link, now),
     }?;
-    state.core.register(id, queue);
+    state.table.register(id, queue);
     shared.perform(&mut state);
     Some(id)
 }
@@ -76,7 +76,7 @@ fn register(
 /// Reports the end of a connection even if its task is dropped.
 struct Guard<'a> {
     shared: &'a Arc<Shared>,
-    id: ConnId,
+    id: ConnectionId,
     queue: &'a BoundedQueue,
     closed: bool,
 }
@@ -141,7 +141,7 @@ async fn lost(place: Option<&Place>) {
 struct Input<'a> {
     shared: &'a Arc<Shared>,
     reader: Box<dyn FrameReader>,
-    reception: Reception,
+    reception: Receiver,
     place: Option<Place>,
     /// Its end is the end of the connection.
     queue: &'a BoundedQueue,
@@ -174,13 +174,13 @@ impl Input<'_> {
 }
 
 async fn satisfy(
-    wants: Wants,
+    wants: ReadInterest,
     reader: &mut Box<dyn FrameReader>,
-    reception: &mut Reception,
+    reception: &mut Receiver,
 ) -> Result<(), Failure> {
     match wants {
-        Wants::Bytes => reader.recv(reception.buffer()).await.map_err(Failure::from),
-        Wants::Room(sink) => {
+        ReadInterest::Bytes => reader.recv(reception.buffer()).await.map_err(Failure::from),
+        ReadInterest::Room(sink) => {
             sink.queue.room().await;
             Ok(())
         }

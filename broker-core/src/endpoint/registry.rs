@@ -1,5 +1,5 @@
 use crate::{EndpointId, PeerStatus};
-use broker_proto::peering::{DialId, OpenDial, PeerRecord};
+use broker_proto::peering::{DialId, PeerRecord, PendingDial};
 use dashmap::DashMap;
 use std::hash::Hash;
 
@@ -8,7 +8,7 @@ use std::hash::Hash;
 #[derive(Debug, Default)]
 pub(super) struct PeerRegistry {
     peers: DashMap<EndpointId, PeerRecord>,
-    dials: DashMap<DialId, OpenDial>,
+    dials: DashMap<DialId, PendingDial>,
 }
 
 impl PeerRegistry {
@@ -16,7 +16,7 @@ impl PeerRegistry {
         set(&self.peers, id, record);
     }
 
-    pub(super) fn set_dial(&self, id: DialId, dial: Option<OpenDial>) {
+    pub(super) fn set_dial(&self, id: DialId, dial: Option<PendingDial>) {
         set(&self.dials, id, dial);
     }
 
@@ -30,7 +30,7 @@ impl PeerRegistry {
     }
 
     /// The requests that have no peering, the oldest first.
-    pub(super) fn dials(&self) -> Vec<(DialId, OpenDial)> {
+    pub(super) fn dials(&self) -> Vec<(DialId, PendingDial)> {
         snapshot(&self.dials)
     }
 

@@ -58,7 +58,7 @@ pub(super) fn peer(shared: &Arc<Shared>, url: &Url, retry: Retry) -> PeerHandle 
     let (waiter, outcome) = oneshot::channel();
     let mut state = shared.lock();
     let now = shared.now();
-    let dial = state.core.control.peer(url.clone(), retry.0, now);
+    let dial = state.table.machine.peer(url.clone(), retry.0, now);
     state.dials.entry(dial).or_default().waiters.push(waiter);
     shared.perform(&mut state);
     PeerHandle { outcome }

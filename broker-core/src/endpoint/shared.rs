@@ -6,15 +6,15 @@ use super::listener::ListenerInfo;
 use super::metrics::Metrics;
 use super::ping::Pings;
 use super::registry::PeerRegistry;
-use super::turns::{handed_over, take_turns};
+use super::turns::{charge_budget, yield_if_over_budget};
 use crate::config::Config;
 use crate::transport::{Transport, TransportError, TransportErrorKind};
 use crate::{EndpointId, Url};
 use broker_proto::data::Encode;
-use broker_proto::peering::{ConnId, Control, DialId, Failure, Time};
+use broker_proto::peering::{ConnectionId, DialId, Failure, PeeringMachine, Time};
 use broker_proto::queue::{Bounds, Clock};
 use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
-use broker_proto::session::Core;
+use broker_proto::session::ConnectionTable;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
@@ -62,15 +62,15 @@ pub(super) struct Shared {
 
 /// The machine, its connections, and what belongs to its requests.
 pub(super) struct State {
-    pub(super) core: Core,
-    pub(super) dials: HashMap<DialId, DialHandle>,
+    pub(super) table: ConnectionTable,
+    pub(super) dials: HashMap<DialId, DialWaiters>,
     /// The deadline that the timer knows of.
     pub(super) armed: Option<Time>,
 }
 
 /// Who waits for a request, and the task that dials for it.
 #[derive(Default)]
-pub(super) struct DialHandle {
+pub(super) struct DialWaiters {
     pub(super) waiters: Vec<oneshot::Sender<Result<EndpointId, Failure>>>,
     pub(super) task: Option<AbortHandle>,
 }
@@ -87,7 +87,7 @@ impl Shared {
         id: EndpointId,
         config: Config,
         transports: HashMap<&'static str, Arc<dyn Transport>>,
-        control: Control,
+        control: PeeringMachine,
     ) -> Self {
         let limits = &config.limits;
         Self {
@@ -111,7 +111,7 @@ impl Shared {
             started: Instant::now(),
             next_sink: AtomicU64::new(1),
             state: Mutex::new(State {
-                core: Core::new(control),
+                table: ConnectionTable::new(control),
                 dials: HashMap::new(),
                 armed: None,
             }),
@@ -155,16 +155,22 @@ impl Shared {
     }
 
     /// Tells the machine and its connections something, and does what is decided.
-    pub(super) fn tell<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Core, Time) -> R) -> R {
+    pub(super) fn with_machine<R>(
+        self: &Arc<Self>,
+        tell: impl FnOnce(&mut ConnectionTable, Time) -> R,
+    ) -> R {
         let mut state = self.lock();
-        let result = tell(&mut state.core, self.now());
+        let result = tell(&mut state.table, self.now());
         self.perform(&mut state);
         result
     }
 
     /// Tells the machine something and does what it decides.
-    pub(super) fn control<R>(self: &Arc<Self>, tell: impl FnOnce(&mut Control, Time) -> R) -> R {
-        self.tell(|core, now| tell(&mut core.control, now))
+    pub(super) fn control<R>(
+        self: &Arc<Self>,
+        tell: impl FnOnce(&mut PeeringMachine, Time) -> R,
+    ) -> R {
+        self.with_machine(|table, now| tell(&mut table.machine, now))
     }
 
     pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {
@@ -202,7 +208,7 @@ impl Shared {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(PublishError::ShutDown);
         }
-        take_turns().await;
+        yield_if_over_budget().await;
         let limit = self.config.limits.frame;
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound =
@@ -216,13 +222,13 @@ impl Shared {
         self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
         if published.peers > 0 {
-            handed_over(bytes);
+            charge_budget(bytes);
         }
         Ok(published)
     }
 
     /// Ends the peerings whose queues have overflowed.
-    pub(super) fn cut(self: &Arc<Self>, conns: &mut Vec<ConnId>) {
+    pub(super) fn cut(self: &Arc<Self>, conns: &mut Vec<ConnectionId>) {
         for conn in conns.drain(..) {
             self.control(|control, _| control.overflow(conn));
         }

@@ -16,12 +16,12 @@ thread_local! {
 /// the runtime starts them on the publisher's own thread: its queues would fill to the brim, or
 /// overflow, before the first byte leaves. Before and not after, so that a message is never given
 /// up that is already on its way.
-pub(super) async fn take_turns() {
-    let over = HANDED_OVER.with(|handed_over| {
-        let (messages, bytes) = handed_over.get();
+pub(super) async fn yield_if_over_budget() {
+    let over = HANDED_OVER.with(|charge_budget| {
+        let (messages, bytes) = charge_budget.get();
         let over = messages >= MESSAGES && bytes >= WRITE_BATCH;
         if over {
-            handed_over.set((0, 0));
+            charge_budget.set((0, 0));
         }
         over
     });
@@ -31,9 +31,9 @@ pub(super) async fn take_turns() {
 }
 
 /// Counts a message that was handed over on this thread.
-pub(super) fn handed_over(bytes: usize) {
-    HANDED_OVER.with(|handed_over| {
-        let (messages, sum) = handed_over.get();
-        handed_over.set((messages + 1, sum + bytes));
+pub(super) fn charge_budget(bytes: usize) {
+    HANDED_OVER.with(|charge_budget| {
+        let (messages, sum) = charge_budget.get();
+        charge_budget.set((messages + 1, sum + bytes));
     });
 }

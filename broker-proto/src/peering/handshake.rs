@@ -47,7 +47,7 @@ impl Refusal {
 }
 
 /// What the handshake needs to know of the rest of the endpoint.
-pub(super) trait Surroundings {
+pub(super) trait HandshakeContext {
     /// Decides about a handshake with `id`, and takes note of it.
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
     /// Whether a connection with `id` is being made or exists, for all this side knows.
@@ -107,13 +107,13 @@ pub(super) struct Handshake {
 
 impl Handshake {
     /// The handshake of a connection that this side opened; says hello.
-    pub(super) fn connector(own: EndpointId, around: &mut impl Surroundings) -> Self {
+    pub(super) fn connector(own: EndpointId, around: &mut impl HandshakeContext) -> Self {
         around.send(&HandshakeMessage::hello(own));
         Self::new(own, State::AwaitHelloOrSelect)
     }
 
     /// The handshake of an accepted connection; sends a probe.
-    pub(super) fn acceptor(own: EndpointId, around: &mut impl Surroundings) -> Self {
+    pub(super) fn acceptor(own: EndpointId, around: &mut impl HandshakeContext) -> Self {
         around.send(&HandshakeMessage::Probe);
         Self::new(own, State::AwaitHello)
     }
@@ -159,7 +159,7 @@ impl Handshake {
     }
 
     /// Handles the payload of a frame.
-    pub(super) fn receive(&mut self, payload: &[u8], around: &mut impl Surroundings) -> Step {
+    pub(super) fn receive(&mut self, payload: &[u8], around: &mut impl HandshakeContext) -> Step {
         self.heard = true;
         let step = if payload.is_empty() {
             Step::Failed(Failure::EmptyFrame)
@@ -177,7 +177,7 @@ impl Handshake {
 
     /// Goes on after a pause, because the other connection did not make it. The surroundings have
     /// admitted this one in its place.
-    pub(super) fn resume(&mut self, around: &mut impl Surroundings) {
+    pub(super) fn resume(&mut self, around: &mut impl HandshakeContext) {
         self.originate(around);
     }
 
@@ -185,7 +185,7 @@ impl Handshake {
         &self,
         mut invalid: InvalidHandshakeMessage,
         payload: &[u8],
-        around: &mut impl Surroundings,
+        around: &mut impl HandshakeContext,
     ) -> Step {
         let InvalidHandshakeMessage { code, description } = invalid.clone();
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
@@ -198,7 +198,7 @@ impl Handshake {
         }
     }
 
-    fn handle(&mut self, message: HandshakeMessage, around: &mut impl Surroundings) -> Step {
+    fn handle(&mut self, message: HandshakeMessage, around: &mut impl HandshakeContext) -> Step {
         use HandshakeMessage as M;
         use State as S;
         match (self.state, message) {
@@ -250,14 +250,14 @@ impl Handshake {
         }
     }
 
-    fn refuse_filter(&self, what: String, around: &mut impl Surroundings) -> Step {
+    fn refuse_filter(&self, what: String, around: &mut impl HandshakeContext) -> Step {
         let code = ErrorCode::Unspecified;
         let description = "too many subscriptions".into();
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
         Step::Failed(Failure::LimitReached(what))
     }
 
-    fn hello(&mut self, sender: EndpointId, around: &mut impl Surroundings) -> Step {
+    fn hello(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {
         if sender.is_nil() {
             return Step::Failed(Failure::NilId);
         }
@@ -281,7 +281,7 @@ impl Handshake {
         }
     }
 
-    fn originate(&mut self, around: &mut impl Surroundings) {
+    fn originate(&mut self, around: &mut impl HandshakeContext) {
         let sender = self.own;
         around.send(&HandshakeMessage::VersionSelect { sender, version: PROTOCOL_VERSION });
         let own = around.filter();
@@ -289,7 +289,7 @@ impl Handshake {
         self.state = State::AwaitSynAck;
     }
 
-    fn selected(&mut self, sender: EndpointId, around: &mut impl Surroundings) -> Step {
+    fn selected(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {
         // Routing tells endpoints apart by their ids, so these two cannot be let in.
         if sender == self.own {
             return Step::Failed(Failure::SameId(sender));
@@ -312,7 +312,7 @@ impl Handshake {
         &self,
         peer: EndpointId,
         refusal: Refusal,
-        around: &mut impl Surroundings,
+        around: &mut impl HandshakeContext,
     ) -> Step {
         let (code, description) = refusal.answer();
         let description = description.into();

@@ -1,22 +1,22 @@
 //! The rules of peering, as state machines without I/O: bytes and time in, decisions out.
 
 mod bye;
-mod control;
 mod failure;
 mod handshake;
-mod heard;
+mod last_activity;
 mod local_filter;
+mod machine;
 mod registry;
 mod status;
 mod timers;
 mod tracked;
 
-pub use control::Census;
-pub use control::{Action, Close, Control, DialId, OpenDial, Settings, Unpeer};
 pub use failure::sniff_length;
 pub use failure::{Failure, HangUpGuess, PeerError};
-pub use heard::Heard;
+pub use last_activity::LastActivity;
 pub use local_filter::is_internal;
+pub use machine::Census;
+pub use machine::{Action, Close, DialId, PeeringMachine, PendingDial, Settings, Unpeer};
 pub use registry::PeerRecord;
 pub use status::{Direction, PeerStatus};
 
@@ -28,9 +28,9 @@ pub type Time = Duration;
 
 /// A connection of this endpoint, peered or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
+pub struct ConnectionId(pub u64);
 
-impl fmt::Display for ConnId {
+impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "connection {}", self.0)
     }

@@ -1,5 +1,5 @@
 use super::tracked::Tracked;
-use super::{ConnId, Direction, Failure, PeerStatus, Time};
+use super::{ConnectionId, Direction, Failure, PeerStatus, Time};
 use crate::fact::NetworkInfo;
 use crate::{EndpointId, Protection, Url};
 
@@ -8,7 +8,7 @@ use crate::{EndpointId, Protection, Url};
 pub struct PeerRecord {
     pub status: PeerStatus,
     /// The connection that shakes hands with it, or is peered with it.
-    pub conn: ConnId,
+    pub conn: ConnectionId,
     pub network: NetworkInfo,
     pub direction: Direction,
     pub protection: Protection,
@@ -28,7 +28,7 @@ impl Peers {
     }
 
     /// The installed peer that is known under this address; the latest, should there be several.
-    pub(super) fn peered_at(&self, url: &Url) -> Option<(EndpointId, ConnId)> {
+    pub(super) fn peered_at(&self, url: &Url) -> Option<(EndpointId, ConnectionId)> {
         self.iter()
             .filter(|(_, peer)| {
                 peer.status == PeerStatus::Peered && same_address(&peer.network.url, url)

@@ -82,7 +82,7 @@ pub struct QueueStats {
     /// What had entered the queue when the handshake was done.
     pub handshake: u64,
     pub handshake_bytes: u64,
-    /// Control frames among those that came.
+    /// PeeringMachine frames among those that came.
     pub control: u64,
 }
 

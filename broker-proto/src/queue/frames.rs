@@ -1,4 +1,4 @@
-use crate::limits::{SEGMENT, SHARE_FROM, WRITE_BATCH};
+use crate::limits::{SEGMENT, SHARED_FRAME_MIN, WRITE_BATCH};
 use crate::wire::envelope::is_control_frame;
 use crate::wire::frame::frame_length;
 use crate::{Chunk, WriteBatch};
@@ -47,7 +47,7 @@ impl Piece {
 /// writer has nothing left to gather, and no small frame pins a large buffer.
 #[derive(Debug, Default)]
 pub(super) struct FrameQueue {
-    /// Control frames that survived the dropping of what was around them. They come first.
+    /// PeeringMachine frames that survived the dropping of what was around them. They come first.
     kept: Vec<u8>,
     kept_frames: usize,
     pieces: VecDeque<Piece>,
@@ -107,7 +107,7 @@ impl FrameQueue {
 
     /// Appends one large frame without copying it.
     pub(super) fn push_shared(&mut self, frame: Bytes) {
-        debug_assert!(frame.len() >= SHARE_FROM);
+        debug_assert!(frame.len() >= SHARED_FRAME_MIN);
         self.messages += 1;
         self.memory += frame.len();
         self.pieces.push_back(Piece::Shared(frame));
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn order_is_kept_across_segments_and_shared_frames() {
         let mut queue = FrameQueue::default();
-        let large = Bytes::from(vec![7; SHARE_FROM]);
+        let large = Bytes::from(vec![7; SHARED_FRAME_MIN]);
         let mut expected = Vec::new();
         for number in 0..200 {
             let run = [data(number), data(number)].concat();
@@ -293,8 +293,8 @@ mod tests {
         let mut queue = FrameQueue::default();
         for number in 0..100 {
             queue.push(&data(number), 1);
-            queue.push_shared(Bytes::from(vec![0; SHARE_FROM]));
+            queue.push_shared(Bytes::from(vec![0; SHARED_FRAME_MIN]));
         }
-        assert!(queue.memory() <= 100 * (SHARE_FROM + FIRST_SEGMENT));
+        assert!(queue.memory() <= 100 * (SHARED_FRAME_MIN + FIRST_SEGMENT));
     }
 }

@@ -7,8 +7,8 @@ use crate::OverflowPolicy;
 use crate::Reason;
 use crate::data::{DecodeLimits, validate};
 use crate::limits::FilterLimits;
-use crate::limits::{Limits, SHARE_FROM};
-use crate::peering::{ConnId, Failure};
+use crate::limits::{Limits, SHARED_FRAME_MIN};
+use crate::peering::{ConnectionId, Failure};
 use crate::queue::Push;
 use crate::wire::command;
 use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
@@ -69,7 +69,7 @@ pub struct Inbound {
     /// The last topic and where its messages go.
     route: Option<(Vec<u8>, Route)>,
     /// Peers whose queue overflowed for good.
-    pub cut: Vec<ConnId>,
+    pub cut: Vec<ConnectionId>,
 }
 
 /// What to do with one envelope.
@@ -243,8 +243,12 @@ impl Inbound {
                 && next.sender == first.sender
                 && next.ttl == first.ttl;
             // A large frame is a run of its own, so that it can be shared.
-            let small = run.end - at < SHARE_FROM || run.frames > 1;
-            if !same || !small || length >= SHARE_FROM || check_payload(router, &next).is_err() {
+            let small = run.end - at < SHARED_FRAME_MIN || run.frames > 1;
+            if !same
+                || !small
+                || length >= SHARED_FRAME_MIN
+                || check_payload(router, &next).is_err()
+            {
                 break;
             }
             run.end += length;
@@ -346,7 +350,7 @@ impl Run {
 
 /// A large frame is copied once for all its destinations.
 fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
-    let large = run.frames == 1 && frames.len() >= SHARE_FROM;
+    let large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
     (large && wanted).then(|| Bytes::copy_from_slice(frames))
 }
 

@@ -4,8 +4,8 @@ use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
 use crate::OverflowPolicy;
-use crate::limits::SHARE_FROM;
-use crate::peering::ConnId;
+use crate::limits::SHARED_FRAME_MIN;
+use crate::peering::ConnectionId;
 use crate::queue::{BoundedQueue, Push};
 use crate::wire::DEFAULT_TTL;
 use crate::wire::envelope::{EnvelopeType, TopicTooLong, start_frame};
@@ -150,10 +150,10 @@ impl Outbound {
     }
 
     /// Hands the message to everyone, and adds the peers that this was too much for to `cut`.
-    pub fn send(mut self, cut: &mut Vec<ConnId>) -> Published {
+    pub fn send(mut self, cut: &mut Vec<ConnectionId>) -> Published {
         let published = Published { peers: self.peers().count(), local: self.sinks().count() };
-        let shared =
-            (self.frame.len() >= SHARE_FROM).then(|| Bytes::from(std::mem::take(&mut self.frame)));
+        let shared = (self.frame.len() >= SHARED_FRAME_MIN)
+            .then(|| Bytes::from(std::mem::take(&mut self.frame)));
         let push = |queue: &BoundedQueue| match &shared {
             Some(frame) => queue.push_shared(frame, true),
             None => queue.push(&self.frame, 1, true),

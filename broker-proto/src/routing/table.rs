@@ -1,7 +1,7 @@
 use super::index::PrefixIndex;
 use crate::EndpointId;
-use crate::limits::TOPIC_REMEMBERED;
-use crate::peering::{ConnId, Heard};
+use crate::limits::CACHED_TOPIC_LEN_MAX;
+use crate::peering::{ConnectionId, LastActivity};
 use crate::queue::BoundedQueue;
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Peer {
     pub id: EndpointId,
-    pub conn: ConnId,
+    pub conn: ConnectionId,
     pub queue: Arc<BoundedQueue>,
     pub counters: PeerCounters,
-    pub heard: Arc<Heard>,
+    pub heard: Arc<LastActivity>,
 }
 
 /// What came from a peer. What went to it is counted by its queue.
@@ -100,7 +100,7 @@ impl Table {
     /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics that
     /// are not very long.
     pub fn destinations(&self, topic: &[u8]) -> Arc<Destinations> {
-        if topic.len() > TOPIC_REMEMBERED {
+        if topic.len() > CACHED_TOPIC_LEN_MAX {
             return Arc::new(self.resolve(topic));
         }
         if let Some(known) = self.remembered.read().get(topic) {

@@ -10,7 +10,7 @@ use crate::OverflowPolicy;
 use crate::WriteBatch;
 use crate::data::Value;
 use crate::limits::FilterLimits;
-use crate::peering::{ConnId, Heard};
+use crate::peering::{ConnectionId, LastActivity};
 use crate::queue::{BoundedQueue, Bounds, Piece, Taken};
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use crate::wire::frame::payloads;
@@ -49,8 +49,8 @@ fn topics(list: &[&'static str]) -> Vec<Bytes> {
 
 fn peer(id: EndpointId, bounds: Bounds) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
-    let conn = ConnId(u64::from(id.as_bytes()[0]));
-    let heard = Arc::new(Heard::new(Duration::ZERO));
+    let conn = ConnectionId(u64::from(id.as_bytes()[0]));
+    let heard = Arc::new(LastActivity::new(Duration::ZERO));
     Arc::new(Peer { id, conn, queue, counters: PeerCounters::default(), heard })
 }
 

@@ -1,8 +1,8 @@
 //! What is between the machines and the tasks that drive them: still without I/O, so that whoever
 //! brings bytes and time, an endpoint or a simulation, does the same with them.
 
-mod core;
-mod reception;
+mod connection_table;
+mod receiver;
 
-pub use self::core::{Core, Outside};
-pub use reception::{Host, Reception, Wants, finish};
+pub use self::connection_table::{ActionHandler, ConnectionTable};
+pub use receiver::{EndpointContext, ReadInterest, Receiver, finish};

@@ -6,7 +6,7 @@ use crate::limits::TOPIC;
 use bytes::Bytes;
 
 /// Bytes in front of the topic.
-pub const HEADER: usize = 37;
+pub const HEADER_LEN: usize = 37;
 
 const RECEIVER_AT: usize = 16;
 const TYPE_AT: usize = 32;
@@ -108,7 +108,7 @@ impl<'a> Envelope<'a> {
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, InvalidEnvelope> {
         let (header, rest) =
-            bytes.split_first_chunk::<HEADER>().ok_or(InvalidEnvelope::Short(bytes.len()))?;
+            bytes.split_first_chunk::<HEADER_LEN>().ok_or(InvalidEnvelope::Short(bytes.len()))?;
         let number = header[TYPE_AT];
         let kind = EnvelopeType::from_number(number).ok_or(InvalidEnvelope::Type(number))?;
         let length = usize::from(u16_at(header, TOPIC_LENGTH_AT));
@@ -143,16 +143,16 @@ impl<'a> Envelope<'a> {
 pub fn payload_at(bytes: &[u8]) -> usize {
     let topic =
         bytes.first_chunk().map_or(0, |header| usize::from(u16_at(header, TOPIC_LENGTH_AT)));
-    (HEADER + topic).min(bytes.len())
+    (HEADER_LEN + topic).min(bytes.len())
 }
 
-fn id_at(header: &[u8; HEADER], at: usize) -> EndpointId {
+fn id_at(header: &[u8; HEADER_LEN], at: usize) -> EndpointId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&header[at..at + 16]);
     EndpointId::from_bytes(bytes)
 }
 
-fn u16_at(header: &[u8; HEADER], at: usize) -> u16 {
+fn u16_at(header: &[u8; HEADER_LEN], at: usize) -> u16 {
     u16::from_be_bytes([header[at], header[at + 1]])
 }
 
@@ -175,7 +175,7 @@ pub fn start_frame(
         return Err(TopicTooLong(topic.len()));
     }
     let start = out.len();
-    let mut head = [0; frame::PREFIX + HEADER];
+    let mut head = [0; frame::PREFIX + HEADER_LEN];
     head[4..20].copy_from_slice(sender.as_bytes());
     head[20..36].copy_from_slice(receiver.as_bytes());
     head[36] = kind as u8;
@@ -190,7 +190,7 @@ pub fn start_frame(
 ///
 /// The frame has been decoded before; a shorter one is left alone.
 pub fn readdress(frame: &mut [u8], sender: EndpointId, ttl: u16) {
-    if let Some(head) = frame.first_chunk_mut::<{ frame::PREFIX + HEADER }>() {
+    if let Some(head) = frame.first_chunk_mut::<{ frame::PREFIX + HEADER_LEN }>() {
         head[4..20].copy_from_slice(sender.as_bytes());
         head[37..39].copy_from_slice(&ttl.to_be_bytes());
     }

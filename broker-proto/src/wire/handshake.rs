@@ -239,6 +239,6 @@ fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
 /// Whether a payload is the message that its side ends the handshake with: the next frames of that
 /// side are envelopes, for which a transport may have other rules.
 #[must_use]
-pub fn is_last(payload: &[u8]) -> bool {
+pub fn ends_handshake(payload: &[u8]) -> bool {
     matches!(payload.first(), Some(&(RESPONDER_SYN_ACK | ORIGINATOR_ACK)))
 }

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use broker_core::EndpointId;
 use broker_core::transport::{FrameReader, ReadBuffer, TransportError};
-use broker_core::wire::envelope::{EnvelopeType, HEADER};
+use broker_core::wire::envelope::{EnvelopeType, HEADER_LEN};
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,7 +43,7 @@ impl Reader {
             if self.passing == 0 {
                 let Some(prefix) = pending.first_chunk::<PREFIX>() else { return any };
                 let length = PREFIX.saturating_add(u32::from_be_bytes(*prefix) as usize);
-                let Some(head) = pending.get(..length.min(PREFIX + HEADER)) else { return any };
+                let Some(head) = pending.get(..length.min(PREFIX + HEADER_LEN)) else { return any };
                 if self.is_pong(head) {
                     let Some(pong) = pending.get(..length) else { return any };
                     self.hold(pong.to_vec());

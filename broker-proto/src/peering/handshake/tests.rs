@@ -28,7 +28,7 @@ impl Fake {
     }
 }
 
-impl Surroundings for Fake {
+impl HandshakeContext for Fake {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission {
         self.admitted.push((id, role));
         self.admission.clone()

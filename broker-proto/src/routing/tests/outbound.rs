@@ -1,7 +1,7 @@
 //! Messages of this endpoint.
 
 use super::*;
-use crate::limits::SHARE_FROM;
+use crate::limits::SHARED_FRAME_MIN;
 
 struct Local {
     rig: Rig,
@@ -125,7 +125,7 @@ fn a_large_message_is_encoded_once_and_shared_by_all_its_destinations() {
     let rig = Rig::new();
     rig.router.set_peer_filter(Q, topics(&["/x"]));
     let hub = rig.sink(1, SinkKind::Hub, &["/x"]);
-    let payload = Value::from(vec![7_u8; SHARE_FROM]).encode();
+    let payload = Value::from(vec![7_u8; SHARED_FRAME_MIN]).encode();
     let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
     Outbound::new(&rig.router, Origin::Endpoint, NIL, b"/x", 1 << 20, write)
         .unwrap()

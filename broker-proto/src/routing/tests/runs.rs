@@ -1,11 +1,11 @@
 //! Neighbours that go the same way are handled together, and nobody can tell.
 
 use super::*;
-use crate::limits::SHARE_FROM;
+use crate::limits::SHARED_FRAME_MIN;
 use std::sync::atomic::Ordering::Relaxed;
 
 fn large(sender: EndpointId, topic: &str, number: u8) -> Vec<u8> {
-    let payload = Value::from(vec![number; SHARE_FROM]).encode();
+    let payload = Value::from(vec![number; SHARED_FRAME_MIN]).encode();
     data_with(sender, NIL, topic, &payload, 16)
 }
 
@@ -173,7 +173,7 @@ fn destinations_are_remembered_for_so_many_topics_and_not_for_very_long_ones() {
     }
     let before = table.remembered();
     assert_eq!(
-        table.destinations(&b"x".repeat(crate::limits::TOPIC_REMEMBERED + 1)).peers.len(),
+        table.destinations(&b"x".repeat(crate::limits::CACHED_TOPIC_LEN_MAX + 1)).peers.len(),
         1
     );
     assert_eq!(table.remembered(), before);

@@ -1,15 +1,15 @@
-use super::{Control, Stage};
+use super::{PeeringMachine, Stage};
 use crate::EndpointId;
-use crate::peering::{ConnId, DialId, Time};
+use crate::peering::{ConnectionId, DialId, Time};
 
 /// Everything the machine keeps, for those who check that nothing is left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Census {
     /// Connections that shake hands, and until when.
-    pub shaking: Vec<(ConnId, Time)>,
-    pub peered: Vec<(ConnId, EndpointId)>,
+    pub shaking: Vec<(ConnectionId, Time)>,
+    pub peered: Vec<(ConnectionId, EndpointId)>,
     /// Peerings that wait for the answer to a bye, and until when.
-    pub leaving: Vec<(ConnId, Time)>,
+    pub leaving: Vec<(ConnectionId, Time)>,
     /// Connections that are being closed.
     pub over: usize,
     /// Requests.
@@ -18,7 +18,7 @@ pub struct Census {
     pub timers: usize,
 }
 
-impl Control {
+impl PeeringMachine {
     pub fn census(&self) -> Census {
         let mut census = Census {
             dials: self.dials.iter().map(|(id, _)| *id).collect(),

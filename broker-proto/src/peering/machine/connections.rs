@@ -1,26 +1,27 @@
-use super::admission::Around;
+use super::admission::HandshakeSteps;
 use super::{
-    Action, Close, Conn, Control, DialId, DialState, Origin, Phase, Shaking, Stage, Timer,
+    Action, Close, ConnectionState, DialId, DialState, Origin, PeeringMachine, Phase, Shaking,
+    Stage, Timer,
 };
 use crate::fact::Fact;
 use crate::peering::handshake::{Handshake, Step};
-use crate::peering::{ConnId, Direction, Failure, HangUpGuess, PeerStatus, Time};
+use crate::peering::{ConnectionId, Direction, Failure, HangUpGuess, PeerStatus, Time};
 
 use crate::wire::handshake::HandshakeMessage;
 use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};
 
-impl Control {
+impl PeeringMachine {
     /// A connection has been accepted; its time for the handshake began at `began`.
     ///
     /// `None` if the endpoint is being shut down and the connection is of no use any more.
-    pub fn accepted(&mut self, link: Link, began: Time, now: Time) -> Option<ConnId> {
+    pub fn accepted(&mut self, link: Link, began: Time, now: Time) -> Option<ConnectionId> {
         self.add_connection(Origin::Accepted, link, began, now)
     }
 
     /// A connection that was asked for with [`Action::Dial`] is open.
     ///
     /// `None` if nobody wants it any more.
-    pub fn dialled(&mut self, dial: DialId, link: Link, now: Time) -> Option<ConnId> {
+    pub fn dialled(&mut self, dial: DialId, link: Link, now: Time) -> Option<ConnectionId> {
         if self.dials.get(dial)?.state != DialState::Connecting {
             return None;
         }
@@ -37,17 +38,17 @@ impl Control {
         link: Link,
         began: Time,
         now: Time,
-    ) -> Option<ConnId> {
+    ) -> Option<ConnectionId> {
         if self.phase != Phase::Running {
             return None;
         }
         self.last_conn += 1;
-        let id = ConnId(self.last_conn);
+        let id = ConnectionId(self.last_conn);
         let (mut announced, mut peer) = (0, None);
         let direction = origin.direction();
         let own = self.settings.id;
-        let mut around = Around {
-            control: self,
+        let mut around = HandshakeSteps {
+            machine: self,
             conn: id,
             direction,
             link: &link,
@@ -61,21 +62,22 @@ impl Control {
         };
         let deadline = began + self.settings.handshake_time;
         self.timers.set(deadline, Timer::Handshake(id));
-        let both_ends = false;
-        let stage = Stage::Shaking(Shaking { handshake, deadline, announced, peer, both_ends });
-        self.conns.insert(id, Conn { origin, link, stage });
+        let is_self_connection = false;
+        let stage =
+            Stage::Shaking(Shaking { handshake, deadline, announced, peer, is_self_connection });
+        self.conns.insert(id, ConnectionState { origin, link, stage });
         Some(id)
     }
 
     /// The payload of a frame has arrived before the connection was installed.
-    pub fn handshake_frame(&mut self, id: ConnId, payload: &[u8], now: Time) {
+    pub fn handshake_frame(&mut self, id: ConnectionId, payload: &[u8], now: Time) {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         let Stage::Shaking(shaking) = &mut conn.stage else {
             self.conns.insert(id, conn);
             return;
         };
-        let mut around = Around {
-            control: self,
+        let mut around = HandshakeSteps {
+            machine: self,
             conn: id,
             direction: conn.origin.direction(),
             link: &conn.link,
@@ -107,7 +109,7 @@ impl Control {
 
     /// Whoever is at the other end of this connection has the id of this endpoint. If one that goes
     /// the other way has met the same, the two are the ends of one connection.
-    fn look_for_other_end(&mut self, id: ConnId) {
+    fn look_for_other_end(&mut self, id: ConnectionId) {
         let Some(direction) = self.conns.get(&id).map(|conn| conn.origin.direction()) else {
             return;
         };
@@ -121,15 +123,19 @@ impl Control {
         });
         let Some(other) = other else { return };
         for id in [id, other] {
-            if let Some(Conn { stage: Stage::Shaking(shaking), .. }) = self.conns.get_mut(&id) {
-                shaking.both_ends = true;
+            if let Some(ConnectionState { stage: Stage::Shaking(shaking), .. }) =
+                self.conns.get_mut(&id)
+            {
+                shaking.is_self_connection = true;
             }
         }
     }
 
     /// What a failure of a handshake really is, in the light of what the handshake has seen.
-    fn understood(&self, id: ConnId, failure: Failure) -> Failure {
-        let Some(Conn { stage: Stage::Shaking(shaking), link, .. }) = self.conns.get(&id) else {
+    fn understood(&self, id: ConnectionId, failure: Failure) -> Failure {
+        let Some(ConnectionState { stage: Stage::Shaking(shaking), link, .. }) =
+            self.conns.get(&id)
+        else {
             return failure;
         };
         let handshake = &shaking.handshake;
@@ -138,7 +144,7 @@ impl Control {
         match failure {
             failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
                 let own = self.settings.id;
-                if shaking.both_ends {
+                if shaking.is_self_connection {
                     Failure::ConnectedToItself(own)
                 } else {
                     Failure::SameId(own)
@@ -155,18 +161,18 @@ impl Control {
     }
 
     /// Whether the first bytes on this connection are still awaited.
-    pub fn is_fresh(&self, id: ConnId) -> bool {
-        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
+    pub fn is_fresh(&self, id: ConnectionId) -> bool {
+        matches!(self.conns.get(&id), Some(ConnectionState { stage: Stage::Shaking(shaking), .. })
             if shaking.handshake.is_fresh())
     }
 
     /// Whether a connection still shakes hands.
-    pub fn is_shaking(&self, id: ConnId) -> bool {
-        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(_), .. }))
+    pub fn is_shaking(&self, id: ConnectionId) -> bool {
+        matches!(self.conns.get(&id), Some(ConnectionState { stage: Stage::Shaking(_), .. }))
     }
 
     /// A connection is over, whoever ended it. Nothing may be reported about it afterwards.
-    pub fn closed(&mut self, id: ConnId, failure: Failure, now: Time) {
+    pub fn closed(&mut self, id: ConnectionId, failure: Failure, now: Time) {
         match self.conns.get(&id).map(|conn| &conn.stage) {
             Some(Stage::Shaking(_)) => self.handshake_failed(id, failure, now),
             Some(Stage::Peered(_)) => self.end_peering(id, &failure, now),
@@ -178,7 +184,7 @@ impl Control {
 
     /// Takes a connection out of the handshakes and lets the next one with the same peer have its
     /// place. Returns where it came from, if it was shaking hands.
-    fn end_handshake(&mut self, id: ConnId, now: Time) -> Option<Origin> {
+    fn end_handshake(&mut self, id: ConnectionId, now: Time) -> Option<Origin> {
         let conn = self.conns.get_mut(&id)?;
         let Stage::Shaking(shaking) = std::mem::replace(&mut conn.stage, Stage::Over) else {
             return None;
@@ -200,7 +206,7 @@ impl Control {
     }
 
     /// Lets the first of the paused connections try, and the others wait for that one.
-    fn resume_first(&mut self, peer: EndpointId, paused: Vec<ConnId>, now: Time) {
+    fn resume_first(&mut self, peer: EndpointId, paused: Vec<ConnectionId>, now: Time) {
         let mut paused = paused.into_iter();
         let Some(id) = paused.find(|id| self.is_shaking(*id)) else {
             self.retry_awaiting(peer, now);
@@ -208,8 +214,8 @@ impl Control {
         };
         let Some(mut conn) = self.conns.remove(&id) else { return };
         if let Stage::Shaking(shaking) = &mut conn.stage {
-            let mut around = Around {
-                control: self,
+            let mut around = HandshakeSteps {
+                machine: self,
                 conn: id,
                 direction: conn.origin.direction(),
                 link: &conn.link,
@@ -217,7 +223,7 @@ impl Control {
                 peer: &mut shaking.peer,
                 now,
             };
-            use crate::peering::handshake::{Admission, Role, Surroundings};
+            use crate::peering::handshake::{Admission, HandshakeContext, Role};
             // The place is free and counted, so only a shutdown can be in the way, which ends this
             // connection as well.
             if around.admit(peer, Role::Originator) == Admission::Proceed {
@@ -230,7 +236,7 @@ impl Control {
         }
     }
 
-    pub(super) fn handshake_failed(&mut self, id: ConnId, failure: Failure, now: Time) {
+    pub(super) fn handshake_failed(&mut self, id: ConnectionId, failure: Failure, now: Time) {
         let failure = self.understood(id, failure);
         let Some(conn) = self.conns.get(&id) else { return };
         let remote = conn.link.remote.clone();
@@ -252,8 +258,11 @@ impl Control {
         }
     }
 
-    pub(super) fn handshake_timed_out(&mut self, id: ConnId, now: Time) {
-        let Some(Conn { stage: Stage::Shaking(shaking), .. }) = self.conns.get(&id) else { return };
+    pub(super) fn handshake_timed_out(&mut self, id: ConnectionId, now: Time) {
+        let Some(ConnectionState { stage: Stage::Shaking(shaking), .. }) = self.conns.get(&id)
+        else {
+            return;
+        };
         let waiting_for = shaking.handshake.waiting_for();
         let limit = self.settings.handshake_time;
         self.handshake_failed(id, Failure::HandshakeTimeout { waiting_for, limit }, now);
@@ -261,7 +270,7 @@ impl Control {
     }
 
     /// Ends the handshake of a connection with a message to the other side.
-    pub(super) fn drop_connection(&mut self, id: ConnId, code: ErrorCode, text: &str) {
+    pub(super) fn drop_connection(&mut self, id: ConnectionId, code: ErrorCode, text: &str) {
         let sender = self.settings.id;
         let message = HandshakeMessage::DropConn { sender, code, description: text.into() };
         self.act(Action::Send { conn: id, frame: message.to_frame() });
@@ -269,7 +278,7 @@ impl Control {
     }
 
     /// Marks a shaking connection as over without letting others take its place.
-    pub(super) fn conclude(&mut self, id: ConnId) -> Option<(Origin, Shaking)> {
+    pub(super) fn conclude(&mut self, id: ConnectionId) -> Option<(Origin, Shaking)> {
         let conn = self.conns.get_mut(&id)?;
         match std::mem::replace(&mut conn.stage, Stage::Over) {
             Stage::Shaking(shaking) => {
@@ -284,8 +293,8 @@ impl Control {
     }
 
     /// Whether a connection shakes hands, and only the last word of the other side is missing.
-    pub(super) fn has_answered(&self, id: ConnId) -> bool {
-        matches!(self.conns.get(&id), Some(Conn { stage: Stage::Shaking(shaking), .. })
+    pub(super) fn has_answered(&self, id: ConnectionId) -> bool {
+        matches!(self.conns.get(&id), Some(ConnectionState { stage: Stage::Shaking(shaking), .. })
             if shaking.handshake.has_answered())
     }
 

@@ -1,16 +1,16 @@
-use super::{Action, Control, Pending, Phase};
+use super::{Action, PeeringMachine, Pending, Phase};
 use crate::EndpointId;
 use crate::Link;
 use crate::fact::NetworkInfo;
-use crate::peering::handshake::{Admission, Refusal, Role, Surroundings};
-use crate::peering::{ConnId, Direction, PeerRecord, PeerStatus, Time};
+use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
+use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
 use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
-pub(super) struct Around<'a> {
-    pub(super) control: &'a mut Control,
-    pub(super) conn: ConnId,
+pub(super) struct HandshakeSteps<'a> {
+    pub(super) machine: &'a mut PeeringMachine,
+    pub(super) conn: ConnectionId,
     pub(super) direction: Direction,
     pub(super) link: &'a Link,
     /// Takes note of the filter that is announced.
@@ -20,17 +20,17 @@ pub(super) struct Around<'a> {
     pub(super) now: Time,
 }
 
-impl Around<'_> {
+impl HandshakeSteps<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
         // Those that shake hands count as well: each of them may be a peer in a moment.
-        let taken = self.control.peered + self.control.pending.len();
-        let limit = self.control.settings.peers;
+        let taken = self.machine.peered + self.machine.pending.len();
+        let limit = self.machine.settings.peers;
         if taken >= limit {
             let what = format!("this endpoint has {taken} peers, the limit is {limit}");
             return Admission::Refuse(Refusal::LimitReached(what));
         }
         let known = self
-            .control
+            .machine
             .registry
             .get(id)
             .map(|record| (record.last_error.clone(), record.reconnects));
@@ -45,15 +45,15 @@ impl Around<'_> {
             last_error,
             reconnects,
         };
-        self.control.registry.insert(id, record);
-        self.control.pending.insert(id, Pending { owner: self.conn, paused: Vec::new() });
+        self.machine.registry.insert(id, record);
+        self.machine.pending.insert(id, Pending { owner: self.conn, paused: Vec::new() });
         Admission::Proceed
     }
 }
 
-impl Surroundings for Around<'_> {
+impl HandshakeContext for HandshakeSteps<'_> {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission {
-        if self.control.phase != Phase::Running {
+        if self.machine.phase != Phase::Running {
             return Admission::Refuse(Refusal::ShuttingDown);
         }
         *self.peer = Some(id);
@@ -61,17 +61,17 @@ impl Surroundings for Around<'_> {
             Role::Originator => Refusal::Redundant,
             Role::Responder => Refusal::RedundantAtResponder,
         };
-        match self.control.registry.status(id) {
+        match self.machine.registry.status(id) {
             None | Some(PeerStatus::Initialized) => self.proceed(id, PeerStatus::Connecting),
             Some(PeerStatus::Disconnected) => self.proceed(id, PeerStatus::Reconnecting),
             Some(PeerStatus::Connected | PeerStatus::Peered) => {
-                self.control.suspect(id, self.now);
+                self.machine.suspect(id, self.now);
                 Admission::Refuse(redundant)
             }
             Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => match role {
                 Role::Responder => Admission::Refuse(redundant),
                 Role::Originator => {
-                    if let Some(pending) = self.control.pending.get_mut(&id) {
+                    if let Some(pending) = self.machine.pending.get_mut(&id) {
                         pending.paused.push(self.conn);
                     }
                     Admission::Pause
@@ -82,21 +82,21 @@ impl Surroundings for Around<'_> {
 
     fn believes_in(&self, id: EndpointId) -> bool {
         use PeerStatus as S;
-        let status = self.control.registry.status(id);
+        let status = self.machine.registry.status(id);
         matches!(status, Some(S::Connecting | S::Connected | S::Peered))
     }
 
     fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
-        let limits = self.control.settings.filter;
+        let limits = self.machine.settings.filter;
         limits.check(filter).map_err(|error| format!("the filter of the peer: {error}"))
     }
 
     fn filter(&mut self) -> Vec<Bytes> {
-        *self.announced = self.control.filter.generation();
-        self.control.filter.announced().to_vec()
+        *self.announced = self.machine.filter.generation();
+        self.machine.filter.announced().to_vec()
     }
 
     fn send(&mut self, message: &HandshakeMessage) {
-        self.control.act(Action::Send { conn: self.conn, frame: message.to_frame() });
+        self.machine.act(Action::Send { conn: self.conn, frame: message.to_frame() });
     }
 }

@@ -1,5 +1,7 @@
 use crate::fact::Fact;
-use crate::peering::{Action, Close, ConnId, Control, DialId, OpenDial, PeerRecord};
+use crate::peering::{
+    Action, Close, ConnectionId, DialId, PeerRecord, PeeringMachine, PendingDial,
+};
 use crate::queue::{BoundedQueue, Closing, Push};
 use crate::routing::{Peer, PeerCounters, Router};
 use crate::{EndpointId, Failure, Url};
@@ -8,13 +10,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The machine that decides about connections, and the connections it decides about.
-pub struct Core {
-    pub control: Control,
-    pub conns: HashMap<ConnId, ConnHandle>,
+pub struct ConnectionTable {
+    pub machine: PeeringMachine,
+    pub conns: HashMap<ConnectionId, ConnectionHandle>,
 }
 
 /// What others may do with a connection.
-pub struct ConnHandle {
+pub struct ConnectionHandle {
     /// What goes to the other side. Its end tells whoever reads the connection to stop as well.
     pub queue: Arc<BoundedQueue>,
     pub closing: Option<Close>,
@@ -22,7 +24,7 @@ pub struct ConnHandle {
 }
 
 /// The part of the actions that needs more than the connections. Nothing in here waits.
-pub trait Outside {
+pub trait ActionHandler {
     /// Opens a connection for a request.
     fn dial(&mut self, dial: DialId, url: Url);
     /// Stops opening a connection.
@@ -37,7 +39,7 @@ pub trait Outside {
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>);
     /// What is known about a request without a peering has changed; `None` if it has one now, or
     /// is over.
-    fn dial_changed(&mut self, dial: DialId, open: Option<OpenDial>);
+    fn dial_changed(&mut self, dial: DialId, open: Option<PendingDial>);
     /// Tells everyone who listens.
     fn report(&mut self, fact: Fact);
     /// Tells everyone who waits for a request.
@@ -46,20 +48,20 @@ pub trait Outside {
     fn stopped(&mut self);
 }
 
-impl Core {
-    pub fn new(control: Control) -> Self {
-        Self { control, conns: HashMap::new() }
+impl ConnectionTable {
+    pub fn new(machine: PeeringMachine) -> Self {
+        Self { machine, conns: HashMap::new() }
     }
 
     /// Makes the handle of a connection known that the machine has just taken.
-    pub fn register(&mut self, id: ConnId, queue: &Arc<BoundedQueue>) {
+    pub fn register(&mut self, id: ConnectionId, queue: &Arc<BoundedQueue>) {
         let queue = Arc::clone(queue);
-        self.conns.insert(id, ConnHandle { queue, closing: None, peer: None });
+        self.conns.insert(id, ConnectionHandle { queue, closing: None, peer: None });
     }
 
     /// Does what the machine has decided, in its order.
-    pub fn settle(&mut self, router: &Router, outside: &mut impl Outside) {
-        while let Some(action) = self.control.next_action() {
+    pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) {
+        while let Some(action) = self.machine.next_action() {
             match action {
                 Action::Dial { dial, url } => outside.dial(dial, url),
                 Action::AbandonDial { dial } => outside.abandon(dial),
@@ -100,14 +102,14 @@ impl Core {
         }
     }
 
-    fn send(&mut self, conn: ConnId, frame: &[u8]) {
+    fn send(&mut self, conn: ConnectionId, frame: &[u8]) {
         let handle = self.conns.get(&conn);
         if handle.map(|handle| handle.queue.push_control(frame)) == Some(Push::Overflow) {
-            self.control.control_overflow(conn);
+            self.machine.control_overflow(conn);
         }
     }
 
-    fn close(&mut self, conn: ConnId, how: Close) {
+    fn close(&mut self, conn: ConnectionId, how: Close) {
         let Some(handle) = self.conns.get_mut(&conn) else { return };
         if handle.closing != Some(Close::Now) {
             handle.closing = Some(how);
@@ -121,7 +123,7 @@ impl Core {
     fn install(
         &mut self,
         router: &Router,
-        conn: ConnId,
+        conn: ConnectionId,
         filter: Vec<Bytes>,
         peer: impl FnOnce(Arc<BoundedQueue>) -> Peer,
     ) {

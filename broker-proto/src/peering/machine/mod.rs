@@ -17,7 +17,7 @@ use super::local_filter::LocalFilter;
 use super::registry::{PeerRecord, Peers};
 use super::timers::Timers;
 use super::tracked::Tracked;
-use super::{ConnId, Failure, Heard, Time};
+use super::{ConnectionId, Failure, LastActivity, Time};
 use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
@@ -64,16 +64,16 @@ pub enum Close {
 /// What has to be done because of what the machine was told.
 #[derive(Debug)]
 pub enum Action {
-    /// Open a connection, and report with [`Control::dialled`] or [`Control::dial_failed`].
+    /// Open a connection, and report with [`PeeringMachine::dialled`] or [`PeeringMachine::dial_failed`].
     Dial { dial: DialId, url: Url },
     /// Stop opening a connection.
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
-    Send { conn: ConnId, frame: Vec<u8> },
-    /// End a connection, and report with [`Control::closed`].
-    Close { conn: ConnId, how: Close },
+    Send { conn: ConnectionId, frame: Vec<u8> },
+    /// End a connection, and report with [`PeeringMachine::closed`].
+    Close { conn: ConnectionId, how: Close },
     /// Let messages flow.
-    Install { conn: ConnId, peer: EndpointId, filter: Vec<Bytes>, heard: Arc<Heard> },
+    Install { conn: ConnectionId, peer: EndpointId, filter: Vec<Bytes>, heard: Arc<LastActivity> },
     /// Let no more messages flow.
     Uninstall { peer: EndpointId },
     /// Route by this filter from now on.
@@ -82,7 +82,7 @@ pub enum Action {
     PeerChanged { peer: EndpointId, record: Option<Box<PeerRecord>> },
     /// What is known about a request without a peering has changed; `None` if it has one now, or
     /// is over.
-    DialChanged { dial: DialId, open: Option<Box<OpenDial>> },
+    DialChanged { dial: DialId, open: Option<Box<PendingDial>> },
     /// Tell everyone who listens.
     Report(Fact),
     /// A request is decided.
@@ -93,9 +93,9 @@ pub enum Action {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Handshake(ConnId),
-    Bye(ConnId),
-    Liveness(ConnId),
+    Handshake(ConnectionId),
+    Bye(ConnectionId),
+    Liveness(ConnectionId),
     Retry(DialId),
     Shutdown,
 }
@@ -107,7 +107,7 @@ enum Origin {
 }
 
 #[derive(Debug)]
-struct Conn {
+struct ConnectionState {
     origin: Origin,
     link: Link,
     stage: Stage,
@@ -130,7 +130,7 @@ struct Shaking {
     /// The peer, as soon as it is admitted or told to wait.
     peer: Option<EndpointId>,
     /// Whether the other end of the connection is one of this endpoint's as well.
-    both_ends: bool,
+    is_self_connection: bool,
 }
 
 #[derive(Debug)]
@@ -142,7 +142,7 @@ struct Peering {
     removal: Option<RemovalCause>,
     /// Set while the peer has not acknowledged that.
     bye: Option<(Bye, Time)>,
-    heard: Arc<Heard>,
+    heard: Arc<LastActivity>,
     /// When the peer was asked for a sign of life, and until when it has time for one.
     check: Option<(Time, Time)>,
     /// Why this side takes the peer for lost.
@@ -159,28 +159,28 @@ struct Dial {
     last_error: Option<Failure>,
     since: Time,
     /// Whether there has been a peering because of it.
-    fulfilled: bool,
+    has_been_peered: bool,
     /// Asked for again while the peering was being removed.
-    again: bool,
+    redial_after_removal: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DialState {
     Connecting,
-    Shaking(ConnId),
+    Shaking(ConnectionId),
     /// Redundant to another handshake with this peer, whose outcome is open, or to a peering that
     /// is being removed.
     Awaiting(EndpointId),
     /// Until the next attempt.
     Waiting(Time),
-    Attached(ConnId),
+    Attached(ConnectionId),
 }
 
 /// Handshakes with one peer.
 #[derive(Debug)]
 struct Pending {
-    owner: ConnId,
-    paused: Vec<ConnId>,
+    owner: ConnectionId,
+    paused: Vec<ConnectionId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +193,7 @@ enum Phase {
 
 /// A request that has no peering, for the list of peers.
 #[derive(Debug, Clone)]
-pub struct OpenDial {
+pub struct PendingDial {
     pub url: Url,
     pub retry: Option<Duration>,
     pub since: Time,
@@ -203,11 +203,11 @@ pub struct OpenDial {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Control {
+pub struct PeeringMachine {
     settings: Settings,
     registry: Peers,
     filter: LocalFilter,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: BTreeMap<ConnectionId, ConnectionState>,
     dials: Tracked<DialId, Dial>,
     pending: HashMap<EndpointId, Pending>,
     /// How many connections are peered.
@@ -221,7 +221,7 @@ pub struct Control {
     random: fastrand::Rng,
 }
 
-impl Control {
+impl PeeringMachine {
     pub fn new(settings: Settings) -> Self {
         let random = fastrand::Rng::with_seed(settings.seed);
         Self {

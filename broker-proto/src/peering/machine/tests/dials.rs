@@ -1,15 +1,15 @@
 //! Requests: failures, retries, renewal and giving up.
 
 use super::*;
-use crate::limits::LONGEST;
+use crate::limits::MAX_DURATION;
 
 #[test]
 fn a_retry_time_without_end_is_a_long_time() {
-    let mut rig = Rig::with(Settings { retry_max: Some(LONGEST), ..settings() });
+    let mut rig = Rig::with(Settings { retry_max: Some(MAX_DURATION), ..settings() });
     rig.peer("x", Some(Duration::MAX));
     rig.dial_fails(1);
     let next = rig.control.next_deadline().unwrap();
-    assert!(next >= LONGEST && next < 3 * LONGEST, "{next:?}");
+    assert!(next >= MAX_DURATION && next < 3 * MAX_DURATION, "{next:?}");
 }
 
 #[test]

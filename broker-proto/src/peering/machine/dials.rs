@@ -1,16 +1,18 @@
-use super::{Action, Close, Control, Dial, DialId, DialState, OpenDial, Phase, Stage, Timer};
+use super::{
+    Action, Close, Dial, DialId, DialState, PeeringMachine, PendingDial, Phase, Stage, Timer,
+};
 use crate::fact::{Fact, NetworkInfo};
-use crate::limits::LONGEST;
+use crate::limits::MAX_DURATION;
 use crate::peering::registry::same_address;
 use crate::peering::{Failure, HangUpGuess, Time};
 use crate::{EndpointId, Url};
 use std::time::Duration;
 
-impl Control {
+impl PeeringMachine {
     /// Asks for a peering with an address. There is one request for each address: asking again
     /// changes the retry time of the one that exists, and makes it try at once.
     pub fn peer(&mut self, url: Url, retry: Option<Duration>, now: Time) -> DialId {
-        let retry = retry.map(|retry| retry.min(LONGEST));
+        let retry = retry.map(|retry| retry.min(MAX_DURATION));
         if let Some(dial) = self.find_dial(&url) {
             self.renew_dial(dial, retry, now);
             return dial;
@@ -29,8 +31,8 @@ impl Control {
             failures: 0,
             last_error: None,
             since: now,
-            fulfilled: false,
-            again: false,
+            has_been_peered: false,
+            redial_after_removal: false,
         };
         self.dials.insert(id, dial);
         self.start_dial(id, now);
@@ -49,7 +51,7 @@ impl Control {
                 };
                 let peer = peering.peer;
                 if peering.removal.is_some() {
-                    dial.again = true;
+                    dial.redial_after_removal = true;
                 } else {
                     if let Some(record) = self.registry.get_mut(peer) {
                         record.network.retry = retry;
@@ -80,7 +82,7 @@ impl Control {
         let Some(dial) = self.dials.get_mut(id) else { return };
         let mut failure = failure;
         if let Failure::ClosedInHandshake { guess, .. } = &mut failure
-            && dial.fulfilled
+            && dial.has_been_peered
         {
             *guess = HangUpGuess::WasPeered;
         }
@@ -202,7 +204,7 @@ impl Control {
     pub fn is_outbound(&self, url: &Url) -> bool {
         let wanted = |dial: &Dial| match dial.state {
             DialState::Attached(conn) => {
-                dial.again
+                dial.redial_after_removal
                     || matches!(self.conns.get(&conn).map(|conn| &conn.stage),
                         Some(Stage::Peered(peering)) if peering.removal.is_none())
             }
@@ -228,8 +230,8 @@ impl Control {
 
 impl Dial {
     /// What others may know of it as long as it has no peering.
-    pub(super) fn open(&self) -> Option<OpenDial> {
-        (!matches!(self.state, DialState::Attached(_))).then(|| OpenDial {
+    pub(super) fn open(&self) -> Option<PendingDial> {
+        (!matches!(self.state, DialState::Attached(_))).then(|| PendingDial {
             url: self.url.clone(),
             retry: self.retry,
             since: self.since,

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// When a peer was last heard of. Its connection writes it, the machine reads it.
 #[derive(Debug)]
-pub struct Heard {
+pub struct LastActivity {
     nanoseconds: AtomicU64,
 }
 
 /// Nobody is listening.
 const SUSPENDED: u64 = u64::MAX;
 
-impl Heard {
+impl LastActivity {
     pub fn new(now: Time) -> Self {
         Self { nanoseconds: AtomicU64::new(nanoseconds(now)) }
     }

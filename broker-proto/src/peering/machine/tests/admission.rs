@@ -46,8 +46,8 @@ fn behind_another_handshake_the_originator_pauses_and_says_nothing() {
         let owner = rig.control.last_conn;
         assert_eq!(ask(&mut rig, LARGE), Vec::<String>::new());
         let paused = rig.control.pending[&LARGE].paused.clone();
-        assert_eq!(paused, [ConnId(owner + 1)]);
-        assert!(rig.control.is_shaking(ConnId(owner + 1)));
+        assert_eq!(paused, [ConnectionId(owner + 1)]);
+        assert!(rig.control.is_shaking(ConnectionId(owner + 1)));
         rig.closed(owner + 1);
         rig.closed(owner);
     }

@@ -1,7 +1,9 @@
-use super::{Action, Close, Conn, Control, DialState, Origin, Peering, Phase, Stage, Timer};
+use super::{
+    Action, Close, ConnectionState, DialState, Origin, Peering, PeeringMachine, Phase, Stage, Timer,
+};
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
 use crate::peering::bye::Bye;
-use crate::peering::{ConnId, Failure, Heard, PeerStatus, Time};
+use crate::peering::{ConnectionId, Failure, LastActivity, PeerStatus, Time};
 use crate::wire::envelope::{ping_frame, routing_update_frame};
 use crate::{EndpointId, ErrorCode, Url};
 use bytes::Bytes;
@@ -18,11 +20,11 @@ pub enum Unpeer {
     Unknown,
 }
 
-impl Control {
+impl PeeringMachine {
     /// A handshake is done: the peering exists from here on.
     pub(super) fn establish(
         &mut self,
-        id: ConnId,
+        id: ConnectionId,
         peer: EndpointId,
         filter: Vec<Bytes>,
         now: Time,
@@ -39,7 +41,7 @@ impl Control {
             dial.state = DialState::Attached(id);
             dial.failures = 0;
             dial.last_error = None;
-            again |= std::mem::replace(&mut dial.fulfilled, true);
+            again |= std::mem::replace(&mut dial.has_been_peered, true);
             network = Some(NetworkInfo { url: dial.url.clone(), retry: dial.retry });
         }
         if let Some(record) = self.registry.get_mut(peer) {
@@ -50,7 +52,7 @@ impl Control {
                 record.network = network;
             }
         }
-        let heard = Arc::new(Heard::new(now));
+        let heard = Arc::new(LastActivity::new(now));
         if let Some(conn) = self.conns.get_mut(&id) {
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
@@ -73,7 +75,7 @@ impl Control {
     }
 
     /// Ends the connections and requests that waited for this peering.
-    fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnId>, now: Time) {
+    fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnectionId>, now: Time) {
         for conn in paused {
             if let Some((origin, _)) = self.conclude(conn) {
                 let code = ErrorCode::RedundantConnection;
@@ -88,7 +90,7 @@ impl Control {
         }
     }
 
-    fn announce_to(&mut self, conn: ConnId, peer: EndpointId) {
+    fn announce_to(&mut self, conn: ConnectionId, peer: EndpointId) {
         let frame = routing_update_frame(self.settings.id, peer, self.filter.announced());
         self.act(Action::Send { conn, frame });
     }
@@ -127,15 +129,15 @@ impl Control {
         }
     }
 
-    fn installed(&self) -> Vec<(ConnId, EndpointId)> {
-        let peered = |(id, conn): (&ConnId, &Conn)| match &conn.stage {
+    fn installed(&self) -> Vec<(ConnectionId, EndpointId)> {
+        let peered = |(id, conn): (&ConnectionId, &ConnectionState)| match &conn.stage {
             Stage::Peered(peering) => Some((*id, peering.peer)),
             _ => None,
         };
         self.conns.iter().filter_map(peered).collect()
     }
 
-    pub(super) fn peering_mut(&mut self, id: ConnId) -> Option<&mut Peering> {
+    pub(super) fn peering_mut(&mut self, id: ConnectionId) -> Option<&mut Peering> {
         match &mut self.conns.get_mut(&id)?.stage {
             Stage::Peered(peering) => Some(peering),
             _ => None,
@@ -143,7 +145,7 @@ impl Control {
     }
 
     /// The peer has announced a new filter.
-    pub fn routing_update(&mut self, id: ConnId, filter: Vec<Bytes>) {
+    pub fn routing_update(&mut self, id: ConnectionId, filter: Vec<Bytes>) {
         if let Some(peering) = self.peering_mut(id) {
             let peer = peering.peer;
             self.act(Action::SetFilter { peer, filter });
@@ -151,7 +153,7 @@ impl Control {
     }
 
     /// The peer has answered a ping.
-    pub fn pong(&mut self, id: ConnId, payload: &[u8]) {
+    pub fn pong(&mut self, id: ConnectionId, payload: &[u8]) {
         let Some(peering) = self.peering_mut(id) else { return };
         let Some((_, deadline)) = peering.bye.take_if(|(bye, _)| bye.is_answered_by(payload))
         else {
@@ -187,11 +189,12 @@ impl Control {
         Unpeer::Unknown
     }
 
-    fn leave(&mut self, id: ConnId, now: Time) {
+    fn leave(&mut self, id: ConnectionId, now: Time) {
         self.say_bye(id, now);
         // Whoever asked for it again in the meantime is overruled.
         let Some(id) = self.peering_mut(id).and_then(|peering| peering.dial) else { return };
-        if self.dials.get_mut(id).is_some_and(|dial| std::mem::take(&mut dial.again)) {
+        if self.dials.get_mut(id).is_some_and(|dial| std::mem::take(&mut dial.redial_after_removal))
+        {
             self.act(Action::Resolve { dial: id, outcome: Err(Failure::Cancelled) });
         }
     }
@@ -203,7 +206,7 @@ impl Control {
             Some(Stage::Peered(peering)) if peering.removal.is_some())
     }
 
-    fn say_bye(&mut self, id: ConnId, now: Time) {
+    fn say_bye(&mut self, id: ConnectionId, now: Time) {
         self.last_bye += 1;
         let bye = Bye::new(self.last_bye);
         let own = self.settings.id;
@@ -218,7 +221,7 @@ impl Control {
         self.act(Action::Send { conn: id, frame });
     }
 
-    pub(super) fn bye_timed_out(&mut self, id: ConnId) {
+    pub(super) fn bye_timed_out(&mut self, id: ConnectionId) {
         let Some(peering) = self.peering_mut(id) else { return };
         peering.bye = None;
         let peer = peering.peer;
@@ -227,21 +230,21 @@ impl Control {
     }
 
     /// The queue of a peer has overflowed, and its policy is to cut the peer.
-    pub fn overflow(&mut self, id: ConnId) {
+    pub fn overflow(&mut self, id: ConnectionId) {
         let Some(peering) = self.peering_mut(id) else { return };
         peering.removal.get_or_insert(RemovalCause::Overflow);
         self.act(Action::Close { conn: id, how: Close::Now });
     }
 
     /// A peer causes answers and does not read them.
-    pub fn control_overflow(&mut self, id: ConnId) {
+    pub fn control_overflow(&mut self, id: ConnectionId) {
         if let Some(peering) = self.peering_mut(id) {
             peering.cut.get_or_insert(Failure::ControlOverflow);
         }
         self.overflow(id);
     }
 
-    pub(super) fn end_peering(&mut self, id: ConnId, failure: &Failure, now: Time) {
+    pub(super) fn end_peering(&mut self, id: ConnectionId, failure: &Failure, now: Time) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let Stage::Peered(peering) = std::mem::replace(&mut conn.stage, Stage::Over) else {
             return;
@@ -282,7 +285,7 @@ impl Control {
     fn after_peering(&mut self, peering: &Peering, failure: &Failure, now: Time) {
         let Some(id) = peering.dial else { return };
         let Some(dial) = self.dials.get_mut(id) else { return };
-        let again = std::mem::take(&mut dial.again);
+        let again = std::mem::take(&mut dial.redial_after_removal);
         let lost = peering.removal.is_none() && dial.retry.is_some();
         if self.phase == Phase::Running && (again || lost) {
             dial.last_error = Some(failure.clone());
@@ -312,7 +315,7 @@ impl Control {
         let deadline = now + self.settings.bye;
         self.phase = Phase::ShuttingDown(deadline);
         self.cancel_all_dials();
-        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        let ids: Vec<ConnectionId> = self.conns.keys().copied().collect();
         for id in ids {
             if self.has_answered(id) {
                 // The peer may be peered by now, and takes no message of the handshake any more.
@@ -330,7 +333,7 @@ impl Control {
     }
 
     pub(super) fn force_shutdown(&mut self) {
-        let ids: Vec<ConnId> = self.conns.keys().copied().collect();
+        let ids: Vec<ConnectionId> = self.conns.keys().copied().collect();
         for conn in ids {
             self.act(Action::Close { conn, how: Close::Now });
         }

@@ -1,7 +1,7 @@
-use super::Core;
+use super::ConnectionTable;
 use crate::fact::Fact;
 use crate::limits::Limits;
-use crate::peering::{Close, ConnId, Failure, Time, sniff_length};
+use crate::peering::{Close, ConnectionId, Failure, Time, sniff_length};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::wire::frame::PREFIX;
@@ -9,29 +9,29 @@ use crate::{FrameTooLarge, Link, ReadBuffer};
 use std::sync::Arc;
 
 /// The endpoint that a connection belongs to.
-pub trait Host {
+pub trait EndpointContext {
     fn router(&self) -> &Router;
     fn now(&self) -> Time;
     /// Tells the machine something and does what it decides.
-    fn tell<R>(&self, tell: impl FnOnce(&mut Core, Time) -> R) -> R;
+    fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R;
     /// Looks something up.
-    fn look<R>(&self, look: impl FnOnce(&Core) -> R) -> R;
+    fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R;
     fn report(&self, fact: Fact);
     /// Whether a pong with this payload answers a ping of the endpoint's user.
     fn answered(&self, pong: &[u8]) -> bool;
 }
 
 /// What a connection waits for.
-pub enum Wants {
-    /// Bytes from the other side, to be put into [`Reception::buffer`].
+pub enum ReadInterest {
+    /// Bytes from the other side, to be put into [`Receiver::buffer`].
     Bytes,
     /// Room in the queue of a local consumer.
     Room(Arc<Sink>),
 }
 
 /// The receiving half of a connection, from its first byte to its last.
-pub struct Reception {
-    id: ConnId,
+pub struct Receiver {
+    id: ConnectionId,
     link: Link,
     buffer: ReadBuffer,
     inbound: Option<Inbound>,
@@ -41,8 +41,8 @@ pub struct Reception {
     limits: InboundLimits,
 }
 
-impl Reception {
-    pub fn new(id: ConnId, link: Link, limits: &Limits) -> Self {
+impl Receiver {
+    pub fn new(id: ConnectionId, link: Link, limits: &Limits) -> Self {
         Self {
             id,
             link,
@@ -67,22 +67,22 @@ impl Reception {
 
     /// Handles what has arrived as far as it goes, and says what is needed to go on, or why the
     /// connection is over.
-    pub fn advance(&mut self, host: &impl Host) -> Result<Wants, Failure> {
+    pub fn advance(&mut self, host: &impl EndpointContext) -> Result<ReadInterest, Failure> {
         loop {
             match &mut self.inbound {
                 Some(_) => return self.receive(host),
                 None => match self.shake_hands(host)? {
                     Some(peer) => self.inbound = Some(Inbound::new(peer, self.limits)),
-                    None => return Ok(Wants::Bytes),
+                    None => return Ok(ReadInterest::Bytes),
                 },
             }
         }
     }
 
     /// Handles the messages of the handshake, until it is done or there is none left.
-    fn shake_hands(&mut self, host: &impl Host) -> Result<Option<Arc<Peer>>, Failure> {
+    fn shake_hands(&mut self, host: &impl EndpointContext) -> Result<Option<Arc<Peer>>, Failure> {
         loop {
-            let unknown = host.look(|core| core.control.is_fresh(self.id));
+            let unknown = host.read_machine(|table| table.machine.is_fresh(self.id));
             let limit = if unknown { self.handshake_frame } else { self.filter_frame };
             let frame = match self.buffer.next_frame(limit) {
                 Ok(Some(frame)) => frame,
@@ -90,9 +90,9 @@ impl Reception {
                 Err(too_large) => return Err(self.too_large(too_large, host)),
             };
             let payload = frame.get(PREFIX..).unwrap_or_default();
-            host.tell(|core, now| core.control.handshake_frame(self.id, payload, now));
-            let (peer, closing) = host.look(|core| {
-                let handle = core.conns.get(&self.id);
+            host.with_machine(|table, now| table.machine.handshake_frame(self.id, payload, now));
+            let (peer, closing) = host.read_machine(|table| {
+                let handle = table.conns.get(&self.id);
                 handle
                     .map_or((None, true), |handle| (handle.peer.clone(), handle.closing.is_some()))
             });
@@ -108,17 +108,17 @@ impl Reception {
     fn too_large(
         &self,
         FrameTooLarge { length, limit }: FrameTooLarge,
-        host: &impl Host,
+        host: &impl EndpointContext,
     ) -> Failure {
-        let fresh = host.look(|core| core.control.is_fresh(self.id));
+        let fresh = host.read_machine(|table| table.machine.is_fresh(self.id));
         match sniff_length(self.buffer.pending()).filter(|_| fresh) {
             Some(failure) => failure,
             None => Failure::FrameTooLarge { length, limit },
         }
     }
 
-    fn receive(&mut self, host: &impl Host) -> Result<Wants, Failure> {
-        let Some(inbound) = &mut self.inbound else { return Ok(Wants::Bytes) };
+    fn receive(&mut self, host: &impl EndpointContext) -> Result<ReadInterest, Failure> {
+        let Some(inbound) = &mut self.inbound else { return Ok(ReadInterest::Bytes) };
         inbound.peer().heard.note(host.now());
         let region = self
             .buffer
@@ -130,13 +130,13 @@ impl Reception {
             let (done, progress) = inbound.step(host.router(), rest);
             at += done;
             for conn in inbound.cut.drain(..) {
-                host.tell(|core, _| core.control.overflow(conn));
+                host.with_machine(|table, _| table.machine.overflow(conn));
             }
             match progress {
-                Progress::Done => break Ok(Wants::Bytes),
+                Progress::Done => break Ok(ReadInterest::Bytes),
                 Progress::Wait(sink) => {
                     inbound.peer().heard.suspend();
-                    break Ok(Wants::Room(sink));
+                    break Ok(ReadInterest::Room(sink));
                 }
                 Progress::Notice(Notice::Cut(failure)) => return Err(failure),
                 Progress::Notice(notice) => {
@@ -153,19 +153,25 @@ impl Reception {
 }
 
 /// Passes on what the data path has noticed.
-fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: Notice) {
+fn take_notice(
+    host: &impl EndpointContext,
+    id: ConnectionId,
+    link: &Link,
+    peer: &Peer,
+    notice: Notice,
+) {
     match notice {
         Notice::RoutingUpdate(filter) => {
-            host.tell(|core, _| core.control.routing_update(id, filter));
+            host.with_machine(|table, _| table.machine.routing_update(id, filter));
         }
         Notice::Pong(payload) => {
             if !host.answered(&payload) {
-                host.tell(|core, _| core.control.pong(id, &payload));
+                host.with_machine(|table, _| table.machine.pong(id, &payload));
             }
         }
         // The connection is over, so nobody gets here with it.
         Notice::Cut(_) => {}
-        Notice::ControlOverflow => host.tell(|core, _| core.control.control_overflow(id)),
+        Notice::ControlOverflow => host.with_machine(|table, _| table.machine.control_overflow(id)),
         Notice::Misbehaved { reason, what } => {
             let remote = link.remote.clone();
             host.report(Fact::Misbehaved { peer: peer.id, remote, reason, what });
@@ -173,21 +179,26 @@ fn take_notice(host: &impl Host, id: ConnId, link: &Link, peer: &Peer, notice: N
     }
 }
 
-fn is_closing(host: &impl Host, id: ConnId) -> bool {
-    host.look(|core| core.conns.get(&id).is_none_or(|handle| handle.closing.is_some()))
+fn is_closing(host: &impl EndpointContext, id: ConnectionId) -> bool {
+    host.read_machine(|table| table.conns.get(&id).is_none_or(|handle| handle.closing.is_some()))
 }
 
 /// Reports that a connection is over, and ends its queue: at once, or after what it was to be
 /// closed behind.
-pub fn finish(host: &impl Host, id: ConnId, queue: &BoundedQueue, failure: Failure) {
+pub fn finish(
+    host: &impl EndpointContext,
+    id: ConnectionId,
+    queue: &BoundedQueue,
+    failure: Failure,
+) {
     // Whoever begins with TLS learns from the greeting that there is none here.
     let how = match failure {
         Failure::PeerWantsTls(_) => Closing::Flush,
         _ => Closing::Now,
     };
-    let handle = host.tell(|core, now| {
-        core.control.closed(id, failure, now);
-        core.conns.remove(&id)
+    let handle = host.with_machine(|table, now| {
+        table.machine.closed(id, failure, now);
+        table.conns.remove(&id)
     });
     if handle.and_then(|handle| handle.closing) != Some(Close::Flush) {
         queue.close(how);

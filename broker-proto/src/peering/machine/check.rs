@@ -1,8 +1,8 @@
-use super::{Control, DialState, Origin, Phase, Stage, Timer};
+use super::{DialState, Origin, PeeringMachine, Phase, Stage, Timer};
 use crate::peering::PeerStatus;
 use std::collections::BTreeSet;
 
-impl Control {
+impl PeeringMachine {
     /// Checks that what the machine knows fits together. Called between any two things it is told.
     pub fn check(&self) {
         let mut timers = BTreeSet::new();

@@ -52,16 +52,16 @@ fn topics(list: &[&'static str]) -> Vec<Bytes> {
 
 /// The machine with a clock, and a reader of its actions.
 struct Rig {
-    control: Control,
+    control: PeeringMachine,
     /// What the machine has said about peers, and about requests without a peering.
     registry: BTreeMap<EndpointId, PeerRecord>,
-    open: BTreeMap<DialId, OpenDial>,
+    open: BTreeMap<DialId, PendingDial>,
     now: Time,
     accepted: u32,
     /// The token of the last ping.
     token: Vec<u8>,
     /// When the installed peers were heard of.
-    heard: BTreeMap<u64, Arc<Heard>>,
+    heard: BTreeMap<u64, Arc<LastActivity>>,
 }
 
 impl Rig {
@@ -70,7 +70,7 @@ impl Rig {
     }
 
     fn with(settings: Settings) -> Self {
-        let control = Control::new(settings);
+        let control = PeeringMachine::new(settings);
         Self {
             control,
             registry: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl Rig {
     }
 
     /// Tells the machine something and returns what it wants done.
-    fn tell<R>(&mut self, tell: impl FnOnce(&mut Control, Time) -> R) -> Vec<String> {
+    fn tell<R>(&mut self, tell: impl FnOnce(&mut PeeringMachine, Time) -> R) -> Vec<String> {
         tell(&mut self.control, self.now);
         let mut actions = Vec::new();
         while let Some(action) = self.next_action() {
@@ -148,7 +148,7 @@ impl Rig {
 
     fn receive(&mut self, conn: u64, message: &HandshakeMessage) -> Vec<String> {
         let frame = message.to_frame();
-        self.tell(|control, now| control.handshake_frame(ConnId(conn), &frame[4..], now))
+        self.tell(|control, now| control.handshake_frame(ConnectionId(conn), &frame[4..], now))
     }
 
     fn hello(&mut self, conn: u64, from: EndpointId) -> Vec<String> {
@@ -178,7 +178,7 @@ impl Rig {
 
     fn closed(&mut self, conn: u64) -> Vec<String> {
         let failure = Failure::Transport(crate::TransportError::closed());
-        self.tell(|control, now| control.closed(ConnId(conn), failure, now))
+        self.tell(|control, now| control.closed(ConnectionId(conn), failure, now))
     }
 
     fn dial_fails(&mut self, dial: u64) -> Vec<String> {
@@ -188,7 +188,7 @@ impl Rig {
 
     fn pong(&mut self, conn: u64) -> Vec<String> {
         let token = self.token.clone();
-        self.tell(|control, _| control.pong(ConnId(conn), &token))
+        self.tell(|control, _| control.pong(ConnectionId(conn), &token))
     }
 
     /// Makes a peering on a new accepted connection, and returns its number.

@@ -2,15 +2,15 @@
 //! and this one is not. If it comes back with the same id it would be refused as redundant until
 //! the operating system gives the old connection up, which can take hours.
 
-use super::{Action, Close, Control, Timer};
+use super::{Action, Close, PeeringMachine, Timer};
 use crate::EndpointId;
-use crate::peering::{ConnId, Failure, Time};
+use crate::peering::{ConnectionId, Failure, Time};
 use crate::wire::envelope::ping_frame;
 
 /// What an installed peer is pinged with when somebody else claims to be that peer.
 const TOKEN: &[u8] = b"LIVE";
 
-impl Control {
+impl PeeringMachine {
     /// Another connection says that it is this peer. If the peering with it has been silent for
     /// a while it has to show that it is still alive; any byte will do.
     pub(super) fn suspect(&mut self, peer: EndpointId, now: Time) {
@@ -27,7 +27,7 @@ impl Control {
         self.act(Action::Send { conn: id, frame: ping_frame(own, peer, TOKEN) });
     }
 
-    pub(super) fn liveness_checked(&mut self, id: ConnId, now: Time) {
+    pub(super) fn liveness_checked(&mut self, id: ConnectionId, now: Time) {
         let Some(peering) = self.peering_mut(id) else { return };
         let Some((began, _)) = peering.check.take() else { return };
         if peering.heard.since(began) {

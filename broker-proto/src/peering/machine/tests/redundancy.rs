@@ -49,7 +49,7 @@ fn the_next_paused_connection_goes_on_where_the_first_one_failed() {
     rig.hello(3, LARGE);
     let next = ["send 2 version_select", "send 2 originator_syn []", "log handshake-failed"];
     assert_eq!(rig.closed(1), next);
-    assert_eq!(rig.control.pending[&LARGE].owner, ConnId(2));
+    assert_eq!(rig.control.pending[&LARGE].owner, ConnectionId(2));
     let done = rig.syn_ack(2, &[]);
     assert!(done.contains(&"send 3 drop_conn(39)".to_owned()), "{done:?}");
     assert!(rig.control.pending.is_empty());

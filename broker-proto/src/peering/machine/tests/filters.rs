@@ -73,10 +73,10 @@ fn the_filter_of_a_peer_is_replaced_by_what_it_announces() {
     rig.accepted();
     rig.hello(1, LARGE);
     assert!(rig.syn_ack(1, &["/b", "/a"]).contains(&"install 1 large [/b /a]".to_owned()));
-    let told = rig.tell(|control, _| control.routing_update(ConnId(1), topics(&["/c"])));
+    let told = rig.tell(|control, _| control.routing_update(ConnectionId(1), topics(&["/c"])));
     assert_eq!(told, ["filter large [/c]"]);
     rig.closed(1);
-    let told = rig.tell(|control, _| control.routing_update(ConnId(1), topics(&["/d"])));
+    let told = rig.tell(|control, _| control.routing_update(ConnectionId(1), topics(&["/d"])));
     assert_eq!(told, Vec::<String>::new(), "it is no peer any more");
 }
 

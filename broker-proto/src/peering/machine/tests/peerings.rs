@@ -6,9 +6,9 @@ use super::*;
 fn the_acceptor_with_the_larger_id_gets_through_its_states() {
     let mut rig = Rig::new();
     assert_eq!(rig.accepted(), ["send 1 probe"]);
-    assert!(rig.control.is_fresh(ConnId(1)));
+    assert!(rig.control.is_fresh(ConnectionId(1)));
     assert_eq!(rig.hello(1, SMALL), ["send 1 hello"]);
-    assert!(!rig.control.is_fresh(ConnId(1)));
+    assert!(!rig.control.is_fresh(ConnectionId(1)));
     assert_eq!(rig.select(1, SMALL), Vec::<String>::new());
     assert_eq!(rig.syn(1, &["/a"]), ["send 1 responder_syn_ack []"]);
     let done = rig.ack(1);
@@ -56,7 +56,7 @@ fn a_lost_peering_is_closed_by_its_two_events() {
 fn an_overflow_removes_the_peer_without_a_bye_and_does_not_bring_it_back() {
     let mut rig = Rig::new();
     rig.peered_with("x", RETRY, LARGE);
-    let cut = rig.tell(|control, _| control.overflow(ConnId(1)));
+    let cut = rig.tell(|control, _| control.overflow(ConnectionId(1)));
     assert_eq!(cut, ["close 1 now"]);
     let record = rig.closed(1);
     let expected = [
@@ -76,9 +76,9 @@ fn an_overflow_during_the_bye_closes_the_connection_without_its_own_reason() {
     let mut rig = Rig::new();
     rig.peered_with("x", RETRY, LARGE);
     rig.unpeer("x");
-    rig.tell(|control, _| control.overflow(ConnId(1)));
+    rig.tell(|control, _| control.overflow(ConnectionId(1)));
     let mut first = None;
-    rig.control.closed(ConnId(1), Failure::Cancelled, rig.now);
+    rig.control.closed(ConnectionId(1), Failure::Cancelled, rig.now);
     while let Some(action) = rig.next_action() {
         if let Action::Report(Fact::Peer { change, .. }) = action {
             first.get_or_insert(change);
@@ -92,8 +92,8 @@ fn an_overflow_during_the_bye_closes_the_connection_without_its_own_reason() {
 fn an_overflow_of_a_connection_that_is_no_peering_is_none() {
     let mut rig = Rig::new();
     rig.accepted();
-    assert_eq!(rig.tell(|control, _| control.overflow(ConnId(1))), Vec::<String>::new());
-    assert_eq!(rig.tell(|control, _| control.overflow(ConnId(9))), Vec::<String>::new());
+    assert_eq!(rig.tell(|control, _| control.overflow(ConnectionId(1))), Vec::<String>::new());
+    assert_eq!(rig.tell(|control, _| control.overflow(ConnectionId(9))), Vec::<String>::new());
 }
 
 #[test]
