@@ -6,7 +6,8 @@ use crate::{EndpointId, ErrorCode, Protection, Reason};
 use broker_proto::fact::{Fact, PeerChange};
 use std::fmt;
 
-pub use broker_proto::fact::{EndpointInfo, NetworkInfo, RemovalCause, Severity};
+pub use broker_proto::Severity;
+pub use broker_proto::fact::{EndpointInfo, NetworkInfo, RemovalCause};
 
 /// The changes of the overlay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

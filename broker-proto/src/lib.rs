@@ -7,6 +7,7 @@
 
 mod error;
 pub mod fact;
+mod failure;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -20,6 +21,7 @@ mod read_buffer;
 mod reason;
 pub mod routing;
 pub mod session;
+mod severity;
 mod sync;
 mod transport_error;
 mod url;
@@ -28,14 +30,16 @@ mod write_batch;
 
 pub use broker_data as data;
 pub use error::ErrorCode;
+pub use failure::{Failure, HangUpGuess, PeerError, sniff_length};
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use link::{Link, Protection};
 pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
-pub use peering::{Direction, Failure, HangUpGuess, PeerError, PeerStatus};
+pub use peering::{Direction, PeerStatus};
 pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};
+pub use severity::Severity;
 pub use transport_error::{TransportError, TransportErrorKind};
 pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};
 pub use write_batch::{Chunk, WriteBatch};

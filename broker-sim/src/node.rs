@@ -1,9 +1,8 @@
 use super::plan::Plan;
+use broker_proto::Failure;
 use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
-use broker_proto::peering::{
-    DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
-};
+use broker_proto::peering::{DialId, PeerRecord, PeeringMachine, PendingDial, Settings, Time};
 use broker_proto::queue::{BoundedQueue, Bounds};
 use broker_proto::routing::{Outbound, Router, Sink, SinkKind};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};

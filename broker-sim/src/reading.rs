@@ -3,8 +3,8 @@
 use super::wire::{Stage, Wire};
 use super::world::{What, World, ready};
 use super::writing::reset;
+use broker_proto::Failure;
 use broker_proto::TransportError;
-use broker_proto::peering::Failure;
 use broker_proto::session::{self, ReadInterest};
 use std::time::Duration;
 

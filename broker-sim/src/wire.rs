@@ -1,5 +1,6 @@
+use broker_proto::Failure;
 use broker_proto::WriteBatch;
-use broker_proto::peering::{ConnectionId, DialId, Failure, Time};
+use broker_proto::peering::{ConnectionId, DialId, Time};
 use broker_proto::queue::BoundedQueue;
 use broker_proto::routing::Sink;
 use broker_proto::session::Receiver;

@@ -2,7 +2,7 @@
 
 use super::wire::{Stage, Wire};
 use super::world::{What, World};
-use broker_proto::peering::Failure;
+use broker_proto::Failure;
 use broker_proto::queue::Taken;
 use broker_proto::{TransportError, TransportErrorKind};
 use std::time::Duration;

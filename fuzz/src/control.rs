@@ -1,6 +1,7 @@
 use super::world::{OWN, World, url};
+use broker_proto::Failure;
 use broker_proto::fuzzing::Input;
-use broker_proto::peering::{ConnectionId, Failure};
+use broker_proto::peering::ConnectionId;
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::{EndpointId, ErrorCode};

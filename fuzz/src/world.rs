@@ -1,8 +1,9 @@
+use broker_proto::Failure;
 use broker_proto::fact::{Fact, PeerChange};
 use broker_proto::limits::FilterLimits;
 use broker_proto::peering::{
-    Action, Close, ConnectionId, DialId, Failure, LastActivity, PeerRecord, PeerStatus,
-    PeeringMachine, Settings, Time,
+    Action, Close, ConnectionId, DialId, LastActivity, PeerRecord, PeerStatus, PeeringMachine,
+    Settings, Time,
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;

@@ -1,6 +1,7 @@
 //! Tasks of this repository: `cargo xtask <task>`.
 
 mod bench;
+mod check;
 mod interop;
 mod release;
 mod sim;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 enum Task {
     Interop(interop::Args),
     Bench(bench::Args),
+    Check(check::Args),
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
     Sim(sim::Args),
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
     match Task::parse() {
         Task::Interop(args) => interop::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Check(args) => check::run(&args),
         Task::BenchWorker(args) => bench::work(&args),
         Task::Sim(args) => sim::run(&args),
     }

@@ -1,6 +1,8 @@
 use super::shared::Shared;
 use crate::{EndpointId, Url};
-use broker_proto::peering::{Failure, PeerError, PeerStatus};
+use broker_proto::Failure;
+use broker_proto::PeerError;
+use broker_proto::peering::PeerStatus;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -1,5 +1,5 @@
-use super::Failure;
-use super::failure::{TEXT_SHOWN, sniff};
+use crate::Failure;
+use crate::failure::{TEXT_SHOWN, sniff};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
 use crate::{EndpointId, ErrorCode};

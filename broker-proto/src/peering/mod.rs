@@ -1,7 +1,6 @@
 //! The rules of peering, as state machines without I/O: bytes and time in, decisions out.
 
 mod bye;
-mod failure;
 mod handshake;
 mod last_activity;
 mod local_filter;
@@ -11,8 +10,6 @@ mod status;
 mod timers;
 mod tracked;
 
-pub use failure::sniff_length;
-pub use failure::{Failure, HangUpGuess, PeerError};
 pub use last_activity::LastActivity;
 pub use local_filter::is_internal;
 pub use machine::Census;

@@ -1,5 +1,6 @@
 use super::tracked::Tracked;
-use super::{ConnectionId, Direction, Failure, PeerStatus, Time};
+use super::{ConnectionId, Direction, PeerStatus, Time};
+use crate::Failure;
 use crate::fact::NetworkInfo;
 use crate::{EndpointId, Protection, Url};
 

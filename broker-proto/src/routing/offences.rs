@@ -1,7 +1,7 @@
 use super::inbound::Notice;
 use super::table::PeerCounters;
+use crate::Failure;
 use crate::Reason;
-use crate::peering::Failure;
 use std::sync::atomic::AtomicU64;
 
 /// What a conforming peer does not do.

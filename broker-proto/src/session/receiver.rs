@@ -1,9 +1,11 @@
 use super::ConnectionTable;
+use crate::Failure;
 use crate::fact::Fact;
 use crate::limits::Limits;
-use crate::peering::{Close, ConnectionId, Failure, Time, sniff_length};
+use crate::peering::{Close, ConnectionId, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
+use crate::sniff_length;
 use crate::wire::frame::PREFIX;
 use crate::{FrameTooLarge, Link, ReadBuffer};
 use std::sync::Arc;

@@ -3,9 +3,11 @@ use super::{
     Action, Close, ConnectionState, DialId, DialState, Origin, PeeringMachine, Phase, Shaking,
     Stage, Timer,
 };
+use crate::Failure;
+use crate::HangUpGuess;
 use crate::fact::Fact;
 use crate::peering::handshake::{Handshake, Step};
-use crate::peering::{ConnectionId, Direction, Failure, HangUpGuess, PeerStatus, Time};
+use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
 
 use crate::wire::handshake::HandshakeMessage;
 use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};

@@ -1,10 +1,12 @@
 use super::{
     Action, Close, Dial, DialId, DialState, PeeringMachine, PendingDial, Phase, Stage, Timer,
 };
+use crate::Failure;
+use crate::HangUpGuess;
 use crate::fact::{Fact, NetworkInfo};
 use crate::limits::MAX_DURATION;
+use crate::peering::Time;
 use crate::peering::registry::same_address;
-use crate::peering::{Failure, HangUpGuess, Time};
 use crate::{EndpointId, Url};
 use std::time::Duration;
 

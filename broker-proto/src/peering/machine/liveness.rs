@@ -4,7 +4,8 @@
 
 use super::{Action, Close, PeeringMachine, Timer};
 use crate::EndpointId;
-use crate::peering::{ConnectionId, Failure, Time};
+use crate::Failure;
+use crate::peering::{ConnectionId, Time};
 use crate::wire::envelope::ping_frame;
 
 /// What an installed peer is pinged with when somebody else claims to be that peer.

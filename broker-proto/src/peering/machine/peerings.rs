@@ -1,9 +1,10 @@
 use super::{
     Action, Close, ConnectionState, DialState, Origin, Peering, PeeringMachine, Phase, Stage, Timer,
 };
+use crate::Failure;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
 use crate::peering::bye::Bye;
-use crate::peering::{ConnectionId, Failure, LastActivity, PeerStatus, Time};
+use crate::peering::{ConnectionId, LastActivity, PeerStatus, Time};
 use crate::wire::envelope::{ping_frame, routing_update_frame};
 use crate::{EndpointId, ErrorCode, Url};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-use crate::fact::Severity;
+use crate::Severity;
 use crate::wire::handshake::InvalidHandshakeMessage;
 use crate::{EndpointId, ErrorCode, Reason};
 use crate::{Protection, TransportError, TransportErrorKind};
