@@ -16,22 +16,14 @@
 //! * filters say what consumers want, requests are answered, and no timer is left behind;
 //! * an endpoint that has been shut down leaves nothing behind.
 
-mod chaos;
-mod check;
-mod closing;
 mod ledger;
 mod message;
 mod node;
-mod opening;
 mod oracle;
 mod plan;
-mod reading;
-mod settle;
-mod trace;
-mod traffic;
+mod target;
 mod wire;
 mod world;
-mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -129,5 +121,5 @@ pub fn run(seed: u64) -> Result<Summary, Box<Broken>> {
 /// Runs one seed, and says what happens in it, a line for each thing; with `steps`, down to the
 /// turns of readers, writers and consumers.
 pub fn trace(seed: u64, steps: bool) -> (Vec<String>, Result<Summary, Box<Broken>>) {
-    world::World::new(seed, Some(trace::Trace { steps, ..trace::Trace::default() })).run()
+    world::World::new(seed, Some(world::Trace::new(steps))).run()
 }

@@ -65,7 +65,7 @@ pub(super) struct Consumer {
 /// A message under way from its publisher, and the queues it has to arrive at.
 pub(super) struct Blocked {
     pub(super) outbound: Outbound,
-    pub(super) expected: Vec<super::oracle::Target>,
+    pub(super) expected: Vec<super::target::Target>,
 }
 
 /// What the machine wanted done outside.

@@ -2,6 +2,7 @@
 //! data path did.
 
 use super::node::Node;
+use super::target::{Target, To};
 use broker_proto::EndpointId;
 use broker_proto::peering::ConnectionId;
 use broker_proto::queue::BoundedQueue;
@@ -13,37 +14,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// A queue, and how many messages it has to be offered.
-pub(super) struct Target {
-    to: To,
-    filter: Vec<Bytes>,
-    before: u64,
-    expected: u64,
-}
-
-enum To {
-    Peer(Arc<Peer>),
-    Sink(Arc<Sink>),
-}
-
-impl Target {
-    fn queue(&self) -> &BoundedQueue {
-        match &self.to {
-            To::Peer(peer) => &peer.queue,
-            To::Sink(sink) => &sink.queue,
-        }
-    }
-
-    fn offered(&self) -> u64 {
-        let stats = self.queue().stats();
-        stats.pushed + stats.refused + stats.late - stats.control
-    }
-
-    fn wants(&self, topic: &[u8]) -> bool {
-        self.filter.iter().any(|prefix| topic.starts_with(prefix))
-    }
-}
-
 /// Every queue that a message could go to.
 fn targets(node: &Node) -> Vec<Target> {
     let peers = node.router.peers().into_iter().map(|peer| {
@@ -54,10 +24,8 @@ fn targets(node: &Node) -> Vec<Target> {
         .consumers
         .values()
         .map(|consumer| (To::Sink(Arc::clone(&consumer.sink)), consumer.topics.clone()));
-    let mut targets: Vec<Target> = peers
-        .chain(sinks)
-        .map(|(to, filter)| Target { to, filter, before: 0, expected: 0 })
-        .collect();
+    let mut targets: Vec<Target> =
+        peers.chain(sinks).map(|(to, filter)| Target::new(to, filter)).collect();
     start(&mut targets);
     targets
 }

@@ -1,11 +1,19 @@
 //! What failures of QUIC mean for whoever runs the endpoint.
 
-use crate::link::{ABORTED, CLOSED, MISBEHAVED};
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use broker_tls::Witness;
-use quinn::{ApplicationClose, ConnectionClose, ConnectionError, TransportErrorCode};
+use quinn::{ApplicationClose, ConnectionClose, ConnectionError, TransportErrorCode, VarInt};
 use rustls::{AlertDescription as Alert, CertificateError, Error as TlsFailure};
 use std::io;
+
+/// An orderly end.
+pub(crate) const CLOSED: VarInt = VarInt::from_u32(0);
+
+/// What was in flight is lost.
+pub(crate) const ABORTED: VarInt = VarInt::from_u32(1);
+
+/// The other side broke the rules of the streams.
+pub(crate) const MISBEHAVED: VarInt = VarInt::from_u32(2);
 
 /// Explains the end of a connection; `doing` says during what.
 pub(crate) fn explain(error: &ConnectionError, witness: &Witness, doing: &str) -> TransportError {

@@ -1,4 +1,5 @@
-use crate::link::{CLOSED, Link};
+use crate::errors::CLOSED;
+use crate::link::Link;
 use crate::merger::{self, Merger};
 use crate::outgoing::Outgoing;
 use crate::pump::Pump;

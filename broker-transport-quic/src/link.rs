@@ -1,16 +1,8 @@
 use crate::errors;
+use crate::errors::{CLOSED, MISBEHAVED};
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use broker_tls::Witness;
 use quinn::{ConnectionError, VarInt};
-
-/// An orderly end.
-pub(crate) const CLOSED: VarInt = VarInt::from_u32(0);
-
-/// What was in flight is lost.
-pub(crate) const ABORTED: VarInt = VarInt::from_u32(1);
-
-/// The other side broke the rules of the streams.
-pub(crate) const MISBEHAVED: VarInt = VarInt::from_u32(2);
 
 /// What both halves of a connection hold on to. When the last one lets go, the connection ends.
 pub(crate) struct Link {

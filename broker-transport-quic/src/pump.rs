@@ -1,4 +1,5 @@
-use crate::link::{ABORTED, Link};
+use crate::errors::ABORTED;
+use crate::link::Link;
 use crate::outgoing::Outgoing;
 use crate::wire::STREAMS;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};

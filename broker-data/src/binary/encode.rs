@@ -1,9 +1,7 @@
 //! From values to bytes.
 
 use super::{real, varbyte};
-use crate::{
-    Address, BStr, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value, View,
-};
+use crate::{Address, BStr, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value};
 use bytes::Bytes;
 
 /// What can be written as one value in binary format v1, without making a [`Value`] first.
@@ -124,12 +122,6 @@ fn number(kind: Kind, pattern: u64, out: &mut Vec<u8>) {
 impl Encode for Value {
     fn encode_into(&self, out: &mut Vec<u8>) {
         self.encode_into(out);
-    }
-}
-
-impl Encode for View<'_> {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.ascending());
     }
 }
 

@@ -6,7 +6,7 @@ mod order;
 
 pub use iter::{Elements, Entries};
 
-use super::binary::{WireOrder, build, scan};
+use super::binary::{Encode, WireOrder, build, scan};
 use super::{DecodeError, DecodeLimits, Kind, Value};
 use std::fmt;
 
@@ -89,6 +89,12 @@ impl From<View<'_>> for Value {
 impl fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_value().fmt(f)
+    }
+}
+
+impl Encode for View<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.ascending());
     }
 }
 

@@ -1,31 +1,19 @@
 use super::Findings;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-/// Which crates of the project a crate may use, development dependencies aside.
-const MAY_USE: &[(&str, &[&str])] = &[
-    ("broker-data", &[]),
-    ("broker-proto", &["broker-data"]),
-    ("broker-core", &["broker-data", "broker-proto"]),
-    ("broker-sim", &["broker-data", "broker-proto"]),
-    ("broker-tls", &["broker-core", "broker-proto"]),
-    ("broker-transport-tcp", &["broker-core", "broker-proto", "broker-tls"]),
-    ("broker-transport-ws", &["broker-core", "broker-proto", "broker-tls", "broker-transport-tcp"]),
-    (
-        "broker-transport-quic",
-        &["broker-core", "broker-proto", "broker-tls", "broker-transport-tcp"],
-    ),
-    (
-        "broker-bridge",
-        &[
-            "broker-core",
-            "broker-proto",
-            "broker-tls",
-            "broker-transport-tcp",
-            "broker-transport-ws",
-        ],
-    ),
+/// The crates of the project in their order: each may use those in the rows above its own.
+const LAYERS: &[&[&str]] = &[
+    &["broker-data"],
+    &["broker-proto"],
+    &["broker-core", "broker-sim"],
+    &["broker-tls"],
+    &["broker-transport-tcp"],
+    &["broker-transport-ws", "broker-transport-quic"],
+    &["broker-bridge"],
+    &["broker"],
+    &["broker-cli", "xtask"],
 ];
 
 /// What these crates do without, because they do no I/O.
@@ -34,29 +22,32 @@ const WITHOUT: &[(&str, &[&str])] =
 
 pub(super) fn check(root: &Path) -> Findings {
     let mut findings = Findings::new();
-    for (name, allowed) in MAY_USE {
-        let used = match tree(root, name) {
-            Ok(used) => used,
-            Err(error) => {
-                findings.push(format!("{name}: {error}"));
-                continue;
-            }
-        };
-        let ours = used.keys().filter(|used| used.starts_with("broker") && *used != name);
-        for other in ours.filter(|other| !allowed.contains(&other.as_str())) {
-            findings.push(format!("{name} uses {other}"));
-        }
-        for (_, without) in WITHOUT.iter().filter(|(of, _)| of == name) {
-            for other in without.iter().filter(|other| used.contains_key(**other)) {
-                findings.push(format!("{name} does without {other}, and depends on it"));
+    let mut allowed = Vec::new();
+    for layer in LAYERS {
+        for name in *layer {
+            match tree(root, name) {
+                Ok(used) => findings.extend(judge(name, &used, &allowed)),
+                Err(error) => findings.push(format!("{name}: {error}")),
             }
         }
+        allowed.extend(*layer);
+    }
+    findings
+}
+
+fn judge(name: &str, used: &BTreeSet<String>, allowed: &[&str]) -> Findings {
+    let is_ours = |used: &&String| LAYERS.concat().contains(&used.as_str()) && *used != name;
+    let upwards = used.iter().filter(is_ours).filter(|used| !allowed.contains(&used.as_str()));
+    let mut findings: Findings = upwards.map(|other| format!("{name} uses {other}")).collect();
+    for (_, without) in WITHOUT.iter().filter(|(of, _)| *of == name) {
+        let there = without.iter().filter(|other| used.contains(**other));
+        findings.extend(there.map(|other| format!("{name} does without {other}, but uses it")));
     }
     findings
 }
 
 /// Every crate that a crate depends on when it is built with all of its features.
-fn tree(root: &Path, name: &str) -> Result<BTreeMap<String, ()>, String> {
+fn tree(root: &Path, name: &str) -> Result<BTreeSet<String>, String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let args =
         ["tree", "-e", "normal", "--all-features", "--prefix", "none", "-f", "{p}", "-p", name];
@@ -67,5 +58,5 @@ fn tree(root: &Path, name: &str) -> Result<BTreeMap<String, ()>, String> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let first = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
-    Ok(text.lines().map(|line| (first(line), ())).collect())
+    Ok(text.lines().map(first).collect())
 }

@@ -1,7 +1,7 @@
 //! The last moments of a connection, and how its two ends learn of each other's.
 
-use super::wire::{Stage, Wire};
-use super::world::{What, World, ready};
+use super::{What, World, ready};
+use crate::wire::{Stage, Wire};
 use std::time::Duration;
 
 /// How long the operating system sends again to an address that does not answer.

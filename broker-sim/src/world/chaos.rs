@@ -1,8 +1,8 @@
 //! What goes wrong, and what users ask for at the worst moment.
 
-use super::plan::Mischief;
-use super::wire::{End, Stage, Wire};
-use super::world::{What, World, address};
+use super::{What, World, address};
+use crate::plan::Mischief;
+use crate::wire::{End, Stage, Wire};
 use broker_proto::fact::{Fact, PeerChange, RemovalCause};
 use broker_proto::peering::{Time, Unpeer};
 use broker_proto::session::EndpointContext;

@@ -1,8 +1,8 @@
 //! The rules.
 
-use super::node::Node;
-use super::wire::{Stage, Wire};
-use super::world::{Touched, What, World};
+use super::{Touched, What, World};
+use crate::node::Node;
+use crate::wire::{Stage, Wire};
 use broker_proto::limits::SEGMENT;
 use broker_proto::peering::{Census, ConnectionId, PeerStatus};
 use broker_proto::queue::{BoundedQueue, QueueStats};

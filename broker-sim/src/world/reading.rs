@@ -1,8 +1,8 @@
 //! What the reading task of a real connection does.
 
-use super::wire::{Stage, Wire};
-use super::world::{What, World, ready};
 use super::writing::reset;
+use super::{What, World, ready};
+use crate::wire::{Stage, Wire};
 use broker_proto::Failure;
 use broker_proto::TransportError;
 use broker_proto::session::{self, ReadInterest};
@@ -96,7 +96,7 @@ impl World {
         let (slot, life, conn) = (end.slot, end.life, end.conn);
         let Some(mut reception) = end.reception.take() else { return };
         let Some(node) = self.node_mut(slot, life) else { return };
-        let before = super::oracle::Arrival::new(node, conn, &mut reception);
+        let before = crate::oracle::Arrival::new(node, conn, &mut reception);
         let outcome = reception.advance(&*node);
         let verdict = before.compare(node, conn, &mut reception);
         let shaking = !reception.is_peered();

@@ -1,8 +1,8 @@
 //! The end of a run: the faults are over, and everything has to become well.
 
-use super::node::Node;
-use super::plan::Shape;
-use super::world::{What, World, address};
+use super::{What, World, address};
+use crate::node::Node;
+use crate::plan::Shape;
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::peering::ConnectionId;

@@ -1,7 +1,7 @@
 //! What the writing task of a real connection does.
 
-use super::wire::{Stage, Wire};
-use super::world::{What, World};
+use super::{What, World};
+use crate::wire::{Stage, Wire};
 use broker_proto::Failure;
 use broker_proto::queue::Taken;
 use broker_proto::{TransportError, TransportErrorKind};

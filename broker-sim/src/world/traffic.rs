@@ -1,10 +1,10 @@
 //! Publishers and consumers.
 
-use super::ledger::Delivery;
-use super::message;
-use super::node::{Blocked, Consumer};
-use super::oracle;
-use super::world::{What, World, ready};
+use super::{What, World, ready};
+use crate::ledger::Delivery;
+use crate::message;
+use crate::node::{Blocked, Consumer};
+use crate::oracle;
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::queue::{Piece, Taken};

@@ -1,18 +1,23 @@
 //! What happened, for people.
 
-use super::world::{What, World};
+use super::{What, World};
 use broker_proto::EndpointId;
 use std::collections::BTreeMap;
 
 /// A line for everything that happens.
 #[derive(Default)]
-pub(super) struct Trace {
+pub(crate) struct Trace {
     pub(super) lines: Vec<String>,
     /// Whether the turns of readers, writers and consumers are recorded as well.
-    pub(super) steps: bool,
+    pub(crate) steps: bool,
 }
 
 impl Trace {
+    /// Records nothing yet; with `steps`, the turns of readers, writers and consumers as well.
+    pub(crate) fn new(steps: bool) -> Self {
+        Self { steps, ..Self::default() }
+    }
+
     /// The lines, with the places of endpoints in front of the beginnings of their ids.
     pub(super) fn readable(self, owners: &BTreeMap<EndpointId, usize>) -> Vec<String> {
         let mut lines = self.lines;

@@ -1,9 +1,20 @@
-use super::ledger::Ledger;
-use super::node::Node;
-use super::plan::Plan;
-use super::trace::Trace;
-use super::wire::{End, Stage, Wire};
-use super::{Broken, Summary};
+//! The endpoints, their connections and the clock, and everything that happens to them.
+
+mod chaos;
+mod check;
+mod closing;
+mod opening;
+mod reading;
+mod settle;
+mod trace;
+mod traffic;
+mod writing;
+
+use crate::ledger::Ledger;
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::wire::{End, Stage, Wire};
+use crate::{Broken, Summary};
 use broker_proto::fact::Fact;
 use broker_proto::peering::Time;
 use broker_proto::session::EndpointContext;
@@ -14,6 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+pub(crate) use trace::Trace;
 
 /// Far more steps than a run takes; what does not end by then never does.
 const MOST_STEPS: u64 = 200_000;

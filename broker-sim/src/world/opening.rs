@@ -1,7 +1,7 @@
 //! Opening connections, and making them known to the endpoints.
 
-use super::wire::{End, Pipe, Stage, Wire};
-use super::world::{What, World, address};
+use super::{What, World, address};
+use crate::wire::{End, Pipe, Stage, Wire};
 use broker_proto::Url;
 use broker_proto::peering::DialId;
 use broker_proto::session::{EndpointContext, Receiver};
