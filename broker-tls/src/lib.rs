@@ -1,7 +1,7 @@
 //! Certificates and policies of Broker endpoints, as configurations for rustls.
 //!
 //! [`Tls`] is made from [`TlsOptions`] and gives out a configuration for each connection, together
-//! with the [`Witness`] of its handshake: how the link is protected, or why it could not be made.
+//! with the [`HandshakeReport`] of its handshake: how the link is protected, or why it could not be made.
 //! Nothing in here opens a socket, so every transport with a TLS layer can use it.
 //!
 //! Three modes: certificates of a CA at both sides; keys that endpoints make for themselves and pin
@@ -32,13 +32,13 @@ mod material;
 mod names;
 mod options;
 mod reload;
+mod report;
 mod self_signed;
 mod tls;
 mod verifier;
-mod witness;
 mod x509;
 
 pub use error::TlsError;
 pub use options::{Passphrase, Pin, TlsOptions};
+pub use report::{CertificateSummary, Details, HandshakeReport};
 pub use tls::Tls;
-pub use witness::{CertificateSummary, Details, Witness};

@@ -4,7 +4,7 @@ use crate::material::Material;
 use crate::reload::Stamps;
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
-use crate::{Pin, TlsError, TlsOptions, Witness};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
 use arc_swap::ArcSwap;
 use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
@@ -212,7 +212,7 @@ impl Tls {
         self.0.material.load().check(usage)
     }
 
-    /// The configuration for dialling `host` once, and the witness of that one handshake.
+    /// The configuration for dialling `host` once, and the report of that one handshake.
     ///
     /// It sends no server name and resumes no session, as acceptors of the C++ Broker cannot stand
     /// resumption; versions 1.2 and 1.3 are on.
@@ -220,7 +220,7 @@ impl Tls {
     /// # Errors
     ///
     /// The own certificate has expired, is not valid yet, or is not meant for dialling.
-    pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, Witness), TlsError> {
+    pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, HandshakeReport), TlsError> {
         self.rustls_client_pinned(host, &[])
     }
 
@@ -235,10 +235,10 @@ impl Tls {
         &self,
         host: &str,
         pins: &[Pin],
-    ) -> Result<(ClientConfig, Witness), TlsError> {
+    ) -> Result<(ClientConfig, HandshakeReport), TlsError> {
         self.check_own(Usage::Client)?;
         let material = self.0.material.load();
-        let witness = material.witness();
+        let report = material.report();
         let pins = if pins.is_empty() { self.0.expectations.pins() } else { pins };
         let builder = ClientConfig::builder_with_provider(self.0.provider.clone())
             .with_safe_default_protocol_versions()
@@ -248,7 +248,7 @@ impl Tls {
             Material::Certificates { identity, authorities } => {
                 let host = self.0.options.check_host.then(|| host.to_owned());
                 let expectations = self.0.expectations.with_pins(pins);
-                let verifier = self.verifier(authorities, expectations, host, &witness);
+                let verifier = self.verifier(authorities, expectations, host, &report);
                 builder
                     .with_custom_certificate_verifier(Arc::new(verifier))
                     .with_client_cert_resolver(identity.resolver.clone())
@@ -260,23 +260,23 @@ impl Tls {
                 ));
             }
             Material::SelfSigned { resolver, .. } => builder
-                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &report)))
                 .with_client_cert_resolver(resolver.clone()),
             Material::Anonymous { .. } => builder
-                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &report)))
                 .with_no_client_auth(),
         };
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
-        Ok((config, witness))
+        Ok((config, report))
     }
 
-    /// The configuration for accepting one connection, and the witness of its handshake.
+    /// The configuration for accepting one connection, and the report of its handshake.
     ///
     /// # Errors
     ///
     /// None that the caller could do something about.
-    pub fn rustls_server(&self) -> Result<(ServerConfig, Witness), TlsError> {
+    pub fn rustls_server(&self) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         self.server(true)
     }
 
@@ -287,26 +287,26 @@ impl Tls {
     /// # Errors
     ///
     /// As for [`Self::rustls_server`].
-    pub fn rustls_server_for_anyone(&self) -> Result<(ServerConfig, Witness), TlsError> {
+    pub fn rustls_server_for_anyone(&self) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         self.server(false)
     }
 
-    fn server(&self, mandatory: bool) -> Result<(ServerConfig, Witness), TlsError> {
+    fn server(&self, mandatory: bool) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         let material = self.0.material.load();
-        let witness = material.witness();
+        let report = material.report();
         let builder = ServerConfig::builder_with_provider(self.0.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(error.to_string()))?;
         let mut config = match &**material {
             Material::Certificates { identity, authorities } => {
                 let expectations = self.0.expectations.clone();
-                let verifier = self.verifier(authorities, expectations, None, &witness);
+                let verifier = self.verifier(authorities, expectations, None, &report);
                 builder
                     .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(identity.resolver.clone())
             }
             Material::SelfSigned { resolver, .. } => {
-                let verifier = self.key_verifier(self.0.expectations.pins(), &witness);
+                let verifier = self.key_verifier(self.0.expectations.pins(), &report);
                 builder
                     .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(resolver.clone())
@@ -317,7 +317,7 @@ impl Tls {
         };
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok((config, witness))
+        Ok((config, report))
     }
 
     fn verifier(
@@ -325,21 +325,21 @@ impl Tls {
         authorities: &Arc<Authorities>,
         expectations: Arc<Expectations>,
         host: Option<String>,
-        witness: &Witness,
+        report: &HandshakeReport,
     ) -> PeerVerifier {
         PeerVerifier {
             authorities: authorities.clone(),
             expectations,
             host,
-            witness: witness.clone(),
+            report: report.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
     }
 
-    fn key_verifier(&self, pins: &[Pin], witness: &Witness) -> KeyVerifier {
+    fn key_verifier(&self, pins: &[Pin], report: &HandshakeReport) -> KeyVerifier {
         KeyVerifier {
             pins: pins.to_vec(),
-            witness: witness.clone(),
+            report: report.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
     }
@@ -350,7 +350,7 @@ impl Tls {
     ///
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
-    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         self.openssl(crate::anonymous_openssl::Contexts::client)
     }
 
@@ -361,7 +361,7 @@ impl Tls {
     ///
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
-    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         self.openssl(crate::anonymous_openssl::Contexts::server)
     }
 
@@ -369,10 +369,10 @@ impl Tls {
     fn openssl(
         &self,
         session: impl Fn(&crate::anonymous_openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
-    ) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    ) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         match &**self.0.material.load() {
             Material::Anonymous { openssl, .. } => {
-                Some(session(openssl).map(|ssl| (ssl, Witness::new(None))))
+                Some(session(openssl).map(|ssl| (ssl, HandshakeReport::new(None))))
             }
             Material::Certificates { .. } | Material::SelfSigned { .. } => None,
         }

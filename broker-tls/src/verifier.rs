@@ -4,7 +4,7 @@ use crate::Pin;
 use crate::authorities::Authorities;
 use crate::chain::Presented;
 use crate::expectations::Expectations;
-use crate::witness::Witness;
+use crate::report::HandshakeReport;
 use crate::x509::{Certificate, Usage};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
@@ -41,14 +41,14 @@ macro_rules! signature_checks {
     };
 }
 
-/// Accepts peers with a certificate of a trusted CA that meets the expectations, and leaves with
-/// the witness who it was or why not.
+/// Accepts peers with a certificate of a trusted CA that meets the expectations, and notes in
+/// the report who it was or why not.
 pub(crate) struct PeerVerifier {
     pub(crate) authorities: Arc<Authorities>,
     pub(crate) expectations: Arc<Expectations>,
     /// What the certificate of a dialled peer has to be valid for.
     pub(crate) host: Option<String>,
-    pub(crate) witness: Witness,
+    pub(crate) report: HandshakeReport,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -60,11 +60,11 @@ impl PeerVerifier {
         match outcome {
             Ok(()) => {
                 let name = Certificate::parse(presented.leaf).map(|leaf| leaf.name());
-                self.witness.saw_peer(name.unwrap_or_default());
+                self.report.set_peer(name.unwrap_or_default());
                 Ok(())
             }
             Err(refusal) => {
-                self.witness.saw_refusal(refusal.reason);
+                self.report.set_refusal(refusal.reason);
                 Err(Error::InvalidCertificate(refusal.error))
             }
         }
@@ -86,7 +86,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.saw_chain(leaf, intermediates);
+        self.report.set_chain(leaf, intermediates);
         self.verify(&Presented { leaf, intermediates, usage: Usage::Server, now })?;
         Ok(ServerCertVerified::assertion())
     }
@@ -166,7 +166,7 @@ impl<V: ClientCertVerifier> ClientCertVerifier for ClientVerifier<V> {
 /// case.
 pub(crate) struct KeyVerifier {
     pub(crate) pins: Vec<Pin>,
-    pub(crate) witness: Witness,
+    pub(crate) report: HandshakeReport,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -179,10 +179,10 @@ impl KeyVerifier {
             .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         let pin = leaf.pin();
         if self.pins.contains(&pin) {
-            self.witness.saw_peer(format!("key {pin}"));
+            self.report.set_peer(format!("key {pin}"));
             return Ok(());
         }
-        self.witness.saw_refusal(format!("its key is {pin}, which is not pinned here"));
+        self.report.set_refusal(format!("its key is {pin}, which is not pinned here"));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
 }
@@ -202,7 +202,7 @@ impl ServerCertVerifier for KeyVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.saw_chain(leaf, intermediates);
+        self.report.set_chain(leaf, intermediates);
         self.verify(leaf)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -1,6 +1,6 @@
 use crate::errors;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use quinn::{ConnectionError, VarInt};
 
 /// An orderly end.
@@ -16,13 +16,13 @@ pub(crate) const MISBEHAVED: VarInt = VarInt::from_u32(2);
 pub(crate) struct Link {
     pub(crate) connection: quinn::Connection,
     /// Explains failures that have to do with certificates.
-    pub(crate) witness: Witness,
+    pub(crate) report: HandshakeReport,
 }
 
 impl Link {
     /// What the end of the connection means for the operation that found out about it.
     pub(crate) fn explain(&self, error: &ConnectionError, doing: &str) -> TransportError {
-        errors::explain(error, &self.witness, doing)
+        errors::explain(error, &self.report, doing)
     }
 
     /// Ends the connection because of what the other side sent.

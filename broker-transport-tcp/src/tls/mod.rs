@@ -5,7 +5,7 @@
 #[cfg(feature = "anon-tls")]
 mod anonymous;
 mod handshake;
-mod overheard;
+mod prefix_capture;
 mod stream;
 
 pub use broker_tls::{CertificateSummary, Details, Passphrase, Pin, Tls, TlsError, TlsOptions};
@@ -18,7 +18,7 @@ use broker_core::transport::{
     TransportErrorKind,
 };
 use broker_core::{Limits, Url};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
 use tokio::net::TcpStream;
@@ -72,7 +72,7 @@ impl TlsTransport {
     ) -> (Result<Connection, TransportError>, Details) {
         let mut seen = None;
         let outcome = self.dial(socket, to, Connected(to.clone()), &mut seen).await;
-        (outcome, seen.map(|witness| witness.details()).unwrap_or_default())
+        (outcome, seen.map(|report| report.details()).unwrap_or_default())
     }
 
     /// Encrypts a socket that this side has accepted, for a layer above TLS. `anyone` says that the
@@ -116,7 +116,7 @@ impl TlsTransport {
         socket: TcpStream,
         to: &Url,
         finish: F,
-        seen: &mut Option<Witness>,
+        seen: &mut Option<HandshakeReport>,
     ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
         refresh(&self.tls).await;

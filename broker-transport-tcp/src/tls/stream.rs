@@ -4,7 +4,7 @@ use broker_core::transport::{
     Connection, FrameWriter, Link, Protection, StreamReader, StreamWriter, TransportError,
     WriteBatch,
 };
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,7 +19,7 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 pub(super) trait Finish {
     type Output;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Self::Output
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Self::Output
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static;
 }
@@ -30,12 +30,12 @@ pub(super) struct Connected(pub(super) Url);
 impl Finish for Connected {
     type Output = Connection;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Connection
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Connection
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
-        let protection = witness.protection();
-        let (reader, writer) = tokio::io::split(Explained { stream, witness });
+        let protection = report.protection();
+        let (reader, writer) = tokio::io::split(Explained { stream, report });
         Connection {
             reader: Box::new(StreamReader(reader)),
             writer: Box::new(TlsWriter(StreamWriter(writer))),
@@ -63,12 +63,12 @@ pub(super) struct Layered;
 impl Finish for Layered {
     type Output = Encrypted;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Encrypted
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Encrypted
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
-        let protection = witness.protection();
-        Encrypted { stream: Box::new(Explained { stream, witness }), protection }
+        let protection = report.protection();
+        Encrypted { stream: Box::new(Explained { stream, report }), protection }
     }
 }
 
@@ -92,12 +92,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameWriter for TlsWriter<S> {
 /// An encrypted stream whose errors say what they mean.
 struct Explained<S> {
     stream: S,
-    witness: Witness,
+    report: HandshakeReport,
 }
 
 impl<S> Explained<S> {
     fn explain<T>(&self, outcome: Poll<io::Result<T>>, doing: &str) -> Poll<io::Result<T>> {
-        outcome.map_err(|error| io::Error::other(self.witness.explain(&error, doing)))
+        outcome.map_err(|error| io::Error::other(self.report.explain(&error, doing)))
     }
 }
 

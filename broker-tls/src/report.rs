@@ -11,17 +11,17 @@ const CHAIN_SHOWN: usize = 8;
 
 /// What the handshake of one connection found out, for the state of the link and for messages.
 #[derive(Debug, Clone)]
-pub struct Witness(Arc<State>);
+pub struct HandshakeReport(Arc<State>);
 
 #[derive(Debug)]
 struct State {
     /// The own certificate as messages call it; none in the anonymous mode.
     own: Option<String>,
-    seen: Mutex<Seen>,
+    findings: Mutex<Findings>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Findings {
     peer: Option<String>,
     refusal: Option<String>,
     details: Details,
@@ -53,20 +53,20 @@ pub struct CertificateSummary {
     pub pin: String,
 }
 
-impl Witness {
+impl HandshakeReport {
     pub(crate) fn new(own: Option<String>) -> Self {
-        Self(Arc::new(State { own, seen: Mutex::default() }))
+        Self(Arc::new(State { own, findings: Mutex::default() }))
     }
 
-    pub(crate) fn saw_peer(&self, name: String) {
-        self.0.seen.lock().peer = Some(name);
+    pub(crate) fn set_peer(&self, name: String) {
+        self.0.findings.lock().peer = Some(name);
     }
 
-    pub(crate) fn saw_refusal(&self, reason: String) {
-        self.0.seen.lock().refusal = Some(reason);
+    pub(crate) fn set_refusal(&self, reason: String) {
+        self.0.findings.lock().refusal = Some(reason);
     }
 
-    pub(crate) fn saw_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
+    pub(crate) fn set_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
         let parsed = std::iter::once(leaf).chain(others).filter_map(|der| Certificate::parse(der));
         let chain = parsed.take(CHAIN_SHOWN).map(|certificate| CertificateSummary {
             subject: certificate.name(),
@@ -75,25 +75,25 @@ impl Witness {
             not_after: certificate.not_after().to_string(),
             pin: certificate.pin().to_string(),
         });
-        self.0.seen.lock().details.chain = chain.collect();
+        self.0.findings.lock().details.chain = chain.collect();
     }
 
     /// Takes note of what the two sides agreed on.
-    pub fn saw_session(&self, version: String, cipher: String) {
-        let details = &mut self.0.seen.lock().details;
+    pub fn set_session(&self, version: String, cipher: String) {
+        let details = &mut self.0.findings.lock().details;
         (details.version, details.cipher) = (Some(version), Some(cipher));
     }
 
     /// The particulars of the handshake, as far as it got.
     #[must_use]
     pub fn details(&self) -> Details {
-        self.0.seen.lock().details.clone()
+        self.0.findings.lock().details.clone()
     }
 
     /// How the connection is protected once its handshake is done.
     #[must_use]
     pub fn protection(&self) -> Protection {
-        match &self.0.seen.lock().peer {
+        match &self.0.findings.lock().peer {
             Some(name) => Protection::Authenticated(name.clone()),
             None => Protection::Encrypted,
         }
@@ -122,7 +122,7 @@ impl Witness {
         inner: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Option<(Kind, String)> {
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            let refusal = self.0.seen.lock().refusal.clone();
+            let refusal = self.0.findings.lock().refusal.clone();
             return Some(explain::rustls_error(error, refusal, self.0.own.as_deref()));
         }
         #[cfg(feature = "anon-tls")]
