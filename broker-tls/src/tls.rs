@@ -1,7 +1,7 @@
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
 use crate::material::Material;
-use crate::reload::Stamps;
+use crate::reload::{Reload, Stamps, Watch};
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
 use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
@@ -10,7 +10,6 @@ use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
@@ -21,39 +20,33 @@ use std::sync::{Arc, OnceLock};
 /// The encryption of an endpoint: configurations for each connection, from certificates that can be
 /// replaced at any time.
 ///
-/// Clones share the certificates.
+/// Clones share the certificates. While a transport uses them, files that change are read again
+/// within two seconds ([`Tls::watch_files`]).
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(pub(crate) Arc<Shared>);
 
 type Observer = Box<dyn Fn(Result<&[String], &TlsError>) + Send + Sync>;
 
-struct Shared {
-    options: TlsOptions,
+pub(crate) struct Shared {
+    pub(crate) options: TlsOptions,
     expectations: Arc<Expectations>,
-    provider: Arc<CryptoProvider>,
-    material: ArcSwap<Material>,
-    roles: Roles,
-    reload: Mutex<Reload>,
-    observer: OnceLock<Observer>,
-}
-
-/// What has been read last, and what became of it.
-struct Reload {
-    stamps: Stamps,
-    error: Option<TlsError>,
-    /// When certificates that were not valid yet become so, to be looked at again.
-    valid_from: Option<UnixTime>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) material: ArcSwap<Material>,
+    pub(crate) roles: Roles,
+    pub(crate) reload: Mutex<Reload>,
+    pub(crate) observer: OnceLock<Observer>,
+    pub(crate) watch: Watch,
 }
 
 /// What the own certificate has been needed for so far.
 #[derive(Default)]
-struct Roles {
+pub(crate) struct Roles {
     listens: AtomicBool,
     dials: AtomicBool,
 }
 
 impl Roles {
-    fn of(&self, usage: Usage) -> &AtomicBool {
+    pub(crate) fn of(&self, usage: Usage) -> &AtomicBool {
         match usage {
             Usage::Server => &self.listens,
             Usage::Client => &self.dials,
@@ -73,17 +66,16 @@ impl Tls {
         let expectations = Arc::new(Expectations::new(&options)?);
         let stamps = Stamps::of(&options);
         let material = ArcSwap::from_pointee(Material::load(&options, &provider)?);
-        let reload = Mutex::new(Reload { stamps, error: None, valid_from: None });
-        let observer = OnceLock::new();
-        let roles = Roles::default();
+        let reload = Mutex::new(Reload::new(stamps));
         Ok(Self(Arc::new(Shared {
             options,
             expectations,
             provider,
             material,
-            roles,
+            roles: Roles::default(),
             reload,
-            observer,
+            observer: OnceLock::new(),
+            watch: Watch::default(),
         })))
     }
 
@@ -97,78 +89,6 @@ impl Tls {
     #[must_use]
     pub fn is_self_signed(&self) -> bool {
         self.0.options.self_signed.is_some()
-    }
-
-    /// Reads the files again. Connections made from now on use what they hold; those that exist are
-    /// not touched. Blocks while it reads.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::new`]; or the own certificate is not valid now, or not meant for what it has
-    /// been needed for so far. What has been read before stays in use.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.read_again(&mut self.0.reload.lock())
-    }
-
-    /// Reads the files again if one of them has changed since they were last read, successfully or
-    /// not. Blocks while it looks.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::reload`], once for each change.
-    pub fn reload_if_changed(&self) -> Result<(), TlsError> {
-        let mut reload = self.0.reload.lock();
-        let waits = reload.valid_from.is_none_or(|from| UnixTime::now() < from);
-        if waits && Stamps::of(&self.0.options) == reload.stamps {
-            return Ok(());
-        }
-        self.read_again(&mut reload)
-    }
-
-    /// Why the files could not be read the last time, if they could not: what is in use is older.
-    #[must_use]
-    pub fn reload_error(&self) -> Option<TlsError> {
-        self.0.reload.lock().error.clone()
-    }
-
-    /// Lets somebody know what became of it whenever the files have been read again: a failure
-    /// would go unnoticed until the certificates in use expire. A success comes with what
-    /// [`Self::warnings`] gives from then on. The first observer counts; it must not call back.
-    pub fn on_reload(
-        &self,
-        observer: impl Fn(Result<&[String], &TlsError>) + Send + Sync + 'static,
-    ) {
-        // A second one has been told that it does not count.
-        let _ = self.0.observer.set(Box::new(observer));
-    }
-
-    fn read_again(&self, reload: &mut Reload) -> Result<(), TlsError> {
-        if self.0.options.is_anonymous() {
-            return Ok(());
-        }
-        reload.stamps = Stamps::of(&self.0.options);
-        reload.valid_from = None;
-        let read = Material::load(&self.0.options, &self.0.provider).and_then(|material| {
-            if let Err(error) = self.check_new(&material) {
-                reload.valid_from = material.valid_from(UnixTime::now());
-                return Err(error);
-            }
-            self.0.material.store(Arc::new(material));
-            Ok(())
-        });
-        if let Some(observer) = self.0.observer.get() {
-            let warnings = self.warnings();
-            observer(read.as_ref().map(|()| warnings.as_slice()));
-        }
-        reload.error = read.as_ref().err().cloned();
-        read
-    }
-
-    /// Whether certificates can take the place of those in use.
-    fn check_new(&self, material: &Material) -> Result<(), TlsError> {
-        let needed = |usage: &Usage| self.0.roles.of(*usage).load(Relaxed);
-        let usages = [Usage::Server, Usage::Client];
-        usages.into_iter().filter(needed).try_for_each(|usage| material.check(usage))
     }
 
     /// What is odd about the files that are in use, though they can be used: each is a sentence

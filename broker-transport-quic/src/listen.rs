@@ -1,5 +1,5 @@
 use crate::establish::{check_protocol, establish};
-use crate::{QuicOptions, config, errors, refresh, socket};
+use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
@@ -89,7 +89,6 @@ impl Context {
         remote: Url,
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
-        refresh(&self.tls).await;
         let (config, report) = self.config().map_err(|reason| {
             TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
         })?;

@@ -33,8 +33,8 @@ pub struct TlsTransport {
 }
 
 impl TlsTransport {
-    /// TLS over the sockets of `tcp`. Files of `tls` that have changed are read again before each
-    /// connection; [`Tls::reload_error`] tells whether that failed.
+    /// TLS over the sockets of `tcp`. Files of `tls` that have changed are in force for connections
+    /// made two seconds later ([`Tls::watch_files`]).
     ///
     /// The handshake may take half of [`Limits::handshake_time`], which leaves the other half to
     /// the handshake of Broker.
@@ -107,7 +107,7 @@ impl TlsTransport {
     ///
     /// It has expired, is not valid yet, or is not meant for this.
     pub async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         self.tls.check_listening().map_err(|error| unusable(&error, &format!("listening on {at}")))
     }
 
@@ -119,7 +119,7 @@ impl TlsTransport {
         seen: &mut Option<HandshakeReport>,
     ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish, seen))
             .await
             .unwrap_or_else(|_| {
@@ -138,7 +138,6 @@ impl TlsTransport {
         anyone: bool,
         finish: F,
     ) -> Result<F::Output, TransportError> {
-        refresh(&self.tls).await;
         let time = self.handshake_time;
         timeout(time, handshake::accept(&self.tls, socket, anyone, finish)).await.unwrap_or_else(
             |_| {
@@ -192,13 +191,6 @@ impl Listener for TlsListener {
             Box::pin(async move { transport.accept(stream, false, Connected(from)).await });
         Ok(Incoming { remote, establish })
     }
-}
-
-/// Reads changed files again, where that blocks nobody.
-async fn refresh(tls: &Tls) {
-    let tls = tls.clone();
-    // What has been read before stays in use, and the reason is left in `tls`.
-    let _ = tokio::task::spawn_blocking(move || tls.reload_if_changed()).await;
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {
