@@ -2,6 +2,7 @@
 
 use crate::authorities::Authorities;
 use crate::key_kinds::USABLE;
+use crate::leniency::Leniency;
 use crate::x509::{Certificate, Usage, Validity};
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
@@ -30,28 +31,34 @@ pub(crate) struct Presented<'a> {
 }
 
 impl Presented<'_> {
-    /// Checks the chain, and accepts beyond what webpki does two kinds of certificates that OpenSSL
-    /// accepts and that are in use, if a trusted CA issued them directly or they are trusted
-    /// themselves: those of X.509 version 1 and those of CAs.
+    /// Checks the chain, and accepts beyond what webpki does what is trusted directly: certificates
+    /// that a trusted CA issued itself, and those that sign themselves and are configured as
+    /// trusted. Returns what to say of one that is accepted by [`Leniency`], which `strict` refuses.
     pub(crate) fn verify(
         &self,
         authorities: &Authorities,
         algorithms: &[&dyn SignatureVerificationAlgorithm],
-    ) -> Result<(), Refusal> {
+        strict: bool,
+    ) -> Result<Option<String>, Refusal> {
         let unreadable =
             || Refusal::new(CertificateError::BadEncoding, "the certificate is not readable");
         let leaf = Certificate::parse(self.leaf).ok_or_else(unreadable)?;
-        let Err(error) = self.verify_path(authorities, algorithms) else { return Ok(()) };
+        let Err(error) = self.verify_path(authorities, algorithms) else { return Ok(None) };
         let beyond_webpki = matches!(
             error,
             webpki::Error::UnsupportedCertVersion
                 | webpki::Error::CaUsedAsEndEntity
                 | webpki::Error::UnknownIssuer
         );
-        if beyond_webpki && self.is_directly_trusted(&leaf, authorities) {
-            return Ok(());
+        if !beyond_webpki || !self.is_directly_trusted(&leaf, authorities) {
+            return Err(self.refusal(&leaf, authorities, &error));
         }
-        Err(self.refusal(&leaf, authorities, &error))
+        let Some(leniency) = Leniency::of(&leaf) else { return Ok(None) };
+        let whose = format!("the certificate \"{}\"", leaf.name());
+        if strict {
+            return Err(Refusal::new(CertificateError::InvalidPurpose, leniency.refused(&whose)));
+        }
+        Ok(Some(leniency.used(&format!("{whose} of a peer"))))
     }
 
     fn verify_path(

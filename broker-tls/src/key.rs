@@ -5,11 +5,20 @@ use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use std::path::Path;
 
-/// Reads the only private key of a PEM file.
+/// A key from a file.
+pub(crate) struct Loaded {
+    pub(crate) key: PrivateKeyDer<'static>,
+    /// What is odd about the file.
+    pub(crate) warning: Option<String>,
+}
+
+/// Reads the only private key of a PEM file. One in the legacy encryption of PEM comes with a
+/// warning, or is refused if that is to be `strict`.
 pub(crate) fn load(
     path: &Path,
     passphrase: Option<&Passphrase>,
-) -> Result<PrivateKeyDer<'static>, TlsError> {
+    strict: bool,
+) -> Result<Loaded, TlsError> {
     let sections = files::sections("the key", path)?;
     let mut keys = sections.iter().filter(|section| section.tag().ends_with("PRIVATE KEY"));
     let Some(key) = keys.next() else {
@@ -20,9 +29,15 @@ pub(crate) fn load(
         let detail = format!("the key: more than one private key is in {}", path.display());
         return Err(TlsError::new(detail));
     }
-    decode(key, passphrase).map_err(|reason| {
+    let unusable = |reason: String| {
         TlsError::new(format!("the key in {} cannot be used: {reason}", path.display()))
-    })
+    };
+    let legacy = key.headers().get("DEK-Info").is_some();
+    if legacy && strict {
+        return Err(unusable(legacy_key::REFUSED.to_owned()));
+    }
+    let warning = legacy.then(|| format!("the key in {} {}", path.display(), legacy_key::USED));
+    Ok(Loaded { key: decode(key, passphrase).map_err(unusable)?, warning })
 }
 
 fn decode(

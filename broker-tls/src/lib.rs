@@ -19,6 +19,7 @@ mod anonymous;
 #[cfg(feature = "anon-tls")]
 mod anonymous_openssl;
 mod authorities;
+mod ca_as_leaf;
 mod chain;
 mod error;
 mod expectations;
@@ -28,6 +29,7 @@ mod identity;
 mod key;
 mod key_kinds;
 mod legacy_key;
+mod leniency;
 mod material;
 mod names;
 mod options;
@@ -36,6 +38,7 @@ mod report;
 mod self_signed;
 mod tls;
 mod verifier;
+mod version_1;
 mod x509;
 
 pub use error::TlsError;

@@ -81,10 +81,13 @@ impl Material {
         }
     }
 
-    pub(crate) fn warnings(&self) -> &[String] {
+    /// What is odd about the files, though they can be used.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Certificates { authorities, .. } => authorities.warnings(),
-            Self::SelfSigned { .. } | Self::Anonymous { .. } => &[],
+            Self::Certificates { identity, authorities } => {
+                [&identity.warnings, authorities.warnings()].concat()
+            }
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => Vec::new(),
         }
     }
 

@@ -24,6 +24,7 @@ struct State {
 struct Findings {
     peer: Option<String>,
     refusal: Option<String>,
+    leniency: Option<String>,
     details: Details,
 }
 
@@ -64,6 +65,15 @@ impl HandshakeReport {
 
     pub(crate) fn set_refusal(&self, reason: String) {
         self.0.findings.lock().refusal = Some(reason);
+    }
+
+    /// Keeps what is to be said of the certificate once its key is proven.
+    pub(crate) fn set_leniency(&self, text: Option<String>) {
+        self.0.findings.lock().leniency = text;
+    }
+
+    pub(crate) fn take_leniency(&self) -> Option<String> {
+        self.0.findings.lock().leniency.take()
     }
 
     pub(crate) fn set_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {

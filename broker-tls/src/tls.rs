@@ -1,5 +1,6 @@
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
+use crate::leniency::LeniencyObserver;
 use crate::material::Material;
 use crate::reload::{Reload, Stamps, Watch};
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) roles: Roles,
     pub(crate) reload: Mutex<Reload>,
     pub(crate) observer: OnceLock<Observer>,
+    leniency_observer: LeniencyObserver,
     pub(crate) watch: Watch,
 }
 
@@ -75,6 +77,7 @@ impl Tls {
             roles: Roles::default(),
             reload,
             observer: OnceLock::new(),
+            leniency_observer: LeniencyObserver::default(),
             watch: Watch::default(),
         })))
     }
@@ -95,7 +98,14 @@ impl Tls {
     /// that names a file.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.0.material.load().warnings().to_vec()
+        self.0.material.load().warnings()
+    }
+
+    /// Lets somebody know, with a sentence that names its certificate, whenever a peer has proven
+    /// itself with one that [`TlsOptions::strict`] would refuse. The first observer counts; it must
+    /// not block, nor call back.
+    pub fn on_leniency(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        self.0.leniency_observer.set(observer);
     }
 
     /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous
@@ -251,7 +261,9 @@ impl Tls {
             authorities: authorities.clone(),
             expectations,
             host,
+            strict: self.0.options.strict,
             report: report.clone(),
+            leniency_observer: self.0.leniency_observer.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
     }

@@ -4,6 +4,7 @@ use crate::Pin;
 use crate::authorities::Authorities;
 use crate::chain::Presented;
 use crate::expectations::Expectations;
+use crate::leniency::LeniencyObserver;
 use crate::report::HandshakeReport;
 use crate::x509::{Certificate, Usage};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -24,6 +25,7 @@ macro_rules! signature_checks {
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
             verify_tls12_signature(message, certificate, signature, &self.algorithms)
+                .inspect(|_| self.proven())
         }
 
         fn verify_tls13_signature(
@@ -33,6 +35,7 @@ macro_rules! signature_checks {
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
             verify_tls13_signature(message, certificate, signature, &self.algorithms)
+                .inspect(|_| self.proven())
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -48,17 +51,21 @@ pub(crate) struct PeerVerifier {
     pub(crate) expectations: Arc<Expectations>,
     /// What the certificate of a dialled peer has to be valid for.
     pub(crate) host: Option<String>,
+    pub(crate) strict: bool,
     pub(crate) report: HandshakeReport,
+    pub(crate) leniency_observer: LeniencyObserver,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl PeerVerifier {
     fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
-        let outcome = presented
-            .verify(&self.authorities, self.algorithms.all)
-            .and_then(|()| self.expectations.check(presented.leaf, self.host.as_deref()));
+        let outcome =
+            presented.verify(&self.authorities, self.algorithms.all, self.strict).and_then(|odd| {
+                self.expectations.check(presented.leaf, self.host.as_deref()).map(|()| odd)
+            });
         match outcome {
-            Ok(()) => {
+            Ok(odd) => {
+                self.report.set_leniency(odd);
                 let name = Certificate::parse(presented.leaf).map(|leaf| leaf.name());
                 self.report.set_peer(name.unwrap_or_default());
                 Ok(())
@@ -67,6 +74,15 @@ impl PeerVerifier {
                 self.report.set_refusal(refusal.reason);
                 Err(Error::InvalidCertificate(refusal.error))
             }
+        }
+    }
+}
+
+impl PeerVerifier {
+    /// The other side has shown that it holds the key; before, anybody could present anything.
+    fn proven(&self) {
+        if let Some(text) = self.report.take_leniency() {
+            self.leniency_observer.tell(&text);
         }
     }
 }
@@ -185,6 +201,11 @@ impl KeyVerifier {
         self.report.set_refusal(format!("its key is {pin}, which is not pinned here"));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
+}
+
+impl KeyVerifier {
+    /// Keys are as good as their pins: there is nothing to say of them.
+    fn proven(&self) {}
 }
 
 impl fmt::Debug for KeyVerifier {
