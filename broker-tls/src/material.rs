@@ -1,5 +1,5 @@
 use crate::authorities::Authorities;
-use crate::explain::OWN_KEY;
+use crate::errors::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;

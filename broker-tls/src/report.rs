@@ -1,4 +1,4 @@
-use crate::explain;
+use crate::errors;
 use crate::x509::Certificate;
 use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
 use parking_lot::Mutex;
@@ -133,11 +133,11 @@ impl HandshakeReport {
     ) -> Option<(Kind, String)> {
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
             let refusal = self.0.findings.lock().refusal.clone();
-            return Some(explain::rustls_error(error, refusal, self.0.own.as_deref()));
+            return Some(errors::rustls_error(error, refusal, self.0.own.as_deref()));
         }
         #[cfg(feature = "anon-tls")]
         if let Some(error) = inner.downcast_ref::<openssl::ssl::Error>() {
-            return Some(explain::openssl_error(error));
+            return Some(errors::openssl_error(error));
         }
         None
     }

@@ -1,4 +1,4 @@
-use crate::places::{Places, places};
+use crate::hosts::{Places, places};
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use std::io;

@@ -1,5 +1,5 @@
 use crate::TcpOptions;
-use crate::names;
+use crate::hosts::resolve;
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use std::net::{IpAddr, SocketAddr};
@@ -44,7 +44,7 @@ where
     if let Ok(ip) = to.host().parse::<IpAddr>() {
         return dial(SocketAddr::new(ip, to.port()), doing).await;
     }
-    let addresses = names::resolve(to.host(), to.port(), resolve_time)
+    let addresses = resolve(to.host(), to.port(), resolve_time)
         .await
         .map_err(|reason| TransportError::new(Kind::Resolve, format!("{doing}: {reason}")))?;
     dial_first(&addresses, &doing, dial).await

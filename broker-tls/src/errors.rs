@@ -1,8 +1,19 @@
-//! What failures of TLS mean for whoever runs the endpoint.
+//! Errors of this crate, and what failures of TLS mean for whoever runs the endpoint.
 
-use crate::key_kinds::USABLE;
+use crate::key::USABLE;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// Why certificates, keys or settings cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TlsError(String);
+
+impl TlsError {
+    pub(crate) fn new(detail: impl Into<String>) -> Self {
+        Self(detail.into())
+    }
+}
 
 /// How the own key is called where keys are pinned.
 pub(crate) const OWN_KEY: &str = "the own key";

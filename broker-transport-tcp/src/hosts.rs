@@ -1,4 +1,5 @@
-use crate::names;
+//! The addresses that a host stands for, of this machine and of others.
+
 use if_addrs::{IfAddr, Interface};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
@@ -28,7 +29,7 @@ pub(crate) async fn places(host: &str, resolve_time: Duration) -> Result<Places,
     if !interface.is_empty() {
         return Ok(Places::At(interface));
     }
-    let addresses = names::resolve(host, 0, resolve_time)
+    let addresses = resolve(host, 0, resolve_time)
         .await
         .map_err(|reason| format!("{reason}, and no network interface is called {host}"))?;
     Ok(Places::At(addresses))
@@ -48,4 +49,32 @@ fn address(interface: &Interface) -> SocketAddr {
             SocketAddrV6::new(v6.ip, 0, 0, scope.unwrap_or(0)).into()
         }
     }
+}
+
+/// The distinct addresses of a host name, in the order of the resolver.
+///
+/// The error is the clause that says why there are none.
+pub(crate) async fn resolve(
+    name: &str,
+    port: u16,
+    time: Duration,
+) -> Result<Vec<SocketAddr>, String> {
+    let found = tokio::time::timeout(time, tokio::net::lookup_host((name, port)))
+        .await
+        .map_err(|_| format!("the name {name} did not resolve within {time:?}"))?
+        .map_err(|error| {
+            let text = error.to_string();
+            let reason = text.strip_prefix("failed to lookup address information: ");
+            format!("the name {name} does not resolve ({})", reason.unwrap_or(&text))
+        })?;
+    let mut addresses = Vec::new();
+    for address in found {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(format!("the name {name} has no address"));
+    }
+    Ok(addresses)
 }
