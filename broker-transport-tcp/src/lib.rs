@@ -13,6 +13,7 @@ mod foreign;
 mod hosts;
 mod listen;
 mod options;
+mod race;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -46,8 +47,8 @@ impl TcpTransport {
 
     /// Connects a socket to host and port of `to`, whatever its scheme.
     ///
-    /// A host name is resolved, and its addresses are tried in the order of the resolver until one
-    /// accepts. Cancel safe: dropping the future abandons the attempt.
+    /// A host name is resolved, and its addresses are tried as [`dial_with`] says. Cancel safe:
+    /// dropping the future abandons the attempts.
     ///
     /// # Errors
     ///
