@@ -36,6 +36,7 @@ mod reload;
 mod report;
 mod self_signed;
 mod tls;
+mod turns;
 mod verifier;
 mod version_1;
 mod x509;

@@ -3,6 +3,7 @@ use crate::expectations::Expectations;
 use crate::leniency::LeniencyObserver;
 use crate::material::Material;
 use crate::reload::{Reload, Stamps, Watch};
+use crate::turns::Turns;
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
 use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
@@ -14,6 +15,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) observer: OnceLock<Observer>,
     leniency_observer: LeniencyObserver,
     pub(crate) watch: Watch,
+    turns: Turns,
 }
 
 /// What the own certificate has been needed for so far.
@@ -79,6 +82,7 @@ impl Tls {
             observer: OnceLock::new(),
             leniency_observer: LeniencyObserver::default(),
             watch: Watch::default(),
+            turns: Turns::for_this_machine(),
         })))
     }
 
@@ -135,6 +139,15 @@ impl Tls {
     /// It has expired, is not valid yet, or is not meant for this.
     pub fn check_listening(&self) -> Result<(), TlsError> {
         self.check_own(Usage::Server)
+    }
+
+    /// Runs the handshake of an accepted connection from `address` so that what it computes leaves
+    /// the processor to others: at most half of the processors compute handshakes at the same time,
+    /// for all listeners with this encryption together, and those that wait for it take turns by
+    /// address. Time in which the handshake waits for the other side does not count. Cancel safe if
+    /// the handshake is.
+    pub async fn in_turn<F: Future>(&self, address: IpAddr, handshake: F) -> F::Output {
+        self.0.turns.run(address, handshake).await
     }
 
     fn check_own(&self, usage: Usage) -> Result<(), TlsError> {

@@ -93,7 +93,10 @@ impl Context {
             TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
         })?;
         let explain = |error| errors::explain(&error, &report, DOING);
-        let connecting = incoming.accept_with(Arc::new(config)).map_err(explain)?;
+        // This computes the answer to the first packet, with its signature.
+        let accept = async |incoming: quinn::Incoming| incoming.accept_with(Arc::new(config));
+        let from = incoming.remote_address().ip();
+        let connecting = self.tls.in_turn(from, accept(incoming)).await.map_err(explain)?;
         let connection = connecting.await.map_err(explain)?;
         check_protocol(&connection, DOING)?;
         establish(connection, report, remote, &self.options, DOING).await

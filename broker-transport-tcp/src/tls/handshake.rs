@@ -99,18 +99,20 @@ pub(super) async fn accept<F: Finish>(
         close(&mut socket).await;
         return Err(error);
     }
+    let from = socket.peer_addr().map_err(|error| TransportError::from_io(&error, DOING))?.ip();
     let socket = PrefixCapture::new(socket);
     #[cfg(feature = "anon-tls")]
     if let Some(session) = tls.openssl_server() {
         let (session, report) = session.map_err(|error| unusable(&error, DOING))?;
-        return match anonymous::accept(session, socket).await {
+        return match tls.in_turn(from, anonymous::accept(session, socket)).await {
             Ok(stream) => Ok(finish.finish(stream, report)),
             Err(error) => Err(accept_error(&error, &report)),
         };
     }
     let config = if anyone { tls.rustls_server_for_anyone() } else { tls.rustls_server() };
     let (config, report) = config.map_err(|error| unusable(&error, DOING))?;
-    match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
+    let handshake = TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible();
+    match tls.in_turn(from, handshake).await {
         Ok(stream) => Ok(finish.finish(stream, report)),
         Err((error, mut socket)) => {
             close(&mut socket).await;
