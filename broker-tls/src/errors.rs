@@ -4,7 +4,8 @@ use crate::key::USABLE;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
 
-/// Why certificates, keys or settings cannot be used.
+/// Why certificates, keys or settings cannot be used: a sentence for the operator that names the
+/// option or the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct TlsError(String);

@@ -1,8 +1,11 @@
 //! Certificates and policies of Broker endpoints, as configurations for rustls.
 //!
 //! [`Tls`] is made from [`TlsOptions`] and gives out a configuration for each connection, together
-//! with the [`HandshakeReport`] of its handshake: how the link is protected, or why it could not be made.
-//! Nothing in here opens a socket, so every transport with a TLS layer can use it.
+//! with the [`HandshakeReport`] of its handshake: how the link is protected, or why it could not be
+//! made. Nothing in here opens a socket, so every transport with a TLS layer can use it.
+//!
+//! While transports use a [`Tls`], a task looks at its files ([`Tls::watch_files`]). Connections
+//! read no files; the handshakes of accepted ones take turns at computing ([`Tls::in_turn`]).
 //!
 //! Three modes: certificates of a CA at both sides; keys that endpoints make for themselves and pin
 //! each other by; and none of these.

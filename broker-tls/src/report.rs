@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 use std::io;
 use std::sync::Arc;
 
-/// As many certificates of a chain are shown; a peer may present what it wants.
+/// How many certificates of a chain are shown: a peer may present any number.
 const CHAIN_SHOWN: usize = 8;
 
 /// What the handshake of one connection found out, for the state of the link and for messages.
@@ -28,27 +28,31 @@ struct Findings {
     details: Details,
 }
 
-/// The particulars of a handshake, for those who look for what is wrong.
+/// The particulars of a handshake, for diagnosis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Details {
     /// The version of TLS, if the handshake got that far.
     pub version: Option<String>,
     /// The cipher suite, if the handshake got that far.
     pub cipher: Option<String>,
-    /// The certificates that the other side presented, its own first.
+    /// The certificates that a dialled peer presented, its own first, at most eight; empty if the
+    /// peer dialled.
     pub chain: Vec<CertificateSummary>,
 }
 
-/// What people want to know of a certificate.
+/// What is shown of a certificate. Names are escaped as RFC 4514 has it and shortened if they are
+/// long; times are UTC, as in `Jan  1 00:00:00 2001 +00:00`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateSummary {
-    /// Whose it is.
+    /// The subject, or else an alternative name or the pin.
     pub subject: String,
-    /// Who says so.
+    /// The issuer.
     pub issuer: String,
-    /// Since when it is valid.
+    /// The first moment of its validity.
     pub not_before: String,
-    /// Until when it is valid.
+    /// The last moment of its validity.
     pub not_after: String,
     /// The pin of its key.
     pub pin: String,
@@ -88,7 +92,7 @@ impl HandshakeReport {
         self.0.findings.lock().details.chain = chain.collect();
     }
 
-    /// Takes note of what the two sides agreed on.
+    /// Records the version and the cipher suite that the two sides agreed on.
     pub fn set_session(&self, version: String, cipher: String) {
         let details = &mut self.0.findings.lock().details;
         (details.version, details.cipher) = (Some(version), Some(cipher));
@@ -100,7 +104,8 @@ impl HandshakeReport {
         self.0.findings.lock().details.clone()
     }
 
-    /// How the connection is protected once its handshake is done.
+    /// How the connection is protected. Only meaningful once its handshake is done: before, the
+    /// other side may have presented a certificate without proving that it has the key.
     #[must_use]
     pub fn protection(&self) -> Protection {
         match &self.0.findings.lock().peer {

@@ -98,8 +98,9 @@ impl Tls {
         self.0.options.self_signed.is_some()
     }
 
-    /// What is odd about the files that are in use, though they can be used: each is a sentence
-    /// that names a file.
+    /// What is odd about the files that are in use, though they can be used: files in the CA
+    /// directory that hold no certificate, CAs whose keys are not supported, and what
+    /// [`TlsOptions::strict`] would refuse. Each is a sentence that names a file.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.0.material.load().warnings()
@@ -136,7 +137,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// It has expired, is not valid yet, or is not meant for this.
+    /// It has expired, is not valid yet, or is not meant for servers.
     pub fn check_listening(&self) -> Result<(), TlsError> {
         self.check_own(Usage::Server)
     }
@@ -157,8 +158,9 @@ impl Tls {
 
     /// The configuration for dialling `host` once, and the report of that one handshake.
     ///
-    /// It sends no server name and resumes no session, as acceptors of the C++ Broker cannot stand
-    /// resumption; versions 1.2 and 1.3 are on.
+    /// It sends no server name and resumes no session, as acceptors of the C++ Broker fail on
+    /// resumption. TLS 1.2 and 1.3 are on. The report belongs to one handshake: do not use the
+    /// configuration for a second one.
     ///
     /// # Errors
     ///
@@ -218,7 +220,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// None that the caller could do something about.
+    /// rustls refuses the configuration, which would be a defect of this crate.
     pub fn rustls_server(&self) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         self.server(true)
     }

@@ -7,32 +7,35 @@ use std::time::Duration;
 
 /// Where a listener is to be, before the port.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Places {
+pub(crate) enum ListenAddresses {
     /// Every address of the machine, whichever IP versions it has.
     Everywhere,
     /// All of these, except those that turn out not to belong to this machine.
     At(Vec<SocketAddr>),
 }
 
-/// The places that the host of a URL stands for; the error is a clause.
+/// The addresses that the host of a URL stands for; the error is a clause.
 ///
 /// Names of interfaces are looked at before host names: finding them needs no resolver, and the
 /// C++ Broker takes every name for an interface.
-pub(crate) async fn places(host: &str, resolve_time: Duration) -> Result<Places, String> {
+pub(crate) async fn listen_addresses(
+    host: &str,
+    resolve_time: Duration,
+) -> Result<ListenAddresses, String> {
     if host.is_empty() {
-        return Ok(Places::Everywhere);
+        return Ok(ListenAddresses::Everywhere);
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(Places::At(vec![SocketAddr::new(ip.to_canonical(), 0)]));
+        return Ok(ListenAddresses::At(vec![SocketAddr::new(ip.to_canonical(), 0)]));
     }
     let interface = interface_addresses(host).unwrap_or_default();
     if !interface.is_empty() {
-        return Ok(Places::At(interface));
+        return Ok(ListenAddresses::At(interface));
     }
     let addresses = resolve(host, 0, resolve_time)
         .await
         .map_err(|reason| format!("{reason}, and no network interface is called {host}"))?;
-    Ok(Places::At(addresses))
+    Ok(ListenAddresses::At(addresses))
 }
 
 fn interface_addresses(name: &str) -> io::Result<Vec<SocketAddr>> {

@@ -43,14 +43,16 @@ impl TlsTransport {
         Self { tcp, tls, handshake_time: Limits::default().handshake_time / 2 }
     }
 
-    /// Sets how long the TLS handshake of a connection may take.
+    /// Sets how long the TLS handshake of a connection may take, the wait for its turn at computing
+    /// included.
     #[must_use]
     pub fn with_handshake_time(mut self, time: Duration) -> Self {
         self.handshake_time = time;
         self
     }
 
-    /// Encrypts a socket that this side has opened, for a layer above TLS.
+    /// Encrypts a socket that this side has opened, for a layer above TLS. Cancel safe: dropping
+    /// the future closes the socket.
     ///
     /// # Errors
     ///
@@ -63,8 +65,8 @@ impl TlsTransport {
         self.dial(socket, to, Layered, &mut None).await
     }
 
-    /// Encrypts a socket that this side has opened, and tells what it found out on the way, whether
-    /// that succeeded or not.
+    /// As [`Self::secure_dialled`], for the connection of an endpoint, and returns the particulars
+    /// of the handshake as far as it got, whether it succeeded or not.
     pub async fn examine(
         &self,
         socket: TcpStream,
@@ -76,7 +78,8 @@ impl TlsTransport {
     }
 
     /// Encrypts a socket that this side has accepted, for a layer above TLS. `anyone` says that the
-    /// other side need not have a certificate, even where the options demand one of peers.
+    /// other side need not have a certificate, even where the options demand one of peers. Cancel
+    /// safe: dropping the future closes the socket.
     ///
     /// # Errors
     ///

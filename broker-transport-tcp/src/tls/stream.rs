@@ -15,7 +15,7 @@ use tokio::time::timeout;
 /// How long the other side may take to accept the end of the encrypted stream.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
-/// What is made of an encrypted stream whose handshake is done.
+/// How a handshake ends: what is made of the encrypted stream, whatever its type.
 pub(super) trait Finish {
     type Output;
 
@@ -49,7 +49,9 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for S {}
 
-/// An encrypted stream whose handshake is done. Its errors say what they mean.
+/// An encrypted stream whose handshake is done. Its errors are [`TransportError`]s inside of
+/// [`io::Error`]s, with the reason in words.
+#[non_exhaustive]
 pub struct Encrypted {
     /// The bytes inside.
     pub stream: Box<dyn Duplex>,
@@ -89,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameWriter for TlsWriter<S> {
     }
 }
 
-/// An encrypted stream whose errors say what they mean.
+/// An encrypted stream whose errors are explained.
 struct Explained<S> {
     stream: S,
     report: HandshakeReport,
