@@ -116,8 +116,8 @@ fn unusable_key(file: &std::path::Path, authority: &Authority) -> Option<String>
     let certificate = authority.certificate()?;
     let kind = certificate.unusable_key()?;
     Some(format!(
-        "the key of the CA \"{}\" in {} is {kind}, which is not supported here, so nobody is trusted \
-         because of it; {USABLE} are",
+        "the key of the CA \"{}\" in {} is {kind}, which is not supported here, so nobody is \
+         trusted because of it; {USABLE} are",
         certificate.name(),
         file.display(),
     ))

@@ -18,7 +18,8 @@ pub(crate) struct Presented<'a> {
 impl Presented<'_> {
     /// Checks the chain, and accepts beyond what webpki does what is trusted directly: certificates
     /// that a trusted CA issued itself, and those that sign themselves and are configured as
-    /// trusted. Returns what to say of one that is accepted by [`Leniency`], which `strict` refuses.
+    /// trusted. Returns what to say of one that is accepted by [`Leniency`], which `strict`
+    /// refuses.
     pub(crate) fn verify(
         &self,
         authorities: &Authorities,

@@ -48,14 +48,14 @@ pub(crate) fn rustls_error(
 
 fn nothing_presented(own: Option<&str>) -> String {
     if own.is_some_and(|own| own.starts_with(OWN_KEY)) {
-        return "the other side presented no key, and here self-signed is set: both sides have to have \
-                it, or neither"
+        return "the other side presented no key, and here self-signed is set: both sides have to \
+                have it, or neither"
             .to_owned();
     }
     format!(
         "the other side presented no certificate, and here certificates are configured: both sides \
-         have to have certificates, or neither; one whose key is not supported here is not presented \
-         either ({USABLE} are)"
+         have to have certificates, or neither; one whose key is not supported here is not \
+         presented either ({USABLE} are)"
     )
 }
 
@@ -135,8 +135,8 @@ fn alert_with_certificate(alert: Alert, own: &str) -> String {
         }
         Alert::HandshakeFailure => format!(
             "the other side found no common parameters, as endpoints without certificates do: both \
-             sides have to have certificates, or neither; and so do those whose key is not supported \
-             here ({USABLE} are)"
+             sides have to have certificates, or neither; and so do those whose key is not \
+             supported here ({USABLE} are)"
         ),
         other => other_alert(other),
     }

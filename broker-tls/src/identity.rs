@@ -52,8 +52,8 @@ impl Identity {
         let key = key.map_err(|error| unusable(file, key_file, &leaf, &error))?;
         if key.public_key().is_some_and(|key| key.as_ref() != leaf.public_key()) {
             return Err(TlsError::new(format!(
-                "the key in {} is not that of the certificate \"{}\" in {} (its own certificate has \
-                 to come first there)",
+                "the key in {} is not that of the certificate \"{}\" in {} (its own certificate \
+                 has to come first there)",
                 key_file.display(),
                 leaf.name(),
                 file.display()
@@ -124,8 +124,8 @@ fn unusable(
     let (name, file, key_file) = (leaf.name(), file.display(), key_file.display());
     TlsError::new(match (leaf.unusable_key(), error) {
         (Some(kind), _) => format!(
-            "the key of the certificate \"{name}\" in {file}, that in {key_file}, is {kind}, which is \
-             not supported; {USABLE_AS_OWN} are"
+            "the key of the certificate \"{name}\" in {file}, that in {key_file}, is {kind}, \
+             which is not supported; {USABLE_AS_OWN} are"
         ),
         (None, rustls::Error::General(reason)) => {
             format!("the key in {key_file} cannot be used: {reason}; {USABLE_AS_OWN} are supported")

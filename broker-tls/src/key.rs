@@ -82,8 +82,8 @@ fn decrypt_pkcs8(bytes: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, Strin
         Err(pkcs8::Error::EncryptedPrivateKey(
             error @ (Cause::UnsupportedAlgorithm { .. } | Cause::NoPbes1CryptSupport),
         )) => Err(format!(
-            "it is protected in an unsupported way ({error}); convert it with `openssl pkcs8 -topk8 \
-             -v2 aes256 -in OLD -out NEW`"
+            "it is protected in an unsupported way ({error}); convert it with `openssl pkcs8 \
+             -topk8 -v2 aes256 -in OLD -out NEW`"
         )),
         Err(_) => Err(WRONG_PASSPHRASE.to_owned()),
     }

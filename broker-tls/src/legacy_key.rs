@@ -16,13 +16,13 @@ use md5::{Digest, Md5};
 
 /// What the log says of such a key, behind its file.
 pub(crate) const USED: &str = "is protected by the legacy encryption of PEM, which passphrases are \
-    quickly guessed from, and is accepted; convert it with `openssl pkcs8 -topk8 -v2 aes256 -in OLD \
-    -out NEW` (strict refuses it)";
+    quickly guessed from, and is accepted; convert it with `openssl pkcs8 -topk8 -v2 aes256 -in \
+    OLD -out NEW` (strict refuses it)";
 
 /// Why such a key is refused.
-pub(crate) const REFUSED: &str = "it is protected by the legacy encryption of PEM, which the option \
-    strict refuses because passphrases are quickly guessed from it; convert it with `openssl pkcs8 \
-    -topk8 -v2 aes256 -in OLD -out NEW`";
+pub(crate) const REFUSED: &str = "it is protected by the legacy encryption of PEM, which the \
+    option strict refuses because passphrases are quickly guessed from it; convert it with \
+    `openssl pkcs8 -topk8 -v2 aes256 -in OLD -out NEW`";
 
 /// Decrypts the contents of a section whose `DEK-Info` header has the value `cipher`.
 pub(crate) fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<Vec<u8>, String> {
@@ -36,8 +36,8 @@ pub(crate) fn decrypt(bytes: &[u8], cipher: &str, passphrase: &[u8]) -> Result<V
         "AES-256-CBC" => decrypt_with::<Decryptor<aes::Aes256>>(bytes, &iv, passphrase),
         other => {
             return Err(format!(
-                "it is protected with {other}, which is not supported; convert it with `openssl pkcs8 \
-                 -topk8 -v2 aes256 -in OLD -out NEW`"
+                "it is protected with {other}, which is not supported; convert it with `openssl \
+                 pkcs8 -topk8 -v2 aes256 -in OLD -out NEW`"
             ));
         }
     };

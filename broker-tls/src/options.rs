@@ -129,7 +129,8 @@ impl std::str::FromStr for Pin {
         let bytes = HEXLOWER_PERMISSIVE.decode(bare.as_bytes()).ok();
         bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
             TlsError::new(format!(
-                "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal digits"
+                "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal \
+                 digits"
             ))
         })
     }

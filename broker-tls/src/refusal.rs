@@ -76,12 +76,14 @@ impl Presented<'_> {
                 };
                 let reason = match old {
                     Some(issuer) => format!(
-                        "in the chain of the certificate \"{name}\" is \"{issuer}\" of X.509 version \
-                         1, which cannot say that it is a CA; issue that one again as version 3"
+                        "in the chain of the certificate \"{name}\" is \"{issuer}\" of X.509 \
+                         version 1, which cannot say that it is a CA; issue that one again as \
+                         version 3"
                     ),
                     None => format!(
-                        "the certificate \"{name}\" is of X.509 version 1, which is accepted only if \
-                         one of the configured CAs issued it directly; issue it again as version 3"
+                        "the certificate \"{name}\" is of X.509 version 1, which is accepted only \
+                         if one of the configured CAs issued it directly; issue it again as \
+                         version 3"
                     ),
                 };
                 (CertificateError::BadEncoding, reason)
@@ -90,8 +92,8 @@ impl Presented<'_> {
                 CertificateError::InvalidPurpose,
                 format!(
                     "the certificate \"{name}\" is that of a CA, which is accepted only if it is a \
-                     configured one itself or was issued directly by one; issue one for the endpoint \
-                     that is not a CA"
+                     configured one itself or was issued directly by one; issue one for the \
+                     endpoint that is not a CA"
                 ),
             ),
             E::InvalidSignatureForPublicKey => (
@@ -103,9 +105,9 @@ impl Presented<'_> {
                     .chain(self.chain().map(|c| c.signature_algorithm()))
                     .collect();
                 let reason = format!(
-                    "a signature in the chain of the certificate \"{name}\" is of a kind that is not \
-                     supported here (there are {}); RSA with SHA-256 to SHA-512, ECDSA with SHA-256 \
-                     or SHA-384, and Ed25519 are",
+                    "a signature in the chain of the certificate \"{name}\" is of a kind that is \
+                     not supported here (there are {}); RSA with SHA-256 to SHA-512, ECDSA with \
+                     SHA-256 or SHA-384, and Ed25519 are",
                     algorithms.join(", ")
                 );
                 (CertificateError::BadEncoding, reason)
@@ -191,8 +193,8 @@ impl Presented<'_> {
             return None;
         } else if configured {
             format!(
-                "the certificate \"{name}\" was not issued by the CA \"{issuer}\" that is configured \
-                 here, but by one of the same name with another key"
+                "the certificate \"{name}\" was not issued by the CA \"{issuer}\" that is \
+                 configured here, but by one of the same name with another key"
             )
         } else if leaf.is_self_issued() {
             format!("the certificate \"{name}\" signs itself and is not among the configured CAs")

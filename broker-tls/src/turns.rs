@@ -2,9 +2,9 @@
 //!
 //! What a handshake costs is computed where it is polled, in a worker thread of the runtime: a
 //! signature with an RSA key of 4096 bits takes milliseconds, and a stranger has it made by sending
-//! one recorded packet. So only as many handshakes compute at the same time as [`Turns`] allows, the
-//! others wait outside of the runtime's queue, and one that has computed gives its turn back only
-//! after the tasks that were ready have been polled. Waiting for the other side takes no turn.
+//! one recorded packet. So only as many handshakes compute at the same time as [`Turns`] allows,
+//! the others wait outside of the runtime's queue, and one that has computed gives its turn back
+//! only after the tasks that were ready have been polled. Waiting for the other side takes no turn.
 //!
 //! Turns go round the addresses that wait for one, so a flood from one of them delays its own
 //! handshakes, and others by one turn each.
