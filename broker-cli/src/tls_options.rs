@@ -50,6 +50,12 @@ pub(crate) struct TlsArgs {
     /// of its SubjectPublicKeyInfo as 64 hexadecimal digits; may be repeated [default: any key]
     #[arg(long, value_name = "PIN")]
     tls_pin: Vec<Pin>,
+
+    /// Refuse what the C++ Broker accepts and strict libraries do not: certificates of X.509
+    /// version 1, those of CAs as the certificate of an endpoint, and keys in the legacy encryption
+    /// of PEM [default: they are accepted and named in the log]
+    #[arg(long)]
+    tls_strict: bool,
 }
 
 impl TlsArgs {
@@ -66,6 +72,7 @@ impl TlsArgs {
         set(&mut options.ca_dir, &self.tls_ca_dir);
         set(&mut options.self_signed, &self.tls_self_signed);
         options.check_host |= self.tls_check_host;
+        options.strict |= self.tls_strict;
         if !self.tls_name.is_empty() {
             options.names.clone_from(&self.tls_name);
         }

@@ -1,6 +1,6 @@
 //! The CAs whose certificates are trusted.
 
-use crate::key_kinds::USABLE;
+use crate::key::USABLE;
 use crate::x509::{Certificate, Validity};
 use crate::{TlsError, TlsOptions, files};
 use rustls::pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
@@ -116,8 +116,8 @@ fn unusable_key(file: &std::path::Path, authority: &Authority) -> Option<String>
     let certificate = authority.certificate()?;
     let kind = certificate.unusable_key()?;
     Some(format!(
-        "the key of the CA \"{}\" in {} is {kind}, which is not supported here, so nobody is trusted \
-         because of it; {USABLE} are",
+        "the key of the CA \"{}\" in {} is {kind}, which is not supported here, so nobody is \
+         trusted because of it; {USABLE} are",
         certificate.name(),
         file.display(),
     ))

@@ -2,28 +2,42 @@
 
 use crate::TlsError;
 use rustls::pki_types::CertificateDer;
-use std::fs;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// Files larger than this are not what they are said to be. The bundles that systems come with have
 /// a few hundred kilobytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 
-/// The bytes of a file; `what` says what it should hold, as in "the key".
+/// The bytes of a regular file; `what` says what it should hold, as in "the key".
 pub(crate) fn read(what: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
     let failed = |reason: String| {
         TlsError::new(format!("{what} cannot be read from {}: {reason}", path.display()))
     };
     let mut bytes = Vec::new();
-    // What the file system says of its length is not true of devices and pipes.
-    fs::File::open(path)
-        .and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| failed(error.to_string()))?;
+    let file = open(path).map_err(|error| failed(error.to_string()))?;
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        return Err(failed("it is not a regular file".to_owned()));
+    }
+    // The file may grow meanwhile.
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(failed(format!("more than {MAX_FILE} bytes are too many for a PEM file")));
     }
     Ok(bytes)
+}
+
+/// Opens a file without waiting: a pipe would wait for somebody who writes to it.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    options.open(path)
 }
 
 /// The sections of a PEM file.
@@ -131,7 +145,7 @@ fn is_called_certificate(file: &Path) -> bool {
 }
 
 /// The regular files of a directory (links to them included), in the order of their names.
-pub(crate) fn files_in(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn files_in(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();

@@ -1,6 +1,7 @@
 //! What an endpoint proves about itself.
 
-use crate::key_kinds::USABLE_AS_OWN;
+use crate::key::USABLE_AS_OWN;
+use crate::leniency::Leniency;
 use crate::x509::{Certificate, Usage, Validity};
 use crate::{TlsError, TlsOptions, files, key};
 use rustls::crypto::CryptoProvider;
@@ -15,6 +16,8 @@ pub(crate) struct Identity {
     /// Where the certificate comes from, for messages.
     file: PathBuf,
     chain: Vec<CertificateDer<'static>>,
+    /// What is odd about certificate and key, though they can be used.
+    pub(crate) warnings: Vec<String>,
     /// Presents the certificate in every handshake, whatever the other side asks for: the C++
     /// Broker names no CAs when it asks.
     pub(crate) resolver: Arc<SingleCertAndKey>,
@@ -34,29 +37,36 @@ impl Identity {
         let key_file = options.key.as_deref();
         let key_file = key_file.ok_or_else(|| missing("the key of the certificate", "key"))?;
         let chain = files::certificates("the certificate", file)?;
-        let key = key::load(key_file, options.passphrase.as_ref())?;
+        let key::Loaded { key, warning } =
+            key::load(key_file, options.passphrase.as_ref(), options.strict)?;
+        let mut warnings = Vec::from_iter(warning);
         let leaf = parse_leaf(file, &chain)?;
+        if let Some(leniency) = Leniency::of(&leaf) {
+            let whose = describe(&leaf, file);
+            if options.strict {
+                return Err(TlsError::new(leniency.refused(&whose)));
+            }
+            warnings.push(leniency.used(&whose));
+        }
         let key = provider.key_provider.load_private_key(key);
         let key = key.map_err(|error| unusable(file, key_file, &leaf, &error))?;
         if key.public_key().is_some_and(|key| key.as_ref() != leaf.public_key()) {
             return Err(TlsError::new(format!(
-                "the key in {} is not that of the certificate \"{}\" in {} (its own certificate has \
-                 to come first there)",
+                "the key in {} is not that of the certificate \"{}\" in {} (its own certificate \
+                 has to come first there)",
                 key_file.display(),
                 leaf.name(),
                 file.display()
             )));
         }
         let resolver = Arc::new(CertifiedKey::new(chain.clone(), key).into());
-        Ok(Self { file: file.to_owned(), chain, resolver })
+        Ok(Self { file: file.to_owned(), chain, warnings, resolver })
     }
 
     /// The certificate as messages call it.
     pub(crate) fn describe(&self) -> String {
         match self.leaf() {
-            Some(leaf) => {
-                format!("the own certificate \"{}\" in {}", leaf.name(), self.file.display())
-            }
+            Some(leaf) => describe(&leaf, &self.file),
             None => format!("the own certificate in {}", self.file.display()),
         }
     }
@@ -99,6 +109,11 @@ impl Identity {
     }
 }
 
+/// An own certificate as messages call it.
+fn describe(leaf: &Certificate<'_>, file: &Path) -> String {
+    format!("the own certificate \"{}\" in {}", leaf.name(), file.display())
+}
+
 /// What to say if the key cannot be used.
 fn unusable(
     file: &Path,
@@ -109,8 +124,8 @@ fn unusable(
     let (name, file, key_file) = (leaf.name(), file.display(), key_file.display());
     TlsError::new(match (leaf.unusable_key(), error) {
         (Some(kind), _) => format!(
-            "the key of the certificate \"{name}\" in {file}, that in {key_file}, is {kind}, which is \
-             not supported; {USABLE_AS_OWN} are"
+            "the key of the certificate \"{name}\" in {file}, that in {key_file}, is {kind}, \
+             which is not supported; {USABLE_AS_OWN} are"
         ),
         (None, rustls::Error::General(reason)) => {
             format!("the key in {key_file} cannot be used: {reason}; {USABLE_AS_OWN} are supported")

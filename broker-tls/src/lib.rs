@@ -1,8 +1,11 @@
 //! Certificates and policies of Broker endpoints, as configurations for rustls.
 //!
 //! [`Tls`] is made from [`TlsOptions`] and gives out a configuration for each connection, together
-//! with the [`Witness`] of its handshake: how the link is protected, or why it could not be made.
-//! Nothing in here opens a socket, so every transport with a TLS layer can use it.
+//! with the [`HandshakeReport`] of its handshake: how the link is protected, or why it could not be
+//! made. Nothing in here opens a socket, so every transport with a TLS layer can use it.
+//!
+//! While transports use a [`Tls`], a task looks at its files ([`Tls::watch_files`]). Connections
+//! read no files; the handshakes of accepted ones take turns at computing ([`Tls::in_turn`]).
 //!
 //! Three modes: certificates of a CA at both sides; keys that endpoints make for themselves and pin
 //! each other by; and none of these.
@@ -19,26 +22,29 @@ mod anonymous;
 #[cfg(feature = "anon-tls")]
 mod anonymous_openssl;
 mod authorities;
+mod ca_as_leaf;
 mod chain;
-mod error;
+mod errors;
 mod expectations;
-mod explain;
 mod files;
 mod identity;
 mod key;
-mod key_kinds;
 mod legacy_key;
+mod leniency;
 mod material;
 mod names;
 mod options;
+mod refusal;
 mod reload;
+mod report;
 mod self_signed;
 mod tls;
+mod turns;
 mod verifier;
-mod witness;
+mod version_1;
 mod x509;
 
-pub use error::TlsError;
+pub use errors::TlsError;
 pub use options::{Passphrase, Pin, TlsOptions};
+pub use report::{CertificateSummary, Details, HandshakeReport};
 pub use tls::Tls;
-pub use witness::{CertificateSummary, Details, Witness};

@@ -1,9 +1,9 @@
 use crate::authorities::Authorities;
-use crate::explain::OWN_KEY;
+use crate::errors::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;
-use crate::{Pin, TlsError, TlsOptions, Witness, anonymous};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions, anonymous};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
@@ -53,8 +53,8 @@ impl Material {
         Ok(Self::Certificates { identity, authorities })
     }
 
-    pub(crate) fn witness(&self) -> Witness {
-        Witness::new(match self {
+    pub(crate) fn report(&self) -> HandshakeReport {
+        HandshakeReport::new(match self {
             Self::Certificates { identity, .. } => Some(identity.describe()),
             Self::SelfSigned { pin, .. } => {
                 Some(pin.map_or_else(|| OWN_KEY.to_owned(), |pin| format!("{OWN_KEY} {pin}")))
@@ -81,10 +81,13 @@ impl Material {
         }
     }
 
-    pub(crate) fn warnings(&self) -> &[String] {
+    /// What is odd about the files, though they can be used.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         match self {
-            Self::Certificates { authorities, .. } => authorities.warnings(),
-            Self::SelfSigned { .. } | Self::Anonymous { .. } => &[],
+            Self::Certificates { identity, authorities } => {
+                [&identity.warnings, authorities.warnings()].concat()
+            }
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => Vec::new(),
         }
     }
 

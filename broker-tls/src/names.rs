@@ -4,6 +4,7 @@
 //! that. So no two different names are shown alike, and nothing in them can pass for something
 //! else.
 
+use data_encoding::HEXUPPER;
 use std::fmt::Write;
 use x509_parser::asn1_rs::{Any, BmpString, Tag};
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -24,7 +25,10 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let kind = attribute.attr_type();
     let kind = oid2abbrev(kind, oid_registry()).map_or_else(|_| kind.to_id_string(), str::to_owned);
     let value = attribute.attr_value();
-    let text = text(value).map_or_else(|| hexadecimal(value.data), |text| escaped(&text));
+    let text = match text(value) {
+        Some(text) => escaped(&text),
+        None => format!("#{}", HEXUPPER.encode_display(value.data)),
+    };
     format!("{kind}={text}")
 }
 
@@ -41,14 +45,6 @@ fn text(value: &Any<'_>) -> Option<String> {
         | Tag::Ia5String => std::str::from_utf8(value.data).ok().map(str::to_owned),
         _ => None,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold("#".to_owned(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02X}");
-        text
-    })
 }
 
 /// The text with everything escaped that separates names, or that terminals and browsers do not

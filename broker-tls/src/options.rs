@@ -1,4 +1,5 @@
 use crate::TlsError;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde::Deserialize;
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use std::path::PathBuf;
 ///
 /// With `self_signed` instead there is no CA: endpoints prove that they hold their keys, and know
 /// each other by the pins of these.
+///
+/// Further fields may come: make one with `..TlsOptions::default()`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsOptions {
@@ -48,6 +51,13 @@ pub struct TlsOptions {
 
     /// If not empty, the public key of every peer must be one of these.
     pub pins: Vec<Pin>,
+
+    /// Whether to refuse what OpenSSL, and with it the C++ Broker, accepts and strict libraries do
+    /// not: certificates of X.509 version 1 and those of CAs as the certificate of an endpoint, own
+    /// or of a peer, and keys protected the way that PEM did it before PKCS #8. Default off: they
+    /// are accepted, and [`Tls::warnings`](crate::Tls::warnings) and
+    /// [`Tls::on_leniency`](crate::Tls::on_leniency) name them.
+    pub strict: bool,
 }
 
 impl TlsOptions {
@@ -115,19 +125,14 @@ impl std::str::FromStr for Pin {
     type Err = TlsError;
 
     fn from_str(text: &str) -> Result<Self, TlsError> {
-        let bare = text.strip_prefix("sha256:").unwrap_or(text);
-        let digits: Vec<u32> =
-            bare.chars().filter(|c| *c != ':').map_while(|c| c.to_digit(16)).collect();
-        let mut pin = [0; 32];
-        if digits.len() != 64 || bare.chars().any(|c| c != ':' && !c.is_ascii_hexdigit()) {
-            return Err(TlsError::new(format!(
-                "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal digits"
-            )));
-        }
-        for (byte, digits) in pin.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = digits.iter().fold(0, |byte, digit| byte << 4 | *digit as u8);
-        }
-        Ok(Self(pin))
+        let bare = text.strip_prefix("sha256:").unwrap_or(text).replace(':', "");
+        let bytes = HEXLOWER_PERMISSIVE.decode(bare.as_bytes()).ok();
+        bytes.and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or_else(|| {
+            TlsError::new(format!(
+                "{text:?} is not a pin, which is the SHA-256 of a public key as 64 hexadecimal \
+                 digits"
+            ))
+        })
     }
 }
 
@@ -141,7 +146,7 @@ impl TryFrom<String> for Pin {
 
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}", HEXLOWER.encode_display(&self.0))
     }
 }
 
@@ -161,11 +166,11 @@ mod tests {
         let text = format!(
             "certificate = '/etc/broker/node.pem'\nkey = '/etc/broker/node.key'\n\
              passphrase = 'secret'\nca-file = '/etc/broker/ca.pem'\ncheck-host = true\n\
-             names = ['manager.example']\npins = ['{pin}']"
+             names = ['manager.example']\npins = ['{pin}']\nstrict = true"
         );
         let options: TlsOptions = toml::from_str(&text).unwrap();
         assert_eq!(options.ca_file.as_deref(), Some("/etc/broker/ca.pem".as_ref()));
-        assert!(options.check_host && !options.is_anonymous());
+        assert!(options.check_host && options.strict && !options.is_anonymous());
         assert_eq!(options.pins, [pin]);
         assert!(!format!("{options:?}").contains("secret"), "the passphrase shows");
 

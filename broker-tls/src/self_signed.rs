@@ -54,7 +54,7 @@ impl SelfSigned {
 
     fn load(path: &Path) -> Result<Self, TlsError> {
         let mut certificates = files::certificates("the generated certificate", path)?;
-        let key = key::load(path, None)?;
+        let key = key::load(path, None, false)?.key;
         Ok(Self { certificate: certificates.swap_remove(0), key })
     }
 

@@ -1,19 +1,21 @@
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
+use crate::leniency::LeniencyObserver;
 use crate::material::Material;
-use crate::reload::Stamps;
+use crate::reload::{Reload, Stamps, Watch};
+use crate::turns::Turns;
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
-use crate::{Pin, TlsError, TlsOptions, Witness};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
 use arc_swap::ArcSwap;
 use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::UnixTime;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ClientConfig, ServerConfig};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
@@ -21,39 +23,35 @@ use std::sync::{Arc, OnceLock};
 /// The encryption of an endpoint: configurations for each connection, from certificates that can be
 /// replaced at any time.
 ///
-/// Clones share the certificates.
+/// Clones share the certificates. While a transport uses them, files that change are read again
+/// within two seconds ([`Tls::watch_files`]).
 #[derive(Clone)]
-pub struct Tls(Arc<Shared>);
+pub struct Tls(pub(crate) Arc<Shared>);
 
 type Observer = Box<dyn Fn(Result<&[String], &TlsError>) + Send + Sync>;
 
-struct Shared {
-    options: TlsOptions,
+pub(crate) struct Shared {
+    pub(crate) options: TlsOptions,
     expectations: Arc<Expectations>,
-    provider: Arc<CryptoProvider>,
-    material: ArcSwap<Material>,
-    roles: Roles,
-    reload: Mutex<Reload>,
-    observer: OnceLock<Observer>,
-}
-
-/// What has been read last, and what became of it.
-struct Reload {
-    stamps: Stamps,
-    error: Option<TlsError>,
-    /// When certificates that were not valid yet become so, to be looked at again.
-    valid_from: Option<UnixTime>,
+    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) material: ArcSwap<Material>,
+    pub(crate) roles: Roles,
+    pub(crate) reload: Mutex<Reload>,
+    pub(crate) observer: OnceLock<Observer>,
+    leniency_observer: LeniencyObserver,
+    pub(crate) watch: Watch,
+    turns: Turns,
 }
 
 /// What the own certificate has been needed for so far.
 #[derive(Default)]
-struct Roles {
+pub(crate) struct Roles {
     listens: AtomicBool,
     dials: AtomicBool,
 }
 
 impl Roles {
-    fn of(&self, usage: Usage) -> &AtomicBool {
+    pub(crate) fn of(&self, usage: Usage) -> &AtomicBool {
         match usage {
             Usage::Server => &self.listens,
             Usage::Client => &self.dials,
@@ -73,17 +71,18 @@ impl Tls {
         let expectations = Arc::new(Expectations::new(&options)?);
         let stamps = Stamps::of(&options);
         let material = ArcSwap::from_pointee(Material::load(&options, &provider)?);
-        let reload = Mutex::new(Reload { stamps, error: None, valid_from: None });
-        let observer = OnceLock::new();
-        let roles = Roles::default();
+        let reload = Mutex::new(Reload::new(stamps));
         Ok(Self(Arc::new(Shared {
             options,
             expectations,
             provider,
             material,
-            roles,
+            roles: Roles::default(),
             reload,
-            observer,
+            observer: OnceLock::new(),
+            leniency_observer: LeniencyObserver::default(),
+            watch: Watch::default(),
+            turns: Turns::for_this_machine(),
         })))
     }
 
@@ -99,83 +98,19 @@ impl Tls {
         self.0.options.self_signed.is_some()
     }
 
-    /// Reads the files again. Connections made from now on use what they hold; those that exist are
-    /// not touched. Blocks while it reads.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::new`]; or the own certificate is not valid now, or not meant for what it has
-    /// been needed for so far. What has been read before stays in use.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.read_again(&mut self.0.reload.lock())
-    }
-
-    /// Reads the files again if one of them has changed since they were last read, successfully or
-    /// not. Blocks while it looks.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::reload`], once for each change.
-    pub fn reload_if_changed(&self) -> Result<(), TlsError> {
-        let mut reload = self.0.reload.lock();
-        let waits = reload.valid_from.is_none_or(|from| UnixTime::now() < from);
-        if waits && Stamps::of(&self.0.options) == reload.stamps {
-            return Ok(());
-        }
-        self.read_again(&mut reload)
-    }
-
-    /// Why the files could not be read the last time, if they could not: what is in use is older.
-    #[must_use]
-    pub fn reload_error(&self) -> Option<TlsError> {
-        self.0.reload.lock().error.clone()
-    }
-
-    /// Lets somebody know what became of it whenever the files have been read again: a failure
-    /// would go unnoticed until the certificates in use expire. A success comes with what
-    /// [`Self::warnings`] gives from then on. The first observer counts; it must not call back.
-    pub fn on_reload(
-        &self,
-        observer: impl Fn(Result<&[String], &TlsError>) + Send + Sync + 'static,
-    ) {
-        // A second one has been told that it does not count.
-        let _ = self.0.observer.set(Box::new(observer));
-    }
-
-    fn read_again(&self, reload: &mut Reload) -> Result<(), TlsError> {
-        if self.0.options.is_anonymous() {
-            return Ok(());
-        }
-        reload.stamps = Stamps::of(&self.0.options);
-        reload.valid_from = None;
-        let read = Material::load(&self.0.options, &self.0.provider).and_then(|material| {
-            if let Err(error) = self.check_new(&material) {
-                reload.valid_from = material.valid_from(UnixTime::now());
-                return Err(error);
-            }
-            self.0.material.store(Arc::new(material));
-            Ok(())
-        });
-        if let Some(observer) = self.0.observer.get() {
-            let warnings = self.warnings();
-            observer(read.as_ref().map(|()| warnings.as_slice()));
-        }
-        reload.error = read.as_ref().err().cloned();
-        read
-    }
-
-    /// Whether certificates can take the place of those in use.
-    fn check_new(&self, material: &Material) -> Result<(), TlsError> {
-        let needed = |usage: &Usage| self.0.roles.of(*usage).load(Relaxed);
-        let usages = [Usage::Server, Usage::Client];
-        usages.into_iter().filter(needed).try_for_each(|usage| material.check(usage))
-    }
-
-    /// What is odd about the files that are in use, though they can be used: each is a sentence
-    /// that names a file.
+    /// What is odd about the files that are in use, though they can be used: files in the CA
+    /// directory that hold no certificate, CAs whose keys are not supported, and what
+    /// [`TlsOptions::strict`] would refuse. Each is a sentence that names a file.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.0.material.load().warnings().to_vec()
+        self.0.material.load().warnings()
+    }
+
+    /// Lets somebody know, with a sentence that names its certificate, whenever a peer has proven
+    /// itself with one that [`TlsOptions::strict`] would refuse. The first observer counts; it must
+    /// not block, nor call back.
+    pub fn on_leniency(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        self.0.leniency_observer.set(observer);
     }
 
     /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous
@@ -202,9 +137,18 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// It has expired, is not valid yet, or is not meant for this.
+    /// It has expired, is not valid yet, or is not meant for servers.
     pub fn check_listening(&self) -> Result<(), TlsError> {
         self.check_own(Usage::Server)
+    }
+
+    /// Runs the handshake of an accepted connection from `address` so that what it computes leaves
+    /// the processor to others: at most half of the processors compute handshakes at the same time,
+    /// for all listeners with this encryption together, and those that wait for it take turns by
+    /// address. Time in which the handshake waits for the other side does not count. Cancel safe if
+    /// the handshake is.
+    pub async fn in_turn<F: Future>(&self, address: IpAddr, handshake: F) -> F::Output {
+        self.0.turns.run(address, handshake).await
     }
 
     fn check_own(&self, usage: Usage) -> Result<(), TlsError> {
@@ -212,15 +156,16 @@ impl Tls {
         self.0.material.load().check(usage)
     }
 
-    /// The configuration for dialling `host` once, and the witness of that one handshake.
+    /// The configuration for dialling `host` once, and the report of that one handshake.
     ///
-    /// It sends no server name and resumes no session, as acceptors of the C++ Broker cannot stand
-    /// resumption; versions 1.2 and 1.3 are on.
+    /// It sends no server name and resumes no session, as acceptors of the C++ Broker fail on
+    /// resumption. TLS 1.2 and 1.3 are on. The report belongs to one handshake: do not use the
+    /// configuration for a second one.
     ///
     /// # Errors
     ///
     /// The own certificate has expired, is not valid yet, or is not meant for dialling.
-    pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, Witness), TlsError> {
+    pub fn rustls_client(&self, host: &str) -> Result<(ClientConfig, HandshakeReport), TlsError> {
         self.rustls_client_pinned(host, &[])
     }
 
@@ -235,10 +180,10 @@ impl Tls {
         &self,
         host: &str,
         pins: &[Pin],
-    ) -> Result<(ClientConfig, Witness), TlsError> {
+    ) -> Result<(ClientConfig, HandshakeReport), TlsError> {
         self.check_own(Usage::Client)?;
         let material = self.0.material.load();
-        let witness = material.witness();
+        let report = material.report();
         let pins = if pins.is_empty() { self.0.expectations.pins() } else { pins };
         let builder = ClientConfig::builder_with_provider(self.0.provider.clone())
             .with_safe_default_protocol_versions()
@@ -248,7 +193,7 @@ impl Tls {
             Material::Certificates { identity, authorities } => {
                 let host = self.0.options.check_host.then(|| host.to_owned());
                 let expectations = self.0.expectations.with_pins(pins);
-                let verifier = self.verifier(authorities, expectations, host, &witness);
+                let verifier = self.verifier(authorities, expectations, host, &report);
                 builder
                     .with_custom_certificate_verifier(Arc::new(verifier))
                     .with_client_cert_resolver(identity.resolver.clone())
@@ -260,23 +205,23 @@ impl Tls {
                 ));
             }
             Material::SelfSigned { resolver, .. } => builder
-                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &report)))
                 .with_client_cert_resolver(resolver.clone()),
             Material::Anonymous { .. } => builder
-                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &witness)))
+                .with_custom_certificate_verifier(Arc::new(self.key_verifier(pins, &report)))
                 .with_no_client_auth(),
         };
         config.enable_sni = false;
         config.resumption = Resumption::disabled();
-        Ok((config, witness))
+        Ok((config, report))
     }
 
-    /// The configuration for accepting one connection, and the witness of its handshake.
+    /// The configuration for accepting one connection, and the report of its handshake.
     ///
     /// # Errors
     ///
-    /// None that the caller could do something about.
-    pub fn rustls_server(&self) -> Result<(ServerConfig, Witness), TlsError> {
+    /// rustls refuses the configuration, which would be a defect of this crate.
+    pub fn rustls_server(&self) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         self.server(true)
     }
 
@@ -287,26 +232,26 @@ impl Tls {
     /// # Errors
     ///
     /// As for [`Self::rustls_server`].
-    pub fn rustls_server_for_anyone(&self) -> Result<(ServerConfig, Witness), TlsError> {
+    pub fn rustls_server_for_anyone(&self) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         self.server(false)
     }
 
-    fn server(&self, mandatory: bool) -> Result<(ServerConfig, Witness), TlsError> {
+    fn server(&self, mandatory: bool) -> Result<(ServerConfig, HandshakeReport), TlsError> {
         let material = self.0.material.load();
-        let witness = material.witness();
+        let report = material.report();
         let builder = ServerConfig::builder_with_provider(self.0.provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::new(error.to_string()))?;
         let mut config = match &**material {
             Material::Certificates { identity, authorities } => {
                 let expectations = self.0.expectations.clone();
-                let verifier = self.verifier(authorities, expectations, None, &witness);
+                let verifier = self.verifier(authorities, expectations, None, &report);
                 builder
                     .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(identity.resolver.clone())
             }
             Material::SelfSigned { resolver, .. } => {
-                let verifier = self.key_verifier(self.0.expectations.pins(), &witness);
+                let verifier = self.key_verifier(self.0.expectations.pins(), &report);
                 builder
                     .with_client_cert_verifier(Arc::new(ClientVerifier { verifier, mandatory }))
                     .with_cert_resolver(resolver.clone())
@@ -317,7 +262,7 @@ impl Tls {
         };
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        Ok((config, witness))
+        Ok((config, report))
     }
 
     fn verifier(
@@ -325,21 +270,23 @@ impl Tls {
         authorities: &Arc<Authorities>,
         expectations: Arc<Expectations>,
         host: Option<String>,
-        witness: &Witness,
+        report: &HandshakeReport,
     ) -> PeerVerifier {
         PeerVerifier {
             authorities: authorities.clone(),
             expectations,
             host,
-            witness: witness.clone(),
+            strict: self.0.options.strict,
+            report: report.clone(),
+            leniency_observer: self.0.leniency_observer.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
     }
 
-    fn key_verifier(&self, pins: &[Pin], witness: &Witness) -> KeyVerifier {
+    fn key_verifier(&self, pins: &[Pin], report: &HandshakeReport) -> KeyVerifier {
         KeyVerifier {
             pins: pins.to_vec(),
-            witness: witness.clone(),
+            report: report.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
         }
     }
@@ -350,7 +297,7 @@ impl Tls {
     ///
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
-    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         self.openssl(crate::anonymous_openssl::Contexts::client)
     }
 
@@ -361,7 +308,7 @@ impl Tls {
     ///
     /// OpenSSL has no memory left.
     #[cfg(feature = "anon-tls")]
-    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         self.openssl(crate::anonymous_openssl::Contexts::server)
     }
 
@@ -369,10 +316,10 @@ impl Tls {
     fn openssl(
         &self,
         session: impl Fn(&crate::anonymous_openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
-    ) -> Option<Result<(openssl::ssl::Ssl, Witness), TlsError>> {
+    ) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
         match &**self.0.material.load() {
             Material::Anonymous { openssl, .. } => {
-                Some(session(openssl).map(|ssl| (ssl, Witness::new(None))))
+                Some(session(openssl).map(|ssl| (ssl, HandshakeReport::new(None))))
             }
             Material::Certificates { .. } | Material::SelfSigned { .. } => None,
         }

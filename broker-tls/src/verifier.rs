@@ -4,7 +4,8 @@ use crate::Pin;
 use crate::authorities::Authorities;
 use crate::chain::Presented;
 use crate::expectations::Expectations;
-use crate::witness::Witness;
+use crate::leniency::LeniencyObserver;
+use crate::report::HandshakeReport;
 use crate::x509::{Certificate, Usage};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
@@ -24,6 +25,7 @@ macro_rules! signature_checks {
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
             verify_tls12_signature(message, certificate, signature, &self.algorithms)
+                .inspect(|_| self.proven())
         }
 
         fn verify_tls13_signature(
@@ -33,6 +35,7 @@ macro_rules! signature_checks {
             signature: &DigitallySignedStruct,
         ) -> Result<HandshakeSignatureValid, Error> {
             verify_tls13_signature(message, certificate, signature, &self.algorithms)
+                .inspect(|_| self.proven())
         }
 
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -41,32 +44,45 @@ macro_rules! signature_checks {
     };
 }
 
-/// Accepts peers with a certificate of a trusted CA that meets the expectations, and leaves with
-/// the witness who it was or why not.
+/// Accepts peers with a certificate of a trusted CA that meets the expectations, and notes in
+/// the report who it was or why not.
 pub(crate) struct PeerVerifier {
     pub(crate) authorities: Arc<Authorities>,
     pub(crate) expectations: Arc<Expectations>,
     /// What the certificate of a dialled peer has to be valid for.
     pub(crate) host: Option<String>,
-    pub(crate) witness: Witness,
+    pub(crate) strict: bool,
+    pub(crate) report: HandshakeReport,
+    pub(crate) leniency_observer: LeniencyObserver,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl PeerVerifier {
     fn verify(&self, presented: &Presented<'_>) -> Result<(), Error> {
-        let outcome = presented
-            .verify(&self.authorities, self.algorithms.all)
-            .and_then(|()| self.expectations.check(presented.leaf, self.host.as_deref()));
+        let outcome =
+            presented.verify(&self.authorities, self.algorithms.all, self.strict).and_then(|odd| {
+                self.expectations.check(presented.leaf, self.host.as_deref()).map(|()| odd)
+            });
         match outcome {
-            Ok(()) => {
+            Ok(odd) => {
+                self.report.set_leniency(odd);
                 let name = Certificate::parse(presented.leaf).map(|leaf| leaf.name());
-                self.witness.saw_peer(name.unwrap_or_default());
+                self.report.set_peer(name.unwrap_or_default());
                 Ok(())
             }
             Err(refusal) => {
-                self.witness.saw_refusal(refusal.reason);
+                self.report.set_refusal(refusal.reason);
                 Err(Error::InvalidCertificate(refusal.error))
             }
+        }
+    }
+}
+
+impl PeerVerifier {
+    /// The other side has shown that it holds the key; before, anybody could present anything.
+    fn proven(&self) {
+        if let Some(text) = self.report.take_leniency() {
+            self.leniency_observer.tell(&text);
         }
     }
 }
@@ -86,7 +102,7 @@ impl ServerCertVerifier for PeerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.saw_chain(leaf, intermediates);
+        self.report.set_chain(leaf, intermediates);
         self.verify(&Presented { leaf, intermediates, usage: Usage::Server, now })?;
         Ok(ServerCertVerified::assertion())
     }
@@ -166,7 +182,7 @@ impl<V: ClientCertVerifier> ClientCertVerifier for ClientVerifier<V> {
 /// case.
 pub(crate) struct KeyVerifier {
     pub(crate) pins: Vec<Pin>,
-    pub(crate) witness: Witness,
+    pub(crate) report: HandshakeReport,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -179,12 +195,17 @@ impl KeyVerifier {
             .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
         let pin = leaf.pin();
         if self.pins.contains(&pin) {
-            self.witness.saw_peer(format!("key {pin}"));
+            self.report.set_peer(format!("key {pin}"));
             return Ok(());
         }
-        self.witness.saw_refusal(format!("its key is {pin}, which is not pinned here"));
+        self.report.set_refusal(format!("its key is {pin}, which is not pinned here"));
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
     }
+}
+
+impl KeyVerifier {
+    /// Keys are as good as their pins: there is nothing to say of them.
+    fn proven(&self) {}
 }
 
 impl fmt::Debug for KeyVerifier {
@@ -202,7 +223,7 @@ impl ServerCertVerifier for KeyVerifier {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.saw_chain(leaf, intermediates);
+        self.report.set_chain(leaf, intermediates);
         self.verify(leaf)?;
         Ok(ServerCertVerified::assertion())
     }

@@ -1,6 +1,6 @@
 //! What this crate wants to know about a certificate beyond what rustls looks at.
 
-use crate::{Pin, key_kinds, names};
+use crate::{Pin, key, names};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use std::fmt;
 use x509_parser::certificate::X509Certificate;
@@ -96,7 +96,7 @@ impl<'a> Certificate<'a> {
 
     /// What the key is, if it is of a kind that cannot be used here.
     pub(crate) fn unusable_key(&self) -> Option<String> {
-        key_kinds::unusable(self.0.public_key())
+        key::unusable_kind(self.0.public_key())
     }
 
     /// What the signature on this certificate was made with.

@@ -31,14 +31,14 @@ fn certificates_of_one_ca_authenticate_both_sides() {
 fn tls_1_2_and_1_3_are_spoken_with_diallers_and_with_acceptors() {
     let setting = Setting::new();
     for version in [&TLS12, &TLS13] {
-        let (client, witness) = setting.good.rustls_client("host").unwrap();
+        let (client, report) = setting.good.rustls_client("host").unwrap();
         let server = setting.good.rustls_server().unwrap();
-        let outcomes = run((dialling_only(client, version), witness), server);
+        let outcomes = run((dialling_only(client, version), report), server);
         assert_eq!(outcomes.1, authenticated("CN=good"));
 
-        let (server, witness) = setting.good.rustls_server().unwrap();
+        let (server, report) = setting.good.rustls_server().unwrap();
         let client = setting.good.rustls_client("host").unwrap();
-        let outcomes = run(client, (accepting_only(server, version), witness));
+        let outcomes = run(client, (accepting_only(server, version), report));
         assert_eq!(outcomes.0, authenticated("CN=good"));
     }
 }
@@ -184,14 +184,14 @@ fn version_1_certificates_are_accepted_if_a_configured_ca_issued_them() {
     let outcomes = handshake(&setting.good, &other);
     assert_eq!(outcomes, (authenticated("CN=other"), authenticated("CN=good")));
     for version in [&TLS12, &TLS13] {
-        let (client, witness) = other.rustls_client("host").unwrap();
+        let (client, report) = other.rustls_client("host").unwrap();
         let server = setting.good.rustls_server().unwrap();
-        let outcomes = run((dialling_only(client, version), witness), server);
+        let outcomes = run((dialling_only(client, version), report), server);
         assert_eq!(outcomes.1, authenticated("CN=other"));
 
-        let (server, witness) = other.rustls_server().unwrap();
+        let (server, report) = other.rustls_server().unwrap();
         let client = setting.good.rustls_client("host").unwrap();
-        let outcomes = run(client, (accepting_only(server, version), witness));
+        let outcomes = run(client, (accepting_only(server, version), report));
         assert_eq!(outcomes.0, authenticated("CN=other"));
     }
 }

@@ -131,20 +131,58 @@ fn files_that_do_not_hold_what_they_should_are_named() {
 }
 
 #[test]
-fn der_is_recognised_with_how_to_convert_it_and_endless_files_are_not_read() {
+fn der_is_recognised_with_how_to_convert_it() {
     let files = Files::new();
     let authority = Authority::new("ca");
     let complete = files.options("node", &authority.issue("node"), &authority.pem);
     let der = files.path().join("ca.der");
     std::fs::write(&der, pem::parse(&authority.pem).unwrap().contents()).unwrap();
-    let options = TlsOptions { ca_file: Some(der), ..complete.clone() };
+    let options = TlsOptions { ca_file: Some(der), ..complete };
     let error = Tls::new(options).unwrap_err().to_string();
     assert!(error.contains("openssl x509 -inform der"), "{error}");
-    #[cfg(unix)]
-    {
-        let options = TlsOptions { ca_file: Some("/dev/zero".into()), ..complete };
-        let error = Tls::new(options).unwrap_err().to_string();
-        assert!(error.contains("too many"), "{error}");
+}
+
+#[test]
+fn files_that_are_too_large_are_not_read() {
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let complete = files.options("node", &authority.issue("node"), &authority.pem);
+    let large = files.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    let error = Tls::new(TlsOptions { key: Some(large), ..complete }).unwrap_err().to_string();
+    assert!(error.contains("too many"), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_not_a_regular_file_is_refused_at_once_at_the_start_and_when_read_again() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let files = Files::new();
+    let authority = Authority::new("ca");
+    let node = authority.issue("node");
+    let complete = files.options("node", &node, &authority.pem);
+    let pipe = files.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for file in [pipe, "/dev/zero".into(), files.path().to_owned()] {
+        for options in [
+            TlsOptions { certificate: Some(file.clone()), ..complete.clone() },
+            TlsOptions { key: Some(file.clone()), ..complete.clone() },
+            TlsOptions { ca_file: Some(file.clone()), ..complete.clone() },
+            TlsOptions { self_signed: Some(file.clone()), ..TlsOptions::default() },
+        ] {
+            let error = Tls::new(options).unwrap_err().to_string();
+            assert!(error.contains("is not a regular file"), "{error}");
+            assert!(error.contains(&file.display().to_string()), "{error}");
+        }
+        let tls = Tls::new(complete.clone()).unwrap();
+        let key = complete.key.as_ref().unwrap();
+        std::fs::remove_file(key).unwrap();
+        std::os::unix::fs::symlink(&file, key).unwrap();
+        let error = tls.reload().unwrap_err().to_string();
+        assert!(error.contains("is not a regular file"), "{error}");
+        std::fs::remove_file(key).unwrap();
+        std::fs::write(key, &node.key).unwrap();
+        tls.reload().unwrap();
     }
 }
 

@@ -134,3 +134,26 @@ fn a_ca_directory_hides_neither_half_written_files_nor_strange_ones() {
     let error = endpoint.reload().unwrap_err().to_string();
     assert!(error.contains("half written") && error.contains("/half"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_timer_ends_with_the_last_clone_and_starts_again_after_the_end_of_a_runtime() {
+    let files = Files::new();
+    let ca = Authority::new("ca");
+    let node = tls(files.options("node", &ca.issue("node"), &ca.pem));
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // The first runtime of two.
+    let first = node.clone();
+    let ended = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async { first.watch_files() });
+    });
+    ended.join().unwrap();
+    assert_eq!(tasks(), 0);
+
+    node.watch_files();
+    node.clone().watch_files();
+    assert_eq!(tasks(), 1);
+    drop(node);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
+}

@@ -3,7 +3,7 @@ use crate::establish::{check_protocol, establish};
 use crate::{QuicOptions, config, errors, socket};
 use broker_core::Url;
 use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker_tls::{Pin, Tls, Witness};
+use broker_tls::{HandshakeReport, Pin, Tls};
 use quinn::{Connecting, ConnectionError, TransportConfig};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,15 +30,15 @@ impl Dial<'_> {
             TransportError::new(Kind::UnusableCertificate, format!("{doing}: {reason}"))
         };
         let client = self.tls.rustls_client_pinned(self.to.host(), &self.pins);
-        let (client, witness) = client.map_err(|error| unusable(error.to_string()))?;
+        let (client, report) = client.map_err(|error| unusable(error.to_string()))?;
         let client = config::client(client, self.transport).map_err(unusable)?;
         let connecting = self.dialling.dial(address, client);
         let mut connecting = connecting.map_err(|error| TransportError::from_io(&error, doing))?;
         tokio::select! {
-            answer = self.answer(&mut connecting, &witness, doing) => answer?,
+            answer = self.answer(&mut connecting, &report, doing) => answer?,
             refusal = socket::refusal(address, doing) => return Err(refusal),
         }
-        timeout(self.options.handshake_time, self.finish(connecting, witness, doing))
+        timeout(self.options.handshake_time, self.finish(connecting, report, doing))
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(
@@ -53,7 +53,7 @@ impl Dial<'_> {
     async fn answer(
         &self,
         connecting: &mut Connecting,
-        witness: &Witness,
+        report: &HandshakeReport,
         doing: &str,
     ) -> Result<(), TransportError> {
         let time = self.options.connect_time;
@@ -66,19 +66,19 @@ impl Dial<'_> {
                 );
                 Err(TransportError::new(Kind::TimedOut, detail))
             }
-            Ok(Err(error)) => Err(errors::explain(&error, witness, doing)),
+            Ok(Err(error)) => Err(errors::explain(&error, report, doing)),
         }
     }
 
     async fn finish(
         &self,
         connecting: Connecting,
-        witness: Witness,
+        report: HandshakeReport,
         doing: &str,
     ) -> Result<Connection, TransportError> {
         let connection = connecting.await;
-        let connection = connection.map_err(|error| errors::explain(&error, &witness, doing))?;
+        let connection = connection.map_err(|error| errors::explain(&error, &report, doing))?;
         check_protocol(&connection, doing)?;
-        establish(connection, witness, self.to.clone(), self.options, doing).await
+        establish(connection, report, self.to.clone(), self.options, doing).await
     }
 }

@@ -1,7 +1,7 @@
 //! What failures of QUIC mean for whoever runs the endpoint.
 
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use quinn::{ApplicationClose, ConnectionClose, ConnectionError, TransportErrorCode, VarInt};
 use rustls::{AlertDescription as Alert, CertificateError, Error as TlsFailure};
 use std::io;
@@ -16,16 +16,20 @@ pub(crate) const ABORTED: VarInt = VarInt::from_u32(1);
 pub(crate) const MISBEHAVED: VarInt = VarInt::from_u32(2);
 
 /// Explains the end of a connection; `doing` says during what.
-pub(crate) fn explain(error: &ConnectionError, witness: &Witness, doing: &str) -> TransportError {
+pub(crate) fn explain(
+    error: &ConnectionError,
+    report: &HandshakeReport,
+    doing: &str,
+) -> TransportError {
     let (kind, reason) = match error {
         ConnectionError::TransportError(found) => match alert(found.code) {
-            Some(alert) => return local_tls(alert, &found.reason, witness, doing),
+            Some(alert) => return local_tls(alert, &found.reason, report, doing),
             None => {
                 (Kind::WrongProtocol, format!("the other side broke the rules of QUIC: {found}"))
             }
         },
         ConnectionError::ConnectionClosed(said) => match alert(said.error_code) {
-            Some(alert) => return remote_tls(alert, witness, doing),
+            Some(alert) => return remote_tls(alert, report, doing),
             None => closed_by_quic(said),
         },
         ConnectionError::ApplicationClosed(said) => closed_by_broker(said),
@@ -54,7 +58,7 @@ fn alert(code: TransportErrorCode) -> Option<Alert> {
 }
 
 /// The handshake failed because of what this side found; the alert is what it told the other one.
-fn local_tls(alert: Alert, reason: &str, witness: &Witness, doing: &str) -> TransportError {
+fn local_tls(alert: Alert, reason: &str, report: &HandshakeReport, doing: &str) -> TransportError {
     if alert == Alert::NoApplicationProtocol {
         return not_broker(doing);
     }
@@ -71,15 +75,15 @@ fn local_tls(alert: Alert, reason: &str, witness: &Witness, doing: &str) -> Tran
         Alert::DecryptError => TlsFailure::InvalidCertificate(CertificateError::BadSignature),
         _ => TlsFailure::General(reason.to_owned()),
     };
-    witness.explain(&io::Error::other(failure), doing)
+    report.explain(&io::Error::other(failure), doing)
 }
 
 /// The handshake failed because of what the other side found.
-fn remote_tls(alert: Alert, witness: &Witness, doing: &str) -> TransportError {
+fn remote_tls(alert: Alert, report: &HandshakeReport, doing: &str) -> TransportError {
     if alert == Alert::NoApplicationProtocol {
         return not_broker(doing);
     }
-    witness.explain(&io::Error::other(TlsFailure::AlertReceived(alert)), doing)
+    report.explain(&io::Error::other(TlsFailure::AlertReceived(alert)), doing)
 }
 
 /// The protocols above QUIC have no name in common.

@@ -10,7 +10,7 @@ use crate::writer::QuicWriter;
 use crate::{Order, QuicOptions, config};
 use broker_core::Url;
 use broker_core::transport::{self, Connection, TransportError, TransportErrorKind as Kind};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use quinn::{ConnectionError, ReadExactError, RecvStream, SendStream};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -22,12 +22,12 @@ use std::task::Poll;
 /// That it is done at the other side too, and with success, shows in the first byte from there.
 pub(crate) async fn establish(
     connection: quinn::Connection,
-    witness: Witness,
+    report: HandshakeReport,
     remote: Url,
     options: &QuicOptions,
     doing: &str,
 ) -> Result<Connection, TransportError> {
-    let link = Arc::new(Link { connection, witness });
+    let link = Arc::new(Link { connection, report });
     let mut streams = open_streams(&link, doing).await?;
     let (theirs, control) = exchange_flags(&link, &mut streams, options, doing).await?;
     let total_order = options.order == Order::Total || theirs & TOTAL_ORDER != 0;
@@ -41,7 +41,7 @@ pub(crate) async fn establish(
         assembly: options.assembly,
     };
     let window = config::full_window(options);
-    let protection = link.witness.protection();
+    let protection = link.report.protection();
     let sorter = Sorter::new(total_order);
     Ok(Connection {
         reader: Box::new(QuicReader::new(link.clone(), control, Merger::new(limits), window)),

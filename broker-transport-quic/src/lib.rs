@@ -75,8 +75,8 @@ pub struct QuicTransport {
 }
 
 impl QuicTransport {
-    /// A transport with what `tls` proves and demands. Files of `tls` that have changed are read
-    /// again before each connection; [`Tls::reload_error`] tells whether that failed.
+    /// A transport with what `tls` proves and demands. Files of `tls` that have changed are in force
+    /// for connections made two seconds later ([`Tls::watch_files`]).
     #[must_use]
     pub fn new(tls: Tls, options: QuicOptions) -> Self {
         let transport = config::transport(&options);
@@ -114,7 +114,7 @@ impl Transport for QuicTransport {
         if !at.query().is_empty() {
             return invalid("query");
         }
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         let (tls, options) = (self.tls.clone(), self.options.clone());
         Ok(Box::new(QuicListener::bind(at, tls, options, self.transport.clone()).await?))
     }
@@ -128,7 +128,7 @@ impl Transport for QuicTransport {
             transport: &self.transport,
             dialling: &self.dialling,
         };
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         broker_transport_tcp::dial_with(
             to,
             self.options.resolve_time,
@@ -151,11 +151,4 @@ fn pins(to: &Url) -> Result<Vec<Pin>, TransportError> {
         _ => Err(invalid(format!("{name:?} is not a parameter of quic://, only pin is"))),
     };
     to.parameters().map(pin).collect()
-}
-
-/// Reads changed files again, where that blocks nobody.
-async fn refresh(tls: &Tls) {
-    let tls = tls.clone();
-    // What has been read before stays in use, and the reason is left in `tls`.
-    let _ = tokio::task::spawn_blocking(move || tls.reload_if_changed()).await;
 }

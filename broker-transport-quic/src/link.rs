@@ -1,20 +1,20 @@
 use crate::errors;
 use crate::errors::{CLOSED, MISBEHAVED};
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use quinn::{ConnectionError, VarInt};
 
 /// What both halves of a connection hold on to. When the last one lets go, the connection ends.
 pub(crate) struct Link {
     pub(crate) connection: quinn::Connection,
     /// Explains failures that have to do with certificates.
-    pub(crate) witness: Witness,
+    pub(crate) report: HandshakeReport,
 }
 
 impl Link {
     /// What the end of the connection means for the operation that found out about it.
     pub(crate) fn explain(&self, error: &ConnectionError, doing: &str) -> TransportError {
-        errors::explain(error, &self.witness, doing)
+        errors::explain(error, &self.report, doing)
     }
 
     /// Ends the connection because of what the other side sent.

@@ -1,5 +1,5 @@
 use crate::establish::{check_protocol, establish};
-use crate::{QuicOptions, config, errors, refresh, socket};
+use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
@@ -77,10 +77,10 @@ fn open(address: SocketAddr, config: ServerConfig) -> io::Result<(Endpoint, u16)
 
 impl Context {
     /// The configuration for the next connection: certificates may have been replaced, and each
-    /// handshake has its own witness.
-    fn config(&self) -> Result<(ServerConfig, broker_tls::Witness), String> {
-        let (server, witness) = self.tls.rustls_server().map_err(|error| error.to_string())?;
-        Ok((config::server(server, &self.transport)?, witness))
+    /// handshake has its own report.
+    fn config(&self) -> Result<(ServerConfig, broker_tls::HandshakeReport), String> {
+        let (server, report) = self.tls.rustls_server().map_err(|error| error.to_string())?;
+        Ok((config::server(server, &self.transport)?, report))
     }
 
     async fn accept(
@@ -89,15 +89,17 @@ impl Context {
         remote: Url,
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
-        refresh(&self.tls).await;
-        let (config, witness) = self.config().map_err(|reason| {
+        let (config, report) = self.config().map_err(|reason| {
             TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
         })?;
-        let explain = |error| errors::explain(&error, &witness, DOING);
-        let connecting = incoming.accept_with(Arc::new(config)).map_err(explain)?;
+        let explain = |error| errors::explain(&error, &report, DOING);
+        // This computes the answer to the first packet, with its signature.
+        let accept = async |incoming: quinn::Incoming| incoming.accept_with(Arc::new(config));
+        let from = incoming.remote_address().ip();
+        let connecting = self.tls.in_turn(from, accept(incoming)).await.map_err(explain)?;
         let connection = connecting.await.map_err(explain)?;
         check_protocol(&connection, DOING)?;
-        establish(connection, witness, remote, &self.options, DOING).await
+        establish(connection, report, remote, &self.options, DOING).await
     }
 }
 

@@ -1,4 +1,4 @@
-use crate::places::{Places, places};
+use crate::hosts::{ListenAddresses, listen_addresses};
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use std::io;
@@ -24,13 +24,13 @@ pub async fn bind_with<S>(
     resolve_time: Duration,
     open: impl Fn(SocketAddr) -> io::Result<(S, u16)> + Sync,
 ) -> Result<(Url, Vec<S>), TransportError> {
-    let places = places(at.host(), resolve_time).await.map_err(|reason| {
+    let addresses = listen_addresses(at.host(), resolve_time).await.map_err(|reason| {
         TransportError::new(Kind::Resolve, format!("listening on {at}: {reason}"))
     })?;
-    let open = |place| open(place).map_err(|error| BindFailure { place, error });
-    let bound = match places {
-        Places::Everywhere => bind_everywhere(at.port(), &open),
-        Places::At(places) => bind_all(&places, at.port(), &open),
+    let open = |address| open(address).map_err(|error| BindFailure { address, error });
+    let bound = match addresses {
+        ListenAddresses::Everywhere => bind_everywhere(at.port(), &open),
+        ListenAddresses::At(addresses) => bind_all(&addresses, at.port(), &open),
     };
     let (sockets, port) = bound.map_err(|failure| failure.explain(at))?;
     Ok((at.clone().with_port(port), sockets))
@@ -38,27 +38,29 @@ pub async fn bind_with<S>(
 
 /// What went wrong, and at which of possibly several addresses.
 struct BindFailure {
-    place: SocketAddr,
+    address: SocketAddr,
     error: io::Error,
 }
 
 impl BindFailure {
     fn explain(&self, at: &Url) -> TransportError {
-        let place = self.place;
+        let address = self.address;
         let doing = format!("listening on {at}");
         let kind = TransportError::from_io(&self.error, &doing).kind();
         let reason = match kind {
             Kind::AddressInUse => {
-                format!("{place} is already in use, by another process or another listener")
+                format!("{address} is already in use, by another process or another listener")
             }
             Kind::AddressNotAvailable => {
-                format!("{} is not an address of this machine", place.ip())
+                format!("{} is not an address of this machine", address.ip())
             }
-            Kind::PermissionDenied if place.port() < 1024 => {
-                format!("{place} is not allowed, ports below 1024 need a privilege of the process")
+            Kind::PermissionDenied if address.port() < 1024 => {
+                format!(
+                    "{address} is not allowed, ports below 1024 need a privilege of the process"
+                )
             }
-            Kind::PermissionDenied => format!("{place} is not allowed for this process"),
-            _ => return TransportError::from_io(&self.error, &format!("{doing}: {place}")),
+            Kind::PermissionDenied => format!("{address} is not allowed for this process"),
+            _ => return TransportError::from_io(&self.error, &format!("{doing}: {address}")),
         };
         TransportError::new(kind, format!("{doing}: {reason}"))
     }
@@ -94,16 +96,16 @@ fn bind_everywhere<S>(port: u16, open: Open<'_, S>) -> Result<(Vec<S>, u16), Bin
     .map(|(socket, port)| (vec![socket], port))
 }
 
-/// Binds all places on one port, or none; places that are not of this machine are left out.
+/// Binds all addresses on one port, or none; addresses that are not of this machine are left out.
 fn bind_all<S>(
-    places: &[SocketAddr],
+    addresses: &[SocketAddr],
     port: u16,
     open: Open<'_, S>,
 ) -> Result<(Vec<S>, u16), BindFailure> {
     let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
     loop {
         attempts -= 1;
-        match bind_on_one_port(places, port, open) {
+        match bind_on_one_port(addresses, port, open) {
             Err(failure) if attempts > 0 && failure.error.kind() == io::ErrorKind::AddrInUse => {}
             outcome => return outcome,
         }
@@ -111,16 +113,16 @@ fn bind_all<S>(
 }
 
 fn bind_on_one_port<S>(
-    places: &[SocketAddr],
+    addresses: &[SocketAddr],
     mut port: u16,
     open: Open<'_, S>,
 ) -> Result<(Vec<S>, u16), BindFailure> {
-    let mut sockets = Vec::with_capacity(places.len());
+    let mut sockets = Vec::with_capacity(addresses.len());
     let mut missing = None;
-    for place in places {
-        let mut place = *place;
-        place.set_port(port);
-        match open(place) {
+    for address in addresses {
+        let mut address = *address;
+        address.set_port(port);
+        match open(address) {
             Ok((socket, bound)) => {
                 port = bound;
                 sockets.push(socket);

@@ -1,5 +1,6 @@
 use crate::TcpOptions;
-use crate::names;
+use crate::hosts::resolve;
+use crate::race::dial_first;
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use std::net::{IpAddr, SocketAddr};
@@ -17,8 +18,9 @@ pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, Tr
 /// Dials the host and the port of `to`, whatever its scheme, with `dial`, which gets an address and
 /// what messages are to say that it is doing.
 ///
-/// A host name is resolved within `resolve_time`, and its addresses are tried in the order of the
-/// resolver until one accepts. Cancel safe if `dial` is: dropping the future abandons the attempt.
+/// A host name is resolved within `resolve_time`, and its addresses are raced as RFC 8305 has it:
+/// IPv6 and IPv4 in turns, the next one when an attempt fails or takes longer than 250 ms, and the
+/// first that accepts wins. Cancel safe if `dial` is: dropping the future abandons the attempts.
 ///
 /// # Errors
 ///
@@ -44,51 +46,10 @@ where
     if let Ok(ip) = to.host().parse::<IpAddr>() {
         return dial(SocketAddr::new(ip, to.port()), doing).await;
     }
-    let addresses = names::resolve(to.host(), to.port(), resolve_time)
+    let addresses = resolve(to.host(), to.port(), resolve_time)
         .await
         .map_err(|reason| TransportError::new(Kind::Resolve, format!("{doing}: {reason}")))?;
     dial_first(&addresses, &doing, dial).await
-}
-
-/// Connects to the first address that accepts.
-async fn dial_first<C, D, F>(
-    addresses: &[SocketAddr],
-    doing: &str,
-    dial: D,
-) -> Result<C, TransportError>
-where
-    D: Fn(SocketAddr, String) -> F,
-    F: Future<Output = Result<C, TransportError>>,
-{
-    let mut failures = Vec::new();
-    for address in addresses {
-        match dial(*address, address.to_string()).await {
-            Ok(connection) => return Ok(connection),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    Err(all_failed(doing, &failures))
-}
-
-/// One error for a name none of whose addresses accepted: all reasons, and the kind that says most.
-fn all_failed(doing: &str, failures: &[TransportError]) -> TransportError {
-    let kind = failures.iter().map(TransportError::kind).min_by_key(|kind| rank(*kind));
-    let reasons: Vec<String> = failures.iter().map(ToString::to_string).collect();
-    TransportError::new(kind.unwrap_or(Kind::Io), format!("{doing}: {}", reasons.join("; ")))
-}
-
-/// An address that answered says more than one that did not, and that more than a missing route,
-/// which is normal for one of the two IP versions. What is wrong at this side comes first.
-fn rank(kind: Kind) -> u8 {
-    match kind {
-        Kind::OutOfResources => 0,
-        Kind::PermissionDenied => 1,
-        Kind::Refused => 2,
-        Kind::Reset => 3,
-        Kind::TimedOut => 4,
-        Kind::Io => 5,
-        _ => 6,
-    }
 }
 
 async fn dial_address(
@@ -131,20 +92,6 @@ fn is_own_reflection(stream: &TcpStream) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_telling_reason_gives_the_kind_and_all_are_in_the_message() {
-        let unreachable = TransportError::new(Kind::Unreachable, "[2001:db8::1]:1: no route");
-        let silent = TransportError::new(Kind::TimedOut, "192.0.2.1:1: no answer within 3s");
-        let refused = TransportError::new(Kind::Refused, "192.0.2.2:1: connection refused");
-        let error = all_failed("connecting to tcp://host:1", &[unreachable, silent, refused]);
-        assert_eq!(error.kind(), Kind::Refused);
-        assert_eq!(
-            error.to_string(),
-            "connecting to tcp://host:1: [2001:db8::1]:1: no route; \
-             192.0.2.1:1: no answer within 3s; 192.0.2.2:1: connection refused"
-        );
-    }
 
     #[tokio::test]
     async fn addresses_are_tried_until_one_accepts() {

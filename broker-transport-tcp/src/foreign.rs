@@ -1,6 +1,5 @@
 //! What the other side speaks if it is not what this side does, from its first bytes.
 
-#[cfg(feature = "tls")]
 use broker_core::transport::TransportErrorKind;
 
 /// Something recognised by its first bytes.
@@ -29,7 +28,6 @@ impl Speaker {
 }
 
 /// The kind of failure that such a speaker is at an encrypted address.
-#[cfg(feature = "tls")]
 pub(crate) fn kind_where_tls_is_spoken(speaker: Speaker) -> TransportErrorKind {
     match speaker {
         Speaker::Broker => TransportErrorKind::PeerIsPlain,

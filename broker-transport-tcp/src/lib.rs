@@ -10,11 +10,10 @@ mod bind;
 mod dial;
 #[cfg(feature = "tls")]
 mod foreign;
-mod link;
+mod hosts;
 mod listen;
-mod names;
 mod options;
-mod places;
+mod race;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -26,10 +25,12 @@ pub use options::{Keepalive, TcpOptions};
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
-    TransportErrorKind,
+    Connection, FrameReader, Incoming, Link, Listener, ListenerProtection, Protection, ReadBuffer,
+    StreamReader, StreamWriter, Transport, TransportError, TransportErrorKind,
 };
+use std::future::poll_fn;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 
 /// The transport for the scheme `tcp`.
 #[derive(Debug, Clone, Default)]
@@ -46,8 +47,8 @@ impl TcpTransport {
 
     /// Connects a socket to host and port of `to`, whatever its scheme.
     ///
-    /// A host name is resolved, and its addresses are tried in the order of the resolver until one
-    /// accepts. Cancel safe: dropping the future abandons the attempt.
+    /// A host name is resolved, and its addresses are tried as [`dial_with`] says. Cancel safe:
+    /// dropping the future abandons the attempts.
     ///
     /// # Errors
     ///
@@ -91,7 +92,7 @@ impl Transport for TcpTransport {
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.dial(to).await?;
-        Ok(link::connection(stream, to.clone()))
+        Ok(connection(stream, to.clone()))
     }
 }
 
@@ -118,6 +119,38 @@ impl Listener for TcpListener {
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let (stream, remote) = self.0.accept().await?;
-        Ok(Incoming::ready(link::connection(stream, remote)))
+        Ok(Incoming::ready(connection(stream, remote)))
+    }
+}
+
+/// A connection that is nothing but the socket.
+fn connection(stream: TcpStream, remote: Url) -> Connection {
+    let (reader, writer) = stream.into_split();
+    Connection {
+        reader: Box::new(TcpReader { socket: StreamReader(reader) }),
+        writer: Box::new(StreamWriter(writer)),
+        link: Link { remote, protection: Protection::Plain },
+    }
+}
+
+/// Reads from a socket without holding memory while there is nothing to read.
+struct TcpReader {
+    socket: StreamReader<OwnedReadHalf>,
+}
+
+#[async_trait]
+impl FrameReader for TcpReader {
+    async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
+        let socket: &TcpStream = self.socket.0.as_ref();
+        poll_fn(|cx| {
+            let ready = socket.poll_read_ready(cx);
+            if ready.is_pending() {
+                buffer.release();
+            }
+            ready
+        })
+        .await
+        .map_err(|error| TransportError::from_io(&error, "receiving"))?;
+        self.socket.recv(buffer).await
     }
 }

@@ -57,21 +57,21 @@ impl TcpAcceptor {
 
 /// See [`TcpTransport::bind`](crate::TcpTransport::bind).
 pub(crate) async fn bind(at: &Url, options: &TcpOptions) -> Result<TcpAcceptor, TransportError> {
-    let open = |place| open(place, options.backlog);
+    let open = |address| open(address, options.backlog);
     let (url, sockets) = bind_with(at, options.resolve_time, open).await?;
     Ok(TcpAcceptor { url, sockets, first: 0, options: options.clone() })
 }
 
-fn open(place: SocketAddr, backlog: u32) -> io::Result<(TcpListener, u16)> {
-    let socket = Socket::new(Domain::for_address(place), Type::STREAM, Some(Protocol::TCP))?;
-    if place.is_ipv6() {
+fn open(address: SocketAddr, backlog: u32) -> io::Result<(TcpListener, u16)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
         // The default differs between systems; a specific address is of one version anyway.
-        socket.set_only_v6(!place.ip().is_unspecified())?;
+        socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     // Elsewhere it lets a restarted process have its port back; on Windows it lets anybody take it.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
-    socket.bind(&place.into())?;
+    socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     socket.set_nonblocking(true)?;
     let listener = TcpListener::from_std(socket.into())?;

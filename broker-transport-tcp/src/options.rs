@@ -3,7 +3,8 @@ use socket2::{SockRef, TcpKeepalive};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How sockets are opened and what is set on them.
+/// How sockets are opened and what is set on them. Further fields may come: make one with
+/// `..TcpOptions::default()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpOptions {
     /// How long connecting to one address may take. Default 3 s, as [`Limits::connect_time`].

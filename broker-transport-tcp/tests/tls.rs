@@ -11,9 +11,28 @@ use broker_core::Url;
 use broker_core::transport::{
     Chunk, Connection, Listener, Protection, ReadBuffer, Transport, WriteBatch,
 };
+use broker_transport_tcp::TcpTransport;
+use broker_transport_tcp::tls::TlsTransport;
+use std::time::Duration;
 use support::expect_frames;
 use tls_support::{Setting, accept, listen, meet};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// Changed files are in force within this time.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keeps a paused clock from advancing by itself while sockets are waited for: the runtime takes a
+/// blocking task for something that time has to wait for.
+struct Frozen(#[expect(dead_code, reason = "it ends the task")] std::sync::mpsc::Sender<()>);
+
+impl Frozen {
+    fn new() -> Self {
+        let (end, ended) = std::sync::mpsc::channel();
+        tokio::task::spawn_blocking(move || ended.recv());
+        Self(end)
+    }
+}
 
 async fn pair() -> (Connection, Connection) {
     let setting = Setting::new();
@@ -92,25 +111,62 @@ fn record_lengths(mut stream: &[u8]) -> Vec<usize> {
     lengths
 }
 
-#[tokio::test]
-async fn replaced_certificates_serve_new_connections_and_end_no_old_ones() {
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_at_by_a_timer_and_never_by_a_connection() {
+    let frozen = Frozen::new();
     let setting = Setting::new();
-    let (dialler, acceptor) = (setting.endpoint("left"), setting.endpoint("right"));
+    let (dialler, tls) =
+        (setting.endpoint("left"), setting.tls("right", &setting.ca.issue("right")));
+    let (read, mut reads) = tokio::sync::mpsc::unbounded_channel();
+    tls.on_reload(move |outcome| read.send(outcome.is_ok()).unwrap());
+    let acceptor = TlsTransport::new(TcpTransport::default(), tls);
     let mut listener = listen(&acceptor).await;
     let url = listener.url().clone();
-    let (before, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
-    let (mut before, mut accepted) = (before.unwrap(), accepted.unwrap());
+    let mut meet = async || {
+        let (dialled, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
+        (dialled.unwrap(), accepted.unwrap())
+    };
+    let (mut before, mut accepted) = meet().await;
 
     setting.files.options("right", &setting.ca.issue("a new name"), &setting.ca.pem);
-    let (after, _second) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
-    assert_eq!(after.unwrap().link.protection.to_string(), "authenticated as CN=a new name");
+    for _ in 0..20 {
+        let (dialled, _accepted) = meet().await;
+        assert_eq!(dialled.link.protection.to_string(), "authenticated as CN=right");
+    }
+    assert!(reads.try_recv().is_err(), "a connection had the files read");
 
+    drop(frozen);
+    assert_eq!(timeout(INTERVAL, reads.recv()).await.unwrap(), Some(true));
+    let _frozen = Frozen::new();
+    let (dialled, _accepted) = meet().await;
+    assert_eq!(dialled.link.protection.to_string(), "authenticated as CN=a new name");
+
+    // What was there before goes on with what it has.
     let frame = vec![0, 0, 0, 1, 7];
     let mut batch = WriteBatch::new();
     batch.append(Chunk::Segment(frame.clone()));
     before.writer.send(&mut batch).await.unwrap();
     expect_frames(&mut *accepted.reader, &[frame]).await;
     assert_eq!(before.link.protection.to_string(), "authenticated as CN=right");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_dials_has_changed_files_in_force_within_the_interval() {
+    let frozen = Frozen::new();
+    let setting = Setting::new();
+    let (acceptor, tls) =
+        (setting.endpoint("right"), setting.tls("left", &setting.ca.issue("left")));
+    let (read, mut reads) = tokio::sync::mpsc::unbounded_channel();
+    tls.on_reload(move |outcome| read.send(outcome.is_ok()).unwrap());
+    let dialler = TlsTransport::new(TcpTransport::default(), tls);
+    let (_, accepted) = meet(&dialler, &acceptor).await;
+    assert_eq!(accepted.unwrap().link.protection.to_string(), "authenticated as CN=left");
+    setting.files.options("left", &setting.ca.issue("a new name"), &setting.ca.pem);
+    drop(frozen);
+    assert_eq!(timeout(INTERVAL, reads.recv()).await.unwrap(), Some(true));
+    let _frozen = Frozen::new();
+    let (_, accepted) = meet(&dialler, &acceptor).await;
+    assert_eq!(accepted.unwrap().link.protection.to_string(), "authenticated as CN=a new name");
 }
 
 #[tokio::test]

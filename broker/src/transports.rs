@@ -51,11 +51,12 @@ pub enum TransportSetupError {
 /// Describes an endpoint that has every transport this crate was built with, set up by `options`
 /// within `limits`. Reads the files that the options name, and blocks while it does.
 ///
-/// Files of certificates and keys that change are read again before the next connection is made or
-/// accepted; existing peerings are not touched. The log of the endpoint says so under
+/// Files of certificates and keys that change are read again within two seconds, for connections
+/// made from then on; existing peerings are not touched. The log of the endpoint says so under
 /// `certificates-read`, or `certificates-unusable` with the reason if those read before stay in
-/// use, and under `certificates-odd` what is strange about files that can be used. Of those read
-/// here `Tls::warnings` tells that, as nobody sees the log yet.
+/// use, and under `certificates-odd` what is strange about files that can be used, and about
+/// certificates of peers that strict libraries would refuse. Of the files read here `Tls::warnings`
+/// tells that, as nobody sees the log yet.
 ///
 /// # Errors
 ///
@@ -98,6 +99,12 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
             }
         };
         let endpoint = endpoint.downgrade();
+        let observer = endpoint.clone();
+        tls.on_leniency(move |text| {
+            if let Some(endpoint) = observer.upgrade() {
+                endpoint.log(Warning, "certificates-odd", text, None);
+            }
+        });
         tls.on_reload(move |read| {
             let Some(endpoint) = endpoint.upgrade() else { return };
             match read {

@@ -212,3 +212,29 @@ async fn a_scheme_that_does_not_fit_the_listener_is_recognised() {
     let url = listening["url"].as_str().unwrap().replacen("tcp", "quic", 1);
     refused(&url, &[]).await.expect(3).says("nothing listens there for QUIC");
 }
+
+#[tokio::test]
+async fn what_strict_libraries_refuse_is_named_in_the_log_or_refused() {
+    let setting = Setting::new();
+    let odd = setting.presenting("odd", &setting.ca.issue_version_1("odd"));
+    let good = setting.node("good");
+    let strict = [&good[..], &["--tls-strict".to_owned()]].concat();
+    for scheme in ["tls", "quic"] {
+        let (mut node, listening) = listener(scheme, &good).await;
+        let mut sub = Cli::start(&with(
+            &["sub", "/t", "--peer", listening["url"].as_str().unwrap(), "--events"],
+            &odd,
+        ));
+        assert_eq!(sub.event("peer_added").await["protection"], "authenticated as CN=good");
+        let named = said(&mut node, "certificates-odd").await;
+        assert!(named.contains("\"CN=odd\" of a peer is of X.509 version 1"), "{named}");
+
+        let (mut node, listening) = listener(scheme, &strict).await;
+        refused(listening["url"].as_str().unwrap(), &odd).await;
+        let named = said(&mut node, "which the option strict refuses").await;
+        assert!(named.contains("\"CN=odd\" is of X.509 version 1"), "{named}");
+    }
+    let own = [&odd[..], &["--tls-strict".to_owned()]].concat();
+    let end = Cli::start(&with(&["node", "--listen", "tls://127.0.0.1:0"], &own)).end().await;
+    end.expect(2).says("is of X.509 version 1, which the option strict refuses");
+}

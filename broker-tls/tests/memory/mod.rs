@@ -4,7 +4,7 @@
 pub mod setting;
 
 use broker_core::transport::Protection;
-use broker_tls::{Tls, TlsOptions, Witness};
+use broker_tls::{HandshakeReport, Tls, TlsOptions};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use std::io;
@@ -30,8 +30,8 @@ pub fn handshake_at(dialler: &Tls, acceptor: &Tls, host: &str) -> (Outcome, Outc
 
 /// Carries bytes to and fro until neither side has any left.
 pub fn run(
-    (client, client_witness): (ClientConfig, Witness),
-    (server, server_witness): (ServerConfig, Witness),
+    (client, client_report): (ClientConfig, HandshakeReport),
+    (server, server_report): (ServerConfig, HandshakeReport),
 ) -> (Outcome, Outcome) {
     let name = ServerName::try_from("unused").unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
@@ -60,14 +60,14 @@ pub fn run(
             break;
         }
     }
-    let outcome = |end: Option<io::Error>, witness: &Witness, unfinished| match end {
-        Some(error) => Err(witness.explain(&error, "handshake").to_string()),
+    let outcome = |end: Option<io::Error>, report: &HandshakeReport, unfinished| match end {
+        Some(error) => Err(report.explain(&error, "handshake").to_string()),
         None if unfinished => Err("unfinished".to_owned()),
-        None => Ok(witness.protection()),
+        None => Ok(report.protection()),
     };
     (
-        outcome(client_end, &client_witness, client.is_handshaking()),
-        outcome(server_end, &server_witness, server.is_handshaking()),
+        outcome(client_end, &client_report, client.is_handshaking()),
+        outcome(server_end, &server_report, server.is_handshaking()),
     )
 }
 

@@ -1,7 +1,7 @@
 //! The handshakes of the anonymous mode, which are those of OpenSSL.
 
 use super::handshake::close;
-use super::overheard::Overheard;
+use super::prefix_capture::PrefixCapture;
 use openssl::ssl::{Error, Ssl};
 use std::io;
 use std::pin::Pin;
@@ -10,17 +10,20 @@ use tokio_openssl::SslStream;
 /// Dials; an error comes with the first bytes of the other side.
 pub(super) async fn connect(
     session: Ssl,
-    socket: Overheard,
-) -> Result<SslStream<Overheard>, (io::Error, Vec<u8>)> {
+    socket: PrefixCapture,
+) -> Result<SslStream<PrefixCapture>, (io::Error, Vec<u8>)> {
     let mut stream = SslStream::new(session, socket).map_err(|error| (error.into(), Vec::new()))?;
     match Pin::new(&mut stream).connect().await {
         Ok(()) => Ok(stream),
-        Err(error) => Err((io_error(error), stream.get_mut().head().to_vec())),
+        Err(error) => Err((io_error(error), stream.get_mut().prefix().to_vec())),
     }
 }
 
 /// Accepts; the connection of a refused peer is closed in an orderly way.
-pub(super) async fn accept(session: Ssl, socket: Overheard) -> io::Result<SslStream<Overheard>> {
+pub(super) async fn accept(
+    session: Ssl,
+    socket: PrefixCapture,
+) -> io::Result<SslStream<PrefixCapture>> {
     let mut stream = SslStream::new(session, socket)?;
     match Pin::new(&mut stream).accept().await {
         Ok(()) => Ok(stream),

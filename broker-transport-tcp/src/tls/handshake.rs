@@ -2,13 +2,13 @@
 
 #[cfg(feature = "anon-tls")]
 use super::anonymous;
-use super::overheard::{HEAD, Overheard};
+use super::prefix_capture::{PREFIX_LEN, PrefixCapture};
 use super::stream::Finish;
 use super::unusable;
 use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_tls::{Tls, Witness};
+use broker_tls::{HandshakeReport, Tls};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// Encrypts a connection that this side has opened. The witness of its handshake is left in `seen`,
+/// Encrypts a connection that this side has opened. The report of its handshake is left in `seen`,
 /// whatever comes of it.
 pub(super) async fn dial<F: Finish>(
     tls: &Tls,
@@ -26,25 +26,24 @@ pub(super) async fn dial<F: Finish>(
     to: &Url,
     doing: &str,
     finish: F,
-    seen: &mut Option<Witness>,
+    seen: &mut Option<HandshakeReport>,
 ) -> Result<F::Output, TransportError> {
-    let socket = Overheard::new(socket);
+    let socket = PrefixCapture::new(socket);
     #[cfg(feature = "anon-tls")]
     if let Some(session) = tls.openssl_client() {
-        let (session, witness) = session.map_err(|error| unusable(&error, doing))?;
-        *seen = Some(witness.clone());
+        let (session, report) = session.map_err(|error| unusable(&error, doing))?;
+        *seen = Some(report.clone());
         return match anonymous::connect(session, socket).await {
             Ok(stream) => {
                 let cipher = stream.ssl().current_cipher().map_or("none", |cipher| cipher.name());
-                witness.saw_session(stream.ssl().version_str().to_owned(), cipher.to_owned());
-                Ok(finish.finish(stream, witness))
+                report.set_session(stream.ssl().version_str().to_owned(), cipher.to_owned());
+                Ok(finish.finish(stream, report))
             }
-            Err((error, head)) => Err(dial_error(&error, &head, &witness, to, doing)),
+            Err((error, head)) => Err(dial_error(&error, &head, &report, to, doing)),
         };
     }
-    let (config, witness) =
-        tls.rustls_client(to.host()).map_err(|error| unusable(&error, doing))?;
-    *seen = Some(witness.clone());
+    let (config, report) = tls.rustls_client(to.host()).map_err(|error| unusable(&error, doing))?;
+    *seen = Some(report.clone());
     // The name is neither sent nor looked at; whether the certificate has to be valid for the host
     // is a matter of the options.
     let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
@@ -54,17 +53,17 @@ pub(super) async fn dial<F: Finish>(
             let version = session.protocol_version().and_then(|version| version.as_str());
             let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
             let word = |word: Option<&str>| word.unwrap_or("unknown").to_owned();
-            witness.saw_session(word(version), word(cipher));
-            Ok(finish.finish(stream, witness))
+            report.set_session(word(version), word(cipher));
+            Ok(finish.finish(stream, report))
         }
-        Err((error, mut socket)) => Err(dial_error(&error, socket.head(), &witness, to, doing)),
+        Err((error, mut socket)) => Err(dial_error(&error, socket.prefix(), &report, to, doing)),
     }
 }
 
 fn dial_error(
     error: &io::Error,
     head: &[u8],
-    witness: &Witness,
+    report: &HandshakeReport,
     to: &Url,
     doing: &str,
 ) -> TransportError {
@@ -76,7 +75,7 @@ fn dial_error(
             return TransportError::new(kind_where_tls_is_spoken(other), detail);
         }
     }
-    let explained = witness.explain(error, doing);
+    let explained = report.explain(error, doing);
     if explained.is_closed() {
         let detail = format!(
             "{doing}: the other side closed the connection during the TLS handshake, as one that \
@@ -100,22 +99,24 @@ pub(super) async fn accept<F: Finish>(
         close(&mut socket).await;
         return Err(error);
     }
-    let socket = Overheard::new(socket);
+    let from = socket.peer_addr().map_err(|error| TransportError::from_io(&error, DOING))?.ip();
+    let socket = PrefixCapture::new(socket);
     #[cfg(feature = "anon-tls")]
     if let Some(session) = tls.openssl_server() {
-        let (session, witness) = session.map_err(|error| unusable(&error, DOING))?;
-        return match anonymous::accept(session, socket).await {
-            Ok(stream) => Ok(finish.finish(stream, witness)),
-            Err(error) => Err(accept_error(&error, &witness)),
+        let (session, report) = session.map_err(|error| unusable(&error, DOING))?;
+        return match tls.in_turn(from, anonymous::accept(session, socket)).await {
+            Ok(stream) => Ok(finish.finish(stream, report)),
+            Err(error) => Err(accept_error(&error, &report)),
         };
     }
     let config = if anyone { tls.rustls_server_for_anyone() } else { tls.rustls_server() };
-    let (config, witness) = config.map_err(|error| unusable(&error, DOING))?;
-    match TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible().await {
-        Ok(stream) => Ok(finish.finish(stream, witness)),
+    let (config, report) = config.map_err(|error| unusable(&error, DOING))?;
+    let handshake = TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible();
+    match tls.in_turn(from, handshake).await {
+        Ok(stream) => Ok(finish.finish(stream, report)),
         Err((error, mut socket)) => {
             close(&mut socket).await;
-            Err(accept_error(&error, &witness))
+            Err(accept_error(&error, &report))
         }
     }
 }
@@ -124,7 +125,7 @@ const DOING: &str = "the TLS handshake failed";
 
 /// Waits for the first byte and checks that it can begin a TLS handshake.
 async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
-    let mut head = [0; HEAD];
+    let mut head = [0; PREFIX_LEN];
     let count = socket.peek(&mut head).await;
     let count = count.map_err(|error| TransportError::from_io(&error, DOING))?;
     let head = head.get(..count).unwrap_or_default();
@@ -165,8 +166,8 @@ fn cure(speaker: Speaker) -> &'static str {
     }
 }
 
-fn accept_error(error: &io::Error, witness: &Witness) -> TransportError {
-    let explained = witness.explain(error, DOING);
+fn accept_error(error: &io::Error, report: &HandshakeReport) -> TransportError {
+    let explained = report.explain(error, DOING);
     if explained.is_closed() {
         let detail = "the other side closed the connection in the middle of the TLS handshake";
         return TransportError::new(Kind::Closed, detail);

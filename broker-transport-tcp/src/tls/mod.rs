@@ -5,7 +5,7 @@
 #[cfg(feature = "anon-tls")]
 mod anonymous;
 mod handshake;
-mod overheard;
+mod prefix_capture;
 mod stream;
 
 pub use broker_tls::{CertificateSummary, Details, Passphrase, Pin, Tls, TlsError, TlsOptions};
@@ -18,7 +18,7 @@ use broker_core::transport::{
     TransportErrorKind,
 };
 use broker_core::{Limits, Url};
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
 use tokio::net::TcpStream;
@@ -33,8 +33,8 @@ pub struct TlsTransport {
 }
 
 impl TlsTransport {
-    /// TLS over the sockets of `tcp`. Files of `tls` that have changed are read again before each
-    /// connection; [`Tls::reload_error`] tells whether that failed.
+    /// TLS over the sockets of `tcp`. Files of `tls` that have changed are in force for connections
+    /// made two seconds later ([`Tls::watch_files`]).
     ///
     /// The handshake may take half of [`Limits::handshake_time`], which leaves the other half to
     /// the handshake of Broker.
@@ -43,14 +43,16 @@ impl TlsTransport {
         Self { tcp, tls, handshake_time: Limits::default().handshake_time / 2 }
     }
 
-    /// Sets how long the TLS handshake of a connection may take.
+    /// Sets how long the TLS handshake of a connection may take, the wait for its turn at computing
+    /// included.
     #[must_use]
     pub fn with_handshake_time(mut self, time: Duration) -> Self {
         self.handshake_time = time;
         self
     }
 
-    /// Encrypts a socket that this side has opened, for a layer above TLS.
+    /// Encrypts a socket that this side has opened, for a layer above TLS. Cancel safe: dropping
+    /// the future closes the socket.
     ///
     /// # Errors
     ///
@@ -63,8 +65,8 @@ impl TlsTransport {
         self.dial(socket, to, Layered, &mut None).await
     }
 
-    /// Encrypts a socket that this side has opened, and tells what it found out on the way, whether
-    /// that succeeded or not.
+    /// As [`Self::secure_dialled`], for the connection of an endpoint, and returns the particulars
+    /// of the handshake as far as it got, whether it succeeded or not.
     pub async fn examine(
         &self,
         socket: TcpStream,
@@ -72,11 +74,12 @@ impl TlsTransport {
     ) -> (Result<Connection, TransportError>, Details) {
         let mut seen = None;
         let outcome = self.dial(socket, to, Connected(to.clone()), &mut seen).await;
-        (outcome, seen.map(|witness| witness.details()).unwrap_or_default())
+        (outcome, seen.map(|report| report.details()).unwrap_or_default())
     }
 
     /// Encrypts a socket that this side has accepted, for a layer above TLS. `anyone` says that the
-    /// other side need not have a certificate, even where the options demand one of peers.
+    /// other side need not have a certificate, even where the options demand one of peers. Cancel
+    /// safe: dropping the future closes the socket.
     ///
     /// # Errors
     ///
@@ -107,7 +110,7 @@ impl TlsTransport {
     ///
     /// It has expired, is not valid yet, or is not meant for this.
     pub async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         self.tls.check_listening().map_err(|error| unusable(&error, &format!("listening on {at}")))
     }
 
@@ -116,10 +119,10 @@ impl TlsTransport {
         socket: TcpStream,
         to: &Url,
         finish: F,
-        seen: &mut Option<Witness>,
+        seen: &mut Option<HandshakeReport>,
     ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
-        refresh(&self.tls).await;
+        self.tls.watch_files();
         timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish, seen))
             .await
             .unwrap_or_else(|_| {
@@ -138,7 +141,6 @@ impl TlsTransport {
         anyone: bool,
         finish: F,
     ) -> Result<F::Output, TransportError> {
-        refresh(&self.tls).await;
         let time = self.handshake_time;
         timeout(time, handshake::accept(&self.tls, socket, anyone, finish)).await.unwrap_or_else(
             |_| {
@@ -192,13 +194,6 @@ impl Listener for TlsListener {
             Box::pin(async move { transport.accept(stream, false, Connected(from)).await });
         Ok(Incoming { remote, establish })
     }
-}
-
-/// Reads changed files again, where that blocks nobody.
-async fn refresh(tls: &Tls) {
-    let tls = tls.clone();
-    // What has been read before stays in use, and the reason is left in `tls`.
-    let _ = tokio::task::spawn_blocking(move || tls.reload_if_changed()).await;
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {

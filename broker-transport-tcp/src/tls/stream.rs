@@ -4,7 +4,7 @@ use broker_core::transport::{
     Connection, FrameWriter, Link, Protection, StreamReader, StreamWriter, TransportError,
     WriteBatch,
 };
-use broker_tls::Witness;
+use broker_tls::HandshakeReport;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -15,11 +15,11 @@ use tokio::time::timeout;
 /// How long the other side may take to accept the end of the encrypted stream.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
-/// What is made of an encrypted stream whose handshake is done.
+/// How a handshake ends: what is made of the encrypted stream, whatever its type.
 pub(super) trait Finish {
     type Output;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Self::Output
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Self::Output
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static;
 }
@@ -30,12 +30,12 @@ pub(super) struct Connected(pub(super) Url);
 impl Finish for Connected {
     type Output = Connection;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Connection
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Connection
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
-        let protection = witness.protection();
-        let (reader, writer) = tokio::io::split(Explained { stream, witness });
+        let protection = report.protection();
+        let (reader, writer) = tokio::io::split(Explained { stream, report });
         Connection {
             reader: Box::new(StreamReader(reader)),
             writer: Box::new(TlsWriter(StreamWriter(writer))),
@@ -49,7 +49,9 @@ pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + Sync> Duplex for S {}
 
-/// An encrypted stream whose handshake is done. Its errors say what they mean.
+/// An encrypted stream whose handshake is done. Its errors are [`TransportError`]s inside of
+/// [`io::Error`]s, with the reason in words.
+#[non_exhaustive]
 pub struct Encrypted {
     /// The bytes inside.
     pub stream: Box<dyn Duplex>,
@@ -63,12 +65,12 @@ pub(super) struct Layered;
 impl Finish for Layered {
     type Output = Encrypted;
 
-    fn finish<S>(self, stream: S, witness: Witness) -> Encrypted
+    fn finish<S>(self, stream: S, report: HandshakeReport) -> Encrypted
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
     {
-        let protection = witness.protection();
-        Encrypted { stream: Box::new(Explained { stream, witness }), protection }
+        let protection = report.protection();
+        Encrypted { stream: Box::new(Explained { stream, report }), protection }
     }
 }
 
@@ -89,15 +91,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> FrameWriter for TlsWriter<S> {
     }
 }
 
-/// An encrypted stream whose errors say what they mean.
+/// An encrypted stream whose errors are explained.
 struct Explained<S> {
     stream: S,
-    witness: Witness,
+    report: HandshakeReport,
 }
 
 impl<S> Explained<S> {
     fn explain<T>(&self, outcome: Poll<io::Result<T>>, doing: &str) -> Poll<io::Result<T>> {
-        outcome.map_err(|error| io::Error::other(self.witness.explain(&error, doing)))
+        outcome.map_err(|error| io::Error::other(self.report.explain(&error, doing)))
     }
 }
 

@@ -48,6 +48,11 @@ impl Setting {
 
     /// An endpoint that presents `issued`.
     pub fn presenting(&self, name: &str, issued: &Issued) -> TlsTransport {
-        transport(self.files.options(name, issued, &self.ca.pem))
+        TlsTransport::new(TcpTransport::default(), self.tls(name, issued))
+    }
+
+    /// What presents `issued` and trusts the CA.
+    pub fn tls(&self, name: &str, issued: &Issued) -> Tls {
+        Tls::new(self.files.options(name, issued, &self.ca.pem)).unwrap()
     }
 }

@@ -5,31 +5,31 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How many first bytes tell who speaks.
-pub(super) const HEAD: usize = 16;
+pub(super) const PREFIX_LEN: usize = 16;
 
 /// A socket that remembers the first bytes it received: if they are not TLS they tell what else
 /// the other side speaks.
-pub(super) struct Overheard {
+pub(super) struct PrefixCapture {
     socket: TcpStream,
-    head: [u8; HEAD],
-    heard: usize,
+    prefix: [u8; PREFIX_LEN],
+    captured: usize,
 }
 
-impl Overheard {
+impl PrefixCapture {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket, head: [0; HEAD], heard: 0 }
+        Self { socket, prefix: [0; PREFIX_LEN], captured: 0 }
     }
 
     /// The first bytes, as far as they have arrived. The stream is of no use any more after this,
     /// as bytes that have arrived and were not asked for may be taken from it.
-    pub(super) fn head(&mut self) -> &[u8] {
-        let room = self.head.get_mut(self.heard..).unwrap_or_default();
-        self.heard += self.socket.try_read(room).unwrap_or_default();
-        self.head.get(..self.heard).unwrap_or_default()
+    pub(super) fn prefix(&mut self) -> &[u8] {
+        let room = self.prefix.get_mut(self.captured..).unwrap_or_default();
+        self.captured += self.socket.try_read(room).unwrap_or_default();
+        self.prefix.get(..self.captured).unwrap_or_default()
     }
 }
 
-impl AsyncRead for Overheard {
+impl AsyncRead for PrefixCapture {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -39,16 +39,16 @@ impl AsyncRead for Overheard {
         ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
         let this = &mut *self;
         let arrived = buffer.filled().get(before..).unwrap_or_default();
-        let room = this.head.get_mut(this.heard..).unwrap_or_default();
+        let room = this.prefix.get_mut(this.captured..).unwrap_or_default();
         for (to, from) in room.iter_mut().zip(arrived) {
             *to = *from;
-            this.heard += 1;
+            this.captured += 1;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Overheard {
+impl AsyncWrite for PrefixCapture {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

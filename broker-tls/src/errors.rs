@@ -1,8 +1,20 @@
-//! What failures of TLS mean for whoever runs the endpoint.
+//! Errors of this crate, and what failures of TLS mean for whoever runs the endpoint.
 
-use crate::key_kinds::USABLE;
+use crate::key::USABLE;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// Why certificates, keys or settings cannot be used: a sentence for the operator that names the
+/// option or the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TlsError(String);
+
+impl TlsError {
+    pub(crate) fn new(detail: impl Into<String>) -> Self {
+        Self(detail.into())
+    }
+}
 
 /// How the own key is called where keys are pinned.
 pub(crate) const OWN_KEY: &str = "the own key";
@@ -36,14 +48,14 @@ pub(crate) fn rustls_error(
 
 fn nothing_presented(own: Option<&str>) -> String {
     if own.is_some_and(|own| own.starts_with(OWN_KEY)) {
-        return "the other side presented no key, and here self-signed is set: both sides have to have \
-                it, or neither"
+        return "the other side presented no key, and here self-signed is set: both sides have to \
+                have it, or neither"
             .to_owned();
     }
     format!(
         "the other side presented no certificate, and here certificates are configured: both sides \
-         have to have certificates, or neither; one whose key is not supported here is not presented \
-         either ({USABLE} are)"
+         have to have certificates, or neither; one whose key is not supported here is not \
+         presented either ({USABLE} are)"
     )
 }
 
@@ -123,8 +135,8 @@ fn alert_with_certificate(alert: Alert, own: &str) -> String {
         }
         Alert::HandshakeFailure => format!(
             "the other side found no common parameters, as endpoints without certificates do: both \
-             sides have to have certificates, or neither; and so do those whose key is not supported \
-             here ({USABLE} are)"
+             sides have to have certificates, or neither; and so do those whose key is not \
+             supported here ({USABLE} are)"
         ),
         other => other_alert(other),
     }

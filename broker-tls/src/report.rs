@@ -1,4 +1,4 @@
-use crate::explain;
+use crate::errors;
 use crate::x509::Certificate;
 use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
 use parking_lot::Mutex;
@@ -6,67 +6,81 @@ use rustls::pki_types::CertificateDer;
 use std::io;
 use std::sync::Arc;
 
-/// As many certificates of a chain are shown; a peer may present what it wants.
+/// How many certificates of a chain are shown: a peer may present any number.
 const CHAIN_SHOWN: usize = 8;
 
 /// What the handshake of one connection found out, for the state of the link and for messages.
 #[derive(Debug, Clone)]
-pub struct Witness(Arc<State>);
+pub struct HandshakeReport(Arc<State>);
 
 #[derive(Debug)]
 struct State {
     /// The own certificate as messages call it; none in the anonymous mode.
     own: Option<String>,
-    seen: Mutex<Seen>,
+    findings: Mutex<Findings>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct Findings {
     peer: Option<String>,
     refusal: Option<String>,
+    leniency: Option<String>,
     details: Details,
 }
 
-/// The particulars of a handshake, for those who look for what is wrong.
+/// The particulars of a handshake, for diagnosis.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Details {
     /// The version of TLS, if the handshake got that far.
     pub version: Option<String>,
     /// The cipher suite, if the handshake got that far.
     pub cipher: Option<String>,
-    /// The certificates that the other side presented, its own first.
+    /// The certificates that a dialled peer presented, its own first, at most eight; empty if the
+    /// peer dialled.
     pub chain: Vec<CertificateSummary>,
 }
 
-/// What people want to know of a certificate.
+/// What is shown of a certificate. Names are escaped as RFC 4514 has it and shortened if they are
+/// long; times are UTC, as in `Jan  1 00:00:00 2001 +00:00`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CertificateSummary {
-    /// Whose it is.
+    /// The subject, or else an alternative name or the pin.
     pub subject: String,
-    /// Who says so.
+    /// The issuer.
     pub issuer: String,
-    /// Since when it is valid.
+    /// The first moment of its validity.
     pub not_before: String,
-    /// Until when it is valid.
+    /// The last moment of its validity.
     pub not_after: String,
     /// The pin of its key.
     pub pin: String,
 }
 
-impl Witness {
+impl HandshakeReport {
     pub(crate) fn new(own: Option<String>) -> Self {
-        Self(Arc::new(State { own, seen: Mutex::default() }))
+        Self(Arc::new(State { own, findings: Mutex::default() }))
     }
 
-    pub(crate) fn saw_peer(&self, name: String) {
-        self.0.seen.lock().peer = Some(name);
+    pub(crate) fn set_peer(&self, name: String) {
+        self.0.findings.lock().peer = Some(name);
     }
 
-    pub(crate) fn saw_refusal(&self, reason: String) {
-        self.0.seen.lock().refusal = Some(reason);
+    pub(crate) fn set_refusal(&self, reason: String) {
+        self.0.findings.lock().refusal = Some(reason);
     }
 
-    pub(crate) fn saw_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
+    /// Keeps what is to be said of the certificate once its key is proven.
+    pub(crate) fn set_leniency(&self, text: Option<String>) {
+        self.0.findings.lock().leniency = text;
+    }
+
+    pub(crate) fn take_leniency(&self) -> Option<String> {
+        self.0.findings.lock().leniency.take()
+    }
+
+    pub(crate) fn set_chain(&self, leaf: &CertificateDer<'_>, others: &[CertificateDer<'_>]) {
         let parsed = std::iter::once(leaf).chain(others).filter_map(|der| Certificate::parse(der));
         let chain = parsed.take(CHAIN_SHOWN).map(|certificate| CertificateSummary {
             subject: certificate.name(),
@@ -75,25 +89,26 @@ impl Witness {
             not_after: certificate.not_after().to_string(),
             pin: certificate.pin().to_string(),
         });
-        self.0.seen.lock().details.chain = chain.collect();
+        self.0.findings.lock().details.chain = chain.collect();
     }
 
-    /// Takes note of what the two sides agreed on.
-    pub fn saw_session(&self, version: String, cipher: String) {
-        let details = &mut self.0.seen.lock().details;
+    /// Records the version and the cipher suite that the two sides agreed on.
+    pub fn set_session(&self, version: String, cipher: String) {
+        let details = &mut self.0.findings.lock().details;
         (details.version, details.cipher) = (Some(version), Some(cipher));
     }
 
     /// The particulars of the handshake, as far as it got.
     #[must_use]
     pub fn details(&self) -> Details {
-        self.0.seen.lock().details.clone()
+        self.0.findings.lock().details.clone()
     }
 
-    /// How the connection is protected once its handshake is done.
+    /// How the connection is protected. Only meaningful once its handshake is done: before, the
+    /// other side may have presented a certificate without proving that it has the key.
     #[must_use]
     pub fn protection(&self) -> Protection {
-        match &self.0.seen.lock().peer {
+        match &self.0.findings.lock().peer {
             Some(name) => Protection::Authenticated(name.clone()),
             None => Protection::Encrypted,
         }
@@ -122,12 +137,12 @@ impl Witness {
         inner: &(dyn std::error::Error + Send + Sync + 'static),
     ) -> Option<(Kind, String)> {
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            let refusal = self.0.seen.lock().refusal.clone();
-            return Some(explain::rustls_error(error, refusal, self.0.own.as_deref()));
+            let refusal = self.0.findings.lock().refusal.clone();
+            return Some(errors::rustls_error(error, refusal, self.0.own.as_deref()));
         }
         #[cfg(feature = "anon-tls")]
         if let Some(error) = inner.downcast_ref::<openssl::ssl::Error>() {
-            return Some(explain::openssl_error(error));
+            return Some(errors::openssl_error(error));
         }
         None
     }
