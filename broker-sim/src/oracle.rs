@@ -5,12 +5,10 @@ use super::node::Node;
 use super::target::{Target, To};
 use broker_proto::EndpointId;
 use broker_proto::peering::ConnectionId;
-use broker_proto::queue::BoundedQueue;
-use broker_proto::routing::{Origin, Peer, Sink, SinkKind};
+use broker_proto::routing::{Origin, Peer, SinkKind};
 use broker_proto::session::Receiver;
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::payloads;
-use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 

@@ -2,7 +2,7 @@ use crate::errors;
 use crate::errors::{CLOSED, MISBEHAVED};
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use broker_tls::HandshakeReport;
-use quinn::{ConnectionError, VarInt};
+use quinn::ConnectionError;
 
 /// What both halves of a connection hold on to. When the last one lets go, the connection ends.
 pub(crate) struct Link {
