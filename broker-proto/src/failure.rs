@@ -300,7 +300,8 @@ pub(super) fn sniff(bytes: &[u8]) -> Option<Failure> {
     Some(Failure::NotBroker(other))
 }
 
-/// Like [`sniff`], for what came in the place of a frame's length: text would be one above 500 MB.
+/// What the first bytes of a connection are, if they are no frame of Broker: TLS, HTTP, SSH, or
+/// text, which would be a length above 500 MB.
 #[must_use]
 pub fn sniff_length(bytes: &[u8]) -> Option<Failure> {
     let text = "it sent text, as servers for mail and databases do";

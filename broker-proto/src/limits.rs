@@ -231,10 +231,16 @@ pub mod optional_seconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::time::Duration;
 
+    /// Writes the number of seconds, or nothing.
     pub fn serialize<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         time.map(|time| time.as_secs_f64()).serialize(to)
     }
 
+    /// Reads a number of seconds that may be absent.
+    ///
+    /// # Errors
+    ///
+    /// It is negative, not finite or too large.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         Option::<f64>::deserialize(from)?.map(super::seconds::from_number).transpose()
     }
@@ -245,10 +251,16 @@ pub mod seconds {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::time::Duration;
 
+    /// Writes the number of seconds.
     pub fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(time.as_secs_f64())
     }
 
+    /// Reads a number of seconds.
+    ///
+    /// # Errors
+    ///
+    /// It is negative, not finite or too large.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         from_number(f64::deserialize(from)?)
     }

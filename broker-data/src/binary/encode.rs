@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 /// What can be written as one value in binary format v1, without making a [`Value`] first.
 ///
-/// Implemented for the types of the data model, [`View`] and those Rust types that have a
-/// [`From`] conversion to `Value`, with the same result. An own type, say the record of an event
-/// argument, implements it with a [`Slot`](crate::Slot):
+/// Implemented for the types of the data model, [`View`](crate::View) and those Rust types that
+/// have a [`From`] conversion to `Value`, with the same result. An own type, say the record of an
+/// event argument, implements it with a [`Slot`](crate::Slot):
 ///
 /// ```
 /// use broker_data::{Encode, Slot};

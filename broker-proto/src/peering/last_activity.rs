@@ -12,6 +12,7 @@ pub struct LastActivity {
 const SUSPENDED: u64 = u64::MAX;
 
 impl LastActivity {
+    /// A peer that was heard of at `now`.
     pub fn new(now: Time) -> Self {
         Self { nanoseconds: AtomicU64::new(nanoseconds(now)) }
     }

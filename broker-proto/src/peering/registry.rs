@@ -7,14 +7,19 @@ use crate::{EndpointId, Protection, Url};
 /// What is known about one peer.
 #[derive(Debug, Clone)]
 pub struct PeerRecord {
+    /// Where the relation stands.
     pub status: PeerStatus,
     /// The connection that shakes hands with it, or is peered with it.
     pub conn: ConnectionId,
+    /// The address under which it is known.
     pub network: NetworkInfo,
+    /// Which side dialled.
     pub direction: Direction,
+    /// What protects the link.
     pub protection: Protection,
     /// Since when it has had this status.
     pub since: Time,
+    /// What went wrong last.
     pub last_error: Option<Failure>,
     /// How often the peering was made again after it had ended.
     pub reconnects: u64,

@@ -14,10 +14,13 @@ use std::task::{Context, Poll, Waker};
 /// How much may wait in a queue, and what happens to the rest.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
+    /// The most messages.
     pub messages: usize,
+    /// The most bytes of memory.
     pub memory: usize,
     /// Bytes of control frames, which no policy drops.
     pub control: usize,
+    /// What happens to messages beyond these bounds.
     pub policy: OverflowPolicy,
 }
 
@@ -62,7 +65,9 @@ pub enum Taken {
 /// Counters of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueStats {
+    /// Messages in the queue.
     pub queued: usize,
+    /// Bytes of memory that the queue holds.
     pub memory: usize,
     /// The highest fill level since the last [`BoundedQueue::start_window`].
     pub high_water: usize,
@@ -74,6 +79,7 @@ pub struct QueueStats {
     pub refused: u64,
     /// Messages that entered the queue. They have been taken, were dropped, or are in it.
     pub pushed: u64,
+    /// Bytes that entered the queue.
     pub pushed_bytes: u64,
     /// Messages that left the queue for its consumer.
     pub taken: u64,
@@ -81,6 +87,7 @@ pub struct QueueStats {
     pub late: u64,
     /// What had entered the queue when the handshake was done.
     pub handshake: u64,
+    /// The same in bytes.
     pub handshake_bytes: u64,
     /// PeeringMachine frames among those that came.
     pub control: u64,
@@ -120,6 +127,7 @@ struct State {
 }
 
 impl BoundedQueue {
+    /// An empty queue that measures no times.
     pub fn new(bounds: Bounds) -> Self {
         Self { bounds, state: Mutex::default(), full: AtomicBool::new(false) }
     }
@@ -131,6 +139,7 @@ impl BoundedQueue {
         queue
     }
 
+    /// What happens to messages that find it full.
     pub fn policy(&self) -> OverflowPolicy {
         self.bounds.policy
     }
@@ -401,6 +410,7 @@ impl BoundedQueue {
         self.state.lock().closed
     }
 
+    /// The counters as they are now.
     pub fn stats(&self) -> QueueStats {
         let state = self.state.lock();
         QueueStats { queued: state.queue.messages(), memory: state.queue.memory(), ..state.stats }

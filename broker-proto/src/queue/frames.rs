@@ -16,6 +16,7 @@ const IDLE_SEGMENT: usize = 8 * 1024;
 const SPARES: usize = WRITE_BATCH / SEGMENT;
 
 /// A contiguous piece of a queue.
+#[allow(missing_docs, reason = "the fields are what their names say")]
 #[derive(Debug)]
 pub enum Piece {
     /// Small frames, copied together; the first `skip` bytes have been dropped, and `control`
@@ -33,6 +34,7 @@ impl Piece {
         }
     }
 
+    /// How many whole frames are in it.
     pub fn frames(&self) -> usize {
         match self {
             Self::Segment { frames, .. } => *frames,

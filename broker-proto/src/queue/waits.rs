@@ -15,11 +15,13 @@ pub const WAIT_BOUNDS: [Duration; WAIT_CLASSES - 1] = [
     Duration::from_secs(10),
 ];
 
+/// How many classes of waiting times are told apart.
 pub const WAIT_CLASSES: usize = 7;
 
 /// How long frames have waited, by classes of about a power of ten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Waits {
+    /// The classes, the shortest waits first.
     pub classes: [WaitClass; WAIT_CLASSES],
     /// The last wait that was measured.
     pub last: Option<Duration>,
@@ -42,10 +44,12 @@ impl Waits {
         self.last = Some(wait);
     }
 
+    /// How many frames were followed.
     pub fn count(&self) -> u64 {
         self.classes.iter().map(|class| class.count).sum()
     }
 
+    /// How long they have waited together.
     pub fn total(&self) -> Duration {
         self.classes.iter().fold(Duration::ZERO, |sum, class| sum.saturating_add(class.total))
     }

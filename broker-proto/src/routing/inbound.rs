@@ -31,6 +31,7 @@ pub enum Progress {
 }
 
 /// What the data path passes on to those who decide.
+#[allow(missing_docs, reason = "the fields are what their names say")]
 #[derive(Debug)]
 pub enum Notice {
     /// The peer has announced a new filter.
@@ -48,7 +49,9 @@ pub enum Notice {
 /// What a peer may send.
 #[derive(Debug, Clone, Copy)]
 pub struct InboundLimits {
+    /// How large an announced filter may be.
     pub filter: FilterLimits,
+    /// How many more bad messages than good ones are put up with.
     pub bad_messages: usize,
 }
 
@@ -86,6 +89,7 @@ enum Verdict {
 }
 
 impl Inbound {
+    /// The receiving side of a new peering.
     pub fn new(peer: Arc<Peer>, limits: InboundLimits) -> Self {
         let offences = Offences::new(limits.bad_messages);
         Self { peer, filter: limits.filter, offences, route: None, cut: Vec::new() }

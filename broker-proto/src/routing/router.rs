@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
 #[derive(Debug)]
 pub struct Router {
+    /// The id of the endpoint.
     pub id: EndpointId,
     /// Whether messages of peers are passed on to other peers.
     pub forwarding: bool,
@@ -37,6 +38,8 @@ struct Routes {
 }
 
 impl Router {
+    /// A router without peers and consumers. `data_depth` bounds how deep values may be nested,
+    /// `remember` for how many topics the destinations are remembered.
     pub fn new(id: EndpointId, forwarding: bool, data_depth: usize, remember: usize) -> Self {
         let router = Self {
             id,
@@ -93,6 +96,7 @@ impl Router {
         result
     }
 
+    /// Lets messages flow to a peer that wants those on topics below `filter`.
     pub fn add_peer(&self, peer: Arc<Peer>, filter: Vec<Bytes>) {
         self.change(|routes| routes.peers.insert(peer.id, (peer, filter)));
     }
@@ -108,6 +112,7 @@ impl Router {
         }
     }
 
+    /// Lets no more messages flow to a peer.
     pub fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
         self.change(|routes| routes.peers.remove(&id)).map(|(peer, _)| peer)
     }
@@ -127,10 +132,12 @@ impl Router {
         self.routes.lock().peers.values().map(|(peer, _)| Arc::clone(peer)).collect()
     }
 
+    /// Adds a local consumer, or gives it another filter.
     pub fn set_sink(&self, sink: &Arc<Sink>, filter: Vec<Bytes>) {
         self.change(|routes| routes.sinks.insert(sink.id, (Arc::clone(sink), filter)));
     }
 
+    /// Takes a local consumer out.
     pub fn remove_sink(&self, id: u64) {
         self.change(|routes| routes.sinks.remove(&id));
     }

@@ -12,10 +12,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// An installed peer as the data path sees it.
 #[derive(Debug)]
 pub struct Peer {
+    /// The id of the peer.
     pub id: EndpointId,
+    /// The connection with it.
     pub conn: ConnectionId,
+    /// What waits to be written.
     pub queue: Arc<BoundedQueue>,
+    /// What has come from it.
     pub counters: PeerCounters,
+    /// When it was last heard of.
     pub heard: Arc<LastActivity>,
 }
 
@@ -24,6 +29,7 @@ pub struct Peer {
 pub struct PeerCounters {
     /// Messages by type, in the order of the numbers on the wire.
     pub messages_in: [AtomicU64; 5],
+    /// Bytes of all frames.
     pub bytes_in: AtomicU64,
     /// Frames that are no envelopes, or whose payload is not what their type says.
     pub malformed: AtomicU64,
@@ -38,7 +44,9 @@ pub struct PeerCounters {
 /// What kind of consumer a sink belongs to; it decides which local messages it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkKind {
+    /// Receives what anybody publishes.
     Subscriber,
+    /// Receives and publishes, and does not get its own messages.
     Hub,
 }
 
@@ -52,8 +60,11 @@ impl PeerCounters {
 /// The queue of a local consumer.
 #[derive(Debug)]
 pub struct Sink {
+    /// The number of the consumer.
     pub id: u64,
+    /// What kind of consumer it is.
     pub kind: SinkKind,
+    /// What waits to be received.
     pub queue: BoundedQueue,
 }
 

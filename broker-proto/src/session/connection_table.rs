@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// The machine that decides about connections, and the connections it decides about.
 pub struct ConnectionTable {
+    /// The machine.
     pub machine: PeeringMachine,
+    /// The connections, by the number that the machine knows them by.
     pub conns: HashMap<ConnectionId, ConnectionHandle>,
 }
 
@@ -49,6 +51,7 @@ pub trait ActionHandler {
 }
 
 impl ConnectionTable {
+    /// A table without connections.
     pub fn new(machine: PeeringMachine) -> Self {
         Self { machine, conns: HashMap::new() }
     }

@@ -12,12 +12,15 @@ use std::sync::Arc;
 
 /// The endpoint that a connection belongs to.
 pub trait EndpointContext {
+    /// Where messages go.
     fn router(&self) -> &Router;
+    /// The time of the machine.
     fn now(&self) -> Time;
     /// Tells the machine something and does what it decides.
     fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R;
     /// Looks something up.
     fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R;
+    /// Tells everyone who listens.
     fn report(&self, fact: Fact);
     /// Whether a pong with this payload answers a ping of the endpoint's user.
     fn answered(&self, pong: &[u8]) -> bool;
@@ -44,6 +47,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// The receiver of a connection that the machine has taken.
     pub fn new(id: ConnectionId, link: Link, limits: &Limits) -> Self {
         Self {
             id,

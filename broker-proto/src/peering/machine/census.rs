@@ -7,6 +7,7 @@ use crate::peering::{ConnectionId, DialId, Time};
 pub struct Census {
     /// Connections that shake hands, and until when.
     pub shaking: Vec<(ConnectionId, Time)>,
+    /// The connections that are peered, and with whom.
     pub peered: Vec<(ConnectionId, EndpointId)>,
     /// Peerings that wait for the answer to a bye, and until when.
     pub leaving: Vec<(ConnectionId, Time)>,
@@ -14,11 +15,14 @@ pub struct Census {
     pub over: usize,
     /// Requests.
     pub dials: Vec<DialId>,
+    /// Endpoints that shake hands.
     pub pending: usize,
+    /// Timers that run.
     pub timers: usize,
 }
 
 impl PeeringMachine {
+    /// Counts what the machine holds.
     pub fn census(&self) -> Census {
         let mut census = Census {
             dials: self.dials.iter().map(|(id, _)| *id).collect(),

@@ -38,18 +38,25 @@ pub struct DialId(pub u64);
 /// What the machine has to know from the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The id of the endpoint.
     pub id: EndpointId,
+    /// How long a connection may take until it is peered.
     pub handshake_time: Duration,
+    /// How long a peer may take to acknowledge the end of a peering.
     pub bye: Duration,
     /// How long a peer may have been silent before its place is questioned.
     pub liveness: Duration,
+    /// The most peers.
     pub peers: usize,
+    /// How large the filter of a peer may be.
     pub filter: FilterLimits,
+    /// The most peers that are remembered after their peerings have ended.
     pub remembered_peers: usize,
     /// By which fraction at most a retry comes later than asked for.
     pub retry_jitter: f64,
     /// Where doubling the time between retries ends; without it the time stays the same.
     pub retry_max: Option<Duration>,
+    /// Where the random part of the time between attempts starts.
     pub seed: u64,
 }
 
@@ -64,8 +71,10 @@ pub enum Close {
 
 /// What has to be done because of what the machine was told.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are what their types say")]
 pub enum Action {
-    /// Open a connection, and report with [`PeeringMachine::dialled`] or [`PeeringMachine::dial_failed`].
+    /// Open a connection, and report with [`PeeringMachine::dialled`] or
+    /// [`PeeringMachine::dial_failed`].
     Dial { dial: DialId, url: Url },
     /// Stop opening a connection.
     AbandonDial { dial: DialId },
@@ -195,14 +204,49 @@ enum Phase {
 /// A request that has no peering, for the list of peers.
 #[derive(Debug, Clone)]
 pub struct PendingDial {
+    /// The address.
     pub url: Url,
+    /// The time between attempts; without one there is a single attempt.
     pub retry: Option<Duration>,
+    /// When it was asked for, or when its last peering ended.
     pub since: Time,
+    /// Failed attempts in a row.
     pub failures: u32,
+    /// Why the last attempt failed.
     pub last_error: Option<Failure>,
 }
 
-/// See the module.
+/// All decisions about the connections of one endpoint: whom to dial, whom to admit, what to
+/// announce, when to give up.
+///
+/// The machine does nothing itself: it opens no connection, sends no byte and reads no clock. It is
+/// told what happens, with the time at which it happens, and answers with what has to be done. Its
+/// methods are of four kinds:
+///
+/// 1. *What a user wants*: [`peer`](Self::peer), [`unpeer`](Self::unpeer) and
+///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe),
+///    [`unsubscribe`](Self::unsubscribe) and [`resubscribe`](Self::resubscribe),
+///    [`shut_down`](Self::shut_down).
+/// 2. *What happens to connections*: [`accepted`](Self::accepted), [`dialled`](Self::dialled) or
+///    [`dial_failed`](Self::dial_failed) at their begin, [`handshake_frame`](Self::handshake_frame)
+///    until the connection is installed, then [`routing_update`](Self::routing_update),
+///    [`pong`](Self::pong), [`overflow`](Self::overflow) and
+///    [`control_overflow`](Self::control_overflow), and [`closed`](Self::closed) once at the end,
+///    whoever ended it.
+/// 3. *Time*: [`next_deadline`](Self::next_deadline) says when [`tick`](Self::tick) has to be called
+///    at the latest. Calling it earlier does no harm.
+/// 4. *Questions*, which change nothing: [`is_fresh`](Self::is_fresh),
+///    [`is_outbound`](Self::is_outbound), [`announced`](Self::announced).
+///
+/// After every call of the first three kinds [`next_action`](Self::next_action) has to be called
+/// until it returns nothing, and the actions have to be performed in their order; the deadline may
+/// have changed then. Performing an action may lead to further calls (a queue that overflows, a
+/// connection that cannot be opened), whose actions come behind those that are still there. Times
+/// are durations since one fixed moment and never go back.
+///
+/// Whoever drives it has to see to three things: every [`Action::Dial`] is answered by `dialled` or
+/// `dial_failed`, unless [`Action::AbandonDial`] came first; every connection that the machine has
+/// taken is reported as `closed` in the end; and nothing is reported about it afterwards.
 #[derive(Debug)]
 pub struct PeeringMachine {
     settings: Settings,
@@ -223,6 +267,7 @@ pub struct PeeringMachine {
 }
 
 impl PeeringMachine {
+    /// A machine that knows nobody.
     pub fn new(settings: Settings) -> Self {
         let random = fastrand::Rng::with_seed(settings.seed);
         Self {
@@ -245,8 +290,8 @@ impl PeeringMachine {
 
     /// The next thing to do. To be called until there is nothing left, after every other call.
     ///
-    /// Changes of the records of peers and requests come first, so that whoever is told of anything else finds
-    /// them as they are.
+    /// Changes of the records of peers and requests come first, so that whoever is told of anything
+    /// else finds them as they are.
     pub fn next_action(&mut self) -> Option<Action> {
         if let Some((peer, record)) = self.registry.next_change() {
             let record = record.map(|record| Box::new(record.clone()));
