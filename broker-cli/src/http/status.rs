@@ -4,7 +4,7 @@ use broker::data::{BStr, Timestamp};
 use broker::endpoint::ClientStatus;
 use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// As many entries of a filter are shown.
 const FILTER_SHOWN: usize = 256;
@@ -122,7 +122,7 @@ impl Status {
         Self {
             id: endpoint.id().to_string(),
             cluster_node: std::env::var("CLUSTER_NODE").unwrap_or_else(|_| "unknown".to_owned()),
-            time: Timestamp::now().to_string(),
+            time: Timestamp::from(SystemTime::now()).to_string(),
             native_connections: peers.iter().filter(|peer| peer.statistics.is_some()).count(),
             web_socket_connections: clients
                 .iter()

@@ -16,12 +16,6 @@ use crate::text::excerpt;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The current time of the system clock.
-    #[must_use]
-    pub fn now() -> Self {
-        SystemTime::now().into()
-    }
-
     /// Calls `use_text` with the text form.
     pub(crate) fn with_text<T>(self, use_text: impl FnOnce(&[u8]) -> T) -> T {
         let seconds = self.0.div_euclid(NANOS_PER_SECOND);
