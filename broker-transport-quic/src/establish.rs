@@ -1,10 +1,10 @@
+use crate::demultiplexer::{self, Demultiplexer};
 use crate::errors::CLOSED;
 use crate::link::Link;
-use crate::merger::{self, Merger};
+use crate::multiplexer::Multiplexer;
 use crate::outgoing::Outgoing;
 use crate::pump::Pump;
 use crate::reader::QuicReader;
-use crate::sorter::Sorter;
 use crate::wire::{STREAMS, TOTAL_ORDER};
 use crate::writer::QuicWriter;
 use crate::{Order, QuicOptions, config};
@@ -35,17 +35,22 @@ pub(crate) async fn establish(
     let pump =
         Pump { link: link.clone(), streams, outgoing: outgoing.clone(), linger: options.linger };
     tokio::spawn(pump.run());
-    let limits = merger::Limits {
+    let limits = demultiplexer::Limits {
         frame: options.frame,
         handshake_frame: options.handshake_frame,
         assembly: options.assembly,
     };
     let window = config::full_window(options);
     let protection = link.report.protection();
-    let sorter = Sorter::new(total_order);
+    let multiplexer = Multiplexer::new(total_order);
     Ok(Connection {
-        reader: Box::new(QuicReader::new(link.clone(), control, Merger::new(limits), window)),
-        writer: Box::new(QuicWriter::new(sorter, outgoing, options.backlog, link)),
+        reader: Box::new(QuicReader::new(
+            link.clone(),
+            control,
+            Demultiplexer::new(limits),
+            window,
+        )),
+        writer: Box::new(QuicWriter::new(multiplexer, outgoing, options.backlog, link)),
         link: transport::Link { remote, protection },
     })
 }

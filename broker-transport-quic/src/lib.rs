@@ -25,6 +25,7 @@
 
 mod assembly;
 mod config;
+mod demultiplexer;
 mod dial;
 mod dialling;
 mod errors;
@@ -34,7 +35,7 @@ mod establish;
 pub mod fuzzing;
 mod link;
 mod listen;
-mod merger;
+mod multiplexer;
 mod options;
 #[cfg(test)]
 mod order_tests;
@@ -42,7 +43,6 @@ mod outgoing;
 mod pump;
 mod reader;
 mod socket;
-mod sorter;
 mod topics;
 mod wire;
 mod writer;

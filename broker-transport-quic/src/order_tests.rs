@@ -1,9 +1,9 @@
-//! Sorter and merger against each other: the promised order, whatever the network does.
+//! Multiplexer and demultiplexer against each other: the promised order, whatever the network does.
 
+use crate::demultiplexer::{Demultiplexer, End, Limits, SMALL, Step};
 use crate::fuzzing::{ACK, Net, frame, ordered};
-use crate::merger::{End, Limits, Merger, SMALL, Step};
-use crate::sorter::{Sorter, split_frame};
-use crate::wire::{CONTROL, LANES, STREAMS, put_mark};
+use crate::multiplexer::{Multiplexer, split_frame};
+use crate::wire::{CONTROL, STREAMS, TOPIC_STREAMS, put_barrier};
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
 use broker_core::wire::envelope::EnvelopeType;
@@ -21,7 +21,7 @@ fn net() -> Net {
 }
 
 fn arrive_in_any_order(net: &mut Net, rng: &mut Rng) {
-    while net.merger.end().is_none() {
+    while net.demultiplexer.end().is_none() {
         net.arrive(rng.usize(..STREAMS), rng.usize(..200_000)).unwrap();
     }
 }
@@ -48,34 +48,34 @@ fn traffic(rng: &mut Rng, count: u64) -> Vec<Vec<u8>> {
 }
 
 /// Sends frames as a writer does: small ones in pieces of several, large ones alone.
-fn send(net: &mut Net, sorter: &mut Sorter, frames: &[Vec<u8>], rng: &mut Rng) {
+fn send(net: &mut Net, multiplexer: &mut Multiplexer, frames: &[Vec<u8>], rng: &mut Rng) {
     let mut segment = Vec::new();
     for frame in frames {
         let shared = frame.len() > 4096;
         if shared || rng.u32(..8) == 0 {
-            sorter.add(&std::mem::take(&mut segment));
+            multiplexer.add(&std::mem::take(&mut segment));
         }
         if shared {
-            sorter.add_shared(Bytes::from(frame.clone()));
+            multiplexer.add_shared(Bytes::from(frame.clone()));
         } else {
             segment.extend_from_slice(frame);
         }
         if rng.bool() {
-            net.send(sorter.take());
+            net.send(multiplexer.take());
         }
     }
-    sorter.add(&segment);
-    sorter.end();
-    net.send(sorter.take());
+    multiplexer.add(&segment);
+    multiplexer.end();
+    net.send(multiplexer.take());
 }
 
 #[test]
 fn topics_keep_their_order_and_nothing_overtakes_a_ping_or_is_overtaken_by_one() {
     for seed in 0..10 {
         let mut rng = Rng::with_seed(seed);
-        let (mut net, mut sorter) = (net(), Sorter::new(false));
+        let (mut net, mut multiplexer) = (net(), Multiplexer::new(false));
         let frames = traffic(&mut rng, 400);
-        send(&mut net, &mut sorter, &frames, &mut rng);
+        send(&mut net, &mut multiplexer, &frames, &mut rng);
         arrive_in_any_order(&mut net, &mut rng);
         ordered(&frames, &net.received);
     }
@@ -84,19 +84,19 @@ fn topics_keep_their_order_and_nothing_overtakes_a_ping_or_is_overtaken_by_one()
 #[test]
 fn all_frames_keep_their_order_where_that_is_asked_for() {
     let mut rng = Rng::with_seed(7);
-    let (mut net, mut sorter) = (net(), Sorter::new(true));
+    let (mut net, mut multiplexer) = (net(), Multiplexer::new(true));
     let frames = traffic(&mut rng, 400);
-    send(&mut net, &mut sorter, &frames, &mut rng);
+    send(&mut net, &mut multiplexer, &frames, &mut rng);
     arrive_in_any_order(&mut net, &mut rng);
     assert_eq!(net.received, frames);
 }
 
 #[test]
 fn data_waits_for_the_end_of_the_handshake() {
-    let (mut net, mut sorter) = (net(), Sorter::new(false));
+    let (mut net, mut multiplexer) = (net(), Multiplexer::new(false));
     let data = frame(EnvelopeType::Data, "/t", 0, 10);
-    sorter.add(&[&[0, 0, 0, 2, 10, 0], ACK, &data].concat());
-    net.send(sorter.take());
+    multiplexer.add(&[&[0, 0, 0, 2, 10, 0], ACK, &data].concat());
+    net.send(multiplexer.take());
     net.arrive(CONTROL + 1, usize::MAX).unwrap();
     assert!(net.received.is_empty());
     net.arrive(CONTROL, 6).unwrap();
@@ -109,16 +109,16 @@ fn data_waits_for_the_end_of_the_handshake() {
 
 #[test]
 fn a_large_frame_in_progress_holds_up_its_topic_and_pings_and_nothing_else() {
-    let (mut net, mut sorter) = (net(), Sorter::new(false));
+    let (mut net, mut multiplexer) = (net(), Multiplexer::new(false));
     let large = frame(EnvelopeType::Data, "/large", 0, FRAME / 2);
     let same = frame(EnvelopeType::Data, "/large", 1, 10);
     let other = frame(EnvelopeType::Data, "/other", 2, 10);
     let update = frame(EnvelopeType::RoutingUpdate, "<$>", 3, 10);
     let ping = frame(EnvelopeType::Ping, "<$>", 4, 0);
-    sorter.add(ACK);
-    sorter.add_shared(Bytes::from(large.clone()));
-    sorter.add(&[same.as_slice(), &other, &update, &ping].concat());
-    net.send(sorter.take());
+    multiplexer.add(ACK);
+    multiplexer.add_shared(Bytes::from(large.clone()));
+    multiplexer.add(&[same.as_slice(), &other, &update, &ping].concat());
+    net.send(multiplexer.take());
     net.arrive(CONTROL, usize::MAX).unwrap();
     net.arrive(CONTROL + 1, FRAME / 4).unwrap();
     net.arrive(CONTROL + 2, usize::MAX).unwrap();
@@ -144,7 +144,7 @@ fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
         }
     }
     let bound = limits().assembly + STREAMS * 2 * READ_CHUNK_MAX;
-    assert!(net.merger.memory() <= bound, "{} bytes are held", net.merger.memory());
+    assert!(net.demultiplexer.memory() <= bound, "{} bytes are held", net.demultiplexer.memory());
     // Every frame has its turn when its last byte arrives.
     let before = net.received.len();
     (0..STREAMS).for_each(|stream| net.put(stream, &[7]));
@@ -152,8 +152,8 @@ fn memory_stays_bounded_whatever_is_announced_on_all_streams() {
         (0..STREAMS).for_each(|stream| net.arrive(stream, usize::MAX).unwrap());
     }
     assert_eq!(net.received.len() - before, STREAMS);
-    net.merger.release();
-    assert_eq!(net.merger.memory(), 0);
+    net.demultiplexer.release();
+    assert_eq!(net.demultiplexer.memory(), 0);
 }
 
 #[test]
@@ -161,28 +161,28 @@ fn a_frame_above_the_limit_is_announced_and_nothing_of_it_is_taken_in() {
     for (before, length) in [(ACK, FRAME + 1), (&[], 1025)] {
         let mut net = net();
         let prefix = u32::try_from(length).unwrap().to_be_bytes();
-        net.merger.spare(CONTROL).extend_from_slice(&[before, &prefix, &[7; 100]].concat());
-        assert_eq!(net.merger.advance(CONTROL, &mut net.out), Ok(Step::Full));
-        assert_eq!(net.merger.end(), Some(End::TooLarge));
+        net.demultiplexer.spare(CONTROL).extend_from_slice(&[before, &prefix, &[7; 100]].concat());
+        assert_eq!(net.demultiplexer.advance(CONTROL, &mut net.out), Ok(Step::Full));
+        assert_eq!(net.demultiplexer.end(), Some(End::TooLarge));
         if !before.is_empty() {
             assert_eq!(net.out.next_frame(FRAME).unwrap().unwrap(), before);
         }
         assert_eq!(net.out.pending(), prefix);
-        assert_eq!(net.merger.advance(CONTROL + 1, &mut net.out), Ok(Step::Full));
+        assert_eq!(net.demultiplexer.advance(CONTROL + 1, &mut net.out), Ok(Step::Full));
     }
 }
 
 #[test]
 fn what_breaks_the_rules_is_refused_with_a_reason() {
-    let mark = |entries: &[(usize, u64)]| {
+    let barrier = |entries: &[(usize, u64)]| {
         let mut bytes = Vec::new();
-        put_mark(&mut bytes, entries);
+        put_barrier(&mut bytes, entries);
         bytes
     };
     let data = frame(EnvelopeType::Data, "/t", 0, 0);
     for (stream, bytes, finished, reason) in [
-        (CONTROL, mark(&[(STREAMS, 1)]), false, "cannot be"),
-        (CONTROL, mark(&[(2, 1)]), false, "cannot be reached"),
+        (CONTROL, barrier(&[(STREAMS, 1)]), false, "cannot be"),
+        (CONTROL, barrier(&[(2, 1)]), false, "cannot be reached"),
         (CONTROL, vec![0x80, 0, 0, 200], false, "too many"),
         (CONTROL, ACK.to_vec(), true, "without an end"),
         (CONTROL, ACK[..3].to_vec(), true, "within an item"),
@@ -190,13 +190,13 @@ fn what_breaks_the_rules_is_refused_with_a_reason() {
         (1, u32::MAX.to_be_bytes().to_vec(), false, "not on the control stream"),
     ] {
         let mut net = net();
-        net.merger.finish(2);
-        net.merger.spare(stream).extend_from_slice(&bytes);
+        net.demultiplexer.finish(2);
+        net.demultiplexer.spare(stream).extend_from_slice(&bytes);
         if finished {
-            net.merger.finish(stream);
+            net.demultiplexer.finish(stream);
         }
         let error = loop {
-            match net.merger.advance(stream, &mut net.out) {
+            match net.demultiplexer.advance(stream, &mut net.out) {
                 Ok(step) => assert_ne!(step, Step::Wait, "{reason}"),
                 Err(error) => break error,
             }
@@ -209,26 +209,26 @@ fn what_breaks_the_rules_is_refused_with_a_reason() {
 fn random_bytes_never_break_the_merger() {
     for seed in 0..500 {
         let mut rng = Rng::with_seed(seed);
-        let mut merger = Merger::new(limits());
+        let mut demultiplexer = Demultiplexer::new(limits());
         let mut out = ReadBuffer::new();
-        (0..STREAMS).for_each(|_| merger.add_stream());
+        (0..STREAMS).for_each(|_| demultiplexer.add_stream());
         for _ in 0..50 {
-            let stream = rng.usize(..=LANES);
+            let stream = rng.usize(..=TOPIC_STREAMS);
             let alphabet = [0, 0, 0, 1, 2, 12, 0x80, 0xff, rng.u8(..)];
             let bytes: Vec<u8> =
                 (0..rng.usize(..40)).map(|_| *rng.choice(&alphabet).unwrap()).collect();
-            merger.spare(stream).extend_from_slice(&bytes);
+            demultiplexer.spare(stream).extend_from_slice(&bytes);
             if rng.u32(..30) == 0 {
-                merger.finish(stream);
+                demultiplexer.finish(stream);
             }
-            if merger.advance(stream, &mut out).is_err() {
+            if demultiplexer.advance(stream, &mut out).is_err() {
                 break;
             }
             while let Some((frame, _)) = split_frame(out.pending()) {
                 let length = frame.len();
                 out.consume(length);
             }
-            assert!(merger.memory() <= STREAMS * 2 * READ_CHUNK_MAX);
+            assert!(demultiplexer.memory() <= STREAMS * 2 * READ_CHUNK_MAX);
         }
     }
 }

@@ -1,5 +1,5 @@
+use crate::demultiplexer::{Demultiplexer, End, Step};
 use crate::link::Link;
-use crate::merger::{End, Merger, Step};
 use crate::wire::{CONTROL, STREAMS};
 use async_trait::async_trait;
 use broker_core::transport::{FrameReader, ReadBuffer, TransportError, TransportErrorKind as Kind};
@@ -17,8 +17,8 @@ pub(crate) struct QuicReader {
     link: Arc<Link>,
     /// In the order of their numbers.
     streams: Vec<RecvStream>,
-    merger: Merger,
-    /// The lane that is looked at first, so that a busy one does not starve the others.
+    demultiplexer: Demultiplexer,
+    /// The stream that is looked at first, so that a busy one does not starve the others.
     first: usize,
     /// What all streams together may hold once the other side is a peer.
     window: VarInt,
@@ -29,11 +29,11 @@ impl QuicReader {
     pub(crate) fn new(
         link: Arc<Link>,
         control: RecvStream,
-        mut merger: Merger,
+        mut demultiplexer: Demultiplexer,
         window: VarInt,
     ) -> Self {
-        merger.add_stream();
-        Self { link, streams: vec![control], merger, first: 0, window }
+        demultiplexer.add_stream();
+        Self { link, streams: vec![control], demultiplexer, first: 0, window }
     }
 
     fn poll<'a>(
@@ -44,11 +44,11 @@ impl QuicReader {
         out: &mut ReadBuffer,
     ) -> Poll<Result<(), TransportError>> {
         let mut lost = self.accept(cx, accept, link);
-        let handshake = self.merger.is_handshake();
-        let lanes = self.streams.len() - 1;
+        let handshake = self.demultiplexer.is_handshake();
+        let topic_streams = self.streams.len() - 1;
         self.first += 1;
         let first = self.first;
-        let order = (0..lanes).map(|lane| CONTROL + 1 + (first + lane) % lanes);
+        let order = (0..topic_streams).map(|stream| CONTROL + 1 + (first + stream) % topic_streams);
         for stream in std::iter::once(CONTROL).chain(order) {
             match self.read(stream, cx, out) {
                 Ok(Step::Full) => break,
@@ -57,20 +57,20 @@ impl QuicReader {
                 Err(Failure::Misbehaved(what)) => return Poll::Ready(Err(link.misbehaved(what))),
             }
         }
-        if handshake && !self.merger.is_handshake() {
+        if handshake && !self.demultiplexer.is_handshake() {
             link.connection.set_receive_window(self.window);
         }
         if !out.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        if self.merger.end() == Some(End::Closed) {
+        if self.demultiplexer.end() == Some(End::Closed) {
             return Poll::Ready(Err(TransportError::closed()));
         }
         // Only now, as what had arrived before is worth having.
         if let Some(error) = lost {
             return Poll::Ready(Err(link.explain(&error, "receiving")));
         }
-        self.merger.release();
+        self.demultiplexer.release();
         out.release();
         Poll::Pending
     }
@@ -86,7 +86,7 @@ impl QuicReader {
             match accept.as_mut().poll(cx) {
                 Poll::Ready(Ok(stream)) => {
                     self.streams.push(stream);
-                    self.merger.add_stream();
+                    self.demultiplexer.add_stream();
                     accept.set(link.connection.accept_uni());
                 }
                 Poll::Ready(Err(error)) => return Some(error),
@@ -104,17 +104,18 @@ impl QuicReader {
         out: &mut ReadBuffer,
     ) -> Result<Step, Failure> {
         loop {
-            let limit = match self.merger.advance(stream, out).map_err(Failure::Misbehaved)? {
-                Step::Read(limit) => limit,
-                other => return Ok(other),
-            };
+            let limit =
+                match self.demultiplexer.advance(stream, out).map_err(Failure::Misbehaved)? {
+                    Step::Read(limit) => limit,
+                    other => return Ok(other),
+                };
             let Some(source) = self.streams.get_mut(stream) else { return Ok(Step::Wait) };
-            let mut room = self.merger.spare(stream).limit(limit);
+            let mut room = self.demultiplexer.spare(stream).limit(limit);
             let read = pin!(source.read_buf(&mut room)).poll(cx);
             match read {
                 Poll::Pending => return Ok(Step::Read(limit)),
-                Poll::Ready(Ok(0)) => self.merger.finish(stream),
-                Poll::Ready(Ok(count)) => self.merger.filled(stream, count),
+                Poll::Ready(Ok(0)) => self.demultiplexer.finish(stream),
+                Poll::Ready(Ok(count)) => self.demultiplexer.filled(stream, count),
                 Poll::Ready(Err(error)) => return Err(Failure::from(error)),
             }
         }
@@ -139,7 +140,7 @@ impl From<io::Error> for Failure {
 #[async_trait]
 impl FrameReader for QuicReader {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
-        if self.merger.end() == Some(End::TooLarge) {
+        if self.demultiplexer.end() == Some(End::TooLarge) {
             let detail = "receiving: the frame that comes next is larger than allowed";
             return Err(TransportError::new(Kind::WrongProtocol, detail));
         }

@@ -1,6 +1,6 @@
 use crate::link::Link;
+use crate::multiplexer::Multiplexer;
 use crate::outgoing::Outgoing;
-use crate::sorter::Sorter;
 use async_trait::async_trait;
 use broker_core::transport::{FrameWriter, TransportError, WriteBatch};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 ///
 /// Dropping it ends the direction like [`FrameWriter::shutdown`], without waiting.
 pub(crate) struct QuicWriter {
-    sorter: Sorter,
+    multiplexer: Multiplexer,
     outgoing: Arc<Outgoing>,
     /// Bytes beyond which streams wait for each other.
     backlog: usize,
@@ -20,18 +20,18 @@ pub(crate) struct QuicWriter {
 
 impl QuicWriter {
     pub(crate) fn new(
-        sorter: Sorter,
+        multiplexer: Multiplexer,
         outgoing: Arc<Outgoing>,
         backlog: usize,
         link: Arc<Link>,
     ) -> Self {
-        Self { sorter, outgoing, backlog, ended: false, _link: link }
+        Self { multiplexer, outgoing, backlog, ended: false, _link: link }
     }
 
     fn end(&mut self) {
         if !std::mem::replace(&mut self.ended, true) {
-            self.sorter.end();
-            self.outgoing.add(self.sorter.take(), true);
+            self.multiplexer.end();
+            self.outgoing.add(self.multiplexer.take(), true);
         }
     }
 
@@ -43,11 +43,11 @@ impl QuicWriter {
                 return Ok(());
             }
             match batch.first_shared() {
-                Some(frame) => self.sorter.add_shared(frame),
-                None => self.sorter.add(batch.first()),
+                Some(frame) => self.multiplexer.add_shared(frame),
+                None => self.multiplexer.add(batch.first()),
             }
             batch.advance(batch.first().len());
-            self.outgoing.add(self.sorter.take(), false);
+            self.outgoing.add(self.multiplexer.take(), false);
         }
         Ok(())
     }

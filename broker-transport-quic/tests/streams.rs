@@ -25,10 +25,10 @@ async fn a_large_frame_that_nobody_reads_does_not_hold_up_other_topics() {
     expect(&mut raw.control.1, ACK).await;
     let mut first = raw.connection.accept_uni().await.unwrap();
     let mut second = raw.connection.accept_uni().await.unwrap();
-    let mark = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1];
-    expect(&mut second, &[&mark, small.as_slice()].concat()).await;
+    let barrier = [0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    expect(&mut second, &[&barrier, small.as_slice()].concat()).await;
     // The window of a stream is smaller, so the large one cannot have been on its way as a whole.
-    expect(&mut first, &[&mark, large.as_slice()].concat()).await;
+    expect(&mut first, &[&barrier, large.as_slice()].concat()).await;
 }
 
 async fn expect(stream: &mut quinn::RecvStream, bytes: &[u8]) {
@@ -47,8 +47,8 @@ async fn a_frame_that_is_late_holds_up_no_other_topic_but_the_ping_behind_it() {
     raw.control.0.write_all(ACK).await.unwrap();
     assert_eq!(received.recv().await.unwrap(), ACK);
     first.write_all(&late[..20]).await.unwrap();
-    let mark = [0x80, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1];
-    raw.control.0.write_all(&[&mark, ping.as_slice()].concat()).await.unwrap();
+    let barrier = [0x80, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 1];
+    raw.control.0.write_all(&[&barrier, ping.as_slice()].concat()).await.unwrap();
     second.write_all(&small).await.unwrap();
     assert_eq!(received.recv().await.unwrap(), small);
     first.write_all(&late[20..]).await.unwrap();

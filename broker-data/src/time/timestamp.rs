@@ -1,6 +1,5 @@
 use std::fmt;
 use std::str::FromStr;
-use std::time::SystemTime;
 
 use super::NANOS_PER_SECOND;
 use super::calendar::{date_of, day_of, days_in_month};

@@ -8,9 +8,9 @@ mod net;
 pub(crate) use frames::{ACK, frame, ordered};
 pub(crate) use net::Net;
 
-use crate::merger::{End, Limits};
-use crate::sorter::Sorter;
-use crate::wire::{CONTROL, STREAMS, put_end, put_mark};
+use crate::demultiplexer::{End, Limits};
+use crate::multiplexer::Multiplexer;
+use crate::wire::{CONTROL, STREAMS, put_barrier, put_end};
 use broker_core::wire::envelope::EnvelopeType;
 use broker_proto::fuzzing::Input;
 use bytes::Bytes;
@@ -32,7 +32,7 @@ pub fn quic(bytes: &[u8]) {
 /// What a stranger may put on its streams.
 fn hostile(input: &mut Input<'_>) {
     let mut net = Net::new(LIMITS);
-    while !input.is_empty() && net.merger.end().is_none() {
+    while !input.is_empty() && net.demultiplexer.end().is_none() {
         let stream = input.below(STREAMS);
         let mut bytes = Vec::new();
         match input.below(7) {
@@ -42,10 +42,10 @@ fn hostile(input: &mut Input<'_>) {
                 let entries: Vec<(usize, u64)> = (0..input.below(STREAMS))
                     .map(|_| (input.below(STREAMS + 2), input.u8().into()))
                     .collect();
-                put_mark(&mut bytes, &entries);
+                put_barrier(&mut bytes, &entries);
             }
             3 => put_end(&mut bytes),
-            4 => net.merger.finish(stream),
+            4 => net.demultiplexer.finish(stream),
             5 => bytes.resize(usize::from(input.u16()) * 4, 7),
             _ => bytes.extend_from_slice(&(u32::from(input.u16()) * 4).to_be_bytes()),
         }
@@ -55,7 +55,7 @@ fn hostile(input: &mut Input<'_>) {
             return;
         }
     }
-    if net.merger.end() == Some(End::TooLarge) {
+    if net.demultiplexer.end() == Some(End::TooLarge) {
         let rest = net.out.pending();
         assert_eq!(rest.len(), 4, "nothing but the length is handed up");
     }
@@ -67,16 +67,16 @@ fn sorted(input: &mut Input<'_>, total_order: bool) {
     use EnvelopeType as T;
     const KINDS: [EnvelopeType; 8] =
         [T::Data, T::Data, T::Data, T::Data, T::Command, T::RoutingUpdate, T::Ping, T::Pong];
-    let (mut net, mut sorter) = (Net::new(LIMITS), Sorter::new(total_order));
+    let (mut net, mut multiplexer) = (Net::new(LIMITS), Multiplexer::new(total_order));
     let mut sent = vec![ACK.to_vec()];
-    sorter.add(ACK);
+    multiplexer.add(ACK);
     while !input.is_empty() && sent.len() < 300 {
         match input.below(4) {
             0 => {
                 let stream = input.below(STREAMS);
                 assert_eq!(net.arrive(stream, usize::from(input.u16()) * 4), Ok(()));
             }
-            1 => net.send(sorter.take()),
+            1 => net.send(multiplexer.take()),
             copied => {
                 let kind = input.pick(&KINDS).unwrap_or(T::Data);
                 let topic = if kind.is_control() { 0 } else { 1 + input.below(24) };
@@ -87,25 +87,25 @@ fn sorted(input: &mut Input<'_>, total_order: bool) {
                 };
                 let frame = frame(kind, &format!("/{topic}"), sent.len() as u64 - 1, length);
                 if copied == 2 {
-                    sorter.add(&frame);
+                    multiplexer.add(&frame);
                 } else {
-                    sorter.add_shared(Bytes::from(frame.clone()));
+                    multiplexer.add_shared(Bytes::from(frame.clone()));
                 }
                 sent.push(frame);
             }
         }
     }
-    sorter.end();
-    net.send(sorter.take());
+    multiplexer.end();
+    net.send(multiplexer.take());
     for _ in 0..=sent.len() * STREAMS {
         for stream in CONTROL..STREAMS {
             assert_eq!(net.arrive(stream, usize::MAX), Ok(()));
         }
-        if net.merger.end().is_some() {
+        if net.demultiplexer.end().is_some() {
             break;
         }
     }
-    assert_eq!(net.merger.end(), Some(End::Closed), "what was sent does not arrive");
+    assert_eq!(net.demultiplexer.end(), Some(End::Closed), "what was sent does not arrive");
     if total_order {
         assert_eq!(net.received, sent);
     } else {

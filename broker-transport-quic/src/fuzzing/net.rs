@@ -1,28 +1,28 @@
-use crate::merger::{Limits, Merger, Step};
-use crate::sorter::split_frame;
+use crate::demultiplexer::{Demultiplexer, Limits, Step};
+use crate::multiplexer::split_frame;
 use crate::wire::STREAMS;
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
 use bytes::Bytes;
 
-/// The streams between a sorter and a merger, of which each has its own pace.
+/// The streams between a multiplexer and a demultiplexer, of which each has its own pace.
 pub(crate) struct Net {
     /// What has not arrived.
     pub(crate) streams: Vec<Bytes>,
-    pub(crate) merger: Merger,
+    pub(crate) demultiplexer: Demultiplexer,
     pub(crate) out: ReadBuffer,
     pub(crate) received: Vec<Vec<u8>>,
-    /// How much memory the merger may hold.
+    /// How much memory the demultiplexer may hold.
     most: usize,
 }
 
 impl Net {
     pub(crate) fn new(limits: Limits) -> Self {
-        let mut merger = Merger::new(limits);
-        (0..STREAMS).for_each(|_| merger.add_stream());
+        let mut demultiplexer = Demultiplexer::new(limits);
+        (0..STREAMS).for_each(|_| demultiplexer.add_stream());
         let most = limits.assembly.max(limits.frame) + STREAMS * 2 * READ_CHUNK_MAX;
         let streams = vec![Bytes::new(); STREAMS];
-        Self { streams, merger, out: ReadBuffer::new(), received: Vec::new(), most }
+        Self { streams, demultiplexer, out: ReadBuffer::new(), received: Vec::new(), most }
     }
 
     pub(crate) fn send(&mut self, sorted: impl Iterator<Item = (usize, Bytes)>) {
@@ -39,21 +39,21 @@ impl Net {
     pub(crate) fn arrive(&mut self, stream: usize, count: usize) -> Result<(), &'static str> {
         let mut left = count;
         loop {
-            match self.merger.advance(stream, &mut self.out)? {
-                Step::Full if self.out.is_empty() || self.merger.end().is_some() => break,
+            match self.demultiplexer.advance(stream, &mut self.out)? {
+                Step::Full if self.out.is_empty() || self.demultiplexer.end().is_some() => break,
                 Step::Full => {}
                 Step::Wait => break,
                 Step::Read(most) => {
-                    let room = self.merger.spare(stream);
+                    let room = self.demultiplexer.spare(stream);
                     let space = room.capacity() - room.len();
                     let now = left.min(most).min(space).min(self.streams[stream].len());
                     if now == 0 {
                         break;
                     }
                     room.extend_from_slice(&self.streams[stream].split_to(now));
-                    self.merger.filled(stream, now);
+                    self.demultiplexer.filled(stream, now);
                     left -= now;
-                    let memory = self.merger.memory();
+                    let memory = self.demultiplexer.memory();
                     assert!(memory <= self.most, "{memory} bytes are held");
                 }
             }
@@ -69,7 +69,7 @@ impl Net {
             self.received.push(frame.to_vec());
             self.out.consume(length);
         }
-        let is_whole = self.out.is_empty() || self.merger.end().is_some();
+        let is_whole = self.out.is_empty() || self.demultiplexer.end().is_some();
         assert!(is_whole, "a part of a frame was handed up");
     }
 }

@@ -1,6 +1,6 @@
 use crate::assembly::Assembly;
-use crate::sorter::split_frame;
-use crate::wire::{CONTROL, Item, MARK_MAX, STREAMS, first_item};
+use crate::multiplexer::split_frame;
+use crate::wire::{BARRIER_MAX, CONTROL, Item, STREAMS, first_item};
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
 use broker_core::wire::frame::PREFIX;
@@ -10,8 +10,8 @@ use broker_core::wire::handshake;
 pub(crate) const SMALL: usize = READ_CHUNK_MAX;
 
 /// Puts the frames of all streams of one direction into one sequence again, in the order that the
-/// marks demand. Does no I/O.
-pub(crate) struct Merger {
+/// barriers demand. Does no I/O.
+pub(crate) struct Demultiplexer {
     inputs: Vec<Input>,
     /// Frames of each stream that have been handed up.
     delivered: [u64; STREAMS],
@@ -57,7 +57,7 @@ pub(crate) enum Step {
     Full,
 }
 
-impl Merger {
+impl Demultiplexer {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             inputs: Vec::new(),
@@ -123,7 +123,7 @@ impl Merger {
                 Item::Incomplete => return self.wait_for_item(stream),
                 Item::End if stream == CONTROL => self.end = Some(End::Closed),
                 Item::End => return Err("an end that is not on the control stream"),
-                Item::Mark(entries, length) => {
+                Item::Barrier(entries, length) => {
                     let mut reached = true;
                     for (other, count) in entries.iter() {
                         reached &= self.is_reached(other, count)?;
@@ -154,11 +154,11 @@ impl Merger {
 
     fn is_reached(&self, stream: usize, count: u64) -> Result<bool, &'static str> {
         let Some(delivered) = self.delivered.get(stream) else {
-            return Err("a mark that names a stream which cannot be");
+            return Err("a barrier that names a stream which cannot be");
         };
         let over = self.inputs.get(stream).is_some_and(|i| i.finished && i.bytes.is_empty());
         match *delivered >= count {
-            false if over => Err("a mark that cannot be reached"),
+            false if over => Err("a barrier that cannot be reached"),
             reached => Ok(reached),
         }
     }
@@ -244,4 +244,4 @@ fn append(out: &mut ReadBuffer, mut bytes: &[u8]) {
     }
 }
 
-const _: () = assert!(MARK_MAX < SMALL);
+const _: () = assert!(BARRIER_MAX < SMALL);

@@ -1,12 +1,12 @@
 use crate::topics::Topics;
-use crate::wire::{CONTROL, STREAMS, put_end, put_mark};
+use crate::wire::{CONTROL, STREAMS, put_barrier, put_end};
 use broker_core::wire::envelope::{Envelope, EnvelopeType};
 use broker_core::wire::frame::PREFIX;
 use broker_core::wire::handshake;
 use bytes::Bytes;
 
-/// Distributes frames over streams, with the marks that keep the promised order.
-pub(crate) struct Sorter {
+/// Distributes frames over streams, with the barriers that keep the promised order.
+pub(crate) struct Multiplexer {
     /// Everything goes to the control stream.
     total_order: bool,
     /// The messages of the handshake are not over; until then the same holds.
@@ -14,8 +14,8 @@ pub(crate) struct Sorter {
     topics: Topics,
     /// Frames that each stream got.
     sent: [u64; STREAMS],
-    /// How many of these the marks on the control stream have mentioned.
-    marked: [u64; STREAMS],
+    /// How many of these the barriers on the control stream have mentioned.
+    covered: [u64; STREAMS],
     /// Control frames of the handshake, which come before all data.
     before_data: u64,
     /// What is being put together for each stream.
@@ -26,21 +26,21 @@ pub(crate) struct Sorter {
 /// Where a frame belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
-    Lane(usize),
+    Topic(usize),
     /// The control stream, without waiting for other frames.
     Control,
     /// The control stream, behind all data before it.
     Behind,
 }
 
-impl Sorter {
+impl Multiplexer {
     pub(crate) fn new(total_order: bool) -> Self {
         Self {
             total_order,
             handshake: true,
             topics: Topics::default(),
             sent: [0; STREAMS],
-            marked: [0; STREAMS],
+            covered: [0; STREAMS],
             before_data: 0,
             open: Default::default(),
             sorted: Vec::new(),
@@ -52,10 +52,10 @@ impl Sorter {
         // Neighbours on the same stream are copied together.
         let (mut current, mut start, mut at) = (CONTROL, 0, 0);
         while let Some((frame, _)) = split_frame(frames.get(at..).unwrap_or_default()) {
-            let (stream, mark) = self.enter(frame);
-            if stream != current || !mark.is_empty() {
+            let (stream, barrier) = self.enter(frame);
+            if stream != current || !barrier.is_empty() {
                 self.append(current, frames.get(start..at));
-                put_mark(&mut self.open[stream], &mark);
+                put_barrier(&mut self.open[stream], &barrier);
                 (current, start) = (stream, at);
             }
             at += frame.len();
@@ -65,16 +65,16 @@ impl Sorter {
 
     /// Takes one large frame without copying it.
     pub(crate) fn add_shared(&mut self, frame: Bytes) {
-        let (stream, mark) = self.enter(&frame);
-        put_mark(&mut self.open[stream], &mark);
+        let (stream, barrier) = self.enter(&frame);
+        put_barrier(&mut self.open[stream], &barrier);
         self.close(stream);
         self.sorted.push((stream, frame));
     }
 
     /// Nothing more comes.
     pub(crate) fn end(&mut self) {
-        let mark = self.unmarked();
-        put_mark(&mut self.open[CONTROL], &mark);
+        let barrier = self.without_barrier();
+        put_barrier(&mut self.open[CONTROL], &barrier);
         put_end(&mut self.open[CONTROL]);
     }
 
@@ -109,7 +109,7 @@ impl Sorter {
         match Envelope::decode(payload) {
             Ok(envelope) => match envelope.kind {
                 EnvelopeType::Data | EnvelopeType::Command => {
-                    Place::Lane(self.topics.lane(envelope.topic))
+                    Place::Topic(self.topics.stream(envelope.topic))
                 }
                 EnvelopeType::RoutingUpdate => Place::Control,
                 EnvelopeType::Ping | EnvelopeType::Pong => Place::Behind,
@@ -118,26 +118,28 @@ impl Sorter {
         }
     }
 
-    /// Counts a frame, and says on which stream it goes behind which mark.
+    /// Counts a frame, and says on which stream it goes behind which barrier.
     fn enter(&mut self, frame: &[u8]) -> (usize, Vec<(usize, u64)>) {
         let payload = frame.get(PREFIX..).unwrap_or_default();
-        let (stream, mark) = match self.place(payload) {
-            Place::Lane(lane) if self.sent[lane] == 0 => (lane, vec![(CONTROL, self.before_data)]),
-            Place::Lane(lane) => (lane, Vec::new()),
+        let (stream, barrier) = match self.place(payload) {
+            Place::Topic(stream) if self.sent[stream] == 0 => {
+                (stream, vec![(CONTROL, self.before_data)])
+            }
+            Place::Topic(stream) => (stream, Vec::new()),
             Place::Control => (CONTROL, Vec::new()),
-            Place::Behind => (CONTROL, self.unmarked()),
+            Place::Behind => (CONTROL, self.without_barrier()),
         };
         self.sent[stream] += 1;
-        (stream, mark)
+        (stream, barrier)
     }
 
-    /// The lanes with frames that no mark on the control stream has mentioned yet.
-    fn unmarked(&mut self) -> Vec<(usize, u64)> {
-        let lanes = CONTROL + 1..STREAMS;
-        let fresh = lanes.filter(|lane| self.sent[*lane] > self.marked[*lane]);
-        let mark = fresh.map(|lane| (lane, self.sent[lane])).collect();
-        self.marked = self.sent;
-        mark
+    /// The topic streams with frames that no barrier on the control stream has mentioned yet.
+    fn without_barrier(&mut self) -> Vec<(usize, u64)> {
+        let topic_streams = CONTROL + 1..STREAMS;
+        let fresh = topic_streams.filter(|stream| self.sent[*stream] > self.covered[*stream]);
+        let barrier = fresh.map(|stream| (stream, self.sent[stream])).collect();
+        self.covered = self.sent;
+        barrier
     }
 }
 
