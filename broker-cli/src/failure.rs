@@ -82,7 +82,15 @@ impl Failure {
     pub(crate) fn output(error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::closed_pipe(),
-            _ => Self::other(format!("writing to standard output: {error}")),
+            _ => Self::other(Self::describe_output(error)),
+        }
+    }
+
+    /// What to tell about standard output that cannot be written.
+    pub(crate) fn describe_output(error: &std::io::Error) -> String {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
+            _ => format!("writing to standard output: {error}"),
         }
     }
 

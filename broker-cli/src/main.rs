@@ -77,6 +77,7 @@ fn main() -> ExitCode {
             failure.exit()
         }
     };
+    output::finish_diagnoses();
     exit.into()
 }
 

@@ -1,6 +1,6 @@
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, positive, seconds};
-use crate::output::{Output, Reader};
+use crate::output::{Need, Output, Reader};
 use crate::session::{Persistence, Session, Stop, elapsed, not_connected};
 use crate::signals::Signal;
 use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
@@ -48,7 +48,7 @@ impl Sub {
             None => Persistence { at_first: None, after_loss: Some(COME_BACK) },
             retry => Persistence::always(retry),
         };
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
         let subscriber = session.endpoint.subscribe_with(&self.prefixes, options);
         let mut receiver = Receiver { subscriber, received: 0, count: self.count };
@@ -166,15 +166,17 @@ impl Receiver {
         prefixes: &[String],
     ) -> Option<Result<End, Stop>> {
         self.subscriber.remove(prefixes);
+        let until = Session::owed_until();
         loop {
             if self.print_what_fits(&mut session.out) {
                 return Some(Ok(End::Counted));
             }
-            if !session.out.is_full() {
-                return None;
-            }
-            if let Err(stop) = session.flush().await {
+            let is_last = !session.out.is_full();
+            if let Err(stop) = session.flush_owed(until).await {
                 return Some(Err(stop));
+            }
+            if is_last {
+                return None;
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The lines of standard output that are not data messages.
 
-use broker::event::{ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Status};
+use broker::event::{
+    ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Severity, Status,
+};
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Url};
 use serde::Serialize;
@@ -60,6 +62,12 @@ pub(crate) struct EventRecord<'a> {
     /// The failure behind an error or log event, in a word.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+}
+
+/// What stands in the place of lines that could not be written.
+pub(super) fn lost(lines: u64) -> Event {
+    let description = format!("{lines} lines are missing here: standard output did not take them");
+    Event::Log(LogEvent { level: Severity::Warning, id: "output-lost", description, reason: None })
 }
 
 /// What is known of a client that is no peer.
@@ -157,7 +165,7 @@ impl fmt::Display for EventRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker::event::{Severity, StatusCode};
+    use broker::event::StatusCode;
     use broker::transport::Protection;
     use broker::{EndpointId, ErrorCode};
 

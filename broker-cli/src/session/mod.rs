@@ -5,9 +5,9 @@ mod peerings;
 
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::options::{EndpointOptions, Settings};
-use crate::output::{EventRecord, Listening, Output, diagnose};
+use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
 use crate::signals::{Hangups, Signal, Signals};
 use broker::transport::ListenerProtection;
@@ -17,8 +17,11 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long an interrupted command tries to get rid of its last lines of output.
+/// How long a command that has been told to end tries to get rid of its last lines of output.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The same for lines that peers believe to be received.
+const OWED_LINES: Duration = Duration::from_secs(10);
 
 /// Why a command stops what it is doing.
 #[derive(Debug)]
@@ -48,6 +51,9 @@ impl From<Stop> for Failure {
 pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
     pub(crate) out: Output,
+    need: Need,
+    /// Whether a signal has come.
+    told_to_end: bool,
     events: EventStream,
     reporter: Option<Reporter>,
     signals: Signals,
@@ -62,7 +68,11 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts an endpoint that nobody can reach yet.
-    pub(crate) fn new(options: &EndpointOptions, settings: Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        options: &EndpointOptions,
+        settings: Settings,
+        need: Need,
+    ) -> Result<Self, Failure> {
         let signals = Signals::new()
             .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
         let reporter = (!options.events).then(|| Reporter::new(settings.config.log_level));
@@ -94,7 +104,9 @@ impl Session {
         }
         Ok(Self {
             events,
-            out: Output::new(options.output.format()),
+            out: Output::new(options.output.format(), need)?,
+            need,
+            told_to_end: false,
             reporter,
             signals,
             hangups: Hangups::default(),
@@ -150,7 +162,11 @@ impl Session {
         for url in &self.also_listening {
             self.out.record(&Listening::new(url, &ListenerProtection::Plain));
         }
-        Ok(self.out.flush().await?)
+        match self.need {
+            Need::Output => self.flush().await,
+            // It is written before everything else, but there is no need to wait for that.
+            Need::Service => Ok(()),
+        }
     }
 
     /// Asks for the peerings of the settings. If one cannot be made, [`Self::step`] fails.
@@ -189,12 +205,12 @@ impl Session {
     pub(crate) async fn step(&mut self) -> Result<(), Stop> {
         tokio::select! {
             biased;
-            signal = self.signals.next() => Err(Stop::Signal(signal)),
+            signal = self.signals.next() => Err(self.told(signal)),
             () = self.hangups.next() => {
                 self.reload().await;
                 Ok(())
             }
-            Some(event) = self.events.next(), if !self.out.is_full() => {
+            Some(event) = self.events.next() => {
                 self.take(&event);
                 Ok(self.peerings.check()?)
             }
@@ -203,12 +219,46 @@ impl Session {
         }
     }
 
-    /// Writes everything, unless a signal comes first.
-    pub(crate) async fn flush(&mut self) -> Result<(), Stop> {
+    /// Waits until there is room for more lines, and meanwhile shows what happens.
+    pub(crate) async fn room(&mut self) -> Result<(), Stop> {
+        while self.out.is_full() {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes lines that peers believe to be received, unless a signal comes first or it takes too
+    /// long; the rest is lost then.
+    pub(crate) async fn flush_owed(&mut self, until: Instant) -> Result<(), Stop> {
+        let limit = until.saturating_duration_since(Instant::now());
         tokio::select! {
             biased;
-            signal = self.signals.next() => Err(Stop::Signal(signal)),
-            flushed = self.out.flush() => Ok(flushed?),
+            signal = self.signals.next() => Err(self.told(signal)),
+            flushed = self.out.flush_within(limit) => Ok(flushed?),
+        }
+    }
+
+    /// When lines that are owed have to be written, if that begins now.
+    pub(crate) fn owed_until() -> Instant {
+        Instant::now() + OWED_LINES
+    }
+
+    fn told(&mut self, signal: Signal) -> Stop {
+        self.told_to_end = true;
+        Stop::Signal(signal)
+    }
+
+    /// Writes everything, unless a signal comes first. Does not wait for long after a signal, and
+    /// where output is not what the command is for.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        let limit = match self.told_to_end || self.need == Need::Service {
+            true => LAST_LINES,
+            false => Duration::MAX,
+        };
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Err(self.told(signal)),
+            flushed = self.out.flush_within(limit) => Ok(flushed?),
         }
     }
 
@@ -231,19 +281,14 @@ impl Session {
     /// Ends the peerings in an orderly way, shows the last events and writes the last lines. A
     /// signal cuts that short.
     pub(crate) async fn finish(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
-        let interrupted = matches!(&outcome, Err(failure) if failure.exit() == Exit::Interrupted);
-        let ended = match interrupted {
-            true => self.end(Some(LAST_LINES)).await,
-            false => self.end(None).await,
-        };
-        match ended {
+        match self.end().await {
             Err(Stop::Signal(_)) => Err(Failure::interrupted()),
             Err(Stop::Failure(failure)) => outcome.and(Err(failure)),
             Ok(()) => outcome,
         }
     }
 
-    async fn end(&mut self, last_lines: Option<Duration>) -> Result<(), Stop> {
+    async fn end(&mut self) -> Result<(), Stop> {
         self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         let mut shutdown = pin!(endpoint.shutdown());
@@ -258,10 +303,7 @@ impl Session {
         }
         self.catch_up();
         self.report_missed();
-        match last_lines {
-            Some(limit) => timeout(limit, self.flush()).await.unwrap_or(Ok(())).and(result),
-            None => self.flush().await.and(result),
-        }
+        self.flush().await.and(result)
     }
 
     fn report_missed(&self) {

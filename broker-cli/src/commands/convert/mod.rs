@@ -2,13 +2,12 @@ mod exact;
 mod hex;
 
 use crate::failure::Failure;
-use crate::lines::Lines;
-use crate::output::{diagnose, text};
+use crate::lines::{Line, StandardInput};
+use crate::output::{Format, Need, Output, diagnose, text};
 use crate::signals;
 use broker::data::json::{self, Form, JsonReader};
 use broker::data::{BStr, BString, View};
 use clap::{Args, ValueEnum};
-use std::io::{BufReader, BufWriter, Write};
 
 /// Convert values between their forms, one per line
 ///
@@ -57,48 +56,36 @@ struct Payload {
 
 impl Convert {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let work = tokio::task::spawn_blocking(move || self.convert());
-        signals::unless_interrupted(work)
-            .await?
-            .unwrap_or_else(|error| Err(Failure::other(error.to_string())))
+        let mut input = StandardInput::start()?;
+        let mut output = Output::new(Format::Text, Need::Output)?;
+        signals::unless_interrupted(async {
+            let result = self.convert(&mut input, &mut output).await;
+            let flushed = output.flush().await;
+            result.and(flushed)
+        })
+        .await?
     }
 
-    fn convert(&self) -> Result<(), Failure> {
-        let mut input = Lines::new(BufReader::with_capacity(64 * 1024, std::io::stdin()));
-        let mut output = BufWriter::with_capacity(64 * 1024, std::io::stdout());
-        let result = self.convert_lines(&mut input, &mut output);
-        let flushed = output.flush().map_err(|error| Failure::output(&error));
-        result.and(flushed)
-    }
-
-    fn convert_lines(
-        &self,
-        input: &mut Lines<BufReader<std::io::Stdin>>,
-        output: &mut impl Write,
-    ) -> Result<(), Failure> {
-        let (mut line, mut out) = (Vec::new(), Vec::new());
+    async fn convert(&self, input: &mut StandardInput, output: &mut Output) -> Result<(), Failure> {
+        let mut out = Vec::new();
         let mut has_lost_topic = false;
-        loop {
-            if input.is_drained() {
-                output.flush().map_err(|error| Failure::output(&error))?;
-            }
-            let number = input
-                .next(&mut line)
-                .map_err(|error| Failure::other(format!("reading standard input: {error}")))?;
-            let Some(number) = number else { return Ok(()) };
-            let payload = self
-                .read(&line)
-                .map_err(|reason| Failure::other(format!("line {number}: {reason}")))?;
+        while let Some(line) = input.next().await {
+            let Line { number, text } = line?;
+            let wrong = |reason| Failure::other(format!("line {number}: {reason}"));
+            let payload = self.read(&text).map_err(wrong)?;
             let loses_topic = self.to == Target::Bin && payload.topic.is_some();
             if loses_topic && !std::mem::replace(&mut has_lost_topic, true) {
                 diagnose("the binary form of a data message is that of its value, without topic");
             }
             out.clear();
-            self.write(&payload, &mut out)
-                .map_err(|reason| Failure::other(format!("line {number}: {reason}")))?;
+            self.write(&payload, &mut out).map_err(wrong)?;
             out.push(b'\n');
-            output.write_all(&out).map_err(|error| Failure::output(&error))?;
+            output.text(&out);
+            if output.is_full() || input.is_drained() {
+                output.flush().await?;
+            }
         }
+        Ok(())
     }
 
     fn read(&self, line: &[u8]) -> Result<Payload, String> {

@@ -6,7 +6,7 @@ mod values;
 
 use crate::failure::Failure;
 use crate::options::OutputOptions;
-use crate::output::Output;
+use crate::output::{Need, Output};
 use crate::signals;
 use clap::Args;
 use stage::Stage;
@@ -28,7 +28,7 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut stage = Stage::new(Output::new(self.output.format()));
+        let mut stage = Stage::new(Output::new(self.output.format(), Need::Output)?);
         signals::unless_interrupted(async {
             let played = play(&mut stage).await;
             stage.close(played).await

@@ -6,7 +6,7 @@ mod sockets;
 use crate::config_file::ConfigFile;
 use crate::failure::{Exit, Failure};
 use crate::options::{OutputOptions, dialable, seconds};
-use crate::output::Output;
+use crate::output::{Need, Output};
 use crate::signals::unless_interrupted;
 use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
 use broker::{EndpointBuilder, Limits, Reason, TransportOptions, Url};
@@ -72,7 +72,7 @@ impl Doctor {
             wait: self.wait.unwrap_or(WAIT),
             limits: file.config.limits,
             transports,
-            out: Output::new(self.output.format()),
+            out: Output::new(self.output.format(), Need::Output)?,
         };
         unless_interrupted(examination.run()).await?
     }

@@ -3,6 +3,7 @@ mod source;
 
 use crate::failure::Failure;
 use crate::options::{EndpointOptions, Settings, positive, seconds};
+use crate::output::{Need, diagnose};
 use crate::session::{Persistence, Session, Stop};
 use broker::OverflowPolicy;
 use clap::Args;
@@ -66,7 +67,7 @@ impl Pub {
             *url = crate::ws_options::for_publishing(url.clone(), &topic);
         }
         let persistence = Persistence::always(settings.retry);
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let outcome = self.work(&mut session, source, persistence).await;
         session.finish(outcome.map_err(Failure::from)).await
     }
@@ -95,10 +96,11 @@ impl Pub {
         publisher.meet(self.wait.unwrap_or(WAIT), source.topic()).await?;
         let published = publisher.publish_all(&mut source).await;
         publisher.report();
-        let published = published?;
-        // What was published before a wrong line has to arrive all the same.
+        let Err(failure) = published? else { return publisher.confirm(self.wait).await };
+        // What was published before a wrong line has to arrive all the same, which may take long.
+        diagnose(&failure);
         publisher.confirm(self.wait).await?;
-        Ok(published?)
+        Err(Failure::new(failure.exit(), "").into())
     }
 }
 
