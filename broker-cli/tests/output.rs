@@ -10,8 +10,9 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
 /// A pipe that takes nothing more, and the end that nobody reads.
-fn full_pipe() -> (Stdio, pipe::Receiver) {
+async fn full_pipe() -> (Stdio, pipe::Receiver) {
     let (sender, receiver) = pipe::pipe().unwrap();
+    sender.writable().await.unwrap();
     while sender.try_write(&[b'x'; 4096]).is_ok() {}
     (sender.into_blocking_fd().unwrap().into(), receiver)
 }
@@ -36,8 +37,8 @@ const TALKATIVE: [&str; 6] =
 async fn a_node_whose_output_is_stuck_serves_its_peers_and_ends_when_it_is_told_to() {
     let (mut hub, url) = node(&["--events"]).await;
     for more in [&["--events"][..], &[]] {
-        let (stdout, _unread) = full_pipe();
-        let (stderr, _unread_either) = full_pipe();
+        let (stdout, _unread) = full_pipe().await;
+        let (stderr, _unread_either) = full_pipe().await;
         let args = [&TALKATIVE[..], &["--peer", &url, "--forward", "/t"], more].concat();
         let stuck = start(&args, stdout, stderr);
         hub.event("peer_added").await;
@@ -52,7 +53,7 @@ async fn a_node_whose_output_is_stuck_serves_its_peers_and_ends_when_it_is_told_
 #[tokio::test]
 async fn a_subscriber_whose_output_is_stuck_ends_when_it_is_told_to() {
     let (mut hub, url) = node(&["--events", "--forward", "/t"]).await;
-    let (stdout, _unread) = full_pipe();
+    let (stdout, _unread) = full_pipe().await;
     let sub = start(&["sub", "/t", "--peer", &url, "--events"], stdout, Stdio::null());
     hub.event("peer_added").await;
     run(&["pub", "/t", "1", "--peer", &url, "--count", "1000"]).await.expect(0);
