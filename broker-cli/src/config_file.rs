@@ -1,7 +1,7 @@
 //! The configuration file: TOML with the keys of [`Config`] and the addresses.
 
 use crate::failure::Failure;
-use crate::options::seconds;
+use broker::limits::optional_seconds;
 use broker::{Config, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::path::Path;
@@ -14,6 +14,8 @@ use toml::de::DeTable;
 pub(crate) struct ConfigFile {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
+    #[cfg(feature = "http")]
+    pub(crate) http: crate::http::HttpOptions,
     pub(crate) listen: Vec<Url>,
     pub(crate) peer: Vec<Url>,
     pub(crate) forward: Vec<String>,
@@ -27,17 +29,27 @@ pub(crate) struct ConfigFile {
 /// The keys that are not part of the endpoint's configuration but options of the command line.
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Links {
+struct Own {
     #[serde(deserialize_with = "urls")]
     listen: Vec<Url>,
     #[serde(deserialize_with = "urls")]
     peer: Vec<Url>,
     forward: Vec<String>,
-    #[serde(deserialize_with = "optional_seconds")]
+    #[serde(with = "optional_seconds")]
     retry: Option<Duration>,
+    #[cfg(feature = "http")]
+    http: crate::http::HttpOptions,
 }
 
-const LINK_KEYS: [&str; 4] = ["listen", "peer", "forward", "retry"];
+/// Its keys.
+const OWN_KEYS: &[&str] = &[
+    "listen",
+    "peer",
+    "forward",
+    "retry",
+    #[cfg(feature = "http")]
+    "http",
+];
 
 impl ConfigFile {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
@@ -56,7 +68,7 @@ impl ConfigFile {
         let document = DeTable::parse(text)?;
         let span = document.span();
         let mut endpoint = document.into_inner();
-        let links = take(&mut endpoint, &LINK_KEYS);
+        let own = take(&mut endpoint, OWN_KEYS);
         let transports = take(&mut endpoint, TransportOptions::TABLES);
         let names_stalled_write = endpoint
             .get("limits")
@@ -65,15 +77,17 @@ impl ConfigFile {
         let names_overflow_policy = endpoint.contains_key("overflow-policy");
         let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
         let config = Config::deserialize(read(endpoint))?;
-        let Links { listen, peer, forward, retry } = Links::deserialize(read(links))?;
+        let own = Own::deserialize(read(own))?;
         let transports = TransportOptions::deserialize(read(transports))?;
         Ok(Self {
             config,
             transports,
-            listen,
-            peer,
-            forward,
-            retry,
+            #[cfg(feature = "http")]
+            http: own.http,
+            listen: own.listen,
+            peer: own.peer,
+            forward: own.forward,
+            retry: own.retry,
             names_overflow_policy,
             names_stalled_write,
         })
@@ -88,7 +102,7 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
         document.get_ref().keys().any(|key| Some(key.span()) == error.span())
     });
     if is_key_of_file && message.starts_with("unknown field") {
-        for key in LINK_KEYS.iter().chain(TransportOptions::TABLES) {
+        for key in OWN_KEYS.iter().chain(TransportOptions::TABLES) {
             message += &format!(", `{key}`");
         }
     }
@@ -108,11 +122,6 @@ fn line_of(text: &str, offset: usize) -> usize {
 fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
     let texts = Vec::<String>::deserialize(from)?;
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
-}
-
-fn optional_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let number = f64::deserialize(from)?;
-    seconds(&number.to_string()).map(Some).map_err(D::Error::custom)
 }
 
 #[cfg(test)]
@@ -143,13 +152,15 @@ mod tests {
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
             ("lisen = []\n", 1, "`endpoint-id`, `forwarding`,"),
             ("lisen = []\n", 1, "`limits`, `listen`, `peer`, `forward`, `retry`"),
+            #[cfg(feature = "http")]
+            ("[http]\nconections = 9\n", 2, "unknown field `conections`"),
             ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),
             ("listen = [\n \"host\"\n]\n", 1, "the port is missing"),
             #[cfg(feature = "tls")]
             ("[tls]\ncertificat = \"x\"\n", 2, "unknown field `certificat`"),
             ("forwarding = 3\n", 1, "invalid type: integer `3`, expected a boolean"),
             ("forward = [\n", 1, "unclosed array"),
-            ("retry = -1\n", 1, "not negative"),
+            ("retry = -1\n", 1, "-1 is not a number of seconds"),
             ("a = 1\nretry = \"x\"\n", 1, "unknown field `a`"),
         ] {
             let error = refusal(text);

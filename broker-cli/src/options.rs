@@ -105,6 +105,8 @@ impl OutputOptions {
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
+    #[cfg(feature = "http")]
+    pub(crate) http: crate::http::HttpOptions,
     pub(crate) listen: Vec<Url>,
     pub(crate) peers: Vec<Url>,
     pub(crate) forward: Vec<String>,
@@ -148,6 +150,8 @@ impl EndpointOptions {
         Ok(Settings {
             config,
             transports,
+            #[cfg(feature = "http")]
+            http: file.http,
             listen: or_else(&self.listen, file.listen),
             peers: peers.into_iter().map(dialable).collect(),
             forward: or_else(&self.forward, file.forward),

@@ -219,18 +219,28 @@ impl Limits {
 }
 
 /// Times that may be absent, as seconds with a fraction.
-pub(crate) mod optional_seconds {
+pub mod optional_seconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::time::Duration;
 
-    pub(crate) fn serialize<S: Serializer>(
+    /// For `#[serde(with = ...)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
         time: &Option<Duration>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
         time.map(|time| time.as_secs_f64()).serialize(to)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    /// For `#[serde(with = ...)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer; a number that is negative or not finite.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<Duration>, D::Error> {
         Option::<f64>::deserialize(from)?.map(super::seconds::from_number).transpose()
@@ -238,15 +248,25 @@ pub(crate) mod optional_seconds {
 }
 
 /// Times as seconds with a fraction.
-pub(crate) mod seconds {
+pub mod seconds {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::time::Duration;
 
-    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    /// For `#[serde(with = ...)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(time.as_secs_f64())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    /// For `#[serde(with = ...)]`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer; a number that is negative or not finite.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         from_number(f64::deserialize(from)?)
     }
 

@@ -72,7 +72,7 @@ impl Node {
         let retry = settings.retry.unwrap_or(RETRY);
         #[cfg(feature = "http")]
         let http = match &self.http {
-            Some(address) => Some(crate::http::Server::bind(address).await?),
+            Some(address) => Some(crate::http::Server::bind(address, settings.http.clone()).await?),
             None => None,
         };
         let mut session = Session::new(&self.endpoint, settings, Need::Service)?;
