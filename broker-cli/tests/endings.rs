@@ -150,8 +150,11 @@ async fn retries_end_when_the_time_is_over() {
         end.says("not peered with tcp://127.0.0.1:1 within 0.3 s; connecting to");
         assert_eq!(end.stderr.lines().count(), 2, "the same error is not said again: {end:?}");
     }
-    let end = run(&["pub", "/t", "1", "--listen", "127.0.0.1:0", "--wait", "0.1"]).await.expect(5);
-    end.says("nobody has connected within 0.1 s");
+    for args in [&["pub", "/t", "1"][..], &["sub", "/t"], &["sub", "/t", "--count", "1"]] {
+        let listening = ["--listen", "127.0.0.1:0", "--wait", "0.1"];
+        let end = run(&[args, &listening].concat()).await.expect(5);
+        end.says("nobody has connected within 0.1 s");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use broker::event::{
 };
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Url};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A listener is ready.
@@ -13,12 +13,22 @@ use std::fmt;
 #[serde(tag = "type", rename = "listening")]
 pub(crate) struct Listening {
     url: String,
-    protection: String,
+    #[serde(serialize_with = "as_text")]
+    protection: ListenerProtection,
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
 }
 
 impl Listening {
-    pub(crate) fn new(url: &Url, protection: &ListenerProtection) -> Self {
-        Self { url: url.to_string(), protection: protection.to_string() }
+    pub(crate) fn new(url: &Url, protection: ListenerProtection) -> Self {
+        Self { url: url.to_string(), protection }
+    }
+
+    /// What protects the links that it accepts.
+    pub(crate) fn protection(&self) -> &ListenerProtection {
+        &self.protection
     }
 
     /// The listener of an endpoint at this address.
@@ -27,7 +37,7 @@ impl Listening {
         let listener = listeners.into_iter().find(|listener| listener.url == *url);
         // It may have been closed by now, like everything of an endpoint that shuts down.
         let protection = listener.map_or(ListenerProtection::Plain, |found| found.protection);
-        Self::new(url, &protection)
+        Self::new(url, protection)
     }
 }
 
@@ -185,7 +195,7 @@ mod tests {
     #[test]
     fn listeners_are_announced_with_their_url_and_what_protects_their_links() {
         let url = "tls://127.0.0.1:41234".parse().unwrap();
-        let record = Listening::new(&url, &ListenerProtection::Authenticated("certificates"));
+        let record = Listening::new(&url, ListenerProtection::Authenticated("certificates"));
         let json = serde_json::to_string(&record).unwrap();
         assert_eq!(
             json,

@@ -10,9 +10,11 @@ use crate::options::{EndpointOptions, Settings};
 use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
 use crate::signals::{Hangups, Signal, Signals};
+use broker::event::Severity;
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -100,7 +102,7 @@ impl Session {
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {
-            endpoint.log(broker::event::Severity::Warning, "certificates-odd", warning, None);
+            endpoint.log(Severity::Warning, "certificates-odd", warning, None);
         }
         Ok(Self {
             events,
@@ -156,11 +158,15 @@ impl Session {
         for url in self.settings.listen.clone() {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;
-            self.out.record(&Listening::of(&self.endpoint, &bound));
+            let listening = Listening::of(&self.endpoint, &bound);
+            self.out.record(&listening);
             self.peerings.accept();
+            if let Some(warning) = unprotected(&bound, listening.protection()) {
+                self.endpoint.log(Severity::Warning, "unprotected-listener", warning, None);
+            }
         }
         for url in &self.also_listening {
-            self.out.record(&Listening::new(url, &ListenerProtection::Plain));
+            self.out.record(&Listening::new(url, ListenerProtection::Plain));
         }
         match self.need {
             Need::Output => self.flush().await,
@@ -329,6 +335,23 @@ pub(crate) fn elapsed(time: Option<Duration>) -> impl Future<Output = ()> {
     }
 }
 
+/// What to say about a listener that others than this machine reach, and that protects nothing.
+fn unprotected(url: &Url, protection: &ListenerProtection) -> Option<String> {
+    let is_local = match url.host().parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => url.host() == "localhost",
+    };
+    if is_local || *protection != ListenerProtection::Plain {
+        return None;
+    }
+    let protected = if url.scheme() == "ws" { "wss" } else { "tls" };
+    Some(format!(
+        "{url}: whoever is on the path of a link can read and change what it carries, and whoever \
+         reaches this address can be a peer; use {protected}:// with certificates or pinned keys, \
+         or listen on 127.0.0.1"
+    ))
+}
+
 /// Refuses what no transport of this program can do, before anything is tried forever.
 fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
     // What stays inside of one process leads nowhere from here.
@@ -343,4 +366,30 @@ fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
         url.scheme(),
         known.join(", ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unprotected_listener_beyond_this_machine_is_warned_of() {
+        let encrypted = ListenerProtection::Authenticated("certificates");
+        for (url, protection, advice) in [
+            ("tcp://0.0.0.0:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://[::]:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://192.0.2.1:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://sensor.example:1", ListenerProtection::Plain, Some("use tls://")),
+            ("ws://0.0.0.0:1", ListenerProtection::Plain, Some("use wss://")),
+            ("tcp://127.0.0.2:1", ListenerProtection::Plain, None),
+            ("tcp://[::1]:1", ListenerProtection::Plain, None),
+            ("tcp://[::ffff:127.0.0.1]:1", ListenerProtection::Plain, None),
+            ("tcp://localhost:1", ListenerProtection::Plain, None),
+            ("tls://0.0.0.0:1", encrypted, None),
+        ] {
+            let warning = unprotected(&url.parse().unwrap(), &protection);
+            assert_eq!(warning.is_some(), advice.is_some(), "{url}: {warning:?}");
+            assert!(warning.unwrap_or_default().contains(advice.unwrap_or_default()), "{url}");
+        }
+    }
 }

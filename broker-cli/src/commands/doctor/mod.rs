@@ -41,7 +41,8 @@ pub(crate) struct Doctor {
     /// The address to examine
     url: Url,
 
-    /// How long the handshake may take [default: 5]
+    /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may
+    /// take as long again before and after it, at most 2 each, and its greeting 1 [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
@@ -132,7 +133,7 @@ impl Examination {
         if crate::ws_options::is_json(&self.url) {
             return self.leave_server(connection).await;
         }
-        let mut conversation = Conversation::new(connection, self.wait);
+        let mut conversation = Conversation::new(connection, self.limits.clone(), self.wait);
         self.greet(&mut conversation, address).await?;
         let introduction = conversation.introduce().await;
         // Some servers serve one connection at a time.
@@ -292,7 +293,7 @@ impl Examination {
             Ok(Greeting::Bytes(what)) => Check::passed("greeting", what),
             Ok(Greeting::Silence) => {
                 // Who waits for us to begin may wait for something else than a hello.
-                if let Some(finding) = who_is_silent(address, self.wait).await {
+                if let Some(finding) = who_is_silent(address, probe::TIME.min(self.wait)).await {
                     return Err(("greeting", finding));
                 }
                 Check::passed("greeting", "nothing yet; perhaps it waits for this side to begin")
@@ -316,11 +317,14 @@ impl Examination {
         let Some(address) = address.filter(|_| suspicious) else {
             return failure.into();
         };
-        if probe::speaks_tls(address, self.wait).await {
+        // One after the other: some servers serve one connection at a time.
+        let is_ws = self.url.scheme() == "ws";
+        let time = probe::TIME.min(self.wait) / if is_ws { 2 } else { 1 };
+        if probe::speaks_tls(address, time).await {
             return tls_there(Some(failure));
         }
         // What it said before it closed the connection is often lost.
-        if self.url.scheme() == "ws" && probe::greets_natively(address, self.wait).await {
+        if is_ws && probe::greets_natively(address, time).await {
             return native_there(&self.url);
         }
         failure.into()
@@ -328,12 +332,13 @@ impl Examination {
 }
 
 /// What is there if it says nothing by itself.
-async fn who_is_silent(address: Option<SocketAddr>, wait: Duration) -> Option<Finding> {
+async fn who_is_silent(address: Option<SocketAddr>, time: Duration) -> Option<Finding> {
     let address = address?;
-    if probe::speaks_tls(address, wait).await {
-        return Some(tls_there(None));
+    let asked = (probe::speaks_tls(address, time), probe::asked_for_a_page(address, time));
+    match tokio::join!(asked.0, asked.1) {
+        (true, _) => Some(tls_there(None)),
+        (false, page) => page.map(Finding::from),
     }
-    probe::asked_for_a_page(address, wait).await.map(Finding::from)
 }
 
 fn tls_there(seen: Option<broker::Failure>) -> Finding {

@@ -97,6 +97,9 @@ impl Pub {
         let published = publisher.publish_all(&mut source).await;
         publisher.report();
         let Err(failure) = published? else { return publisher.confirm(self.wait).await };
+        if !publisher.has_published() {
+            return Err(failure.into());
+        }
         // What was published before a wrong line has to arrive all the same, which may take long.
         diagnose(&failure);
         publisher.confirm(self.wait).await?;

@@ -111,6 +111,11 @@ impl<'a> Publisher<'a> {
         }))
     }
 
+    /// Whether anything has been published.
+    pub(super) fn has_published(&self) -> bool {
+        self.published > 0
+    }
+
     /// Says what nobody had subscribed to.
     pub(super) fn report(&self) {
         match (self.published, self.unwanted) {
