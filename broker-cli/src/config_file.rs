@@ -2,15 +2,17 @@
 
 use crate::failure::Failure;
 use broker::limits::optional_seconds;
-use broker::{Config, TransportOptions, Url};
+use broker::{Config, OverflowPolicy, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 /// What a configuration file says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ConfigFile {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
@@ -20,11 +22,15 @@ pub(crate) struct ConfigFile {
     pub(crate) peer: Vec<Url>,
     pub(crate) forward: Vec<String>,
     pub(crate) retry: Option<Duration>,
-    /// Whether the policy for slow peers is the choice of the file or the default.
-    pub(crate) names_overflow_policy: bool,
-    /// The same for the limit on stalled writes.
+    /// Whether the limit on stalled writes is the choice of the file or the default.
     pub(crate) names_stalled_write: bool,
 }
+
+/// The longest file that is read, in bytes: what has no end is no configuration.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The key of the policy for slow peers, whose default depends on the command.
+const OVERFLOW_POLICY: &str = "overflow-policy";
 
 /// The keys that are not part of the endpoint's configuration but options of the command line.
 #[derive(Deserialize, Default)]
@@ -52,19 +58,34 @@ const OWN_KEYS: &[&str] = &[
 ];
 
 impl ConfigFile {
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|error| {
+    /// What a file says, if there is one. If it does not say what happens to messages for slow
+    /// peers, `default_policy` does.
+    pub(crate) fn read(
+        path: Option<&Path>,
+        default_policy: OverflowPolicy,
+    ) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Self::parse("", default_policy)
+                .map_err(|error| Failure::usage(error.message().to_owned()));
+        };
+        let refused = |reason: String| Failure::usage(format!("{}{reason}", path.display()));
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+            .map_err(|error| refused(format!(": {error}")))?;
+        if text.len() as u64 > LONGEST {
+            return Err(refused(format!(": it is longer than {LONGEST} bytes")));
+        }
+        Self::parse(&text, default_policy).map_err(|error| {
             let line = match error.span() {
                 Some(span) => format!(", line {}", line_of(&text, span.start)),
                 None => String::new(),
             };
-            Failure::usage(format!("{}{line}: {}", path.display(), describe(&error, &text)))
+            refused(format!("{line}: {}", describe(&error, &text)))
         })
     }
 
-    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+    fn parse(text: &str, default_policy: OverflowPolicy) -> Result<Self, toml::de::Error> {
         let document = DeTable::parse(text)?;
         let span = document.span();
         let mut endpoint = document.into_inner();
@@ -74,7 +95,10 @@ impl ConfigFile {
             .get("limits")
             .and_then(|limits| limits.get_ref().get("stalled-write"))
             .is_some();
-        let names_overflow_policy = endpoint.contains_key("overflow-policy");
+        let says = |key| Spanned::new(0..0, key);
+        endpoint
+            .entry(says(OVERFLOW_POLICY.into()))
+            .or_insert_with(|| Spanned::new(0..0, DeValue::String(default_policy.name().into())));
         let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
         let config = Config::deserialize(read(endpoint))?;
         let own = Own::deserialize(read(own))?;
@@ -88,7 +112,6 @@ impl ConfigFile {
             peer: own.peer,
             forward: own.forward,
             retry: own.retry,
-            names_overflow_policy,
             names_stalled_write,
         })
     }
@@ -132,18 +155,27 @@ mod tests {
     fn refusal(text: &str) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        ConfigFile::read(file.path()).unwrap_err().to_string()
+        ConfigFile::read(Some(file.path()), OverflowPolicy::Wait).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_a_file_chooses_can_be_told_from_a_default() {
-        let named = |text| {
-            let file = ConfigFile::parse(text).unwrap();
-            (file.names_overflow_policy, file.names_stalled_write)
+    fn what_a_file_chooses_goes_before_the_default_of_the_command() {
+        let chosen = |text| {
+            let file = ConfigFile::parse(text, OverflowPolicy::Wait).unwrap();
+            (file.config.overflow_policy, file.names_stalled_write)
         };
-        assert_eq!(named(""), (false, false));
-        assert_eq!(named("overflow-policy = \"drop_oldest\"\n[limits]\nbye = 1"), (true, false));
-        assert_eq!(named("[limits]\nstalled-write = 10"), (false, true));
+        assert_eq!(chosen(""), (OverflowPolicy::Wait, false));
+        let text = "overflow-policy = \"drop_oldest\"\n[limits]\nbye = 1";
+        assert_eq!(chosen(text), (OverflowPolicy::DropOldest, false));
+        assert_eq!(chosen("[limits]\nstalled-write = 10"), (OverflowPolicy::Wait, true));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_no_configuration() {
+        let endless = ConfigFile::read(Some(Path::new("/dev/zero")), OverflowPolicy::Wait);
+        let error = endless.unwrap_err().to_string();
+        assert_eq!(error, "/dev/zero: it is longer than 1048576 bytes");
     }
 
     #[test]

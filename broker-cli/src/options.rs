@@ -4,9 +4,13 @@ use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::output::Format;
 use broker::event::Severity;
-use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, TransportOptions, Url};
-use clap::Args;
+use broker::{
+    Config, EndpointId, InvalidUrl, OverflowPolicy, Preset, Retry, TransportOptions, Url,
+};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,12 +20,12 @@ use std::time::Duration;
 pub(crate) struct EndpointOptions {
     /// Accept peers at this address; may be repeated. Port 0 picks a free port, an empty host
     /// stands for all addresses of this machine, and 9999/tcp for :9999 [default: do not listen]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = UrlParser)]
     pub(crate) listen: Vec<Url>,
 
     /// Peer with this address; may be repeated. An empty host stands for 127.0.0.1
     /// [default: none]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = UrlParser)]
     pub(crate) peer: Vec<Url>,
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
@@ -120,17 +124,10 @@ impl EndpointOptions {
     /// Settles the file, the options and what `default_policy` says if neither of these names a
     /// policy for slow peers.
     pub(crate) fn settle(&self, default_policy: OverflowPolicy) -> Result<Settings, Failure> {
-        let file = match &self.config {
-            Some(path) => ConfigFile::read(path)?,
-            None => ConfigFile::default(),
-        };
-        let named = file.names_overflow_policy || self.preset.is_some() || self.overflow.is_some();
+        let file = ConfigFile::read(self.config.as_deref(), default_policy)?;
         let mut config = file.config;
         if let Some(preset) = self.preset {
             config.apply(preset);
-        }
-        if !named {
-            config.overflow_policy = default_policy;
         }
         if let Some(policy) = self.overflow {
             config.overflow_policy = policy;
@@ -183,6 +180,30 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number)
         .map_err(|_| "a number of seconds is not negative, and finite".to_owned())
+}
+
+/// Addresses on the command line. What is wrong is told without the argument as it was written:
+/// that may have a secret in it, and what is told ends up in logs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UrlParser;
+
+impl TypedValueParser for UrlParser {
+    type Value = Url;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Url, clap::Error> {
+        let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+        let parsed = parsed.and_then(|text| text.parse().map_err(|e: InvalidUrl| e.to_string()));
+        parsed.map_err(|reason| {
+            let name = argument.map(ToString::to_string).unwrap_or_default();
+            let text = format!("invalid value for '{name}': {reason}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        })
+    }
 }
 
 /// Numbers from 1 on.

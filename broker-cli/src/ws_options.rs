@@ -3,6 +3,7 @@
 use broker::Url;
 use broker::ws::{AccessRule, JSON_PATH, WsOptions};
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The environment variable with the token that clients have to present: a command line is for
 /// everybody to read.
@@ -53,13 +54,17 @@ pub(crate) fn with_path(url: Url) -> Url {
     }
 }
 
+/// What does not stand for itself in the topics of an address.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b':');
+
 /// An address that a command publishes at, which says what of it goes there.
 pub(crate) fn for_publishing(url: Url, topic: &str) -> Url {
     if !is_json(&url) || url.parameters().any(|(name, _)| name == "to") {
         return url;
     }
     let separator = if url.query().is_empty() { "" } else { "&" };
-    let query = format!("{}{separator}to={}", url.query(), percent_encoded(topic));
+    let query = format!("{}{separator}to={}", url.query(), utf8_percent_encode(topic, ENCODED));
     url.with_query(&query)
 }
 
@@ -87,17 +92,6 @@ pub(crate) fn check(url: &Url) -> Result<(), String> {
 pub(crate) fn topics_from(url: &Url) -> Vec<String> {
     let directions = broker::ws::bridge::Directions::parse(url);
     directions.ok().and_then(|directions| directions.from).unwrap_or_default()
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b':' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -47,6 +47,17 @@ async fn a_wrong_command_line_is_a_usage_error_with_a_reason() {
     }
 }
 
+/// What is wrong with a command line ends up in logs.
+#[tokio::test]
+async fn a_secret_in_an_address_that_is_refused_is_told_nobody() {
+    let url = "ws://user:s3cret@127.0.0.1:1/v1/native";
+    for args in [&["node", "--peer"][..], &["node", "--listen"], &["ping"], &["doctor"]] {
+        let end = run(&[args, &[url]].concat()).await.expect(2);
+        assert!(!end.stderr.contains("s3cret"), "{end:?}");
+        end.says("user information before the host is not supported");
+    }
+}
+
 #[tokio::test]
 async fn a_topic_that_nobody_may_publish_on_is_a_usage_error() {
     let (_node, url) = node(&[]).await;

@@ -1,5 +1,5 @@
 use crate::failure::{Exit, Failure};
-use crate::options::{EndpointOptions, dialable, positive, seconds};
+use crate::options::{EndpointOptions, UrlParser, dialable, positive, seconds};
 use crate::output::Need;
 use crate::session::{Persistence, Session, Stop};
 use broker::endpoint::PingError;
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 #[derive(Args)]
 pub(crate) struct Ping {
     /// The peer
+    #[arg(value_parser = UrlParser)]
     url: Url,
 
     /// How many pings [default: 5]

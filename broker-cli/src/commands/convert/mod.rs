@@ -1,5 +1,4 @@
 mod exact;
-mod hex;
 
 use crate::failure::Failure;
 use crate::lines::{Line, StandardInput};
@@ -8,6 +7,8 @@ use crate::signals;
 use broker::data::json::{self, Form, JsonReader};
 use broker::data::{BStr, BString, View};
 use clap::{Args, ValueEnum};
+use data_encoding::{DecodeError, DecodeKind, Encoding, HEXLOWER_PERMISSIVE};
+use std::sync::LazyLock;
 
 /// Convert values between their forms, one per line
 ///
@@ -90,7 +91,7 @@ impl Convert {
 
     fn read(&self, line: &[u8]) -> Result<Payload, String> {
         match self.from {
-            Source::Bin => Ok(Payload { topic: None, bytes: hex::read(line)? }),
+            Source::Bin => Ok(Payload { topic: None, bytes: read_hex(line)? }),
             Source::Json => {
                 let payload = read_json(line).map_err(|error| error.to_string())?;
                 match exact::bytes_beside(line, &payload.bytes)? {
@@ -106,12 +107,37 @@ impl Convert {
         let topic = payload.topic.as_deref().map(BStr::new);
         match (self.to, topic) {
             (Target::Json, _) => exact::write(topic, view, out),
-            (Target::Bin, _) => hex::write(&payload.bytes, out),
+            (Target::Bin, _) => write_hex(&payload.bytes, out),
             (Target::Text, Some(topic)) => text::message(topic, &view.to_value(), out),
             (Target::Text, None) => text::value(&view.to_value(), out),
         }
         Ok(())
     }
+}
+
+/// Hexadecimal digits of either case, in lower case where they are written; white space between
+/// them does not matter.
+static HEX: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut digits = HEXLOWER_PERMISSIVE.specification();
+    digits.ignore.push_str(" \t\r\n\x0c");
+    // The specification is a constant, and tests read with it.
+    digits.encoding().unwrap_or(HEXLOWER_PERMISSIVE)
+});
+
+/// The bytes that digits stand for.
+fn read_hex(digits: &[u8]) -> Result<Vec<u8>, String> {
+    HEX.decode(digits).map_err(|DecodeError { position, kind }| match kind {
+        DecodeKind::Symbol => {
+            let found = digits.get(position).map_or(0, |byte| *byte).escape_ascii();
+            format!("expected a hexadecimal digit, found '{found}' (byte {position})")
+        }
+        _ => "the number of hexadecimal digits is odd".to_owned(),
+    })
+}
+
+/// Appends the digits of bytes.
+fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(HEX.encode(bytes).as_bytes());
 }
 
 /// Reads JSON in any form. The elements of sets and tables stay in the order of the text.
@@ -130,4 +156,26 @@ fn read_json(line: &[u8]) -> Result<Payload, json::JsonError> {
         Form::DataMessage => Some(reader.message_into(line, &mut bytes)?.into_owned().into()),
     };
     Ok(Payload { topic, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_either_case_are_read_and_written_in_lower_case() {
+        let bytes = read_hex(b" 0aFF 1 0\t").unwrap();
+        assert_eq!(bytes, [0x0a, 0xff, 0x10]);
+        let mut out = Vec::new();
+        write_hex(&bytes, &mut out);
+        assert_eq!(out, b"0aff10");
+    }
+
+    #[test]
+    fn what_is_not_hexadecimal_is_refused_with_its_place() {
+        let error = read_hex(b"00 0g").unwrap_err();
+        assert_eq!(error, "expected a hexadecimal digit, found 'g' (byte 4)");
+        assert!(read_hex(b"000").unwrap_err().contains("odd"));
+        assert!(read_hex(b"0x00").is_err());
+    }
 }

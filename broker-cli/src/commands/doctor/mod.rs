@@ -5,11 +5,11 @@ mod sockets;
 
 use crate::config_file::ConfigFile;
 use crate::failure::{Exit, Failure};
-use crate::options::{OutputOptions, dialable, seconds};
+use crate::options::{OutputOptions, UrlParser, dialable, seconds};
 use crate::output::{Need, Output};
 use crate::signals::unless_interrupted;
 use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker::{EndpointBuilder, Limits, Reason, TransportOptions, Url};
+use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
 use clap::Args;
 use handshake::{Conversation, Greeting, Introduction};
 use report::{Check, Finding, Verdict};
@@ -39,6 +39,7 @@ const TOPICS_SHOWN: usize = 256;
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The address to examine
+    #[arg(value_parser = UrlParser)]
     url: Url,
 
     /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may
@@ -60,10 +61,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
-            Some(path) => ConfigFile::read(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = ConfigFile::read(self.config.as_deref(), OverflowPolicy::default())?;
         #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
         let mut transports = file.transports;
         #[cfg(any(feature = "tls", feature = "quic"))]
