@@ -172,11 +172,10 @@ impl Receiver {
                 return Some(Ok(End::Counted));
             }
             let is_last = !session.out.is_full();
-            if let Err(stop) = session.flush_owed(until).await {
-                return Some(Err(stop));
-            }
-            if is_last {
-                return None;
+            match session.flush_owed(until).await {
+                Err(stop) => return Some(Err(stop)),
+                Ok(has_time) if is_last || !has_time => return None,
+                Ok(_) => {}
             }
         }
     }

@@ -168,17 +168,17 @@ impl Output {
     }
 
     /// The same, unless it takes longer than this; then the rest is given up, and counted for the
-    /// person who started the command.
-    pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<(), Failure> {
+    /// person who started the command. Returns whether there is nothing left to give up.
+    pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<bool, Failure> {
         if let Ok(flushed) = timeout(limit, self.flush()).await {
-            return flushed;
+            return flushed.map(|()| true);
         }
         let lost = self.stream.give_up();
         diagnose(format_args!(
             "standard output took nothing for too long: {lost} lines and what was being written \
              are lost"
         ));
-        Ok(())
+        Ok(false)
     }
 }
 

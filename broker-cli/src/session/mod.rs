@@ -234,13 +234,13 @@ impl Session {
     }
 
     /// Writes lines that peers believe to be received, unless a signal comes first or it takes too
-    /// long; the rest is lost then.
-    pub(crate) async fn flush_owed(&mut self, until: Instant) -> Result<(), Stop> {
+    /// long; the rest is lost then. Returns whether there is time for more.
+    pub(crate) async fn flush_owed(&mut self, until: Instant) -> Result<bool, Stop> {
         let limit = until.saturating_duration_since(Instant::now());
         tokio::select! {
             biased;
             signal = self.signals.next() => Err(self.told(signal)),
-            flushed = self.out.flush_within(limit) => Ok(flushed?),
+            has_time = self.out.flush_within(limit) => Ok(has_time?),
         }
     }
 
@@ -264,7 +264,7 @@ impl Session {
         tokio::select! {
             biased;
             signal = self.signals.next() => Err(self.told(signal)),
-            flushed = self.out.flush_within(limit) => Ok(flushed?),
+            flushed = self.out.flush_within(limit) => Ok(flushed.map(drop)?),
         }
     }
 
