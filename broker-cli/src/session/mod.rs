@@ -17,6 +17,7 @@ use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a command that has been told to end tries to get rid of its last lines of output.
@@ -24,6 +25,19 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The same for lines that peers believe to be received.
 const OWED_LINES: Duration = Duration::from_secs(10);
+
+type Reload = JoinHandle<&'static str>;
+
+const NOTHING_TO_RELOAD: &str = "SIGHUP: there are no certificates to read again";
+
+/// Waits until the reading of certificates is done, and takes what is to be said of it; forever if
+/// there is none. Cancel safe.
+async fn done(reload: &mut Option<Reload>) -> &'static str {
+    let Some(reading) = reload else { return std::future::pending().await };
+    let said = reading.await;
+    *reload = None;
+    said.unwrap_or("SIGHUP: reading certificates and keys has failed")
+}
 
 /// Why a command stops what it is doing.
 #[derive(Debug)]
@@ -60,6 +74,8 @@ pub(crate) struct Session {
     reporter: Option<Reporter>,
     signals: Signals,
     hangups: Hangups,
+    /// The reading of certificates that the last SIGHUP asked for, until it is done.
+    reload: Option<Reload>,
     #[cfg(any(feature = "tls", feature = "quic"))]
     tls: broker::tls::Tls,
     settings: Settings,
@@ -112,6 +128,7 @@ impl Session {
             reporter,
             signals,
             hangups: Hangups::default(),
+            reload: None,
             #[cfg(any(feature = "tls", feature = "quic"))]
             tls,
             settings,
@@ -137,19 +154,28 @@ impl Session {
         listening.map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))
     }
 
-    /// Reads certificates and keys again. That they are unusable is said by the endpoint.
-    async fn reload(&self) {
-        #[cfg(any(feature = "tls", feature = "quic"))]
-        if !self.tls.is_anonymous() {
-            let tls = self.tls.clone();
+    /// Begins to read certificates and keys again, and returns what is to be said when that is
+    /// done. Files may keep a reader waiting as long as they like, so this is nothing to wait for.
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    fn reload(&self) -> Reload {
+        let tls = self.tls.clone();
+        tokio::task::spawn_blocking(move || {
+            if tls.is_anonymous() {
+                return NOTHING_TO_RELOAD;
+            }
             // The log has the reason, which it does not repeat for each signal.
-            diagnose(match tokio::task::spawn_blocking(move || tls.reload()).await {
-                Ok(Ok(())) => "certificates and keys have been read again, for new connections",
-                _ => "SIGHUP: certificates or keys are unusable, those read before stay in use",
-            });
-            return;
-        }
-        diagnose("SIGHUP: there are no certificates to read again");
+            match tls.reload() {
+                Ok(()) => "certificates and keys have been read again, for new connections",
+                Err(_) => {
+                    "SIGHUP: certificates or keys are unusable, those read before stay in use"
+                }
+            }
+        })
+    }
+
+    #[cfg(not(any(feature = "tls", feature = "quic")))]
+    fn reload(&self) -> Reload {
+        tokio::task::spawn_blocking(|| NOTHING_TO_RELOAD)
     }
 
     /// Listens where it should, and says where that is, before anything else is said.
@@ -212,8 +238,12 @@ impl Session {
         tokio::select! {
             biased;
             signal = self.signals.next() => Err(self.told(signal)),
-            () = self.hangups.next() => {
-                self.reload().await;
+            () = self.hangups.next(), if self.reload.is_none() => {
+                self.reload = Some(self.reload());
+                Ok(())
+            }
+            said = done(&mut self.reload) => {
+                diagnose(said);
                 Ok(())
             }
             Some(event) = self.events.next() => {
