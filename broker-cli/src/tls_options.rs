@@ -1,5 +1,6 @@
 //! What the command line can say about encryption.
 
+use crate::options::replace_list;
 use broker::tls::{Passphrase, Pin, TlsOptions};
 use clap::Args;
 use std::path::PathBuf;
@@ -66,12 +67,8 @@ impl TlsArgs {
         set(&mut options.ca_dir, &self.tls_ca_dir);
         set(&mut options.self_signed, &self.tls_self_signed);
         options.check_host |= self.tls_check_host;
-        if !self.tls_name.is_empty() {
-            options.names.clone_from(&self.tls_name);
-        }
-        if !self.tls_pin.is_empty() {
-            options.pins.clone_from(&self.tls_pin);
-        }
+        replace_list(&mut options.names, &self.tls_name);
+        replace_list(&mut options.pins, &self.tls_pin);
         // It may be set for other commands than this one.
         if let Ok(passphrase) = std::env::var(PASSPHRASE)
             && !passphrase.is_empty()

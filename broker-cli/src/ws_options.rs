@@ -1,5 +1,6 @@
 //! What the command line can say about WebSocket, and what addresses of that kind mean here.
 
+use crate::options::replace_list;
 use broker::Url;
 use broker::ws::{AccessRule, JSON_PATH, WsOptions};
 use clap::Args;
@@ -31,9 +32,7 @@ impl WsArgs {
     /// Lets what the command line says override what the file says.
     pub(crate) fn apply(&self, options: &mut WsOptions) {
         options.page |= self.ws_page;
-        if !self.ws_origin.is_empty() {
-            options.access.origins.clone_from(&self.ws_origin);
-        }
+        replace_list(&mut options.access.origins, &self.ws_origin);
         if let Ok(token) = std::env::var(TOKEN) {
             let rule = AccessRule { token: Some(token), ..AccessRule::default() };
             options.access.rules = vec![rule];

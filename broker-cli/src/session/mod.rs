@@ -6,9 +6,10 @@ mod peerings;
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
 use crate::failure::Failure;
-use crate::options::{EndpointOptions, Settings};
+use crate::options::EndpointOptions;
 use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
+use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
 use broker::event::Severity;
 use broker::transport::ListenerProtection;

@@ -3,10 +3,10 @@ mod probe;
 mod report;
 mod sockets;
 
-use crate::config_file::ConfigFile;
 use crate::failure::{Exit, Failure};
 use crate::options::{OutputOptions, UrlParser, dialable, seconds};
 use crate::output::{Need, Output};
+use crate::settings::Settings;
 use crate::signals::unless_interrupted;
 use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
 use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
@@ -61,7 +61,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let file = ConfigFile::read(self.config.as_deref(), OverflowPolicy::default())?;
+        let file = Settings::read(self.config.as_deref(), OverflowPolicy::default())?;
         #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
         let mut transports = file.transports;
         #[cfg(any(feature = "tls", feature = "quic"))]

@@ -2,9 +2,10 @@ mod publisher;
 mod source;
 
 use crate::failure::Failure;
-use crate::options::{EndpointOptions, Settings, positive, seconds};
+use crate::options::{EndpointOptions, positive, seconds};
 use crate::output::{Need, diagnose};
 use crate::session::{Persistence, Session, Stop};
+use crate::settings::Settings;
 use broker::OverflowPolicy;
 use clap::Args;
 use publisher::Publisher;

@@ -1,4 +1,5 @@
-//! The configuration file: TOML with the keys of [`Config`] and the addresses.
+//! What the configuration file and the options come to. The file is TOML with the keys of
+//! [`Config`], of the transports, and some of its own.
 
 use crate::failure::Failure;
 use broker::limits::optional_seconds;
@@ -11,18 +12,19 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What a configuration file says.
-#[derive(Debug)]
-pub(crate) struct ConfigFile {
+/// How a command is configured.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::HttpOptions,
     pub(crate) listen: Vec<Url>,
-    pub(crate) peer: Vec<Url>,
+    pub(crate) peers: Vec<Url>,
     pub(crate) forward: Vec<String>,
+    /// The time between attempts to peer, if anybody said something about it.
     pub(crate) retry: Option<Duration>,
-    /// Whether the limit on stalled writes is the choice of the file or the default.
+    /// Whether the file says for how long a write may be stalled.
     pub(crate) names_stalled_write: bool,
 }
 
@@ -57,9 +59,9 @@ const OWN_KEYS: &[&str] = &[
     "http",
 ];
 
-impl ConfigFile {
-    /// What a file says, if there is one. If it does not say what happens to messages for slow
-    /// peers, `default_policy` does.
+impl Settings {
+    /// Reads a file, if there is one. If it does not say what happens to messages for slow peers,
+    /// `default_policy` does.
     pub(crate) fn read(
         path: Option<&Path>,
         default_policy: OverflowPolicy,
@@ -109,7 +111,7 @@ impl ConfigFile {
             #[cfg(feature = "http")]
             http: own.http,
             listen: own.listen,
-            peer: own.peer,
+            peers: own.peer,
             forward: own.forward,
             retry: own.retry,
             names_stalled_write,
@@ -155,13 +157,13 @@ mod tests {
     fn refusal(text: &str) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        ConfigFile::read(Some(file.path()), OverflowPolicy::Wait).unwrap_err().to_string()
+        Settings::read(Some(file.path()), OverflowPolicy::Wait).unwrap_err().to_string()
     }
 
     #[test]
     fn what_a_file_chooses_goes_before_the_default_of_the_command() {
         let chosen = |text| {
-            let file = ConfigFile::parse(text, OverflowPolicy::Wait).unwrap();
+            let file = Settings::parse(text, OverflowPolicy::Wait).unwrap();
             (file.config.overflow_policy, file.names_stalled_write)
         };
         assert_eq!(chosen(""), (OverflowPolicy::Wait, false));
@@ -173,7 +175,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_has_no_end_is_no_configuration() {
-        let endless = ConfigFile::read(Some(Path::new("/dev/zero")), OverflowPolicy::Wait);
+        let endless = Settings::read(Some(Path::new("/dev/zero")), OverflowPolicy::Wait);
         let error = endless.unwrap_err().to_string();
         assert_eq!(error, "/dev/zero: it is longer than 1048576 bytes");
     }
