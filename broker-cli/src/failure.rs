@@ -1,4 +1,4 @@
-//! How commands end: exit codes, and the message for the person who started them.
+//! How commands end: exit codes, and the message for the user.
 
 use broker::transport::{TransportError, TransportErrorKind as Kind};
 use broker::{PeerError, Reason, Url};
@@ -47,7 +47,7 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Whoever read the output has gone, so there is nothing left to do and nobody to tell.
+    /// The reader of the output has closed it: there is nothing left to do or to report.
     pub(crate) fn closed_pipe() -> Self {
         Self::new(Exit::Ok, "")
     }
@@ -123,7 +123,7 @@ pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
         // Only an open connection can be closed.
         Reason::Closed | Reason::Reset => Exit::Refused,
         Reason::Cancelled => Exit::Failure,
-        // As where it would listen: nobody has refused anything.
+        // The problem is on this side, as for a listener: no peer has refused anything.
         _ if is_unusable_here(failure) => Exit::Failure,
         _ if failure.is_refusal() => Exit::Refused,
         _ if matches!(failure, broker::Failure::Transport(_)) => Exit::CannotConnect,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 /// told otherwise.
 const LONGEST: u64 = 128 * 1024 * 1024;
 
-/// As many bytes of lines are handed over together, if there are as many to be had.
+/// So many bytes of lines are handed over together, if they are available.
 const HANDFUL: usize = 64 * 1024;
 
 /// A line that is not blank, without its end.
@@ -21,8 +21,7 @@ pub(crate) struct Line {
 
 type Batch = Vec<Result<Line, Failure>>;
 
-/// Standard input, which a thread of its own reads: no more than a line or a handful of them ahead
-/// of what waits already.
+/// Standard input, read by a thread of its own, which is at most two batches of lines ahead.
 pub(crate) struct StandardInput {
     batches: mpsc::Receiver<Batch>,
     current: vec::IntoIter<Result<Line, Failure>>,
@@ -63,7 +62,7 @@ impl StandardInput {
     }
 }
 
-/// Reads until the end, or until nobody wants any more.
+/// Reads until the end of the input, or until the receiver is dropped.
 fn hand_over<R: Read>(mut lines: Lines<BufReader<R>>, to: &mpsc::Sender<Batch>) {
     loop {
         let (mut batch, mut size) = (Vec::new(), 0);

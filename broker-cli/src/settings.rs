@@ -22,13 +22,13 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<Url>,
     pub(crate) peers: Vec<Url>,
     pub(crate) forward: Vec<String>,
-    /// The time between attempts to peer, if anybody said something about it.
+    /// The time between attempts to peer, if it is configured.
     pub(crate) retry: Option<Duration>,
     /// Whether the file says for how long a write may be stalled.
     pub(crate) names_stalled_write: bool,
 }
 
-/// The longest file that is read, in bytes: what has no end is no configuration.
+/// The longest file that is read, in bytes. Without a bound, `/dev/zero` would be read forever.
 const LONGEST: u64 = 1024 * 1024;
 
 /// The key of the policy for slow peers, whose default depends on the command.

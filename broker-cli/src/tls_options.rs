@@ -10,7 +10,7 @@ use std::path::PathBuf;
 const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
 
 /// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links
-/// are encrypted and nobody proves anything; with any of them both sides have to present a
+/// are encrypted and not authenticated; with any of them both sides have to present a
 /// certificate of a trusted CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Encryption (tls://, wss://, quic://)")]

@@ -149,7 +149,7 @@ impl Receiver {
         false
     }
 
-    /// Whether somebody reads on, who should get what peers believe to be received.
+    /// Whether messages that peers believe to be received still have to be printed.
     fn is_owed_the_rest(&self, outcome: &Result<End, Stop>) -> bool {
         match outcome {
             Ok(End::Counted) | Err(Stop::Signal(Signal::Interrupt)) => false,

@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The time between two looks unless somebody says otherwise.
+/// The default of `--interval`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Which node is asked, and how often.

@@ -27,8 +27,8 @@ pub(crate) struct HttpOptions {
     /// ever read.
     pub(crate) head: usize,
 
-    /// The least time from one page to the next of the same kind. Default 0.1 s. Those who ask
-    /// meanwhile get the next one, so however many ask, one page is made at a time.
+    /// The least time from one page to the next of the same kind. Default 0.1 s.
+    /// Requests that come in between share the next page, so that one page is made at a time.
     #[serde(with = "seconds")]
     pub(crate) page_interval: Duration,
 

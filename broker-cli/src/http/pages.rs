@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// A page that is made away from the threads that move messages, one at a time, and not again
-/// before an interval is over. Everybody gets a page that was begun after they asked.
+/// before an interval is over. Every request gets a page that was begun after it came.
 pub(super) struct Page {
     make: Arc<dyn Fn() -> Result<String, String> + Send + Sync>,
     interval: Duration,
@@ -26,8 +26,7 @@ impl Page {
         Self { make: Arc::new(make), interval, last: Arc::default() }
     }
 
-    /// The page as it is now. If nobody waits for it any more it is made all the same, for those
-    /// who come next.
+    /// The page as it is now. Cancel safe: a page that has been begun is finished.
     ///
     /// # Errors
     ///
@@ -43,7 +42,7 @@ impl Page {
         }
         let make = Arc::clone(&self.make);
         let made = tokio::task::spawn_blocking(move || {
-            // The lock is held until it is done, whoever waits.
+            // Owning the lock, so that no other page is begun if the request is cancelled.
             let made = last.insert(Made { begun: Instant::now(), page: Err(String::new()) });
             made.page = make().map(Bytes::from);
             made.page.clone()

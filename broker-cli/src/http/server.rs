@@ -131,7 +131,7 @@ async fn visit(stream: TcpStream, remote: SocketAddr, place: Place, source: Arc<
             cut(&endpoint, format!("{remote}: not a request: {error}"), Reason::NotBroker);
         }
         Ok(Err(error)) if error.is_timeout() => late("request-time", options.request_time),
-        // One that has been answered, or has gone.
+        // It has been answered, or the client has closed it.
         Ok(_) => {}
         Err(_) => late("time", options.time),
     }
@@ -151,8 +151,8 @@ async fn serve_connection(stream: TcpStream, source: Arc<Source>) -> Result<(), 
     server.serve_connection(TokioIo::new(stream), service).await
 }
 
-/// Under which names this is reached, if it is for this machine alone: a page of another site can
-/// make a browser ask here in the name of that site, and would be shown the answer.
+/// The names of a server that is for this machine alone. A page of another site can make a browser
+/// ask here under the name of that site (DNS rebinding), and would be shown the answer.
 struct Names {
     own: String,
 }
@@ -181,13 +181,13 @@ impl Names {
     }
 }
 
-/// What is told.
+/// What requests are answered with.
 struct Source {
     endpoint: Endpoint,
     options: HttpOptions,
     metrics: Page,
     status: Page,
-    /// Whom it is told to; `None` is whoever gets here.
+    /// The names that requests may have for this server; `None` allows all.
     names: Option<Names>,
 }
 

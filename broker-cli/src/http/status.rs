@@ -45,7 +45,7 @@ pub(crate) struct Status {
     pub(crate) clients_left_out: usize,
 }
 
-/// The topics that somebody wants: the first ones for which there is room, and how many there are.
+/// A filter: the first topics for which there is room, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Filter {
     pub(crate) filter: Vec<String>,
@@ -291,7 +291,7 @@ impl ClientReport {
     }
 }
 
-/// Whole microseconds are enough for whoever looks at them.
+/// Rounded to microseconds, which is enough for readers.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }

@@ -35,37 +35,38 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The form for whoever reads standard output.
+    /// Text for a terminal, else JSON.
     pub(crate) fn detect() -> Self {
         if std::io::stdout().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
-/// As much waits to be written before nothing more should be added, in bytes.
+/// From so many waiting bytes on, no more lines should be added.
 const CHUNK: usize = 64 * 1024;
 
-/// As much is collected before the thread that writes gets it, in bytes.
+/// So many bytes are collected before the thread that writes gets them.
 const HANDFUL: usize = 16 * 1024;
 
-/// How long the program may take at its end to say on standard error what has not been said yet.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for standard error.
+const LAST_DIAGNOSES: Duration = Duration::from_secs(1);
 
-/// How much a command needs its output.
+/// Whether a command can do without its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// It is what the command is for: an error ends it.
+    /// Output is the purpose of the command: an error ends it.
     Output,
-    /// The command goes on without. What is lost is counted, and said where it is missing.
+    /// The command continues without output. Lost lines are counted, and reported where they are
+    /// missing.
     Service,
 }
 
-/// Standard output: lines are collected, and handed to the thread that writes them whenever the
-/// command has a moment. Nothing here blocks. Those who add many lines wait while it is full; of
-/// those who do not, lines are lost and counted when a megabyte waits.
+/// Standard output: collects lines, and hands them to the thread that writes them when the command
+/// has nothing more urgent to do. Nothing here blocks. Commands with many lines wait while
+/// [`Self::is_full`]; if they do not, lines are lost and counted once 1 MiB is waiting.
 pub(crate) struct Output {
     format: Format,
     lines: Vec<u8>,
-    /// Whether the rest is thrown away, because nobody reads it.
+    /// Whether everything is discarded, because writing has failed.
     closed: bool,
     stream: Stream,
 }
@@ -109,7 +110,7 @@ impl Output {
         self.added();
     }
 
-    /// Adds lines as they are; whoever made them has seen to it that a terminal may have them.
+    /// Adds whole lines as they are. They must not contain control characters of others.
     pub(crate) fn text(&mut self, text: &[u8]) {
         self.lines.extend_from_slice(text);
         self.added();
@@ -167,8 +168,8 @@ impl Output {
         }
     }
 
-    /// The same, unless it takes longer than this; then the rest is given up, and counted for the
-    /// person who started the command. Returns whether there is nothing left to give up.
+    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and the number of
+    /// lines is reported. Returns whether everything was written.
     pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<bool, Failure> {
         if let Ok(flushed) = timeout(limit, self.flush()).await {
             return flushed.map(|()| true);
@@ -197,22 +198,22 @@ fn append(format: Format, record: &(impl Serialize + Display), lines: &mut Vec<u
 /// Standard error, from the first time that something is said there. `None` if that cannot be.
 static DIAGNOSES: LazyLock<Option<Stream>> = LazyLock::new(|| {
     let notice: Notice = Box::new(|lost| format!("broker-cli: {lost} lines are missing here"));
-    // If nobody can be told, nobody can be told that either.
+    // There is no place left to report that standard error cannot be written.
     let stream = |stderr| Stream::start("stderr", stderr, OnFailure::GoOn(|_| {}), notice);
     raw::stderr().and_then(stream).ok()
 });
 
-/// Tells the person who started the command something. Never waits.
+/// Writes a line for the user to standard error. Never waits.
 pub(crate) fn diagnose(message: impl Display) {
     if let Some(stream) = &*DIAGNOSES {
         stream.push(format!("broker-cli: {}\n", printable(&message.to_string())).as_bytes());
     }
 }
 
-/// Waits at the end of the program until all has been said, for a second at most.
+/// Waits at the end of the program until standard error is written, for a second at most.
 pub(crate) fn finish_diagnoses() {
     if let Some(stream) = &*DIAGNOSES {
-        stream.finish(LAST_WORDS);
+        stream.finish(LAST_DIAGNOSES);
     }
 }
 

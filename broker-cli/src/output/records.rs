@@ -69,7 +69,7 @@ pub(crate) struct EventRecord<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    /// The failure behind an error or log event, in a word.
+    /// The name of the failure behind an error or log event.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
 }

@@ -1,5 +1,5 @@
-//! A stream of output with a thread of its own: whoever writes puts lines in a bounded queue and
-//! goes on, and the thread alone waits for whoever reads.
+//! A stream of output with a thread of its own: the program puts lines in a bounded queue and
+//! continues, and only the thread waits for the reader.
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -9,22 +9,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// As many bytes wait for the thread, and then lines are lost; the last line may go beyond it.
+/// So many bytes may wait for the thread before lines are lost; the last line may go beyond it.
 pub(super) const ROOM: usize = 1024 * 1024;
 
-/// How long the thread waits when a descriptor that others have made non-blocking takes nothing.
+/// How long the thread waits after `WouldBlock`: another process can make a shared descriptor
+/// non-blocking.
 const BLOCKED: Duration = Duration::from_millis(10);
 
-/// What a stream does when it cannot be written.
+/// What happens when a stream cannot be written.
 pub(super) enum OnFailure {
-    /// Throws away everything from there on; [`Stream::written`] has the error.
+    /// Everything from there on is discarded; [`Stream::written`] returns the error.
     Stop,
-    /// Loses the lines, counts them, and tries again with the next ones. The first error of a
-    /// series is given to this function.
+    /// The lines are lost and counted, and the next ones are tried. The first error of a series is
+    /// given to this function.
     GoOn(fn(&io::Error)),
 }
 
-/// Makes the line that says how many lines are missing before it.
+/// Makes the line that reports how many lines are missing before it.
 pub(super) type Notice = Box<dyn Fn(u64) -> String + Send>;
 
 /// The writing end of a stream.
@@ -34,9 +35,9 @@ pub(super) struct Stream(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    /// For the thread, and for those who wait for it without a runtime.
+    /// Wakes the thread, and [`Stream::finish`].
     changed: Condvar,
-    /// For those who wait for it in a task.
+    /// Wakes [`Stream::written`].
     rested: Notify,
 }
 
@@ -140,8 +141,7 @@ impl Stream {
         while !state.is_idle() && !self.0.changed.wait_until(&mut state, end).timed_out() {}
     }
 
-    /// Throws the queue away, and returns how many lines that costs; a write that is in progress
-    /// goes on.
+    /// Discards the queue, and returns how many lines were in it. A write in progress continues.
     pub(super) fn give_up(&self) -> u64 {
         let mut state = self.0.state.lock();
         let State { queue, bytes, lost, .. } = &mut *state;
@@ -160,7 +160,7 @@ impl State {
         self.stopped.is_some() || !self.busy && self.queue.is_empty() && !owes_notice
     }
 
-    /// What is to be written next. What was lost last is said when there is nothing else.
+    /// What to write next. Lines lost last are reported when the queue is empty.
     fn next(&mut self) -> Option<Batch> {
         if self.is_idle() {
             return None;
@@ -172,7 +172,7 @@ impl State {
     }
 }
 
-/// What the thread has.
+/// The state of the thread.
 struct Writer<W> {
     sink: W,
     on_failure: OnFailure,
@@ -243,7 +243,7 @@ impl<W: Write> Writer<W> {
                 state.stopped = Some(Arc::new(error));
             }
             OnFailure::GoOn(complain) => {
-                // Those that are lost already came after the batch, unless others wait between.
+                // `lost` counts lines after the queue, and this batch was before it.
                 match state.queue.front_mut() {
                     Some(next) => next.lost_before += lost,
                     None => state.lost += lost,

@@ -86,7 +86,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts an endpoint that nobody can reach yet.
+    /// Starts an endpoint that does not listen yet.
     pub(crate) fn new(
         options: &EndpointOptions,
         settings: Settings,
@@ -145,8 +145,8 @@ impl Session {
         self.also_listening.push(url.clone());
     }
 
-    /// Lets SIGHUP mean that the certificates are to be read again, as services do; on a terminal
-    /// it still means that the terminal has gone.
+    /// Makes SIGHUP read the certificates again, as in other services; with a terminal it still
+    /// means that the terminal is closed.
     pub(crate) fn reload_on_hangup(&mut self) -> Result<(), Failure> {
         if std::io::stdin().is_terminal() || std::io::stderr().is_terminal() {
             return Ok(());
@@ -155,8 +155,8 @@ impl Session {
         listening.map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))
     }
 
-    /// Begins to read certificates and keys again, and returns what is to be said when that is
-    /// done. Files may keep a reader waiting as long as they like, so this is nothing to wait for.
+    /// Starts to read certificates and keys again, and returns what to report when that is done.
+    /// Reading a file can block forever (a FIFO, a network file system), so it gets a thread.
     #[cfg(any(feature = "tls", feature = "quic"))]
     fn reload(&self) -> Reload {
         let tls = self.tls.clone();
@@ -377,8 +377,8 @@ fn unprotected(url: &Url, protection: &ListenerProtection) -> Option<String> {
     }
     let protected = if url.scheme() == "ws" { "wss" } else { "tls" };
     Some(format!(
-        "{url}: whoever is on the path of a link can read and change what it carries, and whoever \
-         reaches this address can be a peer; use {protected}:// with certificates or pinned keys, \
+        "{url}: others on the path of a link can read and change what it carries, and everybody \
+         who reaches this address can become a peer; use {protected}:// with certificates or pinned keys, \
          or listen on 127.0.0.1"
     ))
 }

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 /// How long the other side has for its greeting before it is taken for one that waits for ours.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the handshake may take unless somebody says otherwise.
+/// The default of `--wait`.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// As many topics of a filter are shown.
@@ -147,7 +147,7 @@ impl Examination {
 
     async fn report(&mut self, check: Check) {
         self.out.record(&check);
-        // If nobody reads it, the end says so.
+        // The last flush reports an error of the output.
         let _ = self.out.flush().await;
     }
 
@@ -238,7 +238,7 @@ impl Examination {
         Ok(connection)
     }
 
-    /// Opens a connection of a transport that brings its own layers.
+    /// Opens a connection of a transport with layers of its own.
     async fn open(
         &mut self,
         builder: &EndpointBuilder,
@@ -290,7 +290,7 @@ impl Examination {
         let check = match conversation.greeting(PATIENCE.min(self.wait)).await {
             Ok(Greeting::Bytes(what)) => Check::passed("greeting", what),
             Ok(Greeting::Silence) => {
-                // Who waits for us to begin may wait for something else than a hello.
+                // A server that waits for its client may expect another protocol.
                 if let Some(finding) = who_is_silent(address, probe::TIME.min(self.wait)).await {
                     return Err(("greeting", finding));
                 }
@@ -329,7 +329,7 @@ impl Examination {
     }
 }
 
-/// What is there if it says nothing by itself.
+/// What a server is that sends nothing by itself.
 async fn who_is_silent(address: Option<SocketAddr>, time: Duration) -> Option<Finding> {
     let address = address?;
     let asked = (probe::speaks_tls(address, time), probe::asked_for_a_page(address, time));

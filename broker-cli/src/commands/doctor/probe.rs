@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long finding out may take at most.
+/// The most time for finding out what else speaks at an address.
 pub(super) const TIME: Duration = Duration::from_secs(2);
 
 /// Whether TLS is spoken at the address: a server answers the beginning of a handshake, if only to
@@ -33,7 +33,7 @@ pub(super) async fn greets_natively(address: SocketAddr, time: Duration) -> bool
     matches!(greeting.as_slice(), [0, 0, _, _, 6..=12, ..])
 }
 
-/// As many bytes of an answer say what it is.
+/// So many bytes of an answer identify the protocol.
 const ENOUGH: usize = 6;
 
 /// Sends bytes on a connection of its own, and returns the first that come back; none if they are
@@ -56,7 +56,7 @@ async fn ask(address: SocketAddr, time: Duration, question: &[u8]) -> Vec<u8> {
 /// endpoints without certificates insist on.
 const CIPHERS: [u16; 9] = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xc030, 0x009c, 0xc019];
 
-/// A hello of TLS 1.2 and 1.3, just good enough for an answer. What it offers is never used.
+/// The smallest hello of TLS 1.2 and 1.3 that servers answer. What it offers is never used.
 fn client_hello() -> Vec<u8> {
     let mut extensions = Vec::new();
     // Versions 1.3 and 1.2.

@@ -108,7 +108,7 @@ impl Pub {
     }
 }
 
-/// Who waits for slow readers does not want them cut for being slow, unless the file says so.
+/// With the policy `wait`, slow readers are not cut for being slow, unless the file says so.
 fn patient(mut settings: Settings) -> Settings {
     let waits = settings.config.overflow_policy == OverflowPolicy::Wait;
     if waits && !settings.names_stalled_write {
