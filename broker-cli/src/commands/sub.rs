@@ -1,6 +1,6 @@
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, positive, seconds};
-use crate::output::{Need, Output, Reader};
+use crate::output::{Need, Output, Reader, diagnose};
 use crate::session::{Persistence, Session, Stop, elapsed, not_connected};
 use crate::signals::Signal;
 use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
@@ -174,8 +174,13 @@ impl Receiver {
             let is_last = !session.out.is_full();
             match session.flush_owed(until).await {
                 Err(stop) => return Some(Err(stop)),
-                Ok(has_time) if is_last || !has_time => return None,
-                Ok(_) => {}
+                Ok(true) if is_last => return None,
+                Ok(true) => {}
+                Ok(false) => {
+                    let rest = std::iter::from_fn(|| self.subscriber.try_recv()).count();
+                    diagnose(format_args!("{rest} messages were received and are not printed"));
+                    return None;
+                }
             }
         }
     }

@@ -66,7 +66,7 @@ pub(crate) enum Need {
 pub(crate) struct Output {
     format: Format,
     lines: Vec<u8>,
-    /// Whether everything is discarded, because writing has failed.
+    /// Whether everything is discarded, because writing has failed or takes too long.
     closed: bool,
     stream: Stream,
 }
@@ -137,7 +137,9 @@ impl Output {
     }
 
     fn hand_over(&mut self) {
-        self.stream.push(&self.lines);
+        if !self.closed {
+            self.stream.push(&self.lines);
+        }
         self.lines.clear();
     }
 
@@ -148,7 +150,7 @@ impl Output {
 
     /// Whether there is something to flush.
     pub(crate) fn is_pending(&self) -> bool {
-        !self.lines.is_empty() || !self.stream.is_idle()
+        !self.closed && (!self.lines.is_empty() || !self.stream.is_idle())
     }
 
     /// Waits until everything is written. Cancel safe: the next call goes on where this one
@@ -160,20 +162,22 @@ impl Output {
     /// away. Never if the command goes on without output.
     pub(crate) async fn flush(&mut self) -> Result<(), Failure> {
         self.hand_over();
-        match self.stream.written().await {
-            Err(error) if !std::mem::replace(&mut self.closed, true) => {
-                Err(Failure::output(&error))
-            }
-            _ => Ok(()),
+        if self.closed {
+            return Ok(());
         }
+        self.stream.written().await.map_err(|error| {
+            self.closed = true;
+            Failure::output(&error)
+        })
     }
 
-    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and the number of
-    /// lines is reported. Returns whether everything was written.
+    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and what is still to
+    /// come, and the number of lines is reported. Returns whether everything was written.
     pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<bool, Failure> {
         if let Ok(flushed) = timeout(limit, self.flush()).await {
             return flushed.map(|()| true);
         }
+        self.closed = true;
         let lost = self.stream.give_up();
         diagnose(format_args!(
             "standard output took nothing for too long: {lost} lines and what was being written \
