@@ -285,9 +285,10 @@ async fn as_many_connections_are_served_as_may_be() {
 
 #[tokio::test]
 async fn a_connection_that_asks_for_nothing_is_closed_before_long() {
-    for (keys, key) in
-        [("request-time = 0.05", "request-time"), ("request-time = 9\ntime = 0.05", "time")]
-    {
+    for (keys, key) in [
+        ("request-time = 0.05", "request-time"),
+        ("request-time = 9\ntime = 0.05\npage-interval = 0", "time"),
+    ] {
         let (_file, option) = config(keys);
         let (mut node, _, http) = node(&["--events", &option[0], &option[1]]).await;
         for beginning in [&b""[..], b"GET /health HTTP/1.1\r\nX: "] {
@@ -300,6 +301,15 @@ async fn a_connection_that_asks_for_nothing_is_closed_before_long() {
             let text = log["description"].as_str().unwrap();
             assert!(text.contains(&format!("0.05 s, the limit `{key}` in [http]")), "{log}");
         }
+    }
+}
+
+#[tokio::test]
+async fn times_that_no_clock_shows_are_as_good_as_no_limit() {
+    let (_file, option) = config("request-time = 1e19\ntime = 1e19\npage-interval = 0");
+    let (_node, _, http) = node(&[&*option[0], &option[1]]).await;
+    for path in ["/health", "/metrics", "/v1/status/json", "/v1/status/json"] {
+        assert!(get(&http, path).await.0.starts_with("http/1.1 200 "), "{path}");
     }
 }
 

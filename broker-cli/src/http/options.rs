@@ -63,6 +63,11 @@ impl HttpOptions {
             Self { connections: 0, .. } => zero("connections"),
             Self { request_time: Duration::ZERO, .. } => zero("request-time"),
             Self { time: Duration::ZERO, .. } => zero("time"),
+            Self { page_interval, time, .. } if page_interval >= time => {
+                Err("http: the limit `page-interval` is not below `time`, so no page would be \
+                     answered in time"
+                    .to_owned())
+            }
             Self { head, .. } if *head < HEAD_MIN => {
                 Err(format!("http: the limit `head` is {head}, and has to be {HEAD_MIN} at least"))
             }
@@ -82,6 +87,7 @@ mod tests {
             ("connections = 0", "connections"),
             ("request-time = 0", "request-time"),
             ("time = 0", "time"),
+            ("page-interval = 10", "page-interval"),
             ("head = 8191", "head"),
         ] {
             let options: HttpOptions = toml::from_str(text).unwrap();

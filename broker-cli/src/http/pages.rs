@@ -3,7 +3,7 @@ use hyper::body::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 /// A page that is made away from the threads that move messages, one at a time, and not again
 /// before an interval is over. Every request gets a page that was begun after it came.
@@ -38,7 +38,7 @@ impl Page {
             return made.page.clone().map(Full::new);
         }
         if let Some(made) = &*last {
-            sleep_until(made.begun + self.interval).await;
+            sleep(self.interval.saturating_sub(made.begun.elapsed())).await;
         }
         let make = Arc::clone(&self.make);
         let made = tokio::task::spawn_blocking(move || {

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::output::diagnose;
 use broker::endpoint::{HalfOpen, Place, QUEUE_SECONDS, queue_seconds_buckets};
 use broker::event::Severity;
+use broker::limits::LONGEST;
 use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -142,7 +143,7 @@ async fn serve_connection(stream: TcpStream, source: Arc<Source>) -> Result<(), 
     server
         .keep_alive(false)
         .timer(TokioTimer::new())
-        .header_read_timeout(source.options.request_time)
+        .header_read_timeout(source.options.request_time.min(LONGEST))
         .max_buf_size(source.options.head);
     let service = service_fn(|request: Request<Incoming>| {
         let source = Arc::clone(&source);
