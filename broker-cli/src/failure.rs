@@ -1,4 +1,4 @@
-//! How commands end: exit codes, and the message for the person who started them.
+//! How commands end: exit codes, and the message for the user.
 
 use broker::transport::{TransportError, TransportErrorKind as Kind};
 use broker::{PeerError, Reason, Url};
@@ -47,7 +47,7 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Whoever read the output has gone, so there is nothing left to do and nobody to tell.
+    /// The reader of the output has closed it: there is nothing left to do or to report.
     pub(crate) fn closed_pipe() -> Self {
         Self::new(Exit::Ok, "")
     }
@@ -82,7 +82,15 @@ impl Failure {
     pub(crate) fn output(error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::closed_pipe(),
-            _ => Self::other(format!("writing to standard output: {error}")),
+            _ => Self::other(Self::describe_output(error)),
+        }
+    }
+
+    /// What to tell about standard output that cannot be written.
+    pub(crate) fn describe_output(error: &std::io::Error) -> String {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
+            _ => format!("writing to standard output: {error}"),
         }
     }
 
@@ -115,7 +123,7 @@ pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
         // Only an open connection can be closed.
         Reason::Closed | Reason::Reset => Exit::Refused,
         Reason::Cancelled => Exit::Failure,
-        // As where it would listen: nobody has refused anything.
+        // The problem is on this side, as for a listener: no peer has refused anything.
         _ if is_unusable_here(failure) => Exit::Failure,
         _ if failure.is_refusal() => Exit::Refused,
         _ if matches!(failure, broker::Failure::Transport(_)) => Exit::CannotConnect,

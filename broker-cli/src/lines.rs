@@ -1,20 +1,104 @@
-//! Lines of text with a bound on their length.
+//! Lines of standard input, with a bound on their length and on what is read ahead.
 
-use std::io::{self, BufRead, Read};
+use crate::failure::Failure;
+use std::io::{self, BufRead, BufReader, Read};
+use std::vec;
+use tokio::sync::mpsc;
 
-/// The longest line that is read, in bytes: the JSON form of the largest value that fits a frame
-/// is a few times as long as the frame.
-pub(crate) const LONGEST: u64 = 512 * 1024 * 1024;
+/// The longest line that is read, in bytes: twice the largest frame of an endpoint that is not
+/// told otherwise.
+const LONGEST: u64 = 128 * 1024 * 1024;
+
+/// So many bytes of lines are handed over together, if they are available.
+const HANDFUL: usize = 64 * 1024;
+
+/// A line that is not blank, without its end.
+pub(crate) struct Line {
+    /// Counted from 1.
+    pub(crate) number: u64,
+    pub(crate) text: Vec<u8>,
+}
+
+type Batch = Vec<Result<Line, Failure>>;
+
+/// Standard input, read by a thread of its own, which is at most two batches of lines ahead.
+pub(crate) struct StandardInput {
+    batches: mpsc::Receiver<Batch>,
+    current: vec::IntoIter<Result<Line, Failure>>,
+}
+
+impl StandardInput {
+    /// Starts to read.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for a thread.
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let (sender, batches) = mpsc::channel(1);
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .spawn(move || hand_over(Lines::new(BufReader::new(io::stdin())), &sender))
+            .map_err(|error| Failure::other(format!("cannot start a thread: {error}")))?;
+        Ok(Self { batches, current: Vec::new().into_iter() })
+    }
+
+    /// The next line; `None` after the last one. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Reading failed, or the line is too long. Nothing comes after that.
+    pub(crate) async fn next(&mut self) -> Option<Result<Line, Failure>> {
+        loop {
+            if let Some(line) = self.current.next() {
+                return Some(line);
+            }
+            self.current = self.batches.recv().await?.into_iter();
+        }
+    }
+
+    /// Whether all lines that have been read were returned, so that the next one may take its time.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.current.as_slice().is_empty() && self.batches.is_empty()
+    }
+}
+
+/// Reads until the end of the input, or until the receiver is dropped.
+fn hand_over<R: Read>(mut lines: Lines<BufReader<R>>, to: &mpsc::Sender<Batch>) {
+    loop {
+        let (mut batch, mut size) = (Vec::new(), 0);
+        let has_ended = loop {
+            let mut text = Vec::new();
+            match lines.next(&mut text) {
+                Ok(Some(number)) => {
+                    size += text.len();
+                    batch.push(Ok(Line { number, text }));
+                }
+                Ok(None) => break true,
+                Err(error) => {
+                    let text = format!("reading standard input: {error}");
+                    batch.push(Err(Failure::other(text)));
+                    break true;
+                }
+            }
+            if size >= HANDFUL || lines.is_drained() {
+                break false;
+            }
+        };
+        if to.blocking_send(batch).is_err() || has_ended {
+            return;
+        }
+    }
+}
 
 /// Reads lines, and counts them.
-pub(crate) struct Lines<R> {
+struct Lines<R> {
     reader: R,
     longest: u64,
     number: u64,
 }
 
 impl<R: BufRead> Lines<R> {
-    pub(crate) fn new(reader: R) -> Self {
+    fn new(reader: R) -> Self {
         Self { reader, longest: LONGEST, number: 0 }
     }
 
@@ -24,7 +108,7 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     ///
     /// Reading failed, or the line is too long.
-    pub(crate) fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
         loop {
             line.clear();
             let read = self.reader.by_ref().take(self.longest + 1).read_until(b'\n', line)?;
@@ -45,9 +129,9 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-impl<R: io::Read> Lines<io::BufReader<R>> {
+impl<R: Read> Lines<BufReader<R>> {
     /// Whether reading on means to ask the system for more.
-    pub(crate) fn is_drained(&self) -> bool {
+    fn is_drained(&self) -> bool {
         self.reader.buffer().is_empty()
     }
 }

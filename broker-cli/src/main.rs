@@ -2,7 +2,6 @@
 //! look at it.
 
 mod commands;
-mod config_file;
 mod failure;
 #[cfg(feature = "http")]
 mod http;
@@ -11,6 +10,7 @@ mod options;
 mod output;
 mod reporter;
 mod session;
+mod settings;
 mod signals;
 #[cfg(any(feature = "tls", feature = "quic"))]
 mod tls_options;
@@ -44,7 +44,7 @@ fn after_help() -> String {
 URLs: SCHEME://HOST:PORT with a scheme out of {}. host:port, [::1]:port, and 9999/tcp as Zeek writes \
 ports, are tcp.
 
-Exit codes: 0 ok, also when whoever reads the output has gone; 1 failure; 2 usage; 3 cannot \
+Exit codes: 0 ok, also when the reader of the output has gone; 1 failure; 2 usage; 3 cannot \
 connect; 4 refused by or at the handshake; 5 timed out; 129 ended by SIGHUP; 130 interrupted.",
         built.join(", ")
     )
@@ -77,6 +77,7 @@ fn main() -> ExitCode {
             failure.exit()
         }
     };
+    output::finish_diagnoses();
     exit.into()
 }
 

@@ -1,12 +1,14 @@
 //! The options that the commands with an endpoint have in common.
 
-use crate::config_file::ConfigFile;
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::settings::Settings;
 use broker::event::Severity;
-use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, TransportOptions, Url};
-use clap::Args;
+use broker::{EndpointId, InvalidUrl, OverflowPolicy, Preset, Retry, Url};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{Arg, Args, Command};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,12 +18,12 @@ use std::time::Duration;
 pub(crate) struct EndpointOptions {
     /// Accept peers at this address; may be repeated. Port 0 picks a free port, an empty host
     /// stands for all addresses of this machine, and 9999/tcp for :9999 [default: do not listen]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = UrlParser)]
     pub(crate) listen: Vec<Url>,
 
     /// Peer with this address; may be repeated. An empty host stands for 127.0.0.1
     /// [default: none]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = UrlParser)]
     pub(crate) peer: Vec<Url>,
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
@@ -100,65 +102,45 @@ impl OutputOptions {
     }
 }
 
-/// What the options and the configuration file come to.
-#[derive(Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) config: Config,
-    pub(crate) transports: TransportOptions,
-    pub(crate) listen: Vec<Url>,
-    pub(crate) peers: Vec<Url>,
-    pub(crate) forward: Vec<String>,
-    /// The time between attempts to peer, if anybody said something about it.
-    pub(crate) retry: Option<Duration>,
-    /// Whether the file says for how long a write may be stalled.
-    pub(crate) names_stalled_write: bool,
-}
-
 impl EndpointOptions {
-    /// Settles the file, the options and what `default_policy` says if neither of these names a
-    /// policy for slow peers.
+    /// Reads the file and puts the options over what it says. `default_policy` is for slow peers,
+    /// if neither says anything about them.
     pub(crate) fn settle(&self, default_policy: OverflowPolicy) -> Result<Settings, Failure> {
-        let file = match &self.config {
-            Some(path) => ConfigFile::read(path)?,
-            None => ConfigFile::default(),
-        };
-        let named = file.names_overflow_policy || self.preset.is_some() || self.overflow.is_some();
-        let mut config = file.config;
+        let mut settings = Settings::read(self.config.as_deref(), default_policy)?;
+        let config = &mut settings.config;
         if let Some(preset) = self.preset {
             config.apply(preset);
         }
-        if !named {
-            config.overflow_policy = default_policy;
-        }
-        if let Some(policy) = self.overflow {
-            config.overflow_policy = policy;
-        }
+        replace(&mut config.overflow_policy, self.overflow);
+        replace(&mut config.log_level, self.log_level);
+        replace(&mut config.limits.outbox_messages, self.peer_buffer_size);
         config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
-        config.log_level = self.log_level.unwrap_or(config.log_level);
-        config.limits.outbox_messages =
-            self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
         config.forwarding &= !self.disable_forwarding;
-        let peers = or_else(&self.peer, file.peer);
-        #[cfg_attr(not(any(feature = "tls", feature = "quic", feature = "ws")), allow(unused_mut))]
-        let mut transports = file.transports;
+        settings.retry = self.retry.or(settings.retry);
+        replace_list(&mut settings.listen, &self.listen);
+        replace_list(&mut settings.peers, &self.peer);
+        replace_list(&mut settings.forward, &self.forward);
+        settings.peers = settings.peers.into_iter().map(dialable).collect();
         #[cfg(any(feature = "tls", feature = "quic"))]
-        self.tls.apply(&mut transports.tls);
+        self.tls.apply(&mut settings.transports.tls);
         #[cfg(feature = "ws")]
-        self.ws.apply(&mut transports.ws);
-        Ok(Settings {
-            config,
-            transports,
-            listen: or_else(&self.listen, file.listen),
-            peers: peers.into_iter().map(dialable).collect(),
-            forward: or_else(&self.forward, file.forward),
-            retry: self.retry.or(file.retry),
-            names_stalled_write: file.names_stalled_write,
-        })
+        self.ws.apply(&mut settings.transports.ws);
+        Ok(settings)
     }
 }
 
-fn or_else<T: Clone>(options: &[T], file: Vec<T>) -> Vec<T> {
-    if options.is_empty() { file } else { options.to_vec() }
+/// Puts what an option says in the place of what the file says.
+fn replace<T>(target: &mut T, option: Option<T>) {
+    if let Some(value) = option {
+        *target = value;
+    }
+}
+
+/// The same for an option that may be repeated.
+pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
+    if !options.is_empty() {
+        *target = options.to_vec();
+    }
 }
 
 /// The address as it is dialled: without a host it means this machine.
@@ -179,6 +161,30 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(number)
         .map_err(|_| "a number of seconds is not negative, and finite".to_owned())
+}
+
+/// Addresses on the command line. What is wrong is told without the argument as it was written:
+/// that may have a secret in it, and what is told ends up in logs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UrlParser;
+
+impl TypedValueParser for UrlParser {
+    type Value = Url;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Url, clap::Error> {
+        let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
+        let parsed = parsed.and_then(|text| text.parse().map_err(|e: InvalidUrl| e.to_string()));
+        parsed.map_err(|reason| {
+            let name = argument.map(ToString::to_string).unwrap_or_default();
+            let text = format!("invalid value for '{name}': {reason}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, text).with_cmd(command)
+        })
+    }
 }
 
 /// Numbers from 1 on.

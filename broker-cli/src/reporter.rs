@@ -1,4 +1,4 @@
-//! Errors and log events on standard error, for those who did not ask for all events.
+//! Errors and log events on standard error, for commands without `--events`.
 
 use crate::output::diagnose;
 use broker::Event;
@@ -11,7 +11,7 @@ const QUIET: Duration = Duration::from_secs(30);
 /// How many texts are remembered.
 const REMEMBERED: usize = 16;
 
-/// Says what an operator has to know, and does not repeat itself.
+/// Reports what an operator has to know, and the same text at most twice a minute.
 pub(crate) struct Reporter {
     level: Severity,
     said: Vec<Said>,

@@ -79,7 +79,7 @@ mod listening {
         }
     }
 
-    /// Receives the signals as long as somebody waits for them.
+    /// Receives the signals while [`Self::next`] is awaited.
     pub(crate) struct Signals;
 
     impl Signals {
@@ -99,7 +99,7 @@ mod listening {
 
 pub(crate) use listening::{Hangups, Signals};
 
-/// Does some work that nobody has to be told about if a signal cuts it short.
+/// Runs `work` until it is done or a signal comes.
 ///
 /// # Errors
 ///

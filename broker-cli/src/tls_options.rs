@@ -1,5 +1,6 @@
 //! What the command line can say about encryption.
 
+use crate::options::replace_list;
 use broker::tls::{Passphrase, Pin, TlsOptions};
 use clap::Args;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
 
 /// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links
-/// are encrypted and nobody proves anything; with any of them both sides have to present a
+/// are encrypted and not authenticated; with any of them both sides have to present a
 /// certificate of a trusted CA. A passphrase of the key is read from BROKER_TLS_PASSPHRASE.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Encryption (tls://, wss://, quic://)")]
@@ -73,12 +74,8 @@ impl TlsArgs {
         set(&mut options.self_signed, &self.tls_self_signed);
         options.check_host |= self.tls_check_host;
         options.strict |= self.tls_strict;
-        if !self.tls_name.is_empty() {
-            options.names.clone_from(&self.tls_name);
-        }
-        if !self.tls_pin.is_empty() {
-            options.pins.clone_from(&self.tls_pin);
-        }
+        replace_list(&mut options.names, &self.tls_name);
+        replace_list(&mut options.pins, &self.tls_pin);
         // It may be set for other commands than this one.
         if let Ok(passphrase) = std::env::var(PASSPHRASE)
             && !passphrase.is_empty()

@@ -1,8 +1,10 @@
 //! What the command line can say about WebSocket, and what addresses of that kind mean here.
 
+use crate::options::replace_list;
 use broker::Url;
 use broker::ws::{AccessRule, JSON_PATH, WsOptions};
 use clap::Args;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The environment variable with the token that clients have to present: a command line is for
 /// everybody to read.
@@ -30,9 +32,7 @@ impl WsArgs {
     /// Lets what the command line says override what the file says.
     pub(crate) fn apply(&self, options: &mut WsOptions) {
         options.page |= self.ws_page;
-        if !self.ws_origin.is_empty() {
-            options.access.origins.clone_from(&self.ws_origin);
-        }
+        replace_list(&mut options.access.origins, &self.ws_origin);
         if let Ok(token) = std::env::var(TOKEN) {
             let rule = AccessRule { token: Some(token), ..AccessRule::default() };
             options.access.rules = vec![rule];
@@ -53,13 +53,17 @@ pub(crate) fn with_path(url: Url) -> Url {
     }
 }
 
+/// What does not stand for itself in the topics of an address.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b':');
+
 /// An address that a command publishes at, which says what of it goes there.
 pub(crate) fn for_publishing(url: Url, topic: &str) -> Url {
     if !is_json(&url) || url.parameters().any(|(name, _)| name == "to") {
         return url;
     }
     let separator = if url.query().is_empty() { "" } else { "&" };
-    let query = format!("{}{separator}to={}", url.query(), percent_encoded(topic));
+    let query = format!("{}{separator}to={}", url.query(), utf8_percent_encode(topic, ENCODED));
     url.with_query(&query)
 }
 
@@ -87,17 +91,6 @@ pub(crate) fn check(url: &Url) -> Result<(), String> {
 pub(crate) fn topics_from(url: &Url) -> Vec<String> {
     let directions = broker::ws::bridge::Directions::parse(url);
     directions.ok().and_then(|directions| directions.from).unwrap_or_default()
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b':' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]

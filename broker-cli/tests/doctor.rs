@@ -153,6 +153,53 @@ async fn silence_is_a_timeout_and_a_hang_up_is_not() {
     assert_finding(&found, "handshake", "closed-in-handshake", "while this side waited for");
 }
 
+#[tokio::test]
+async fn a_server_that_sends_back_what_it_gets_is_named() {
+    let echo = |mut socket: TcpStream| async move {
+        let (mut reader, mut writer) = socket.split();
+        let _ = tokio::io::copy(&mut reader, &mut writer).await;
+    };
+    let found = finding(&format!("tcp://127.0.0.1:{}", server(echo).await), 4, &[]).await;
+    assert_finding(&found, "handshake", "not-broker", "it sends back what it is sent");
+}
+
+/// The time of the handshake begins with the handshake, and not while this side only listens.
+#[tokio::test]
+async fn an_endpoint_that_takes_its_time_is_given_all_of_it() {
+    let answer = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x02\x03";
+    let slow = async |mut socket: TcpStream| {
+        // The hello of the doctor comes when it has waited in vain, and its time begins.
+        let mut hello = [0; 27];
+        if socket.read_exact(&mut hello).await.is_ok() && hello[4] == 6 {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            socket.write_all(answer).await.unwrap();
+        }
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+    };
+    let port = server(slow).await;
+    let found = finding(&format!("tcp://127.0.0.1:{port}"), 4, &["--wait", "0.6"]).await;
+    assert_finding(&found, "handshake", "no-common-version", "unsupported versions");
+}
+
+#[tokio::test]
+async fn frames_are_as_long_as_those_of_an_endpoint_may_be() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[limits]\nfilter-bytes = 1000\nfilter-entries = 9\n").unwrap();
+    let config = ["--config", config.path().to_str().unwrap()];
+    let limits = broker::Limits { filter_bytes: 1000, filter_entries: 9, ..Default::default() };
+    for (before, limit) in [(0, limits.handshake_frame), (1, limits.filter_frame())] {
+        let port = server(move |mut socket: TcpStream| async move {
+            let hello = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x01\x01".repeat(before);
+            let too_long = u32::try_from(limit + 1).unwrap().to_be_bytes();
+            let _ = socket.write_all(&[PROBE, &hello, &too_long].concat()).await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        });
+        let url = format!("tcp://127.0.0.1:{}", port.await);
+        let found = finding(&url, 4, &config).await;
+        assert_finding(&found, "handshake", "frame-too-large", &format!("limit is {limit}"));
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_address_that_swallows_everything_is_a_matter_of_the_network() {

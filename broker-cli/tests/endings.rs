@@ -47,6 +47,17 @@ async fn a_wrong_command_line_is_a_usage_error_with_a_reason() {
     }
 }
 
+/// What is wrong with a command line ends up in logs.
+#[tokio::test]
+async fn a_secret_in_an_address_that_is_refused_is_told_nobody() {
+    let url = "ws://user:s3cret@127.0.0.1:1/v1/native";
+    for args in [&["node", "--peer"][..], &["node", "--listen"], &["ping"], &["doctor"]] {
+        let end = run(&[args, &[url]].concat()).await.expect(2);
+        assert!(!end.stderr.contains("s3cret"), "{end:?}");
+        end.says("user information before the host is not supported");
+    }
+}
+
 #[tokio::test]
 async fn a_topic_that_nobody_may_publish_on_is_a_usage_error() {
     let (_node, url) = node(&[]).await;
@@ -150,8 +161,11 @@ async fn retries_end_when_the_time_is_over() {
         end.says("not peered with tcp://127.0.0.1:1 within 0.3 s; connecting to");
         assert_eq!(end.stderr.lines().count(), 2, "the same error is not said again: {end:?}");
     }
-    let end = run(&["pub", "/t", "1", "--listen", "127.0.0.1:0", "--wait", "0.1"]).await.expect(5);
-    end.says("nobody has connected within 0.1 s");
+    for args in [&["pub", "/t", "1"][..], &["sub", "/t"], &["sub", "/t", "--count", "1"]] {
+        let listening = ["--listen", "127.0.0.1:0", "--wait", "0.1"];
+        let end = run(&[args, &listening].concat()).await.expect(5);
+        end.says("nobody has connected within 0.1 s");
+    }
 }
 
 #[tokio::test]

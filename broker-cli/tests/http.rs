@@ -228,12 +228,128 @@ async fn those_who_only_hold_connections_open_keep_nobody_out() {
     // The oldest ones make room.
     let read = within("the end", silent[0].read(&mut [0; 1])).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    assert_eq!(cut(&mut node).await["reason"], "limit-reached");
+}
+
+/// A file with these keys in the table `http`, and the option that names it.
+fn config(keys: &str) -> (tempfile::NamedTempFile, [String; 2]) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("log-level = \"info\"\n[http]\n{keys}\n")).unwrap();
+    let option = ["--config".to_owned(), file.path().to_str().unwrap().to_owned()];
+    (file, option)
+}
+
+/// The next log event that says why a connection was cut.
+async fn cut(node: &mut Cli) -> Json {
     loop {
         let log = node.event("internal_log_event").await;
         if log["id"] == "http-cut" {
-            assert_eq!(log["reason"], "limit-reached", "{log}");
-            break;
+            return log;
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn one_address_cannot_push_out_those_at_others() {
+    let (_node, _, http) = node(&[]).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut honest = socket.connect(http.parse().unwrap()).await.unwrap();
+    honest.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+    let mut flood = Vec::new();
+    for _ in 0..200 {
+        flood.push(within("connecting", TcpStream::connect(&http)).await.unwrap());
+    }
+    // Those before it have been let in.
+    get(&http, "/health").await;
+    honest.write_all(b"Host: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    within("an answer", honest.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn as_many_connections_are_served_as_may_be() {
+    let (_file, option) = config("connections = 2");
+    let (mut node, _, http) = node(&["--events", &option[0], &option[1]]).await;
+    let mut oldest = TcpStream::connect(&http).await.unwrap();
+    let _next = TcpStream::connect(&http).await.unwrap();
+    assert!(get(&http, "/health").await.0.starts_with("http/1.1 200 "));
+    let read = within("the end", oldest.read(&mut [0; 1])).await;
+    assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    let log = cut(&mut node).await;
+    assert_eq!(log["reason"], "limit-reached");
+    assert!(log["description"].as_str().unwrap().contains("`connections` in [http] is 2"), "{log}");
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_for_nothing_is_closed_before_long() {
+    for (keys, key) in [
+        ("request-time = 0.05", "request-time"),
+        ("request-time = 9\ntime = 0.05\npage-interval = 0", "time"),
+    ] {
+        let (_file, option) = config(keys);
+        let (mut node, _, http) = node(&["--events", &option[0], &option[1]]).await;
+        for beginning in [&b""[..], b"GET /health HTTP/1.1\r\nX: "] {
+            let mut idle = TcpStream::connect(&http).await.unwrap();
+            idle.write_all(beginning).await.unwrap();
+            // It may be an end or a reset.
+            let _ = within("the end", idle.read_to_end(&mut Vec::new())).await;
+            let log = cut(&mut node).await;
+            assert_eq!(log["reason"], "timed-out", "{log}");
+            let text = log["description"].as_str().unwrap();
+            assert!(text.contains(&format!("0.05 s, the limit `{key}` in [http]")), "{log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn times_that_no_clock_shows_are_as_good_as_no_limit() {
+    let (_file, option) = config("request-time = 1e19\ntime = 1e19\npage-interval = 0");
+    let (_node, _, http) = node(&[&*option[0], &option[1]]).await;
+    for path in ["/health", "/metrics", "/v1/status/json", "/v1/status/json"] {
+        assert!(get(&http, path).await.0.starts_with("http/1.1 200 "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_is_as_long_as_it_may_be() {
+    let (_file, option) = config("head = 8192");
+    let (_node, _, http) = node(&[&*option[0], &option[1]]).await;
+    for (length, status) in [(7_000, 200), (9_000, 431)] {
+        let request = format!("GET /health HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(length));
+        let answer = exchange(&http, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+    let (_file, option) = config("head = 100");
+    let end = run(&["node", "--listen", ":0", "--http", ":0", &option[0], &option[1]]).await;
+    end.expect(2).says("http: the limit `head` is 100");
+}
+
+#[tokio::test]
+async fn the_status_is_as_long_as_it_may_be_and_says_what_is_left_out() {
+    for (keys, topics, left_out) in [("filter = 8", 1, 0), ("page = 100", 0, 1)] {
+        let (_file, option) = config(keys);
+        let (_node, url, http) = node(&[&*option[0], &option[1]]).await;
+        let mut sub = Cli::start(&["sub", "/a", "/much-too-long", "--peer", &url, "--events"]);
+        sub.event("peer_added").await;
+        let status = eventually("the peer", async || {
+            let status = status(&http).await;
+            (status["native-connections"] == 1).then_some(status)
+        })
+        .await;
+        assert_eq!(status["peers-left-out"], left_out, "{status}");
+        assert_eq!(status["clients-left-out"], 0, "{status}");
+        let peers = status["peers"].as_array().unwrap();
+        assert_eq!(peers.len(), 1 - left_out);
+        for peer in peers {
+            assert_eq!(peer["filter"].as_array().unwrap().len(), topics, "{peer}");
+            assert_eq!(peer["filter_entries"], 2, "{peer}");
+        }
+        let table = run(&["peers", "--http", &http, "--output", "text"]).await.expect(0).stdout;
+        assert!(table.contains("1 peers"), "{table}");
+        assert_eq!(table.contains("1 not shown"), left_out == 1, "{table}");
     }
 }
 
@@ -254,6 +370,14 @@ async fn what_is_for_this_machine_is_not_told_to_other_names() {
         let request = format!("GET /v1/status/json HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let answer = exchange(&http, &request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {answer}");
+    }
+    for request in [
+        "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example",
+        "GET http://evil.example/health HTTP/1.1\r\nHost: 127.0.0.1",
+        "GET /health HTTP/1.1\r\nHost: evil.example@127.0.0.1",
+    ] {
+        let answer = exchange(&http, &format!("{request}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{request}: {answer}");
     }
     let answer = exchange(&http, "GET /health HTTP/1.0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");

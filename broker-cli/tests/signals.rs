@@ -1,10 +1,9 @@
-//! How commands end when they are told to, or when nobody listens to them any more.
+//! How commands end when they are told to.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
-use common::{Cli, Signal, node, run, within};
-use std::process::Stdio;
+use common::{Cli, Signal, node, within};
 
 #[tokio::test]
 async fn an_interrupt_ends_with_130_and_tells_the_peers() {
@@ -44,7 +43,9 @@ async fn termination_is_the_regular_end_of_what_has_no_end() {
 #[tokio::test]
 async fn a_hangup_ends_a_subscriber_as_it_ends_any_program() {
     let (mut hub, url) = node(&["--events"]).await;
-    let sub = Cli::start(&["sub", "/t", "--peer", &url]);
+    // Whoever runs the tests may have it ignored, as nohup does, and children inherit that.
+    let default = ["env", "--default-signal=HUP"];
+    let sub = Cli::start_by(&default, &["sub", "/t", "--peer", &url]);
     hub.event("peer_added").await;
     sub.signal(Signal::HUP);
     // The code of a shell is 128 and the number of the signal that killed it.
@@ -80,56 +81,4 @@ async fn an_interrupt_ends_a_conversion() {
     // Standard input is still open.
     let status = within("the end", convert.child.wait()).await.unwrap();
     assert_eq!(status.code(), Some(130));
-}
-
-#[tokio::test]
-async fn a_closed_pipe_ends_quietly() {
-    let (mut hub, url) = node(&["--events", "--forward", "/t"]).await;
-    let mut sub = Cli::start(&["sub", "/t", "--peer", &url]);
-    hub.event("peer_added").await;
-    run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
-    sub.line().await;
-    // Nothing more comes, and it is noticed all the same.
-    drop(sub.stdout.take());
-    assert_eq!(sub.end().await.expect(0).stderr, "");
-}
-
-#[tokio::test]
-async fn a_closed_pipe_ends_every_command_that_writes() {
-    let (mut hub, url) = node(&["--events"]).await;
-    let mut listening = Cli::start(&["node", "--listen", "127.0.0.1:0", "--events"]);
-    let other = listening.listening().await;
-    drop(listening.stdout.take());
-    let _sub = Cli::start(&["sub", "/t", "--peer", &other]);
-    assert_eq!(listening.end().await.expect(0).stderr, "");
-    let mut ping = Cli::start(&["ping", &url, "--count", "1000000", "--interval", "0"]);
-    ping.line().await;
-    drop(ping.stdout.take());
-    assert_eq!(ping.end().await.expect(0).stderr, "");
-    hub.event("peer_lost").await;
-    for args in [&["demo"][..], &["convert", "--from", "json", "--to", "json"]] {
-        let mut command = Cli::start(args);
-        drop(command.stdout.take());
-        if args[0] == "convert" {
-            command.write("true\n").await;
-        }
-        assert_eq!(command.end().await.expect(0).stderr, "", "{args:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_full_disk_is_a_failure() {
-    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_broker-cli"))
-        .args(["node", "--listen", "127.0.0.1:0"])
-        .stdout(Stdio::from(full))
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-        .wait_with_output();
-    let output = within("the end", output).await.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert!(text.contains("writing to standard output: No space left"), "{text}");
 }

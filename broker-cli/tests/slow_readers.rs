@@ -7,7 +7,7 @@ use broker::event::StatusCode;
 use broker::{
     Endpoint, EventStream, Message, Subscriber, SubscriberOptions, SubscriberPolicy, Url,
 };
-use common::{Cli, within};
+use common::{Cli, Signal, within};
 use std::pin::pin;
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
@@ -118,4 +118,20 @@ async fn only_the_policy_disconnect_loses_the_peering() {
     let (publisher, writer) = publish(&reader, &["--overflow", "disconnect"]).await;
     publisher.end().await.expect(1).says("the last peer did not read fast enough and was cut");
     within("the end of the input", writer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_to_a_peer_that_stops_reading_ends_when_it_is_told_to() {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "[limits]\nbye = 0.1\nlinger = 0.1\n").unwrap();
+    let config = ["--config", config.path().to_str().unwrap()];
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut reader = Reader::start().await;
+        let (publisher, writer) = publish(&reader, &config).await;
+        // More than this it does not take in.
+        reader.next().await;
+        publisher.signal(signal);
+        publisher.end().await.expect(130);
+        within("the end of the input", writer).await.unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 use crate::failure::Failure;
 use crate::options::{EndpointOptions, seconds};
+use crate::output::Need;
 use crate::session::{Persistence, Session, Stop, elapsed};
 use crate::signals::Signal;
 use broker::OverflowPolicy;
@@ -71,10 +72,10 @@ impl Node {
         let retry = settings.retry.unwrap_or(RETRY);
         #[cfg(feature = "http")]
         let http = match &self.http {
-            Some(address) => Some(crate::http::Server::bind(address).await?),
+            Some(address) => Some(crate::http::Server::bind(address, settings.http.clone()).await?),
             None => None,
         };
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Service)?;
         session.reload_on_hangup()?;
         #[cfg(feature = "http")]
         if let Some(http) = http {

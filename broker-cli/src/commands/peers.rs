@@ -51,13 +51,18 @@ impl View for List {
 
 /// The line above a table.
 pub(super) fn title(status: &Status) -> String {
-    let others = status.peers.len() - status.native_connections.min(status.peers.len());
+    let known = status.peers.len().saturating_add(status.peers_left_out);
+    let left_out = match status.peers_left_out.saturating_add(status.clients_left_out) {
+        0 => String::new(),
+        count => format!(" ({count} not shown)"),
+    };
     format!(
-        "node {} up {}: {} peers, {others} others known, {} clients",
+        "node {} up {}: {} peers, {} others known, {} clients{left_out}",
         status.id,
         age(status.uptime),
         status.native_connections,
-        status.clients.len()
+        known.saturating_sub(status.native_connections),
+        status.clients.len().saturating_add(status.clients_left_out)
     )
 }
 

@@ -1,5 +1,6 @@
 use crate::failure::{Exit, Failure};
-use crate::options::{EndpointOptions, dialable, positive, seconds};
+use crate::options::{EndpointOptions, UrlParser, dialable, positive, seconds};
+use crate::output::Need;
 use crate::session::{Persistence, Session, Stop};
 use broker::endpoint::PingError;
 use broker::{OverflowPolicy, Url};
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 #[derive(Args)]
 pub(crate) struct Ping {
     /// The peer
+    #[arg(value_parser = UrlParser)]
     url: Url,
 
     /// How many pings [default: 5]
@@ -47,7 +49,7 @@ impl Ping {
         let mut settings = self.endpoint.settle(OverflowPolicy::default())?;
         settings.peers.insert(0, dialable(self.url.clone()));
         let persistence = Persistence::always(settings.retry);
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let mut trips = Trips::default();
         let outcome = self.measure(&mut session, persistence, &mut trips).await;
         if trips.sent > 0 {
@@ -77,6 +79,7 @@ impl Ping {
             trips.sent = seq;
             let answer = session.during(endpoint.ping(peer, limit)).await?;
             session.out.record(&Trip::new(seq, &answer));
+            session.room().await?;
             match answer {
                 Ok(time) => trips.times.push(time),
                 Err(PingError::TimedOut(_)) => {}

@@ -1,6 +1,6 @@
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, positive, seconds};
-use crate::output::{Output, Reader};
+use crate::output::{Need, Output, Reader, diagnose};
 use crate::session::{Persistence, Session, Stop, elapsed, not_connected};
 use crate::signals::Signal;
 use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
@@ -48,7 +48,7 @@ impl Sub {
             None => Persistence { at_first: None, after_loss: Some(COME_BACK) },
             retry => Persistence::always(retry),
         };
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
         let subscriber = session.endpoint.subscribe_with(&self.prefixes, options);
         let mut receiver = Receiver { subscriber, received: 0, count: self.count };
@@ -149,7 +149,7 @@ impl Receiver {
         false
     }
 
-    /// Whether somebody reads on, who should get what peers believe to be received.
+    /// Whether messages that peers believe to be received still have to be printed.
     fn is_owed_the_rest(&self, outcome: &Result<End, Stop>) -> bool {
         match outcome {
             Ok(End::Counted) | Err(Stop::Signal(Signal::Interrupt)) => false,
@@ -166,15 +166,21 @@ impl Receiver {
         prefixes: &[String],
     ) -> Option<Result<End, Stop>> {
         self.subscriber.remove(prefixes);
+        let until = Session::owed_until();
         loop {
             if self.print_what_fits(&mut session.out) {
                 return Some(Ok(End::Counted));
             }
-            if !session.out.is_full() {
-                return None;
-            }
-            if let Err(stop) = session.flush().await {
-                return Some(Err(stop));
+            let is_last = !session.out.is_full();
+            match session.flush_owed(until).await {
+                Err(stop) => return Some(Err(stop)),
+                Ok(true) if is_last => return None,
+                Ok(true) => {}
+                Ok(false) => {
+                    let rest = std::iter::from_fn(|| self.subscriber.try_recv()).count();
+                    diagnose(format_args!("{rest} messages were received and are not printed"));
+                    return None;
+                }
             }
         }
     }

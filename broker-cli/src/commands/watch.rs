@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::http::{self, DEFAULT, HttpAddress, Status};
 use crate::options::{OutputOptions, positive, seconds};
-use crate::output::{Format, Output, Reader, Table};
+use crate::output::{Format, Need, Output, Reader, Table};
 use crate::signals::unless_interrupted;
 use clap::Args;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The time between two looks unless somebody says otherwise.
+/// The default of `--interval`.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Which node is asked, and how often.
@@ -64,7 +64,7 @@ impl Watch {
         let redraw = format == Format::Text && std::io::stdout().is_terminal();
         let endless = redraw || self.interval.is_some();
         let count = self.count.unwrap_or(if endless { u64::MAX } else { 1 });
-        let mut screen = Screen { out: Output::new(format), format, redraw };
+        let mut screen = Screen { out: Output::new(format, Need::Output)?, format, redraw };
         let reader = Reader::watch();
         unless_interrupted(async {
             tokio::select! {
@@ -86,8 +86,7 @@ impl Watch {
                 sleep(self.interval.unwrap_or(INTERVAL)).await;
             }
             let status = http::status(&self.http).await?;
-            screen.draw(&status, view);
-            screen.out.flush().await?;
+            screen.draw(&status, view).await?;
         }
         Ok(())
     }
@@ -108,18 +107,22 @@ const END_OF_LINE: &str = "\u{1b}[K\n";
 const END: &str = "\u{1b}[J\u{1b}[?7h";
 
 impl Screen {
-    fn draw(&mut self, status: &Status, view: &mut impl View) {
+    async fn draw(&mut self, status: &Status, view: &mut impl View) -> Result<(), Failure> {
         match self.format {
             Format::Json => {
                 for record in view.records(status) {
                     self.out.json(&record);
+                    if self.out.is_full() {
+                        self.out.flush().await?;
+                    }
                 }
             }
             Format::Text if self.redraw => {
                 let lines = view.table(status).lines().join(END_OF_LINE);
-                self.out.text(&format!("{BEGIN}{lines}{END_OF_LINE}{END}"));
+                self.out.text(format!("{BEGIN}{lines}{END_OF_LINE}{END}").as_bytes());
             }
-            Format::Text => self.out.text(&view.table(status).to_string()),
+            Format::Text => self.out.text(view.table(status).to_string().as_bytes()),
         }
+        self.out.flush().await
     }
 }

@@ -1,7 +1,7 @@
 use broker::Url;
 use std::str::FromStr;
 
-/// Where a node tells about itself unless somebody says otherwise.
+/// The default address of `node --http`, and of the commands that ask there.
 pub(crate) const DEFAULT: &str = "127.0.0.1:9990";
 
 /// A host and a port, written as `host:port` or `http://host:port`. Without a host it is this

@@ -16,8 +16,8 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long everything may take.
 const TIME: Duration = Duration::from_secs(10);
 
-/// The longest answer, in bytes: the status of thousands of peers has a few megabytes.
-const LONGEST: usize = 256 * 1024 * 1024;
+/// The longest answer, in bytes: four times what a node tells unless it is told otherwise.
+const LONGEST: usize = 32 * 1024 * 1024;
 
 /// Asks a node for its status.
 pub(crate) async fn status(at: &HttpAddress) -> Result<Status, Failure> {

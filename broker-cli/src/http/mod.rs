@@ -2,11 +2,14 @@
 
 mod address;
 mod client;
+mod options;
+mod pages;
 mod server;
 mod status;
 
 pub(crate) use address::{DEFAULT, HttpAddress};
 pub(crate) use client::status;
+pub(crate) use options::HttpOptions;
 pub(crate) use server::Server;
 pub(crate) use status::{ClientReport, PeerReport, Statistics, Status};
 

@@ -1,8 +1,11 @@
-use super::{HEALTH, HttpAddress, METRICS, STATUS, Status};
+use super::pages::Page;
+use super::status::Room;
+use super::{HEALTH, HttpAddress, HttpOptions, METRICS, STATUS, Status};
 use crate::failure::Failure;
 use crate::output::diagnose;
-use broker::endpoint::{QUEUE_SECONDS, queue_seconds_buckets};
+use broker::endpoint::{HalfOpen, Place, QUEUE_SECONDS, queue_seconds_buckets};
 use broker::event::Severity;
+use broker::limits::MAX_DURATION;
 use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -11,26 +14,14 @@ use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
-
-/// Connections that are served at the same time; then the oldest makes room for the next one: who
-/// means it is quick.
-const CONNECTIONS: usize = 64;
-
-/// How long a connection may take, from its first byte to its last.
-const TIME: Duration = Duration::from_secs(10);
-
-/// How long the head of a request may be, in bytes. No body is ever read.
-const HEAD: usize = 16 * 1024;
 
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,12 +31,14 @@ pub(crate) struct Server {
     listener: TcpListener,
     url: Url,
     metrics: PrometheusHandle,
+    options: HttpOptions,
 }
 
 impl Server {
     /// Listens, and takes the metrics of this process from here on; to be called before there is an
     /// endpoint.
-    pub(crate) async fn bind(at: &HttpAddress) -> Result<Self, Failure> {
+    pub(crate) async fn bind(at: &HttpAddress, options: HttpOptions) -> Result<Self, Failure> {
+        options.check().map_err(Failure::usage)?;
         let failed = |error: &dyn std::fmt::Display| {
             Failure::other(format!("listening on {}: {error}", at.url()))
         };
@@ -59,7 +52,7 @@ impl Server {
                  nothing protects them"
             ));
         }
-        Ok(Self { listener, url, metrics: recorder()? })
+        Ok(Self { listener, url, metrics: recorder()?, options })
     }
 
     /// Where it can be reached.
@@ -69,37 +62,30 @@ impl Server {
 
     /// Serves for as long as there is a runtime.
     pub(crate) async fn serve(self, endpoint: Endpoint) {
-        let Self { listener, url, metrics } = self;
+        let Self { listener, url, metrics, options } = self;
         let is_local = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
         let names = is_local.then(|| Names { own: url.host().to_owned() });
-        let source = Arc::new(Source { endpoint: endpoint.clone(), metrics, names });
-        let mut open = VecDeque::<AbortHandle>::new();
+        let places = Arc::new(HalfOpen::new(options.connections));
+        let source = Arc::new(Source::new(endpoint.clone(), metrics, names, options));
         loop {
-            open.retain(|connection| !connection.is_finished());
-            let (stream, remote) = match listener.accept().await {
-                Ok(accepted) => accepted,
+            match listener.accept().await {
+                Ok((stream, remote)) => {
+                    let place =
+                        places.enter(&Url::new("http", &remote.ip().to_string(), remote.port()));
+                    tokio::spawn(visit(stream, remote, place, Arc::clone(&source)));
+                }
                 Err(error) => {
                     let text = format!("accepting on {url}: {error}");
                     let reason = Reason::OutOfResources.name();
                     endpoint.log(Severity::Warning, "http-accept-failed", text, Some(reason));
                     // It may be these that use up the descriptors.
-                    open.pop_front().inspect(AbortHandle::abort);
-                    sleep(PAUSE).await;
-                    continue;
+                    if places.make_room() {
+                        let _ = timeout(PAUSE, places.room_made()).await;
+                    } else {
+                        sleep(PAUSE).await;
+                    }
                 }
-            };
-            if open.len() >= CONNECTIONS
-                && let Some(oldest) = open.pop_front()
-            {
-                oldest.abort();
-                let text = format!(
-                    "{CONNECTIONS} connections are open, the limit: closed the oldest one for that \
-                     from {remote}"
-                );
-                cut(&endpoint, text, Reason::LimitReached);
             }
-            let visit = visit(stream, remote, Arc::clone(&source));
-            open.push_back(tokio::spawn(visit).abort_handle());
         }
     }
 }
@@ -122,68 +108,117 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
 }
 
 /// Serves one connection, and says why if it had to be ended.
-async fn visit(stream: TcpStream, remote: SocketAddr, source: Arc<Source>) {
-    let endpoint = source.endpoint.clone();
-    match timeout(TIME, serve_connection(stream, source)).await {
+async fn visit(stream: TcpStream, remote: SocketAddr, place: Place, source: Arc<Source>) {
+    let (endpoint, options) = (source.endpoint.clone(), source.options.clone());
+    let outcome = tokio::select! {
+        biased;
+        () = place.lost() => {
+            let text = format!(
+                "{remote}: made room for others, the limit `connections` in [http] is {}: it was \
+                 the oldest from the busiest address",
+                options.connections
+            );
+            return cut(&endpoint, text, Reason::LimitReached);
+        }
+        outcome = timeout(options.time, serve_connection(stream, source)) => outcome,
+    };
+    let late = |key, limit: Duration| {
+        let seconds = limit.as_secs_f64();
+        let text = format!("{remote}: took longer than {seconds} s, the limit `{key}` in [http]");
+        cut(&endpoint, text, Reason::TimedOut);
+    };
+    match outcome {
         Ok(Err(error)) if error.is_parse() => {
             cut(&endpoint, format!("{remote}: not a request: {error}"), Reason::NotBroker);
         }
-        // One that has been answered, or has gone.
+        Ok(Err(error)) if error.is_timeout() => late("request-time", options.request_time),
+        // It has been answered, or the client has closed it.
         Ok(_) => {}
-        Err(_) => {
-            let text = format!("{remote}: took longer than {} s for a request", TIME.as_secs());
-            cut(&endpoint, text, Reason::TimedOut);
-        }
+        Err(_) => late("time", options.time),
     }
 }
 
 async fn serve_connection(stream: TcpStream, source: Arc<Source>) -> Result<(), hyper::Error> {
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = source.answer(&request);
-        std::future::ready(Ok::<_, Infallible>(response))
-    });
-    http1::Builder::new()
+    let mut server = http1::Builder::new();
+    server
         .keep_alive(false)
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+        .timer(TokioTimer::new())
+        .header_read_timeout(source.options.request_time.min(MAX_DURATION))
+        .max_buf_size(source.options.head);
+    let service = service_fn(|request: Request<Incoming>| {
+        let source = Arc::clone(&source);
+        async move { Ok::<_, Infallible>(source.answer(&request).await) }
+    });
+    server.serve_connection(TokioIo::new(stream), service).await
 }
 
-/// Under which names this is reached, if it is for this machine alone: a page of another site can
-/// make a browser ask here in the name of that site, and would be shown the answer.
+/// The names of a server that is for this machine alone. A page of another site can make a browser
+/// ask here under the name of that site (DNS rebinding), and would be shown the answer.
 struct Names {
     own: String,
 }
 
 impl Names {
     /// Whether a request is for this machine: by address, as `localhost`, by the name that was
-    /// asked for at the start, or without saying.
-    fn include(&self, host: Option<&HeaderValue>) -> bool {
-        let Some(host) = host else { return true };
-        let Ok(url) = host.to_str().unwrap_or_default().parse::<Authority>() else {
+    /// asked for at the start, or without saying. All that say it have to.
+    fn include(&self, request: &Request<Incoming>) -> bool {
+        let in_target = request.uri().authority().cloned().map(Some);
+        let in_fields = request
+            .headers()
+            .get_all(HOST)
+            .iter()
+            .map(|field| field.to_str().unwrap_or_default().parse::<Authority>().ok());
+        in_target.into_iter().chain(in_fields).all(|host| host.is_some_and(|host| self.has(&host)))
+    }
+
+    fn has(&self, host: &Authority) -> bool {
+        let name = host.host();
+        if host.as_str().contains('@') {
             return false;
-        };
-        let name = url.host();
+        }
         name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
             || name.eq_ignore_ascii_case("localhost")
             || name.eq_ignore_ascii_case(&self.own)
     }
 }
 
-/// What is told.
+/// What requests are answered with.
 struct Source {
     endpoint: Endpoint,
-    metrics: PrometheusHandle,
-    /// Whom it is told to; `None` is whoever gets here.
+    options: HttpOptions,
+    metrics: Page,
+    status: Page,
+    /// The names that requests may have for this server; `None` allows all.
     names: Option<Names>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl Source {
-    fn answer(&self, request: &Request<Incoming>) -> Answer {
+    fn new(
+        endpoint: Endpoint,
+        metrics: PrometheusHandle,
+        names: Option<Names>,
+        options: HttpOptions,
+    ) -> Self {
+        let measured = endpoint.clone();
+        let metrics = Page::new(options.page_interval, move || {
+            measured.record_metrics();
+            metrics.run_upkeep();
+            Ok(metrics.render())
+        });
+        let shown = endpoint.clone();
+        let room = Room { list: options.page, filter: options.filter };
+        let status = Page::new(options.page_interval, move || {
+            let page = serde_json::to_string_pretty(&Status::of(&shown, room));
+            page.map(|page| page + "\n").map_err(|error| error.to_string())
+        });
+        Self { endpoint, options, metrics, status, names }
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let method = request.method();
-        if self.names.as_ref().is_some_and(|names| !names.include(request.headers().get(HOST))) {
+        if self.names.as_ref().is_some_and(|names| !names.include(request)) {
             let why = "this is for this machine: ask by its address or as localhost\n";
             return text(StatusCode::MISDIRECTED_REQUEST, why.to_owned());
         }
@@ -193,38 +228,29 @@ impl Source {
             return answer;
         }
         match request.uri().path() {
-            METRICS => self.metrics(),
-            STATUS => self.status(),
-            HEALTH => json("{\"status\":\"ok\"}\n".to_owned()),
+            METRICS => page(&self.metrics, "text/plain; version=0.0.4; charset=utf-8").await,
+            STATUS => page(&self.status, JSON).await,
+            HEALTH => response(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n".to_owned().into()),
             _ => text(StatusCode::NOT_FOUND, format!("try {METRICS}, {STATUS} or {HEALTH}\n")),
         }
     }
-
-    fn metrics(&self) -> Answer {
-        self.endpoint.record_metrics();
-        self.metrics.run_upkeep();
-        let content_type = "text/plain; version=0.0.4; charset=utf-8";
-        response(StatusCode::OK, content_type, self.metrics.render())
-    }
-
-    fn status(&self) -> Answer {
-        match serde_json::to_string_pretty(&Status::of(&self.endpoint)) {
-            Ok(text) => json(text + "\n"),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        }
-    }
 }
 
-fn json(body: String) -> Answer {
-    response(StatusCode::OK, "application/json", body)
+const JSON: &str = "application/json";
+
+async fn page(page: &Page, content_type: &'static str) -> Answer {
+    match page.get().await {
+        Ok(body) => response(StatusCode::OK, content_type, body),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error + "\n"),
+    }
 }
 
 fn text(status: StatusCode, body: String) -> Answer {
-    response(status, "text/plain; charset=utf-8", body)
+    response(status, "text/plain; charset=utf-8", body.into())
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: String) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn response(status: StatusCode, content_type: &'static str, body: Full<Bytes>) -> Answer {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

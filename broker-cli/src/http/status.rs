@@ -6,8 +6,17 @@ use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
-/// As many entries of a filter are shown.
+/// As many entries of a filter are shown, if they are short.
 const FILTER_SHOWN: usize = 256;
+
+/// How much of what there is goes on a page, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// For the peers, and as much for the clients.
+    pub(crate) list: usize,
+    /// For the topics of each filter.
+    pub(crate) filter: usize,
+}
 
 /// What a node says about itself. The first five members are those of the C++ Broker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +38,14 @@ pub(crate) struct Status {
     pub(crate) listeners: Vec<ListenerReport>,
     pub(crate) peers: Vec<PeerReport>,
     pub(crate) clients: Vec<ClientReport>,
+    /// Peers and clients for which there is no room here.
+    #[serde(default)]
+    pub(crate) peers_left_out: usize,
+    #[serde(default)]
+    pub(crate) clients_left_out: usize,
 }
 
-/// The topics that somebody wants: the first ones, and how many there are.
+/// A filter: the first topics for which there is room, and how many there are.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Filter {
     pub(crate) filter: Vec<String>,
@@ -109,39 +123,100 @@ pub(crate) struct ClientReport {
 }
 
 impl Status {
-    pub(crate) fn of(endpoint: &Endpoint) -> Self {
+    /// What there is to say of an endpoint, as far as there is room for it. Takes its time, and
+    /// should not take that of a thread that has messages to move.
+    pub(crate) fn of(endpoint: &Endpoint, room: Room) -> Self {
         let mut statistics = endpoint.peering_stats();
-        let report = |peer: PeerInfo| {
+        let native_connections = statistics.len();
+        let peers = endpoint.peers().into_iter().map(|peer| {
             let stats = peer.id.and_then(|id| statistics.remove(&id));
             let filter = peer.id.and_then(|id| endpoint.peer_filter(id));
-            PeerReport::new(peer, stats, filter.map(Filter::of).unwrap_or_default())
-        };
-        let peers: Vec<PeerReport> = endpoint.peers().into_iter().map(report).collect();
-        let clients: Vec<ClientReport> =
-            endpoint.clients().into_iter().map(ClientReport::new).collect();
+            let filter = filter.map(|filter| Filter::of(&filter, room.filter));
+            PeerReport::new(peer, stats, filter.unwrap_or_default())
+        });
+        let (peers, peers_left_out) = those_with_room(peers, room.list);
+        let mut web_socket_connections = 0;
+        let clients = endpoint.clients().into_iter().map(|client| {
+            web_socket_connections += usize::from(client.info.label.kind == "web-socket");
+            ClientReport::new(client, room.filter)
+        });
+        let (clients, clients_left_out) = those_with_room(clients, room.list);
         Self {
             id: endpoint.id().to_string(),
             cluster_node: std::env::var("CLUSTER_NODE").unwrap_or_else(|_| "unknown".to_owned()),
             time: Timestamp::from(SystemTime::now()).to_string(),
-            native_connections: peers.iter().filter(|peer| peer.statistics.is_some()).count(),
-            web_socket_connections: clients
-                .iter()
-                .filter(|client| client.kind == "web-socket")
-                .count(),
+            native_connections,
+            web_socket_connections,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: seconds(endpoint.uptime()),
-            filter: Filter::of(endpoint.filter()),
+            filter: Filter::of(&endpoint.filter(), room.filter),
             listeners: endpoint.listeners().into_iter().map(ListenerReport::new).collect(),
             peers,
             clients,
+            peers_left_out,
+            clients_left_out,
         }
     }
 }
 
+/// The first reports that fit in so many bytes, and how many do not.
+fn those_with_room<T: Serialize>(
+    reports: impl Iterator<Item = T>,
+    mut room: usize,
+) -> (Vec<T>, usize) {
+    let (mut shown, mut left_out) = (Vec::new(), 0);
+    for report in reports {
+        match room.checked_sub(Length::of(&report)) {
+            Some(rest) if left_out == 0 => {
+                room = rest;
+                shown.push(report);
+            }
+            _ => left_out += 1,
+        }
+    }
+    (shown, left_out)
+}
+
+/// Counts what is written, as it is on a page: each line further to the right than by itself.
+struct Length(usize);
+
+impl Length {
+    fn of(report: &impl Serialize) -> usize {
+        let mut length = Self(0);
+        // Neither these reports nor counting can fail.
+        let _ = serde_json::to_writer_pretty(&mut length, report);
+        length.0 + INDENT + ",\n".len()
+    }
+}
+
+/// How far to the right a report in a list is.
+const INDENT: usize = 4;
+
+impl std::io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        self.0 += bytes.len() + INDENT * lines;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Filter {
-    fn of<T: AsRef<[u8]>>(topics: Vec<T>) -> Self {
-        let text = |topic: &T| BStr::new(topic.as_ref()).to_string();
-        let filter = topics.iter().take(FILTER_SHOWN).map(text).collect();
+    fn of<T: AsRef<[u8]>>(topics: &[T], mut room: usize) -> Self {
+        let mut filter = Vec::new();
+        for topic in topics {
+            if filter.len() == FILTER_SHOWN {
+                break;
+            }
+            // One that is too long does not keep the others out.
+            if let Some(rest) = room.checked_sub(topic.as_ref().len()) {
+                room = rest;
+                filter.push(BStr::new(topic.as_ref()).to_string());
+            }
+        }
         Self { filter, filter_entries: topics.len() }
     }
 }
@@ -197,7 +272,7 @@ impl From<PeeringStats> for Statistics {
 }
 
 impl ClientReport {
-    fn new(client: ClientStatus) -> Self {
+    fn new(client: ClientStatus, room: usize) -> Self {
         Self {
             id: client.info.id.to_string(),
             kind: client.info.label.kind.to_owned(),
@@ -205,7 +280,7 @@ impl ClientReport {
             address: client.info.remote.to_string(),
             protection: client.info.protection.to_string(),
             age: seconds(client.age),
-            filter: Filter::of(client.info.subscriptions),
+            filter: Filter::of(&client.info.subscriptions, room),
             messages_in: client.messages_in,
             refused: client.refused,
             messages_out: client.messages_out,
@@ -216,7 +291,46 @@ impl ClientReport {
     }
 }
 
-/// Whole microseconds are enough for whoever looks at them.
+/// Rounded to microseconds, which is enough for readers.
 fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_filter_those_topics_are_shown_for_which_there_is_room() {
+        let long = "x".repeat(90);
+        let shown = |topics: &[&str]| Filter::of(topics, 100);
+        let some = shown(&["/a", &long, &long, "/b"]);
+        assert_eq!((some.filter, some.filter_entries), (vec!["/a".into(), long, "/b".into()], 4));
+        let many = shown(&vec![""; 2 * FILTER_SHOWN]);
+        assert_eq!((many.filter.len(), many.filter_entries), (FILTER_SHOWN, 2 * FILTER_SHOWN));
+    }
+
+    #[test]
+    fn a_list_is_as_long_as_it_may_be_and_says_how_many_are_left_out() {
+        let report = |number: u64| {
+            let topics = vec!["\u{1}".repeat(100), "\u{fffd}".repeat(100)];
+            let filter = Filter { filter: topics, filter_entries: 2 };
+            let listener = ListenerReport { url: number.to_string(), protection: "x".into() };
+            (listener, filter)
+        };
+        let (all, left_out) = those_with_room((0..50).map(report), usize::MAX);
+        assert_eq!((all.len(), left_out), (50, 0));
+        for room in [0, 5_000, 20_000] {
+            let (some, left_out) = those_with_room((0..50).map(report), room);
+            assert_eq!(some.len() + left_out, 50);
+            assert_eq!(some[..], all[..some.len()]);
+            let page = |list: &[_]| {
+                let page = serde_json::json!({ "peers": list });
+                serde_json::to_string_pretty(&page).unwrap().len()
+            };
+            let empty = page(&[]) + "\n  ".len();
+            assert!(page(&some) <= room + empty, "{} of {room}", page(&some));
+            assert!(page(&all[..=some.len()]) > room, "there was room for one more");
+        }
+    }
 }

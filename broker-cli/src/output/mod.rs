@@ -2,6 +2,7 @@
 
 mod reader;
 mod records;
+mod stream;
 #[cfg(feature = "http")]
 mod table;
 pub(crate) mod text;
@@ -18,8 +19,11 @@ use broker::data::json;
 use clap::ValueEnum;
 use serde::Serialize;
 use std::fmt::Display;
-use std::io::{IsTerminal, Write};
-use tokio::io::{AsyncWriteExt, Stdout};
+use std::io::IsTerminal;
+use std::sync::LazyLock;
+use std::time::Duration;
+use stream::{Notice, OnFailure, Stream};
+use tokio::time::timeout;
 
 /// The forms of standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,45 +35,71 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The form for whoever reads standard output.
+    /// Text for a terminal, else JSON.
     pub(crate) fn detect() -> Self {
         if std::io::stdout().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
-/// As much as is collected before it has to be written, in bytes.
+/// From so many waiting bytes on, no more lines should be added.
 const CHUNK: usize = 64 * 1024;
 
-/// Standard output: lines are collected, and written whenever the command has a moment.
+/// So many bytes are collected before the thread that writes gets them.
+const HANDFUL: usize = 16 * 1024;
+
+/// How long the end of the program waits for standard error.
+const LAST_DIAGNOSES: Duration = Duration::from_secs(1);
+
+/// Whether a command can do without its output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Output is the purpose of the command: an error ends it.
+    Output,
+    /// The command continues without output. Lost lines are counted, and reported where they are
+    /// missing.
+    Service,
+}
+
+/// Standard output: collects lines, and hands them to the thread that writes them when the command
+/// has nothing more urgent to do. Nothing here blocks. Commands with many lines wait while
+/// [`Self::is_full`]; if they do not, lines are lost and counted once 1 MiB is waiting.
 pub(crate) struct Output {
     format: Format,
     lines: Vec<u8>,
-    /// How much of `lines` has been written.
-    written: usize,
-    /// Whether something that has been written may still be on its way.
-    in_flight: bool,
-    /// Whether the rest is thrown away, because nobody reads it.
+    /// Whether everything is discarded, because writing has failed or takes too long.
     closed: bool,
-    stdout: Stdout,
+    stream: Stream,
 }
 
 impl Output {
-    pub(crate) fn new(format: Format) -> Self {
-        let lines = Vec::new();
-        let stdout = tokio::io::stdout();
-        Self { format, lines, written: 0, in_flight: false, closed: false, stdout }
+    /// # Errors
+    ///
+    /// There is no room for a thread.
+    pub(crate) fn new(format: Format, need: Need) -> Result<Self, Failure> {
+        let on_failure = match need {
+            Need::Output => OnFailure::Stop,
+            Need::Service => OnFailure::GoOn(|error| {
+                diagnose(format_args!(
+                    "{}; this goes on without, and counts the lines that are lost",
+                    Failure::describe_output(error)
+                ));
+            }),
+        };
+        let notice: Notice = Box::new(move |lost| {
+            let mut line = Vec::new();
+            append(format, &EventRecord::new(&records::lost(lost)), &mut line);
+            String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+        });
+        let stream = raw::stdout()
+            .and_then(|stdout| Stream::start("stdout", stdout, on_failure, notice))
+            .map_err(|error| Failure::other(format!("cannot write standard output: {error}")))?;
+        Ok(Self { format, lines: Vec::new(), closed: false, stream })
     }
 
     /// Adds a line that is not a data message.
     pub(crate) fn record(&mut self, record: &(impl Serialize + Display)) {
-        match self.format {
-            Format::Json => {
-                // Records are plain structures; writing them to memory does not fail.
-                let _ = serde_json::to_writer(&mut self.lines, record);
-            }
-            Format::Text => text::push(record.to_string().as_bytes(), &mut self.lines),
-        }
-        self.lines.push(b'\n');
+        append(self.format, record, &mut self.lines);
+        self.added();
     }
 
     /// Adds a line of JSON, whatever the form.
@@ -77,12 +107,13 @@ impl Output {
     pub(crate) fn json(&mut self, record: &impl Serialize) {
         let _ = serde_json::to_writer(&mut self.lines, record);
         self.lines.push(b'\n');
+        self.added();
     }
 
-    /// Adds text as it is; whoever made it has seen to it that a terminal may have it.
-    #[cfg(feature = "http")]
-    pub(crate) fn text(&mut self, text: &str) {
-        self.lines.extend_from_slice(text.as_bytes());
+    /// Adds whole lines as they are. They must not contain control characters of others.
+    pub(crate) fn text(&mut self, text: &[u8]) {
+        self.lines.extend_from_slice(text);
+        self.added();
     }
 
     /// Adds a data message.
@@ -96,50 +127,126 @@ impl Output {
             }
         }
         self.lines.push(b'\n');
+        self.added();
+    }
+
+    fn added(&mut self) {
+        if self.lines.len() >= HANDFUL {
+            self.hand_over();
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if !self.closed {
+            self.stream.push(&self.lines);
+        }
+        self.lines.clear();
     }
 
     /// Whether lines have to be written before more are added.
     pub(crate) fn is_full(&self) -> bool {
-        self.lines.len() - self.written >= CHUNK
+        !self.closed && self.lines.len() + self.stream.waiting() >= CHUNK
     }
 
     /// Whether there is something to flush.
     pub(crate) fn is_pending(&self) -> bool {
-        self.in_flight || !self.lines.is_empty()
+        !self.closed && (!self.lines.is_empty() || !self.stream.is_idle())
     }
 
-    /// Throws away what has not been written and what is still to come.
-    pub(crate) fn close(&mut self) {
-        self.closed = true;
-    }
-
-    /// Writes everything. Cancel safe: the next call goes on where this one stopped.
+    /// Waits until everything is written. Cancel safe: the next call goes on where this one
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// Writing failed, which is said once; what was not written and is still to come is thrown
+    /// away. Never if the command goes on without output.
     pub(crate) async fn flush(&mut self) -> Result<(), Failure> {
+        self.hand_over();
         if self.closed {
-            self.lines.clear();
-            (self.written, self.in_flight) = (0, false);
             return Ok(());
         }
-        let result = self.write().await;
-        result.map_err(|error| Failure::output(&error)).inspect_err(|_| self.close())
+        self.stream.written().await.map_err(|error| {
+            self.closed = true;
+            Failure::output(&error)
+        })
     }
 
-    async fn write(&mut self) -> std::io::Result<()> {
-        while let Some(rest) = self.lines.get(self.written..).filter(|rest| !rest.is_empty()) {
-            self.written += self.stdout.write(rest).await?;
-            self.in_flight = true;
+    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and what is still to
+    /// come, and the number of lines is reported. Returns whether everything was written.
+    pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<bool, Failure> {
+        if let Ok(flushed) = timeout(limit, self.flush()).await {
+            return flushed.map(|()| true);
         }
-        self.lines.clear();
-        self.written = 0;
-        self.stdout.flush().await?;
-        self.in_flight = false;
-        Ok(())
+        self.closed = true;
+        let lost = self.stream.give_up();
+        diagnose(format_args!(
+            "standard output took nothing for too long: {lost} lines and what was being written \
+             are lost"
+        ));
+        Ok(false)
     }
 }
 
-/// Tells the person who started the command something.
+/// Appends a line that is not a data message.
+fn append(format: Format, record: &(impl Serialize + Display), lines: &mut Vec<u8>) {
+    match format {
+        Format::Json => {
+            // Records are plain structures; writing them to memory does not fail.
+            let _ = serde_json::to_writer(&mut *lines, record);
+        }
+        Format::Text => text::push(record.to_string().as_bytes(), lines),
+    }
+    lines.push(b'\n');
+}
+
+/// Standard error, from the first time that something is said there. `None` if that cannot be.
+static DIAGNOSES: LazyLock<Option<Stream>> = LazyLock::new(|| {
+    let notice: Notice = Box::new(|lost| format!("broker-cli: {lost} lines are missing here"));
+    // There is no place left to report that standard error cannot be written.
+    let stream = |stderr| Stream::start("stderr", stderr, OnFailure::GoOn(|_| {}), notice);
+    raw::stderr().and_then(stream).ok()
+});
+
+/// Writes a line for the user to standard error. Never waits.
 pub(crate) fn diagnose(message: impl Display) {
-    let message = printable(&message.to_string());
-    // If nobody can be told, nobody can be told that either.
-    let _ = writeln!(std::io::stderr().lock(), "broker-cli: {message}");
+    if let Some(stream) = &*DIAGNOSES {
+        stream.push(format!("broker-cli: {}\n", printable(&message.to_string())).as_bytes());
+    }
+}
+
+/// Waits at the end of the program until standard error is written, for a second at most.
+pub(crate) fn finish_diagnoses() {
+    if let Some(stream) = &*DIAGNOSES {
+        stream.finish(LAST_DIAGNOSES);
+    }
+}
+
+/// The streams without the buffers and locks of the standard library: a line is either written or
+/// it is not.
+#[cfg(unix)]
+mod raw {
+    use std::fs::File;
+    use std::io::{self, Write};
+    use std::os::fd::AsFd;
+
+    pub(super) fn stdout() -> io::Result<impl Write + Send> {
+        Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+    }
+
+    pub(super) fn stderr() -> io::Result<impl Write + Send> {
+        Ok(File::from(io::stderr().as_fd().try_clone_to_owned()?))
+    }
+}
+
+#[cfg(not(unix))]
+mod raw {
+    use std::io::{self, Write};
+
+    pub(super) fn stdout() -> io::Result<impl Write + Send> {
+        Ok(io::stdout())
+    }
+
+    pub(super) fn stderr() -> io::Result<impl Write + Send> {
+        Ok(io::stderr())
+    }
 }

@@ -1,6 +1,6 @@
-//! Noticing that nobody reads standard output any more, before there is something to write.
+//! Notices that the reader of standard output has closed it, before there is something to write.
 
-/// Whoever reads standard output.
+/// The reader of standard output.
 pub(crate) struct Reader {
     #[cfg(unix)]
     stdout: Option<tokio::net::unix::pipe::Sender>,

@@ -1,9 +1,11 @@
 //! The lines of standard output that are not data messages.
 
-use broker::event::{ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, NetworkInfo, Status};
+use broker::event::{
+    ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, LogId, NetworkInfo, Severity, Status,
+};
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Reason, Url};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A listener is ready.
@@ -11,12 +13,22 @@ use std::fmt;
 #[serde(tag = "type", rename = "listening")]
 pub(crate) struct Listening {
     url: String,
-    protection: String,
+    #[serde(serialize_with = "as_text")]
+    protection: ListenerProtection,
+}
+
+fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(value)
 }
 
 impl Listening {
-    pub(crate) fn new(url: &Url, protection: &ListenerProtection) -> Self {
-        Self { url: url.to_string(), protection: protection.to_string() }
+    pub(crate) fn new(url: &Url, protection: ListenerProtection) -> Self {
+        Self { url: url.to_string(), protection }
+    }
+
+    /// What protects the links that it accepts.
+    pub(crate) fn protection(&self) -> &ListenerProtection {
+        &self.protection
     }
 
     /// The listener of an endpoint at this address.
@@ -25,7 +37,7 @@ impl Listening {
         let listener = listeners.into_iter().find(|listener| listener.url == *url);
         // It may have been closed by now, like everything of an endpoint that shuts down.
         let protection = listener.map_or(ListenerProtection::Plain, |found| found.protection);
-        Self::new(url, &protection)
+        Self::new(url, protection)
     }
 }
 
@@ -57,9 +69,20 @@ pub(crate) struct EventRecord<'a> {
     message: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    /// The failure behind an error or log event, in a word.
+    /// The name of the failure behind an error or log event.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+}
+
+/// What stands in the place of lines that could not be written.
+pub(super) fn lost(lines: u64) -> Event {
+    let description = format!("{lines} lines are missing here: standard output did not take them");
+    Event::Log(LogEvent {
+        level: Severity::Warning,
+        id: LogId::Other("output-lost"),
+        description,
+        reason: None,
+    })
 }
 
 /// What is known of a client that is no peer.
@@ -157,7 +180,7 @@ impl fmt::Display for EventRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker::event::{LogId, Severity, StatusCode};
+    use broker::event::StatusCode;
     use broker::transport::Protection;
     use broker::{EndpointId, ErrorCode};
 
@@ -177,7 +200,7 @@ mod tests {
     #[test]
     fn listeners_are_announced_with_their_url_and_what_protects_their_links() {
         let url = "tls://127.0.0.1:41234".parse().unwrap();
-        let record = Listening::new(&url, &ListenerProtection::Authenticated("certificates"));
+        let record = Listening::new(&url, ListenerProtection::Authenticated("certificates"));
         let json = serde_json::to_string(&record).unwrap();
         assert_eq!(
             json,

@@ -5,20 +5,40 @@ mod peerings;
 
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
-use crate::failure::{Exit, Failure};
-use crate::options::{EndpointOptions, Settings};
-use crate::output::{EventRecord, Listening, Output, diagnose};
+use crate::failure::Failure;
+use crate::options::EndpointOptions;
+use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
+use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
+use broker::event::Severity;
 use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// How long an interrupted command tries to get rid of its last lines of output.
+/// How long a command that has been told to end tries to get rid of its last lines of output.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The same for lines that peers believe to be received.
+const OWED_LINES: Duration = Duration::from_secs(10);
+
+type Reload = JoinHandle<&'static str>;
+
+const NOTHING_TO_RELOAD: &str = "SIGHUP: there are no certificates to read again";
+
+/// Waits until the reading of certificates is done, and takes what is to be said of it; forever if
+/// there is none. Cancel safe.
+async fn done(reload: &mut Option<Reload>) -> &'static str {
+    let Some(reading) = reload else { return std::future::pending().await };
+    let said = reading.await;
+    *reload = None;
+    said.unwrap_or("SIGHUP: reading certificates and keys has failed")
+}
 
 /// Why a command stops what it is doing.
 #[derive(Debug)]
@@ -48,10 +68,15 @@ impl From<Stop> for Failure {
 pub(crate) struct Session {
     pub(crate) endpoint: Endpoint,
     pub(crate) out: Output,
+    need: Need,
+    /// Whether a signal has come.
+    told_to_end: bool,
     events: EventStream,
     reporter: Option<Reporter>,
     signals: Signals,
     hangups: Hangups,
+    /// The reading of certificates that the last SIGHUP asked for, until it is done.
+    reload: Option<Reload>,
     #[cfg(any(feature = "tls", feature = "quic"))]
     tls: broker::tls::Tls,
     settings: Settings,
@@ -61,8 +86,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts an endpoint that nobody can reach yet.
-    pub(crate) fn new(options: &EndpointOptions, settings: Settings) -> Result<Self, Failure> {
+    /// Starts an endpoint that does not listen yet.
+    pub(crate) fn new(
+        options: &EndpointOptions,
+        settings: Settings,
+        need: Need,
+    ) -> Result<Self, Failure> {
         let signals = Signals::new()
             .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
         let reporter = (!options.events).then(|| Reporter::new(settings.config.log_level));
@@ -90,14 +119,17 @@ impl Session {
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {
-            endpoint.log(broker::event::Severity::Warning, "certificates-odd", warning, None);
+            endpoint.log(Severity::Warning, "certificates-odd", warning, None);
         }
         Ok(Self {
             events,
-            out: Output::new(options.output.format()),
+            out: Output::new(options.output.format(), need)?,
+            need,
+            told_to_end: false,
             reporter,
             signals,
             hangups: Hangups::default(),
+            reload: None,
             #[cfg(any(feature = "tls", feature = "quic"))]
             tls,
             settings,
@@ -113,8 +145,8 @@ impl Session {
         self.also_listening.push(url.clone());
     }
 
-    /// Lets SIGHUP mean that the certificates are to be read again, as services do; on a terminal
-    /// it still means that the terminal has gone.
+    /// Makes SIGHUP read the certificates again, as in other services; with a terminal it still
+    /// means that the terminal is closed.
     pub(crate) fn reload_on_hangup(&mut self) -> Result<(), Failure> {
         if std::io::stdin().is_terminal() || std::io::stderr().is_terminal() {
             return Ok(());
@@ -123,19 +155,28 @@ impl Session {
         listening.map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))
     }
 
-    /// Reads certificates and keys again. That they are unusable is said by the endpoint.
-    async fn reload(&self) {
-        #[cfg(any(feature = "tls", feature = "quic"))]
-        if !self.tls.is_anonymous() {
-            let tls = self.tls.clone();
+    /// Starts to read certificates and keys again, and returns what to report when that is done.
+    /// Reading a file can block forever (a FIFO, a network file system), so it gets a thread.
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    fn reload(&self) -> Reload {
+        let tls = self.tls.clone();
+        tokio::task::spawn_blocking(move || {
+            if tls.is_anonymous() {
+                return NOTHING_TO_RELOAD;
+            }
             // The log has the reason, which it does not repeat for each signal.
-            diagnose(match tokio::task::spawn_blocking(move || tls.reload()).await {
-                Ok(Ok(())) => "certificates and keys have been read again, for new connections",
-                _ => "SIGHUP: certificates or keys are unusable, those read before stay in use",
-            });
-            return;
-        }
-        diagnose("SIGHUP: there are no certificates to read again");
+            match tls.reload() {
+                Ok(()) => "certificates and keys have been read again, for new connections",
+                Err(_) => {
+                    "SIGHUP: certificates or keys are unusable, those read before stay in use"
+                }
+            }
+        })
+    }
+
+    #[cfg(not(any(feature = "tls", feature = "quic")))]
+    fn reload(&self) -> Reload {
+        tokio::task::spawn_blocking(|| NOTHING_TO_RELOAD)
     }
 
     /// Listens where it should, and says where that is, before anything else is said.
@@ -144,13 +185,21 @@ impl Session {
         for url in self.settings.listen.clone() {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;
-            self.out.record(&Listening::of(&self.endpoint, &bound));
+            let listening = Listening::of(&self.endpoint, &bound);
+            self.out.record(&listening);
             self.peerings.accept();
+            if let Some(warning) = unprotected(&bound, listening.protection()) {
+                self.endpoint.log(Severity::Warning, "unprotected-listener", warning, None);
+            }
         }
         for url in &self.also_listening {
-            self.out.record(&Listening::new(url, &ListenerProtection::Plain));
+            self.out.record(&Listening::new(url, ListenerProtection::Plain));
         }
-        Ok(self.out.flush().await?)
+        match self.need {
+            Need::Output => self.flush().await,
+            // It is written before everything else, but there is no need to wait for that.
+            Need::Service => Ok(()),
+        }
     }
 
     /// Asks for the peerings of the settings. If one cannot be made, [`Self::step`] fails.
@@ -189,12 +238,16 @@ impl Session {
     pub(crate) async fn step(&mut self) -> Result<(), Stop> {
         tokio::select! {
             biased;
-            signal = self.signals.next() => Err(Stop::Signal(signal)),
-            () = self.hangups.next() => {
-                self.reload().await;
+            signal = self.signals.next() => Err(self.told(signal)),
+            () = self.hangups.next(), if self.reload.is_none() => {
+                self.reload = Some(self.reload());
                 Ok(())
             }
-            Some(event) = self.events.next(), if !self.out.is_full() => {
+            said = done(&mut self.reload) => {
+                diagnose(said);
+                Ok(())
+            }
+            Some(event) = self.events.next() => {
                 self.take(&event);
                 Ok(self.peerings.check()?)
             }
@@ -203,12 +256,46 @@ impl Session {
         }
     }
 
-    /// Writes everything, unless a signal comes first.
-    pub(crate) async fn flush(&mut self) -> Result<(), Stop> {
+    /// Waits until there is room for more lines, and meanwhile shows what happens.
+    pub(crate) async fn room(&mut self) -> Result<(), Stop> {
+        while self.out.is_full() {
+            self.step().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes lines that peers believe to be received, unless a signal comes first or it takes too
+    /// long; the rest is lost then. Returns whether there is time for more.
+    pub(crate) async fn flush_owed(&mut self, until: Instant) -> Result<bool, Stop> {
+        let limit = until.saturating_duration_since(Instant::now());
         tokio::select! {
             biased;
-            signal = self.signals.next() => Err(Stop::Signal(signal)),
-            flushed = self.out.flush() => Ok(flushed?),
+            signal = self.signals.next() => Err(self.told(signal)),
+            has_time = self.out.flush_within(limit) => Ok(has_time?),
+        }
+    }
+
+    /// When lines that are owed have to be written, if that begins now.
+    pub(crate) fn owed_until() -> Instant {
+        Instant::now() + OWED_LINES
+    }
+
+    fn told(&mut self, signal: Signal) -> Stop {
+        self.told_to_end = true;
+        Stop::Signal(signal)
+    }
+
+    /// Writes everything, unless a signal comes first. Does not wait for long after a signal, and
+    /// where output is not what the command is for.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        let limit = match self.told_to_end || self.need == Need::Service {
+            true => LAST_LINES,
+            false => Duration::MAX,
+        };
+        tokio::select! {
+            biased;
+            signal = self.signals.next() => Err(self.told(signal)),
+            flushed = self.out.flush_within(limit) => Ok(flushed.map(drop)?),
         }
     }
 
@@ -231,19 +318,14 @@ impl Session {
     /// Ends the peerings in an orderly way, shows the last events and writes the last lines. A
     /// signal cuts that short.
     pub(crate) async fn finish(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
-        let interrupted = matches!(&outcome, Err(failure) if failure.exit() == Exit::Interrupted);
-        let ended = match interrupted {
-            true => self.end(Some(LAST_LINES)).await,
-            false => self.end(None).await,
-        };
-        match ended {
+        match self.end().await {
             Err(Stop::Signal(_)) => Err(Failure::interrupted()),
             Err(Stop::Failure(failure)) => outcome.and(Err(failure)),
             Ok(()) => outcome,
         }
     }
 
-    async fn end(&mut self, last_lines: Option<Duration>) -> Result<(), Stop> {
+    async fn end(&mut self) -> Result<(), Stop> {
         self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         let mut shutdown = pin!(endpoint.shutdown());
@@ -258,10 +340,7 @@ impl Session {
         }
         self.catch_up();
         self.report_missed();
-        match last_lines {
-            Some(limit) => timeout(limit, self.flush()).await.unwrap_or(Ok(())).and(result),
-            None => self.flush().await.and(result),
-        }
+        self.flush().await.and(result)
     }
 
     fn report_missed(&self) {
@@ -287,6 +366,23 @@ pub(crate) fn elapsed(time: Option<Duration>) -> impl Future<Output = ()> {
     }
 }
 
+/// What to say about a listener that others than this machine reach, and that protects nothing.
+fn unprotected(url: &Url, protection: &ListenerProtection) -> Option<String> {
+    let is_local = match url.host().parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => url.host() == "localhost",
+    };
+    if is_local || *protection != ListenerProtection::Plain {
+        return None;
+    }
+    let protected = if url.scheme() == "ws" { "wss" } else { "tls" };
+    Some(format!(
+        "{url}: others on the path of a link can read and change what it carries, and everybody \
+         who reaches this address can become a peer; use {protected}:// with certificates or pinned keys, \
+         or listen on 127.0.0.1"
+    ))
+}
+
 /// Refuses what no transport of this program can do, before anything is tried forever.
 fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
     // What stays inside of one process leads nowhere from here.
@@ -301,4 +397,30 @@ fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
         url.scheme(),
         known.join(", ")
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unprotected_listener_beyond_this_machine_is_warned_of() {
+        let encrypted = ListenerProtection::Authenticated("certificates");
+        for (url, protection, advice) in [
+            ("tcp://0.0.0.0:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://[::]:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://192.0.2.1:1", ListenerProtection::Plain, Some("use tls://")),
+            ("tcp://sensor.example:1", ListenerProtection::Plain, Some("use tls://")),
+            ("ws://0.0.0.0:1", ListenerProtection::Plain, Some("use wss://")),
+            ("tcp://127.0.0.2:1", ListenerProtection::Plain, None),
+            ("tcp://[::1]:1", ListenerProtection::Plain, None),
+            ("tcp://[::ffff:127.0.0.1]:1", ListenerProtection::Plain, None),
+            ("tcp://localhost:1", ListenerProtection::Plain, None),
+            ("tls://0.0.0.0:1", encrypted, None),
+        ] {
+            let warning = unprotected(&url.parse().unwrap(), &protection);
+            assert_eq!(warning.is_some(), advice.is_some(), "{url}: {warning:?}");
+            assert!(warning.unwrap_or_default().contains(advice.unwrap_or_default()), "{url}");
+        }
+    }
 }

@@ -120,8 +120,8 @@ impl Peerings {
         self.accepts = true;
     }
 
-    /// Fails if nothing can come any more: the last peering is over, none comes back and nobody can
-    /// ask for one.
+    /// Fails if no peering is left and none can be made: none is retried, and this endpoint does
+    /// not listen.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let may_change = self.comes_back || self.accepts || self.dialling.is_some();
         if may_change || self.ended == 0 || !self.current.is_empty() {

@@ -45,6 +45,32 @@ async fn certificates_are_replaced_without_an_end_of_peerings() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_keeps_its_reader_waiting_keeps_nothing_else_waiting() {
+    let setting = Setting::new();
+    let options = [&setting.node("node")[..], &["--listen".into(), "127.0.0.1:0".into()]].concat();
+    let (mut node, _) = listener("tls", &options).await;
+    let plain = node.listening().await;
+    let key = setting.files.path().join("node.key");
+    std::fs::remove_file(&key).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&key).status().unwrap();
+    assert!(made.success());
+    node.signal(Signal::HUP);
+    // A writer gets the file open as soon as the node wants to read it, or never if the node does
+    // not read such files.
+    let (opened, open) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || opened.send(std::fs::File::options().write(true).open(key)));
+    let writer = tokio::select! {
+        writer = open => Some(writer.unwrap().unwrap()),
+        _ = said(&mut node, "unusable") => None,
+    };
+    Cli::start(&["ping", &plain, "--count", "1"]).end().await.expect(0);
+    node.signal(Signal::TERM);
+    node.end().await.expect(0);
+    drop(writer);
+}
+
 #[tokio::test]
 async fn without_certificates_there_is_nothing_to_read_again_and_the_node_goes_on() {
     let (mut node, listening) = listener("tls", &[]).await;

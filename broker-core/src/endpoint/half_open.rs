@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// their places are the ones that mean harm; and however fast they come anew, they only push out
 /// their own as long as they have few addresses.
 #[derive(Debug)]
-pub(super) struct HalfOpen {
+pub struct HalfOpen {
     limit: usize,
     places: Mutex<Places>,
     given_back: Notify,
@@ -61,7 +61,7 @@ struct Eviction {
 
 /// The place of one connection; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     half_open: Arc<HalfOpen>,
     origin: Origin,
     number: u64,
@@ -69,12 +69,15 @@ pub(super) struct Place {
 }
 
 impl HalfOpen {
-    pub(super) fn new(limit: usize) -> Self {
+    /// That many places.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
         Self { limit, places: Mutex::default(), given_back: Notify::new() }
     }
 
     /// Takes a place, from another connection if need be.
-    pub(super) fn enter(self: &Arc<Self>, remote: &Url) -> Place {
+    #[must_use]
+    pub fn enter(self: &Arc<Self>, remote: &Url) -> Place {
         let origin = Origin::of(remote);
         let evicted = Arc::<Eviction>::default();
         let mut places = self.places.lock();
@@ -86,12 +89,12 @@ impl HalfOpen {
     }
 
     /// Ends a connection, for its resources. Returns whether there is one.
-    pub(super) fn make_room(&self) -> bool {
+    pub fn make_room(&self) -> bool {
         self.places.lock().evict(None)
     }
 
     /// Waits until a connection has given its place back, possibly a while ago. Cancel safe.
-    pub(super) async fn room_made(&self) {
+    pub async fn room_made(&self) {
         self.given_back.notified().await;
     }
 }
@@ -137,7 +140,7 @@ impl Places {
 
 impl Place {
     /// Waits until another connection has been given this place. Cancel safe.
-    pub(super) async fn lost(&self) {
+    pub async fn lost(&self) {
         self.evicted.told.cancelled().await;
     }
 

@@ -32,6 +32,7 @@ pub use builder::{BuildError, EndpointBuilder};
 pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
 pub use companion::WeakEndpoint;
 pub use events::EventStream;
+pub use half_open::{HalfOpen, Place};
 pub use hub::{Hub, HubSender};
 pub use listener::ListenerInfo;
 pub use message::Message;

@@ -1,6 +1,6 @@
 //! JSON that says exactly which bytes a value came from, where its type and data do not.
 
-use super::{hex, read_json};
+use super::{read_hex, read_json, write_hex};
 use broker::data::{BStr, View, json};
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ pub(super) fn write(topic: Option<&BStr>, view: View<'_>, out: &mut Vec<u8>) {
     // In front of the brace that closes the object.
     out.pop();
     out.extend_from_slice(format!(",\"{MEMBER}\":\"").as_bytes());
-    hex::write(view.raw(), out);
+    write_hex(view.raw(), out);
     out.extend_from_slice(b"\"}");
 }
 
@@ -42,7 +42,7 @@ pub(super) fn bytes_beside(line: &[u8], bytes: &[u8]) -> Result<Option<Vec<u8>>,
     let beside: Beside = serde_json::from_slice(line)
         .map_err(|error| format!("{MEMBER} cannot be looked at: {error}"))?;
     let Some(digits) = beside.bytes else { return Ok(None) };
-    let exact = hex::read(digits.as_bytes()).map_err(|reason| format!("{reason} at $.{MEMBER}"))?;
+    let exact = read_hex(digits.as_bytes()).map_err(|reason| format!("{reason} at $.{MEMBER}"))?;
     let view = View::parse(&exact).map_err(|error| format!("{error} at $.{MEMBER}"))?;
     // What JSON and back does not keep is no difference.
     let mut text = Vec::new();
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn json_of(digits: &str) -> String {
-        let bytes = hex::read(digits.as_bytes()).unwrap();
+        let bytes = read_hex(digits.as_bytes()).unwrap();
         let mut out = Vec::new();
         write(None, View::parse(&bytes).unwrap(), &mut out);
         String::from_utf8(out).unwrap()
@@ -88,7 +88,7 @@ mod tests {
             bytes_beside(line.as_bytes(), &bytes)
         };
         for digits in ["0107", "058000", "047ff8000000000000", "040000000000000001"] {
-            let bytes = hex::read(digits.as_bytes()).unwrap();
+            let bytes = read_hex(digits.as_bytes()).unwrap();
             assert_eq!(beside(&json_of(digits)), Ok(Some(bytes)), "{digits}");
         }
         assert_eq!(beside(r#"{"@data-type":"string","data":"\"@binary\""}"#), Ok(None));

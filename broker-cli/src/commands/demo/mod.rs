@@ -1,15 +1,15 @@
 mod overlay;
 mod slow;
-mod stage;
+mod transcript;
 mod trouble;
 mod values;
 
 use crate::failure::Failure;
 use crate::options::OutputOptions;
-use crate::output::Output;
+use crate::output::{Need, Output};
 use crate::signals;
 use clap::Args;
-use stage::Stage;
+use transcript::Transcript;
 
 /// Show what an overlay is, in one process
 ///
@@ -28,22 +28,22 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut stage = Stage::new(Output::new(self.output.format()));
+        let mut transcript = Transcript::new(Output::new(self.output.format(), Need::Output)?);
         signals::unless_interrupted(async {
-            let played = play(&mut stage).await;
-            stage.close(played).await
+            let outcome = run_scenarios(&mut transcript).await;
+            transcript.close(outcome).await
         })
         .await?
     }
 }
 
-/// All scenes, in their order.
-async fn play(stage: &mut Stage) -> Result<(), Failure> {
-    let mut hub = overlay::start_hub(stage).await?;
-    overlay::across_all_transports(stage, &mut hub).await?;
-    trouble::refused_connection(stage).await?;
-    trouble::unknown_peer(stage).await?;
-    trouble::wrong_protocol(stage, &mut hub).await?;
-    slow::a_slow_reader(stage).await?;
-    hub.leave(stage).await
+/// All scenarios, in their order.
+async fn run_scenarios(transcript: &mut Transcript) -> Result<(), Failure> {
+    let mut hub = overlay::start_hub(transcript).await?;
+    overlay::across_all_transports(transcript, &mut hub).await?;
+    trouble::refused_connection(transcript).await?;
+    trouble::unknown_peer(transcript).await?;
+    trouble::wrong_protocol(transcript, &mut hub).await?;
+    slow::a_slow_reader(transcript).await?;
+    hub.shut_down(transcript).await
 }

@@ -1,32 +1,32 @@
-use super::stage::{Stage, next};
+use super::transcript::{Transcript, next};
 use crate::failure::Failure;
 use broker::{Config, OverflowPolicy, SubscriberOptions, SubscriberPolicy, Url};
 
 /// How many messages are published, more than fit between the two.
 const MESSAGES: u64 = 4000;
 
-/// Bytes that make a message large.
-const BALLAST: usize = 1024;
+/// Bytes that are added to each message.
+const PADDING: usize = 1024;
 
-/// A reader that does not keep up costs messages of its own, exactly counted, and not the peering.
-pub(super) async fn a_slow_reader(stage: &mut Stage) -> Result<(), Failure> {
-    stage.step("A publisher in a hurry, and a reader that sleeps through most of it");
+/// A reader that does not keep up loses messages, exactly counted, and not the peering.
+pub(super) async fn a_slow_reader(transcript: &mut Transcript) -> Result<(), Failure> {
+    transcript.step("A publisher in a hurry, and a reader that sleeps through most of it");
     let mut config = Config { overflow_policy: OverflowPolicy::DropOldest, ..Config::default() };
     config.limits.outbox_messages = 64;
-    let mut hasty = stage.enter("hasty", config)?;
-    let mut sleepy = stage.enter("sleepy", Config::default())?;
+    let mut publisher = transcript.start("publisher", config)?;
+    let mut reader = transcript.start("reader", Config::default())?;
     let options =
         SubscriberOptions { messages: Some(16), bytes: None, policy: SubscriberPolicy::Wait };
-    let mut subscriber = sleepy.endpoint.subscribe_with(["/demo/flood"], options);
-    let bound = sleepy.endpoint.listen(&Url::new("mem", "sleepy", 0)).await;
+    let mut subscriber = reader.endpoint.subscribe_with(["/demo/flood"], options);
+    let bound = reader.endpoint.listen(&Url::new("mem", "reader", 0)).await;
     let bound = bound.map_err(|error| Failure::listening(&error))?;
-    hasty.peer(stage, &bound).await?;
-    sleepy.hear(stage, "peer_added").await?;
+    publisher.peer(transcript, &bound).await?;
+    reader.wait_for(transcript, "peer_added").await?;
 
-    let ballast = vec![b'.'; BALLAST];
+    let padding = vec![b'.'; PADDING];
     for number in 1..=MESSAGES {
-        let value = (number, ballast.as_slice());
-        let published = hasty.endpoint.publish("/demo/flood", &value).await;
+        let value = (number, padding.as_slice());
+        let published = publisher.endpoint.publish("/demo/flood", &value).await;
         published.map_err(|error| Failure::other(format!("publishing: {error}")))?;
     }
 
@@ -39,16 +39,17 @@ pub(super) async fn a_slow_reader(stage: &mut Stage) -> Result<(), Failure> {
         last = number.max(last + 1);
         received += 1;
     }
-    let stats = hasty.endpoint.peering_stats();
-    let dropped = stats.get(&sleepy.endpoint.id()).map_or(0, |stats| stats.dropped);
-    stage.count(MESSAGES, received, dropped);
-    stage.check(
+    let stats = publisher.endpoint.peering_stats();
+    let dropped = stats.get(&reader.endpoint.id()).map_or(0, |stats| stats.dropped);
+    transcript.count(MESSAGES, received, dropped);
+    transcript.check(
         in_order && received + dropped == MESSAGES,
         format!(
             "{MESSAGES} sent, {received} received in order, {dropped} dropped, none unaccounted for"
         ),
     );
-    stage.check(dropped > 0 && !stats.is_empty(), "some were dropped, and the peering has held");
-    hasty.leave(stage).await?;
-    sleepy.leave(stage).await
+    transcript
+        .check(dropped > 0 && !stats.is_empty(), "some were dropped, and the peering has held");
+    publisher.shut_down(transcript).await?;
+    reader.shut_down(transcript).await
 }

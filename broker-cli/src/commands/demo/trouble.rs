@@ -1,5 +1,5 @@
 use super::overlay::Hub;
-use super::stage::Stage;
+use super::transcript::Transcript;
 use crate::failure::Failure;
 use broker::{Config, Retry, Url};
 
@@ -13,40 +13,43 @@ fn nowhere() -> Url {
 }
 
 /// A connection that is refused is an error event, and no end.
-pub(super) async fn refused_connection(stage: &mut Stage) -> Result<(), Failure> {
-    stage.step("A stray peers with an address where nothing listens");
-    let mut stray = stage.enter("stray", Config::default())?;
+pub(super) async fn refused_connection(transcript: &mut Transcript) -> Result<(), Failure> {
+    transcript.step("A stray peers with an address where nothing listens");
+    let mut stray = transcript.start("stray", Config::default())?;
     let refused = stray.endpoint.peer(&nowhere(), Retry::never()).await.is_err();
-    stray.hear(stage, "error").await?;
-    stage.check(refused, "the connection was refused");
-    stray.leave(stage).await
+    stray.wait_for(transcript, "error").await?;
+    transcript.check(refused, "the connection was refused");
+    stray.shut_down(transcript).await
 }
 
-/// So is the end of a peering that never was.
-pub(super) async fn unknown_peer(stage: &mut Stage) -> Result<(), Failure> {
-    stage.step("Somebody takes a peering back that does not exist");
-    let mut somebody = stage.enter("somebody", Config::default())?;
+/// Ending a peering that does not exist is an error event, and no end.
+pub(super) async fn unknown_peer(transcript: &mut Transcript) -> Result<(), Failure> {
+    transcript.step("Somebody takes a peering back that does not exist");
+    let mut somebody = transcript.start("somebody", Config::default())?;
     let known = somebody.endpoint.unpeer(&nowhere());
-    somebody.hear(stage, "error").await?;
-    stage.check(!known, "there was no such peering");
-    somebody.leave(stage).await
+    somebody.wait_for(transcript, "error").await?;
+    transcript.check(!known, "there was no such peering");
+    somebody.shut_down(transcript).await
 }
 
-/// What is no Broker at all is named in the log of the hub.
+/// Another protocol is named in the log of the hub.
 #[cfg(feature = "tcp")]
-pub(super) async fn wrong_protocol(stage: &mut Stage, hub: &mut Hub) -> Result<(), Failure> {
+pub(super) async fn wrong_protocol(
+    transcript: &mut Transcript,
+    hub: &mut Hub,
+) -> Result<(), Failure> {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpStream;
     let Some(url) = hub.urls.iter().find(|url| url.scheme() == "tcp") else { return Ok(()) };
-    stage.step("A browser mistakes the hub for a web server");
+    transcript.step("A browser mistakes the hub for a web server");
     let failed = |error: std::io::Error| Failure::other(format!("connecting to {url}: {error}"));
     let mut browser = TcpStream::connect((url.host(), url.port())).await.map_err(failed)?;
     browser.write_all(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await.map_err(failed)?;
-    hub.actor.hear(stage, "internal_log_event").await
+    hub.participant.wait_for(transcript, "internal_log_event").await
 }
 
 /// Without TCP nobody else can connect.
 #[cfg(not(feature = "tcp"))]
-pub(super) async fn wrong_protocol(_: &mut Stage, _: &mut Hub) -> Result<(), Failure> {
+pub(super) async fn wrong_protocol(_: &mut Transcript, _: &mut Hub) -> Result<(), Failure> {
     Ok(())
 }

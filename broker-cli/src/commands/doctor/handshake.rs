@@ -4,12 +4,9 @@ use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
 use broker::wire::PROTOCOL_VERSION;
 use broker::wire::frame::PREFIX;
 use broker::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Failure, HangUpGuess};
+use broker::{EndpointId, Failure, HangUpGuess, Limits};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-
-/// The longest frame that is taken, in bytes: a filter, and nothing larger.
-const LONGEST: usize = 2 * 1024 * 1024;
 
 /// What the other side has told.
 #[derive(Debug, Default)]
@@ -25,6 +22,7 @@ pub(super) struct Conversation {
     connection: Connection,
     received: ReadBuffer,
     heard: bool,
+    limits: Limits,
     deadline: Instant,
     limit: Duration,
 }
@@ -38,14 +36,16 @@ pub(super) enum Greeting {
 }
 
 impl Conversation {
-    pub(super) fn new(connection: Connection, limit: Duration) -> Self {
+    /// With the limits of an endpoint, and so much time for the handshake.
+    pub(super) fn new(connection: Connection, limits: Limits, limit: Duration) -> Self {
         let deadline = Instant::now() + limit;
-        Self { connection, received: ReadBuffer::new(), heard: false, deadline, limit }
+        let received = ReadBuffer::new();
+        Self { connection, received, heard: false, limits, deadline, limit }
     }
 
     /// Waits for the first bytes, without saying anything.
     pub(super) async fn greeting(&mut self, patience: Duration) -> Result<Greeting, Failure> {
-        let until = (Instant::now() + patience).min(self.deadline);
+        let until = Instant::now() + patience;
         while self.received.pending().len() < PREFIX + 1 {
             match timeout_at(until, self.connection.reader.recv(&mut self.received)).await {
                 Ok(Ok(())) => self.heard = true,
@@ -67,12 +67,20 @@ impl Conversation {
     /// message: the other side never gets as far as reporting a peer.
     pub(super) async fn introduce(&mut self) -> Result<Introduction, Failure> {
         let own = small_id();
+        self.deadline = Instant::now() + self.limit;
         let mut theirs = Introduction::default();
         let mut expected = "its hello";
         self.send(&Message::hello(own)).await?;
         loop {
-            match self.receive(expected).await? {
+            let longest = match theirs.id {
+                Some(_) => self.limits.filter_frame(),
+                None => self.limits.handshake_frame,
+            };
+            match self.receive(expected, longest).await? {
                 Message::Probe => {}
+                Message::Hello { sender, .. } if sender == own => {
+                    return Err(Failure::NotBroker("it sends back what it is sent"));
+                }
                 Message::Hello { sender, min_version, max_version } if theirs.id.is_none() => {
                     theirs.id = Some(checked(sender)?);
                     theirs.versions = Some((min_version, max_version));
@@ -115,10 +123,14 @@ impl Conversation {
         }
     }
 
-    async fn receive(&mut self, expected: &'static str) -> Result<Message, Failure> {
+    async fn receive(
+        &mut self,
+        expected: &'static str,
+        longest: usize,
+    ) -> Result<Message, Failure> {
         loop {
             let first = !self.heard;
-            match self.received.next_frame(LONGEST) {
+            match self.received.next_frame(longest) {
                 Ok(Some(frame)) => {
                     let payload = frame.get(PREFIX..).unwrap_or_default();
                     if payload.is_empty() {

@@ -3,13 +3,13 @@ mod probe;
 mod report;
 mod sockets;
 
-use crate::config_file::ConfigFile;
 use crate::failure::{Exit, Failure};
-use crate::options::{OutputOptions, dialable, seconds};
-use crate::output::Output;
+use crate::options::{OutputOptions, UrlParser, dialable, seconds};
+use crate::output::{Need, Output};
+use crate::settings::Settings;
 use crate::signals::unless_interrupted;
 use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker::{EndpointBuilder, Limits, Reason, TransportOptions, Url};
+use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
 use clap::Args;
 use handshake::{Conversation, Greeting, Introduction};
 use report::{Check, Finding, Verdict};
@@ -23,7 +23,7 @@ use tokio::time::timeout;
 /// How long the other side has for its greeting before it is taken for one that waits for ours.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the handshake may take unless somebody says otherwise.
+/// The default of `--wait`.
 const WAIT: Duration = Duration::from_secs(5);
 
 /// As many topics of a filter are shown.
@@ -39,9 +39,11 @@ const TOPICS_SHOWN: usize = 256;
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The address to examine
+    #[arg(value_parser = UrlParser)]
     url: Url,
 
-    /// How long the handshake may take [default: 5]
+    /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may
+    /// take as long again before and after it, at most 2 each, and its greeting 1 [default: 5]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
@@ -59,10 +61,7 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let file = match &self.config {
-            Some(path) => ConfigFile::read(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = Settings::read(self.config.as_deref(), OverflowPolicy::default())?;
         #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
         let mut transports = file.transports;
         #[cfg(any(feature = "tls", feature = "quic"))]
@@ -72,7 +71,7 @@ impl Doctor {
             wait: self.wait.unwrap_or(WAIT),
             limits: file.config.limits,
             transports,
-            out: Output::new(self.output.format()),
+            out: Output::new(self.output.format(), Need::Output)?,
         };
         unless_interrupted(examination.run()).await?
     }
@@ -132,7 +131,7 @@ impl Examination {
         if crate::ws_options::is_json(&self.url) {
             return self.leave_server(connection).await;
         }
-        let mut conversation = Conversation::new(connection, self.wait);
+        let mut conversation = Conversation::new(connection, self.limits.clone(), self.wait);
         self.greet(&mut conversation, address).await?;
         let introduction = conversation.introduce().await;
         // Some servers serve one connection at a time.
@@ -148,7 +147,7 @@ impl Examination {
 
     async fn report(&mut self, check: Check) {
         self.out.record(&check);
-        // If nobody reads it, the end says so.
+        // The last flush reports an error of the output.
         let _ = self.out.flush().await;
     }
 
@@ -239,7 +238,7 @@ impl Examination {
         Ok(connection)
     }
 
-    /// Opens a connection of a transport that brings its own layers.
+    /// Opens a connection of a transport with layers of its own.
     async fn open(
         &mut self,
         builder: &EndpointBuilder,
@@ -291,8 +290,8 @@ impl Examination {
         let check = match conversation.greeting(PATIENCE.min(self.wait)).await {
             Ok(Greeting::Bytes(what)) => Check::passed("greeting", what),
             Ok(Greeting::Silence) => {
-                // Who waits for us to begin may wait for something else than a hello.
-                if let Some(finding) = who_is_silent(address, self.wait).await {
+                // A server that waits for its client may expect another protocol.
+                if let Some(finding) = who_is_silent(address, probe::TIME.min(self.wait)).await {
                     return Err(("greeting", finding));
                 }
                 Check::passed("greeting", "nothing yet; perhaps it waits for this side to begin")
@@ -316,24 +315,28 @@ impl Examination {
         let Some(address) = address.filter(|_| suspicious) else {
             return failure.into();
         };
-        if probe::speaks_tls(address, self.wait).await {
+        // One after the other: some servers serve one connection at a time.
+        let is_ws = self.url.scheme() == "ws";
+        let time = probe::TIME.min(self.wait) / if is_ws { 2 } else { 1 };
+        if probe::speaks_tls(address, time).await {
             return tls_there(Some(failure));
         }
         // What it said before it closed the connection is often lost.
-        if self.url.scheme() == "ws" && probe::greets_natively(address, self.wait).await {
+        if is_ws && probe::greets_natively(address, time).await {
             return native_there(&self.url);
         }
         failure.into()
     }
 }
 
-/// What is there if it says nothing by itself.
-async fn who_is_silent(address: Option<SocketAddr>, wait: Duration) -> Option<Finding> {
+/// What a server is that sends nothing by itself.
+async fn who_is_silent(address: Option<SocketAddr>, time: Duration) -> Option<Finding> {
     let address = address?;
-    if probe::speaks_tls(address, wait).await {
-        return Some(tls_there(None));
+    let asked = (probe::speaks_tls(address, time), probe::asked_for_a_page(address, time));
+    match tokio::join!(asked.0, asked.1) {
+        (true, _) => Some(tls_there(None)),
+        (false, page) => page.map(Finding::from),
     }
-    probe::asked_for_a_page(address, wait).await.map(Finding::from)
 }
 
 fn tls_there(seen: Option<broker::Failure>) -> Finding {

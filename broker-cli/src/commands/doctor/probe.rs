@@ -7,50 +7,56 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long a connection of its own may take at most to get an answer.
-const TIME: Duration = Duration::from_secs(2);
+/// The most time for finding out what else speaks at an address.
+pub(super) const TIME: Duration = Duration::from_secs(2);
 
 /// Whether TLS is spoken at the address: a server answers the beginning of a handshake, if only to
 /// refuse it.
-pub(super) async fn speaks_tls(address: SocketAddr, wait: Duration) -> bool {
-    let answer = ask(address, wait, &client_hello()).await;
-    matches!(answer.as_slice(), [0x15 | 0x16, 3, 0..=4, ..])
+pub(super) async fn speaks_tls(address: SocketAddr, time: Duration) -> bool {
+    let answer = ask(address, time, &client_hello()).await;
+    matches!(answer.as_slice(), [0x15, 3, 0..=4, ..] | [0x16, 3, 0..=4, _, _, SERVER_HELLO, ..])
 }
 
+/// The message of TLS that answers a hello.
+const SERVER_HELLO: u8 = 2;
+
 /// What an HTTP request reveals.
-pub(super) async fn asked_for_a_page(address: SocketAddr, wait: Duration) -> Option<Failure> {
-    let answer = ask(address, wait, b"GET / HTTP/1.0\r\n\r\n").await;
+pub(super) async fn asked_for_a_page(address: SocketAddr, time: Duration) -> Option<Failure> {
+    let answer = ask(address, time, b"GET / HTTP/1.0\r\n\r\n").await;
     Failure::of_first_bytes(&answer)
 }
 
 /// Whether the native protocol is spoken at the address: there the server says something first.
-pub(super) async fn greets_natively(address: SocketAddr, wait: Duration) -> bool {
+pub(super) async fn greets_natively(address: SocketAddr, time: Duration) -> bool {
     // A frame that is short, with one of the messages of the handshake.
-    let greeting = ask(address, wait, b"").await;
+    let greeting = ask(address, time, b"").await;
     matches!(greeting.as_slice(), [0, 0, _, _, 6..=12, ..])
 }
 
-/// Sends bytes on a connection of its own, and returns the first that come back.
-async fn ask(address: SocketAddr, wait: Duration, question: &[u8]) -> Vec<u8> {
-    let mut answer = vec![0; 16];
+/// So many bytes of an answer identify the protocol.
+const ENOUGH: usize = 6;
+
+/// Sends bytes on a connection of its own, and returns the first that come back; none if they are
+/// those that were sent.
+async fn ask(address: SocketAddr, time: Duration, question: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
     let exchange = async {
         let mut socket = TcpStream::connect(address).await?;
         socket.write_all(question).await?;
-        socket.read(&mut answer).await
+        while answer.len() < ENOUGH && socket.read_buf(&mut answer).await? > 0 {}
+        Ok::<_, std::io::Error>(())
     };
-    let count = match timeout(TIME.min(wait), exchange).await {
-        Ok(Ok(count)) => count,
-        _ => 0,
-    };
-    answer.truncate(count);
-    answer
+    // What has come by then counts, however it ended.
+    let _ = timeout(time, exchange).await;
+    let is_echo = !answer.is_empty() && question.starts_with(&answer[..answer.len().min(ENOUGH)]);
+    if is_echo { Vec::new() } else { answer }
 }
 
 /// The ciphers offered: of TLS 1.3, the common ones of 1.2, and the anonymous one that Broker
 /// endpoints without certificates insist on.
 const CIPHERS: [u16; 9] = [0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xc030, 0x009c, 0xc019];
 
-/// A hello of TLS 1.2 and 1.3, just good enough for an answer. What it offers is never used.
+/// The smallest hello of TLS 1.2 and 1.3 that servers answer. What it offers is never used.
 fn client_hello() -> Vec<u8> {
     let mut extensions = Vec::new();
     // Versions 1.3 and 1.2.

@@ -2,8 +2,10 @@ mod publisher;
 mod source;
 
 use crate::failure::Failure;
-use crate::options::{EndpointOptions, Settings, positive, seconds};
+use crate::options::{EndpointOptions, positive, seconds};
+use crate::output::{Need, diagnose};
 use crate::session::{Persistence, Session, Stop};
+use crate::settings::Settings;
 use broker::OverflowPolicy;
 use clap::Args;
 use publisher::Publisher;
@@ -66,7 +68,7 @@ impl Pub {
             *url = crate::ws_options::for_publishing(url.clone(), &topic);
         }
         let persistence = Persistence::always(settings.retry);
-        let mut session = Session::new(&self.endpoint, settings)?;
+        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let outcome = self.work(&mut session, source, persistence).await;
         session.finish(outcome.map_err(Failure::from)).await
     }
@@ -95,14 +97,18 @@ impl Pub {
         publisher.meet(self.wait.unwrap_or(WAIT), source.topic()).await?;
         let published = publisher.publish_all(&mut source).await;
         publisher.report();
-        let published = published?;
-        // What was published before a wrong line has to arrive all the same.
+        let Err(failure) = published? else { return publisher.confirm(self.wait).await };
+        if !publisher.has_published() {
+            return Err(failure.into());
+        }
+        // What was published before a wrong line has to arrive all the same, which may take long.
+        diagnose(&failure);
         publisher.confirm(self.wait).await?;
-        Ok(published?)
+        Err(Failure::new(failure.exit(), "").into())
     }
 }
 
-/// Who waits for slow readers does not want them cut for being slow, unless the file says so.
+/// With the policy `wait`, slow readers are not cut for being slow, unless the file says so.
 fn patient(mut settings: Settings) -> Settings {
     let waits = settings.config.overflow_policy == OverflowPolicy::Wait;
     if waits && !settings.names_stalled_write {

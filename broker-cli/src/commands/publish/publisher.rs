@@ -12,14 +12,14 @@ use tokio::time::timeout;
 /// How often to look whether a peer has subscribed, of which no event tells.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// After this time the person who waits for the confirmation is told so.
+/// After this time of waiting for the confirmation the user is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The steps of publishing.
 pub(super) struct Publisher<'a> {
     session: &'a mut Session,
     published: u64,
-    /// How many messages nobody had subscribed to.
+    /// How many messages had no subscriber.
     unwanted: u64,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Publisher<'a> {
         });
         match met.await {
             Ok(met) => met,
-            // Peers that want something else are told nothing, but there is somebody.
+            // There is a peer, even if it has not subscribed to this topic.
             Err(_) if !self.session.peerings.asked() && self.has_peers() => Ok(()),
             Err(_) => Err(not_connected(&self.session.endpoint, limit).into()),
         }
@@ -111,7 +111,12 @@ impl<'a> Publisher<'a> {
         }))
     }
 
-    /// Says what nobody had subscribed to.
+    /// Whether anything has been published.
+    pub(super) fn has_published(&self) -> bool {
+        self.published > 0
+    }
+
+    /// Reports messages without a subscriber.
     pub(super) fn report(&self) {
         match (self.published, self.unwanted) {
             (_, 0) => {}

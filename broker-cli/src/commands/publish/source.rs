@@ -1,12 +1,7 @@
 use crate::failure::Failure;
-use crate::lines::Lines;
+use crate::lines::{Line, StandardInput};
 use crate::values::Item;
 use broker::data::{BString, Value};
-use std::io::BufReader;
-use tokio::sync::mpsc;
-
-/// Lines of standard input that are read ahead.
-const READ_AHEAD: usize = 256;
 
 /// Where the values come from.
 pub(super) struct Source {
@@ -18,12 +13,7 @@ pub(super) struct Source {
 
 enum Values {
     Argument(Value),
-    Lines(mpsc::Receiver<Result<Line, Failure>>),
-}
-
-struct Line {
-    number: u64,
-    text: Vec<u8>,
+    Lines(StandardInput),
 }
 
 /// A value to publish.
@@ -50,13 +40,12 @@ impl Source {
         topic: Option<&str>,
         at_most: Option<u64>,
     ) -> Result<Self, Failure> {
-        let (sender, lines) = mpsc::channel(READ_AHEAD);
-        std::thread::Builder::new()
-            .name("stdin".to_owned())
-            .spawn(move || read(&sender))
-            .map_err(|error| Failure::other(format!("cannot start a thread: {error}")))?;
         let topic = topic.map(Into::into);
-        Ok(Self { topic, values: Values::Lines(lines), left: at_most.unwrap_or(u64::MAX) })
+        Ok(Self {
+            topic,
+            values: Values::Lines(StandardInput::start()?),
+            left: at_most.unwrap_or(u64::MAX),
+        })
     }
 
     /// The topic of the first value, as far as it is known before it is read.
@@ -77,7 +66,7 @@ impl Source {
                 Some(Ok(Entry { line: None, topic, value: value.clone() }))
             }
             Values::Lines(lines) => {
-                let line = lines.recv().await?;
+                let line = lines.next().await?;
                 Some(line.and_then(|line| entry(&line, self.topic.as_ref())))
             }
         }
@@ -94,23 +83,6 @@ fn entry(line: &Line, topic: Option<&BString>) -> Result<Entry, Failure> {
         Failure::other(format!("line {number}: {what}"))
     })?;
     Ok(Entry { line: Some(number), topic, value: item.value })
-}
-
-/// Reads standard input until its end, or until nobody wants any more.
-fn read(to: &mpsc::Sender<Result<Line, Failure>>) {
-    let mut lines = Lines::new(BufReader::new(std::io::stdin()));
-    loop {
-        let mut text = Vec::new();
-        let line = match lines.next(&mut text) {
-            Ok(Some(number)) => Ok(Line { number, text }),
-            Ok(None) => return,
-            Err(error) => Err(Failure::other(format!("reading standard input: {error}"))),
-        };
-        let is_last = line.is_err();
-        if to.blocking_send(line).is_err() || is_last {
-            return;
-        }
-    }
 }
 
 #[cfg(test)]

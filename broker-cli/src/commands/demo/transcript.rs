@@ -11,8 +11,8 @@ use tokio::time::timeout;
 /// How long something that has to happen may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Where the scenes play: what is shown, who is there, and what has been counted.
-pub(super) struct Stage {
+/// What the scenarios have in common: the output, the names of endpoints, and counts.
+pub(super) struct Transcript {
     out: Output,
     /// The name space of `mem://`, the same for everybody.
     net: MemTransport,
@@ -25,20 +25,20 @@ pub(super) struct Stage {
 }
 
 /// An endpoint with a name.
-pub(super) struct Actor {
+pub(super) struct Participant {
     pub(super) name: String,
     pub(super) endpoint: Endpoint,
     events: EventStream,
 }
 
-impl Stage {
+impl Transcript {
     pub(super) fn new(out: Output) -> Self {
         let net = MemTransport::new();
         Self { out, net, names: Vec::new(), sent: 0, received: 0, dropped: 0, differences: 0 }
     }
 
-    /// Brings an endpoint with a configuration of its own on.
-    pub(super) fn enter(&mut self, name: &str, config: Config) -> Result<Actor, Failure> {
+    /// Starts an endpoint with this name.
+    pub(super) fn start(&mut self, name: &str, config: Config) -> Result<Participant, Failure> {
         let endpoint = broker::builder()
             .transport(self.net.clone())
             .config(config)
@@ -46,14 +46,14 @@ impl Stage {
             .map_err(|error| Failure::other(error.to_string()))?;
         self.names.push((endpoint.id().to_string(), name.to_owned()));
         let events = endpoint.events();
-        Ok(Actor { name: name.to_owned(), endpoint, events })
+        Ok(Participant { name: name.to_owned(), endpoint, events })
     }
 
     pub(super) fn listening(&mut self, endpoint: &Endpoint, url: &Url) {
         self.out.record(&Listening::of(endpoint, url));
     }
 
-    /// Says what comes next.
+    /// Shows what comes next.
     pub(super) fn step(&mut self, text: impl Into<String>) {
         self.out.record(&Step { text: text.into() });
     }
@@ -63,7 +63,7 @@ impl Stage {
         self.out.message(message);
     }
 
-    /// Notes how many messages were sent, and what became of them.
+    /// Counts messages that were sent, received and dropped.
     pub(super) fn count(&mut self, sent: u64, received: u64, dropped: u64) {
         self.sent += sent;
         self.received += received;
@@ -81,14 +81,14 @@ impl Stage {
         self.out.flush().await
     }
 
-    /// Sums up.
-    pub(super) async fn close(&mut self, played: Result<(), Failure>) -> Result<(), Failure> {
+    /// Writes the summary.
+    pub(super) async fn close(&mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         let Self { sent, received, dropped, .. } = *self;
         let complete = sent == received + dropped;
-        let ok = played.is_ok() && self.differences == 0 && complete;
+        let ok = outcome.is_ok() && self.differences == 0 && complete;
         self.out.record(&Summary { sent, received, dropped, ok });
         let flushed = self.out.flush().await;
-        played.and(flushed)?;
+        outcome.and(flushed)?;
         match ok {
             true => Ok(()),
             false => Err(Failure::other("what arrived is not what was sent")),
@@ -108,36 +108,44 @@ impl Stage {
     }
 }
 
-impl Actor {
+impl Participant {
     /// Peers with an address, and shows what it hears of that.
-    pub(super) async fn peer(&mut self, stage: &mut Stage, url: &Url) -> Result<(), Failure> {
+    pub(super) async fn peer(
+        &mut self,
+        transcript: &mut Transcript,
+        url: &Url,
+    ) -> Result<(), Failure> {
         let outcome = self.endpoint.peer(url, Retry::never()).await;
         outcome.map_err(|error| Failure::peering(url, &error))?;
-        self.hear(stage, StatusCode::PeerAdded.event_name()).await
+        self.wait_for(transcript, StatusCode::PeerAdded.event_name()).await
     }
 
     /// Shows its events until one has this name.
-    pub(super) async fn hear(&mut self, stage: &mut Stage, name: &str) -> Result<(), Failure> {
+    pub(super) async fn wait_for(
+        &mut self,
+        transcript: &mut Transcript,
+        name: &str,
+    ) -> Result<(), Failure> {
         loop {
             let Ok(Some(event)) = timeout(LIMIT, self.events.next()).await else {
                 let limit = LIMIT.as_secs();
-                let text = format!("{} has not heard of {name} within {limit} s", self.name);
+                let text = format!("{} has not reported {name} within {limit} s", self.name);
                 return Err(Failure::other(text));
             };
-            stage.event(&self.name, &event);
+            transcript.event(&self.name, &event);
             if event.name() == name {
-                return stage.flush().await;
+                return transcript.flush().await;
             }
         }
     }
 
     /// Ends its peerings and shows its last events.
-    pub(super) async fn leave(mut self, stage: &mut Stage) -> Result<(), Failure> {
+    pub(super) async fn shut_down(mut self, transcript: &mut Transcript) -> Result<(), Failure> {
         self.endpoint.shutdown().await;
         while let Some(event) = self.events.next().await {
-            stage.event(&self.name, &event);
+            transcript.event(&self.name, &event);
         }
-        stage.flush().await
+        transcript.flush().await
     }
 }
 

@@ -1,80 +1,119 @@
-//! The configuration file: TOML with the keys of [`Config`] and the addresses.
+//! What the configuration file and the options come to. The file is TOML with the keys of
+//! [`Config`], of the transports, and some of its own.
 
 use crate::failure::Failure;
-use crate::options::seconds;
-use broker::{Config, TransportOptions, Url};
+use broker::limits::optional_seconds;
+use broker::{Config, OverflowPolicy, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-/// What a configuration file says.
+/// How a command is configured.
 #[derive(Debug, Default)]
-pub(crate) struct ConfigFile {
+pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
+    #[cfg(feature = "http")]
+    pub(crate) http: crate::http::HttpOptions,
     pub(crate) listen: Vec<Url>,
-    pub(crate) peer: Vec<Url>,
+    pub(crate) peers: Vec<Url>,
     pub(crate) forward: Vec<String>,
+    /// The time between attempts to peer, if it is configured.
     pub(crate) retry: Option<Duration>,
-    /// Whether the policy for slow peers is the choice of the file or the default.
-    pub(crate) names_overflow_policy: bool,
-    /// The same for the limit on stalled writes.
+    /// Whether the file says for how long a write may be stalled.
     pub(crate) names_stalled_write: bool,
 }
+
+/// The longest file that is read, in bytes. Without a bound, `/dev/zero` would be read forever.
+const LONGEST: u64 = 1024 * 1024;
+
+/// The key of the policy for slow peers, whose default depends on the command.
+const OVERFLOW_POLICY: &str = "overflow-policy";
 
 /// The keys that are not part of the endpoint's configuration but options of the command line.
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields)]
-struct Links {
+struct Own {
     #[serde(deserialize_with = "urls")]
     listen: Vec<Url>,
     #[serde(deserialize_with = "urls")]
     peer: Vec<Url>,
     forward: Vec<String>,
-    #[serde(deserialize_with = "optional_seconds")]
+    #[serde(with = "optional_seconds")]
     retry: Option<Duration>,
+    #[cfg(feature = "http")]
+    http: crate::http::HttpOptions,
 }
 
-const LINK_KEYS: [&str; 4] = ["listen", "peer", "forward", "retry"];
+/// Its keys.
+const OWN_KEYS: &[&str] = &[
+    "listen",
+    "peer",
+    "forward",
+    "retry",
+    #[cfg(feature = "http")]
+    "http",
+];
 
-impl ConfigFile {
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        Self::parse(&text).map_err(|error| {
+impl Settings {
+    /// Reads a file, if there is one. If it does not say what happens to messages for slow peers,
+    /// `default_policy` does.
+    pub(crate) fn read(
+        path: Option<&Path>,
+        default_policy: OverflowPolicy,
+    ) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Self::parse("", default_policy)
+                .map_err(|error| Failure::usage(error.message().to_owned()));
+        };
+        let refused = |reason: String| Failure::usage(format!("{}{reason}", path.display()));
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+            .map_err(|error| refused(format!(": {error}")))?;
+        if text.len() as u64 > LONGEST {
+            return Err(refused(format!(": it is longer than {LONGEST} bytes")));
+        }
+        Self::parse(&text, default_policy).map_err(|error| {
             let line = match error.span() {
                 Some(span) => format!(", line {}", line_of(&text, span.start)),
                 None => String::new(),
             };
-            Failure::usage(format!("{}{line}: {}", path.display(), describe(&error, &text)))
+            refused(format!("{line}: {}", describe(&error, &text)))
         })
     }
 
-    fn parse(text: &str) -> Result<Self, toml::de::Error> {
+    fn parse(text: &str, default_policy: OverflowPolicy) -> Result<Self, toml::de::Error> {
         let document = DeTable::parse(text)?;
         let span = document.span();
         let mut endpoint = document.into_inner();
-        let links = take(&mut endpoint, &LINK_KEYS);
+        let own = take(&mut endpoint, OWN_KEYS);
         let transports = take(&mut endpoint, TransportOptions::TABLES);
         let names_stalled_write = endpoint
             .get("limits")
             .and_then(|limits| limits.get_ref().get("stalled-write"))
             .is_some();
-        let names_overflow_policy = endpoint.contains_key("overflow-policy");
+        let says = |key| Spanned::new(0..0, key);
+        endpoint
+            .entry(says(OVERFLOW_POLICY.into()))
+            .or_insert_with(|| Spanned::new(0..0, DeValue::String(default_policy.name().into())));
         let read = |table| toml::Deserializer::from(Spanned::new(span.clone(), table));
         let config = Config::deserialize(read(endpoint))?;
-        let Links { listen, peer, forward, retry } = Links::deserialize(read(links))?;
+        let own = Own::deserialize(read(own))?;
         let transports = TransportOptions::deserialize(read(transports))?;
         Ok(Self {
             config,
             transports,
-            listen,
-            peer,
-            forward,
-            retry,
-            names_overflow_policy,
+            #[cfg(feature = "http")]
+            http: own.http,
+            listen: own.listen,
+            peers: own.peer,
+            forward: own.forward,
+            retry: own.retry,
             names_stalled_write,
         })
     }
@@ -88,7 +127,7 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
         document.get_ref().keys().any(|key| Some(key.span()) == error.span())
     });
     if is_key_of_file && message.starts_with("unknown field") {
-        for key in LINK_KEYS.iter().chain(TransportOptions::TABLES) {
+        for key in OWN_KEYS.iter().chain(TransportOptions::TABLES) {
             message += &format!(", `{key}`");
         }
     }
@@ -110,11 +149,6 @@ fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }
 
-fn optional_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-    let number = f64::deserialize(from)?;
-    seconds(&number.to_string()).map(Some).map_err(D::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,18 +157,27 @@ mod tests {
     fn refusal(text: &str) -> String {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        ConfigFile::read(file.path()).unwrap_err().to_string()
+        Settings::read(Some(file.path()), OverflowPolicy::Wait).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_a_file_chooses_can_be_told_from_a_default() {
-        let named = |text| {
-            let file = ConfigFile::parse(text).unwrap();
-            (file.names_overflow_policy, file.names_stalled_write)
+    fn what_a_file_chooses_goes_before_the_default_of_the_command() {
+        let chosen = |text| {
+            let file = Settings::parse(text, OverflowPolicy::Wait).unwrap();
+            (file.config.overflow_policy, file.names_stalled_write)
         };
-        assert_eq!(named(""), (false, false));
-        assert_eq!(named("overflow-policy = \"drop_oldest\"\n[limits]\nbye = 1"), (true, false));
-        assert_eq!(named("[limits]\nstalled-write = 10"), (false, true));
+        assert_eq!(chosen(""), (OverflowPolicy::Wait, false));
+        let text = "overflow-policy = \"drop_oldest\"\n[limits]\nbye = 1";
+        assert_eq!(chosen(text), (OverflowPolicy::DropOldest, false));
+        assert_eq!(chosen("[limits]\nstalled-write = 10"), (OverflowPolicy::Wait, true));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_has_no_end_is_no_configuration() {
+        let endless = Settings::read(Some(Path::new("/dev/zero")), OverflowPolicy::Wait);
+        let error = endless.unwrap_err().to_string();
+        assert_eq!(error, "/dev/zero: it is longer than 1048576 bytes");
     }
 
     #[test]
@@ -143,13 +186,15 @@ mod tests {
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
             ("lisen = []\n", 1, "`endpoint-id`, `forwarding`,"),
             ("lisen = []\n", 1, "`limits`, `listen`, `peer`, `forward`, `retry`"),
+            #[cfg(feature = "http")]
+            ("[http]\nconections = 9\n", 2, "unknown field `conections`"),
             ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),
             ("listen = [\n \"host\"\n]\n", 1, "the port is missing"),
             #[cfg(feature = "tls")]
             ("[tls]\ncertificat = \"x\"\n", 2, "unknown field `certificat`"),
             ("forwarding = 3\n", 1, "invalid type: integer `3`, expected a boolean"),
             ("forward = [\n", 1, "unclosed array"),
-            ("retry = -1\n", 1, "not negative"),
+            ("retry = -1\n", 1, "-1 is not a number of seconds"),
             ("a = 1\nretry = \"x\"\n", 1, "unknown field `a`"),
         ] {
             let error = refusal(text);
