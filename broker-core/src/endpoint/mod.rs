@@ -10,7 +10,6 @@ mod consumer;
 mod dialler;
 mod drops;
 mod events;
-mod half_open;
 mod hub;
 mod listener;
 mod message;

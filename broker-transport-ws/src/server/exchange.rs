@@ -304,3 +304,44 @@ impl Table {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::Bounds;
+    use super::*;
+    use broker_core::OverflowPolicy;
+    use broker_core::data::{Encode, Value};
+    use std::sync::atomic::Ordering::Relaxed;
+
+    fn member(id: u8, topics: Vec<Bytes>) -> Member {
+        let policy = OverflowPolicy::Disconnect;
+        let bounds = Bounds { messages: 1000, bytes: 1 << 20, control: 1000, policy };
+        let queue = Arc::new(Outgoing::new(bounds, Arc::default()));
+        Member { id: EndpointId::from_bytes([id; 16]), queue, topics }
+    }
+
+    fn deliver(members: &Members, topic: &str, except: Option<EndpointId>) {
+        let mut payload = Vec::new();
+        Value::from(1_u64).encode_into(&mut payload);
+        members.deliver(topic.as_bytes(), View::parse(&payload).unwrap(), except);
+    }
+
+    #[test]
+    fn whoever_has_joined_misses_nothing_while_others_deliver() {
+        let members = Members::default();
+        // A change of what so many topics belong to has to leave no gap, however long it takes.
+        let topics = (0..100_000).map(|number| Bytes::from(format!("/bulk/{number}"))).collect();
+        members.add(member(1, topics));
+        for id in 2..7 {
+            let newcomer = member(id, vec![Bytes::from_static(b"/t")]);
+            let queue = Arc::clone(&newcomer.queue);
+            members.add(newcomer);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| deliver(&members, "/t", None));
+                }
+            });
+            assert_eq!(queue.counters().messages_out.load(Relaxed), 4);
+        }
+    }
+}

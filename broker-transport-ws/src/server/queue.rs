@@ -90,6 +90,11 @@ impl Outgoing {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn counters(&self) -> &ClientCounters {
+        &self.counters
+    }
+
     /// Queues a message, or does what the policy says.
     pub(crate) fn push(&self, frame: &Bytes) {
         let mut state = self.state.lock();
