@@ -61,7 +61,6 @@ mod access;
 pub mod bridge;
 pub mod client;
 mod dial;
-mod establish;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -69,6 +68,7 @@ pub mod fuzzing;
 mod http;
 mod listener;
 mod native;
+mod opening;
 mod options;
 mod page;
 mod security;

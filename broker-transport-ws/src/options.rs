@@ -24,14 +24,15 @@ pub struct WsOptions {
     /// Clients of the JSON API at one time. Default 4096; the next one is told to try again later.
     pub clients: usize,
 
-    /// Connections that are neither a peer nor a client yet. Default 256; then the
-    /// oldest makes room for the next one.
-    pub half_open: usize,
-
     /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,
     /// less than the endpoint's own limit for handshakes, so that a client can be told.
     #[serde(with = "seconds")]
     pub handshake_time: Duration,
+
+    /// How long a client may take for one message, from its first byte to its last. Default 60 s;
+    /// zero is forever.
+    #[serde(with = "seconds")]
+    pub message_time: Duration,
 
     /// Topic prefixes in the subscriptions of one client. Default 16384.
     pub subscriptions: usize,
@@ -75,8 +76,8 @@ impl Default for WsOptions {
             require_certificate: false,
             message: 16 * 1024 * 1024,
             clients: 4096,
-            half_open: 256,
             handshake_time: Duration::from_secs(8),
+            message_time: Duration::from_secs(60),
             subscriptions: 16384,
             queue_messages: 8192,
             queue_bytes: 64 * 1024 * 1024,
@@ -119,7 +120,6 @@ impl WsOptions {
         for (name, value) in [
             ("message", self.message),
             ("clients", self.clients),
-            ("half-open", self.half_open),
             ("subscriptions", self.subscriptions),
             ("queue-messages", self.queue_messages),
             ("queue-bytes", self.queue_bytes),

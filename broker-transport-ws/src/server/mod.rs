@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 mod exchange;
 mod input;
+mod members;
 mod queue;
 mod session;
 mod subscriptions;

@@ -6,22 +6,29 @@ use super::writer;
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
-use crate::service::Place;
+use crate::service::ClientPermit;
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession};
 use broker_core::event::{ClientLabel, Severity};
-use broker_core::transport::Protection;
+use broker_core::transport::{Place, Protection};
 use broker_core::{Endpoint, EndpointId, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
-/// How often a client that is being closed may make no more than some progress within
-/// `close_time`.
-const CLOSE_ROUNDS: u32 = 10;
+/// How many times `close_time` a client may take that still reads what was queued for it, and that
+/// is disconnected because it reads slowly.
+const SLOW_CLOSE: u32 = 100;
+
+/// How many times `close_time` it may take between one sign that it reads and the next: the
+/// system tells of it only when a large part of its buffer is free again.
+const SLOW_PROGRESS: u32 = 10;
+
+/// How long a client whose descriptor is needed may take to read why it has to go.
+const EVICTION_TIME: Duration = Duration::from_millis(100);
 
 /// A client whose subscriptions have been read and not been answered yet.
 pub(crate) struct Accepted {
@@ -33,18 +40,28 @@ pub(crate) struct Accepted {
     pub(crate) rights: Rights,
     pub(crate) subscriptions: Vec<Bytes>,
     /// Held until the session is over.
-    pub(crate) place: Place,
+    pub(crate) permit: ClientPermit,
 }
 
 /// Runs the session of a client from its acknowledgement to the end of the connection.
 pub(crate) async fn serve(
     accepted: Accepted,
+    mut place: Place,
     endpoint: Endpoint,
     exchange: Arc<Exchange>,
     options: Arc<WsOptions>,
 ) {
-    let Accepted { stream, framing, remote, protection, application, rights, subscriptions, place } =
-        accepted;
+    let Accepted {
+        stream,
+        framing,
+        remote,
+        protection,
+        application,
+        rights,
+        subscriptions,
+        permit,
+    } = accepted;
+    place.establish();
     let reserved = exchange.subscribe(subscriptions.clone()).await;
     let label = ClientLabel { kind: "web-socket", application };
     let id = EndpointId::random();
@@ -55,6 +72,7 @@ pub(crate) async fn serve(
     let membership = reserved.join(id, Arc::clone(&queue));
     let (reader, writer) = tokio::io::split(stream);
     let writer = endpoint.spawn(writer::run(writer, Arc::clone(&queue)));
+    let writer = AbortOnDropHandle::new(writer);
     let mut input = Input {
         id,
         reader,
@@ -63,16 +81,40 @@ pub(crate) async fn serve(
         exchange: membership.exchange(),
         counters: session.counters(),
         rights,
+        depth: endpoint.data_depth(),
         ping_interval: options.ping_interval,
+        message_time: options.message_time,
+        unfinished_since: None,
         number: 0,
         payload: Vec::new(),
     };
-    let end = input.run().await;
+    let end = tokio::select! {
+        biased;
+        why = place.lost() => End::Evicted(why),
+        _ = permit.lost() => End::TooMany,
+        end = input.run() => end,
+    };
     let Input { reader, framing, .. } = input;
     drop(membership);
-    drop(place);
+    drop(permit);
     report(&endpoint, session, &end);
-    Closing { reader, framing, queue, close_time: options.close_time }.run(end, writer).await;
+    // From here on it counts as half open.
+    place.close();
+    let closing = Closing { reader, framing, queue, close_time: options.close_time };
+    let evicted = async {
+        place.lost().await;
+        tokio::time::sleep(EVICTION_TIME).await;
+    };
+    // Others may take their time, but nobody wants to wait for the end of an endpoint.
+    let stopped = async {
+        endpoint.stopping().await;
+        tokio::time::sleep(options.close_time).await;
+    };
+    tokio::select! {
+        () = evicted => {}
+        () = stopped => {}
+        () = closing.run(end, writer) => {}
+    }
 }
 
 fn bounds(options: &WsOptions) -> Bounds {
@@ -107,12 +149,19 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
         End::Interrupted(Interrupt::Broken) => {
             (Severity::Info, "gone", "the connection takes no more bytes".to_owned())
         }
+        End::Evicted(why) => (Severity::Warning, "evicted", format!("closed: {why}")),
+        End::TooMany => {
+            let what = "closed: there are too many clients, and most come from its address";
+            (Severity::Warning, "too-many-clients", what.to_owned())
+        }
     };
     let text = format!("{label} at {remote}: {what}");
-    if matches!(end, End::Interrupted(Interrupt::Overflow)) {
-        session.removed("caf::sec::backpressure_overflow");
-    } else {
-        drop(session);
+    match end {
+        End::Interrupted(Interrupt::Overflow) => {
+            session.removed("caf::sec::backpressure_overflow");
+        }
+        End::Evicted(_) | End::TooMany => session.removed("too many connections"),
+        _ => drop(session),
     }
     endpoint.log(level, "client-ended", text, Some(reason));
 }
@@ -126,15 +175,14 @@ struct Closing {
 }
 
 impl Closing {
-    async fn run(mut self, end: End, writer: JoinHandle<Option<WriteHalf>>) {
+    async fn run(mut self, end: End, writer: AbortOnDropHandle<Option<WriteHalf>>) {
         let by_client = matches!(end, End::Closed(..) | End::Gone(_));
         let broken = matches!(end, End::Violation(_));
-        // Others may take their time, but nobody wants to wait for the end of an endpoint.
-        let stopping = matches!(end, End::Interrupted(Interrupt::Stopping));
-        let rounds = if stopping { 1 } else { CLOSE_ROUNDS };
+        // A slow client is told why it has to go, for which it has to read what is before that.
+        let is_slow = matches!(end, End::Interrupted(Interrupt::Overflow));
         let ending = self.ending(end);
         self.queue.finish(ending);
-        let Some(mut writer) = self.written(writer, rounds).await else { return };
+        let Some(mut writer) = self.written(writer, is_slow).await else { return };
         // The connection is closed by the server, but after the client has agreed; unless what the
         // client sends cannot be understood any more.
         let agreed = by_client
@@ -161,6 +209,10 @@ impl Closing {
                 let reason = "this client does not read fast enough".to_owned();
                 (Some(code::OVERFLOW), CloseCode::INTERNAL, reason, true)
             }
+            End::Evicted(_) | End::TooMany => {
+                let reason = "most clients come from this address, and others need the room";
+                (Some(code::TOO_MANY), CloseCode::TRY_AGAIN_LATER, reason.to_owned(), false)
+            }
             End::Interrupted(Interrupt::Stopping | Interrupt::Broken) => {
                 (None, CloseCode::GOING_AWAY, "Terminating".to_owned(), true)
             }
@@ -171,22 +223,25 @@ impl Closing {
         if flush { Ending::Flush(last) } else { Ending::Now(last) }
     }
 
-    /// Waits until everything is written, as long as the client reads at all.
+    /// Waits until everything is written; for a slow client as long as it reads at all.
     async fn written(
         &self,
-        mut writer: JoinHandle<Option<WriteHalf>>,
-        rounds: u32,
+        mut writer: AbortOnDropHandle<Option<WriteHalf>>,
+        is_slow: bool,
     ) -> Option<WriteHalf> {
-        for _ in 0..rounds {
+        let (patience, total) =
+            if is_slow { (SLOW_PROGRESS, SLOW_CLOSE) } else { (1, SLOW_PROGRESS) };
+        let limit = Instant::now() + self.close_time.saturating_mul(total);
+        let patience = self.close_time.saturating_mul(patience);
+        loop {
             let before = self.queue.written();
-            match timeout(self.close_time, &mut writer).await {
+            let round = limit.min(Instant::now() + patience);
+            match timeout_at(round, &mut writer).await {
                 Ok(outcome) => return outcome.ok().flatten(),
-                Err(_) if self.queue.written() > before => {}
-                Err(_) => break,
+                Err(_) if round < limit && self.queue.written() > before => {}
+                Err(_) => return None,
             }
         }
-        writer.abort();
-        None
     }
 
     /// Waits for the client's Close frame, and ignores what comes before it. Returns whether there
