@@ -11,7 +11,7 @@ async fn descriptors_that_run_out() {
     for _ in 0..200 {
         attackers.push(stage.attacker().await);
     }
-    stage.said(&["accept-failed", "no file descriptor is left"]).await;
+    stage.said(&["handshake-failed", "possible with the descriptors"]).await;
     stage.healthy.is_served().await;
     // The oldest half-open connections make room, so somebody who means well gets in, if not at
     // once: others are still being let in and sent away.
