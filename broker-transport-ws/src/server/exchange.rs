@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until};
 /// new table and its peers an announcement. Clients that come meanwhile wait.
 const SUBSCRIBE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a prefix is still wanted when no client wants it any more: often the next one does.
+/// How long a prefix is still wanted at least when no client wants it any more: often the next one
+/// does.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// Prefixes that are still wanted although no client wants them, at most.
@@ -52,7 +53,7 @@ impl Exchange {
             wanted: BTreeMap::new(),
             begun: Vec::new(),
             waiting: Vec::new(),
-            kept: BTreeSet::new(),
+            kept: BTreeMap::new(),
             subscribe_at: None,
             unsubscribe_at: None,
             changed: None,
@@ -137,8 +138,8 @@ struct Pump {
     begun: Vec<Bytes>,
     /// Who waits for that.
     waiting: Vec<oneshot::Sender<()>>,
-    /// Prefixes that no client wants any more, and that are not given up yet.
-    kept: BTreeSet<Bytes>,
+    /// Prefixes that no client wants any more and that are not given up yet, and since when.
+    kept: BTreeMap<Bytes, Instant>,
     subscribe_at: Option<Instant>,
     unsubscribe_at: Option<Instant>,
     /// When the subscriptions were changed last.
@@ -195,7 +196,7 @@ impl Pump {
             self.subscribe_at.get_or_insert(earliest.max(now));
         }
         if self.kept.len() > KEPT_MAX {
-            self.unsubscribe();
+            self.unsubscribe_from(|_| true);
         } else if !self.kept.is_empty() {
             self.unsubscribe_at.get_or_insert(now + KEPT_FOR);
         }
@@ -218,11 +219,12 @@ impl Pump {
     }
 
     fn note_end(&mut self, topics: Vec<Bytes>) {
+        let now = Instant::now();
         for topic in topics {
             let Some(count) = self.wanted.get_mut(&topic) else { continue };
             *count = count.saturating_sub(1);
             if *count == 0 {
-                self.kept.insert(topic);
+                self.kept.insert(topic, now);
             }
         }
     }
@@ -242,15 +244,29 @@ impl Pump {
     }
 
     fn unsubscribe(&mut self) {
-        self.unsubscribe_at = None;
-        self.changed = Some(Instant::now());
-        let mut ended = std::mem::take(&mut self.kept);
+        let now = Instant::now();
+        self.unsubscribe_from(|since| since + KEPT_FOR <= now);
+        self.unsubscribe_at = (!self.kept.is_empty()).then(|| now + KEPT_FOR);
+    }
+
+    fn unsubscribe_from(&mut self, is_due: impl Fn(Instant) -> bool) {
+        let mut ended = BTreeSet::new();
+        self.kept.retain(|topic, since| {
+            let is_kept = !is_due(*since);
+            if !is_kept {
+                ended.insert(topic.clone());
+            }
+            is_kept
+        });
         for topic in &ended {
             self.wanted.remove(topic);
         }
         // What has come and gone before it was subscribed to.
         self.begun.retain(|topic| !ended.remove(topic));
-        self.hub.remove(ended);
+        if !ended.is_empty() {
+            self.changed = Some(Instant::now());
+            self.hub.remove(ended);
+        }
     }
 }
 

@@ -101,9 +101,10 @@ pub(crate) async fn serve(
     // From here on it counts as half open.
     place.close();
     let closing = Closing { reader, framing, queue, close_time: options.close_time };
+    let time = if matches!(end, End::Evicted(_)) { EVICTION_TIME } else { Duration::ZERO };
     let evicted = async {
         place.lost().await;
-        tokio::time::sleep(EVICTION_TIME).await;
+        tokio::time::sleep(time).await;
     };
     // Others may take their time, but nobody wants to wait for the end of an endpoint.
     let stopped = async {
