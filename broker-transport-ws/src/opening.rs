@@ -179,7 +179,7 @@ impl OpeningHandshake<'_> {
                 return Err(self.refuse(&answer.with("Allow", "GET, HEAD")).await);
             }
         };
-        self.end(&page::answer().encode(with_body), None).await?;
+        self.close_gracefully(&page::answer().encode(with_body), None).await?;
         Ok(Established::Handled)
     }
 
@@ -222,7 +222,7 @@ impl OpeningHandshake<'_> {
                 Ok(Some(Received::SignOfLife | Received::Pong(_))) => {}
                 Ok(Some(Received::Close(..) | Received::Ended)) => {
                     // What cannot be sent is of no interest any more.
-                    let _ = self.end(&[], None).await;
+                    let _ = self.close_gracefully(&[], None).await;
                     let detail = "the client left before it sent its subscriptions";
                     return Err(TransportError::new(Kind::Closed, detail));
                 }
@@ -275,13 +275,13 @@ impl OpeningHandshake<'_> {
     ) -> TransportError {
         framing.close(violation.code, &violation.reason);
         let last = [before, &std::mem::take(framing.output())].concat();
-        let outcome = self.end(&last, Some(framing)).await;
+        let outcome = self.close_gracefully(&last, Some(framing)).await;
         let said = TransportError::new(Kind::WrongProtocol, violation.to_string());
         outcome.err().unwrap_or(said)
     }
 
     async fn refuse(&mut self, answer: &Response) -> TransportError {
-        let outcome = self.end(&answer.encode(true), None).await;
+        let outcome = self.close_gracefully(&answer.encode(true), None).await;
         let detail = format!("answered with HTTP {}: {}", answer.status(), answer.reason());
         let kind = if answer.status() == 408 { Kind::TimedOut } else { Kind::WrongProtocol };
         outcome.err().unwrap_or_else(|| TransportError::new(kind, detail))
@@ -327,7 +327,7 @@ impl OpeningHandshake<'_> {
             }
         };
         // What cannot be sent is of no interest any more.
-        let _ = self.end(&answer, None).await;
+        let _ = self.close_gracefully(&answer, None).await;
         TransportError::new(Kind::WrongProtocol, detail)
     }
 
@@ -352,7 +352,7 @@ impl OpeningHandshake<'_> {
 
     /// Sends the last bytes, waits until the other side agrees if there is a framing in which it
     /// can, and closes the connection so that the other side gets everything.
-    async fn end(
+    async fn close_gracefully(
         &mut self,
         last: &[u8],
         framing: Option<&mut Framing>,

@@ -92,6 +92,7 @@ impl Default for WsOptions {
 
 /// The options cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidOptions {
     /// Nothing could ever be received, or sent.
     #[error("the limit {0} is zero")]
@@ -108,6 +109,9 @@ pub enum InvalidOptions {
     /// A token that everybody knows.
     #[error("a rule for clients has an empty token")]
     EmptyToken,
+    /// A token that a header field cannot carry, so that only few could ever present it.
+    #[error("a rule for clients has a token with white space at an end or a control character")]
+    UnusableToken,
 }
 
 impl WsOptions {
@@ -135,6 +139,11 @@ impl WsOptions {
         if self.access.rules.iter().any(|rule| rule.token.as_deref() == Some("")) {
             return Err(InvalidOptions::EmptyToken);
         }
+        let is_usable = |token: &str| token.trim() == token && !token.chars().any(char::is_control);
+        let mut tokens = self.access.rules.iter().filter_map(|rule| rule.token.as_deref());
+        if !tokens.all(is_usable) {
+            return Err(InvalidOptions::UnusableToken);
+        }
         match self.access.origins.iter().find(|origin| in_full(origin).is_none()) {
             Some(origin) => Err(InvalidOptions::Origin(origin.clone())),
             None => Ok(()),
@@ -156,12 +165,22 @@ mod seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AccessRule;
 
     #[test]
     fn the_defaults_work_and_zero_does_not() {
         assert_eq!(WsOptions::default().check(), Ok(()));
         let options = WsOptions { queue_messages: 0, ..WsOptions::default() };
         assert_eq!(options.check(), Err(InvalidOptions::ZeroLimit("queue-messages")));
+        for (token, error) in [
+            ("", InvalidOptions::EmptyToken),
+            (" ", InvalidOptions::UnusableToken),
+            ("s3cret\n", InvalidOptions::UnusableToken),
+        ] {
+            let rule = AccessRule { token: Some(token.into()), ..AccessRule::default() };
+            let access = AccessOptions { rules: vec![rule], ..AccessOptions::default() };
+            assert_eq!(WsOptions { access, ..WsOptions::default() }.check(), Err(error));
+        }
         let options = WsOptions { overflow_policy: OverflowPolicy::Wait, ..WsOptions::default() };
         assert_eq!(options.check(), Err(InvalidOptions::Wait));
     }

@@ -204,7 +204,7 @@ impl Link {
                 }
                 message = from_user.recv(), if more => match message {
                     Some(outgoing) => self.send(outgoing),
-                    None => return self.say_goodbye().await,
+                    None => return self.close_gracefully().await,
                 },
                 outcome = exchange(
                     &mut self.reader, &mut self.writer, &mut self.framing, &mut self.outbox,
@@ -286,7 +286,7 @@ impl Link {
     }
 
     /// Sends the rest and a Close frame, and waits a moment for the answer.
-    async fn say_goodbye(&mut self) -> Over {
+    async fn close_gracefully(&mut self) -> Over {
         self.framing.close(CloseCode::NORMAL, "");
         self.outbox.take(&mut self.framing);
         while !self.outbox.is_empty() {

@@ -276,3 +276,54 @@ async fn until(time: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prefix_that_the_next_client_wants_as_well_stays_wanted() {
+        let endpoint = Endpoint::builder().build().unwrap();
+        let exchange = Exchange::start(&endpoint);
+        let topic = Bytes::from_static(b"/x");
+        let subscribe = || exchange.subscribe(vec![topic.clone()]);
+        let first = subscribe().await;
+        assert_eq!(endpoint.filter(), [topic.clone()]);
+        for _ in 0..100 {
+            drop(subscribe().await);
+        }
+        drop(first);
+        for _ in 0..100 {
+            sleep(KEPT_FOR * 9 / 10).await;
+            assert_eq!(endpoint.filter(), [topic.clone()]);
+            drop(subscribe().await);
+        }
+        sleep(3 * KEPT_FOR).await;
+        assert!(endpoint.filter().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_come_at_once_cost_few_changes_and_get_what_they_want() {
+        let endpoint = Endpoint::builder().build().unwrap();
+        let exchange = Exchange::start(&endpoint);
+        let began = Instant::now();
+        let clients: Vec<_> = (0..1000)
+            .map(|number| {
+                let exchange = Arc::clone(&exchange);
+                let topic = Bytes::from(format!("/{number:04}/"));
+                tokio::spawn(async move { exchange.subscribe(vec![topic]).await })
+            })
+            .collect();
+        let mut subscriptions = Vec::new();
+        for client in clients {
+            subscriptions.push(client.await.unwrap());
+        }
+        assert_eq!(endpoint.filter().len(), 1000);
+        // Time passes only where somebody waits for the next change.
+        assert!(began.elapsed() <= 2 * SUBSCRIBE_INTERVAL, "{:?}", began.elapsed());
+        drop(subscriptions);
+        sleep(3 * KEPT_FOR).await;
+        assert!(endpoint.filter().is_empty());
+    }
+}
