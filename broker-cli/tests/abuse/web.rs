@@ -156,7 +156,7 @@ async fn descriptors_that_run_out_on_every_listener() {
         let at = [ws, http, stage.at][number % 3];
         attackers.push(Attacker::connect(at).await);
     }
-    stage.said(&["handshake-failed", "possible with the descriptors"]).await;
+    stage.said(&["handshake-failed", "the busiest address gives way"]).await;
     stage.healthy.is_served().await;
     becomes_healthy(http).await;
     // Whoever tries again gets in: the others are still being let in and sent away.

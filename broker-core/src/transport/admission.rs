@@ -153,7 +153,7 @@ impl Admission {
         let number = state.last;
         let full = holds_descriptor && state.connections.count >= self.connections_max;
         let why = Evicted::Connections(self.connections_max);
-        if full && !state.make_way(Some(&origin), why) {
+        if full && !state.make_way(&origin, why) {
             eviction.tell(why);
         } else {
             if state.half_open.count >= self.half_open_max {
@@ -173,12 +173,20 @@ impl Admission {
     pub fn has_room_for(&self, remote: &Url) -> bool {
         let state = self.state.lock();
         let has_room = state.connections.count < self.connections_max;
-        has_room || state.victim(Some(&Origin::of(remote))).is_some()
+        has_room || state.victim(&Origin::of(remote)).is_some()
     }
 
-    /// Ends a connection of the busiest address, for its descriptor. Returns whether there is one.
+    /// Ends a half-open connection, for its descriptor. Returns whether there is one.
+    ///
+    /// Established ones stay: their number is bounded, so what has used up the descriptors is
+    /// something else.
     pub fn make_room(&self) -> bool {
-        self.state.lock().make_way(None, Evicted::Descriptors)
+        let mut state = self.state.lock();
+        let (_, busiest) = state.half_open.busiest(None);
+        let Some(origin) = busiest else { return false };
+        let Some(number) = state.oldest_half_open(&origin) else { return false };
+        state.evict(&origin, number, Evicted::Descriptors);
+        true
     }
 
     /// Waits until a connection has given its place back, possibly a while ago. Cancel safe.
@@ -200,25 +208,29 @@ impl State {
 
     /// Takes the place of a connection with a descriptor for a newcomer, unless that has to give
     /// way itself; returns whether there is a place now.
-    fn make_way(&mut self, newcomer: Option<&Origin>, why: Evicted) -> bool {
+    fn make_way(&mut self, newcomer: &Origin, why: Evicted) -> bool {
         let Some((origin, number)) = self.victim(newcomer) else { return false };
         self.evict(&origin, number, why);
         true
     }
 
-    fn victim(&self, newcomer: Option<&Origin>) -> Option<(Origin, u64)> {
-        let (count, busiest) = self.connections.busiest(newcomer);
+    fn victim(&self, newcomer: &Origin) -> Option<(Origin, u64)> {
+        let (count, busiest) = self.connections.busiest(Some(newcomer));
         let busiest = busiest?;
-        let connections = self.connections.origins.get(&busiest)?;
-        let half_open = self.half_open.origins.get(&busiest).into_iter().flatten();
-        let oldest =
-            half_open.map(|(number, _)| *number).find(|number| connections.contains_key(number));
+        let half_open = self.oldest_half_open(&busiest);
         // An established one goes only if its address has more than the newcomer's will have.
-        let own = newcomer.and_then(|origin| self.connections.origins.get(origin));
-        let has_more = count > 1 + own.map_or(0, BTreeMap::len) && newcomer != Some(&busiest);
-        let newest = connections.last_key_value().map(|(number, _)| *number);
-        let number = oldest.or_else(|| newest.filter(|_| has_more))?;
+        let (own, _) = self.connections.rank(newcomer);
+        let has_more = count > own + 1 && *newcomer != busiest;
+        let newest = || self.connections.newest(&busiest).filter(|_| has_more);
+        let number = half_open.or_else(newest)?;
         Some((busiest, number))
+    }
+
+    /// The oldest half-open connection of an origin that holds a descriptor.
+    fn oldest_half_open(&self, origin: &Origin) -> Option<u64> {
+        let connections = self.connections.origins.get(origin)?;
+        let half_open = self.half_open.origins.get(origin)?;
+        half_open.keys().copied().find(|number| connections.contains_key(number))
     }
 
     fn evict(&mut self, origin: &Origin, number: u64, why: Evicted) {
@@ -255,6 +267,10 @@ impl ByOrigin {
 
     fn oldest(&self, origin: &Origin) -> Option<u64> {
         self.origins.get(origin)?.first_key_value().map(|(number, _)| *number)
+    }
+
+    fn newest(&self, origin: &Origin) -> Option<u64> {
+        self.origins.get(origin)?.last_key_value().map(|(number, _)| *number)
     }
 
     fn insert(&mut self, origin: &Origin, number: u64, eviction: &Arc<Eviction>) {
@@ -458,7 +474,7 @@ mod tests {
         assert!(!is_lost(&third) && is_lost(&crowd[1]));
         let late = enter(&admission, "192.0.2.4");
         assert!(is_lost(&late) && !is_lost(&crowd[0]), "nobody has more than one");
-        assert!(!admission.make_room());
+        assert!(!admission.make_room(), "established ones stay");
         drop((crowd, others, third, late));
         assert_is_empty(&admission);
     }

@@ -289,14 +289,14 @@ mod tests {
         let topic = Bytes::from_static(b"/x");
         let subscribe = || exchange.subscribe(vec![topic.clone()]);
         let first = subscribe().await;
-        assert_eq!(endpoint.filter(), [topic.clone()]);
+        assert_eq!(endpoint.filter(), ["/x"]);
         for _ in 0..100 {
             drop(subscribe().await);
         }
         drop(first);
         for _ in 0..100 {
             sleep(KEPT_FOR * 9 / 10).await;
-            assert_eq!(endpoint.filter(), [topic.clone()]);
+            assert_eq!(endpoint.filter(), ["/x"]);
             drop(subscribe().await);
         }
         sleep(3 * KEPT_FOR).await;

@@ -7,7 +7,6 @@ mod members;
 mod queue;
 mod session;
 mod subscriptions;
-mod writer;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use session::{Accepted, serve};

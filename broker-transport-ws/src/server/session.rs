@@ -1,8 +1,7 @@
 use super::answers::{ack_frame, code, error_frame};
 use super::exchange::Exchange;
 use super::input::{End, Input};
-use super::queue::{Bounds, Ending, Interrupt, Outgoing};
-use super::writer;
+use super::queue::{self, Bounds, Ending, Interrupt, Outgoing};
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
@@ -71,7 +70,7 @@ pub(crate) async fn serve(
     queue.answer(&ack_frame(endpoint.id()));
     let membership = reserved.join(id, Arc::clone(&queue));
     let (reader, writer) = tokio::io::split(stream);
-    let writer = endpoint.spawn(writer::run(writer, Arc::clone(&queue)));
+    let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
     let writer = AbortOnDropHandle::new(writer);
     let mut input = Input {
         id,
@@ -262,5 +261,61 @@ impl Closing {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::Side;
+    use broker_core::OverflowPolicy;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    const CLOSE_TIME: Duration = Duration::from_secs(3);
+
+    /// A client for which a minute's worth of reading is queued when it has to go, and its side of
+    /// the connection.
+    fn overflown() -> (impl Future<Output = ()>, DuplexStream) {
+        let (ours, theirs) = duplex(100);
+        let policy = OverflowPolicy::Disconnect;
+        let bounds = Bounds { messages: 60, bytes: 1 << 20, control: 1000, policy };
+        let queue = Arc::new(Outgoing::new(bounds, Arc::default()));
+        (0..60).for_each(|_| queue.push(&Bytes::from_static(&[b'x'; 100])));
+        let (reader, writer) = tokio::io::split(Box::new(ours) as Stream);
+        let writer = tokio::spawn(queue::write(writer, Arc::clone(&queue)));
+        let framing = Framing::new(Side::Server, 1000);
+        let closing = Closing { reader, framing, queue, close_time: CLOSE_TIME };
+        let end = End::Interrupted(Interrupt::Overflow);
+        (closing.run(end, AbortOnDropHandle::new(writer)), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_reads_gets_its_messages_the_error_and_the_close_frame() {
+        let (closing, mut client) = overflown();
+        let closing = tokio::spawn(closing);
+        let mut received = Vec::new();
+        let mut chunk = [0; 50];
+        while let Ok(count @ 1..) = client.read(&mut chunk).await {
+            received.extend_from_slice(&chunk[..count]);
+            sleep(Duration::from_millis(500)).await;
+        }
+        closing.await.unwrap();
+        let (messages, last) = received.split_at(60 * 100);
+        assert!(messages.iter().all(|byte| *byte == b'x'));
+        let mut framing = Framing::new(Side::Client, 1000);
+        framing.push(last);
+        let Ok(Some(Received::Text(text))) = framing.next() else { panic!("an error") };
+        assert!(text.contains("\"overflow\""), "{text}");
+        let Ok(Some(Received::Close(code, _))) = framing.next() else { panic!("a Close frame") };
+        assert_eq!(code, CloseCode::INTERNAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_reads_nothing_at_all_is_not_waited_for_long() {
+        let (closing, _client) = overflown();
+        let began = Instant::now();
+        closing.await;
+        assert!(began.elapsed() <= 2 * SLOW_PROGRESS * CLOSE_TIME, "{:?}", began.elapsed());
     }
 }
