@@ -67,6 +67,7 @@ fn log_failure(
 
 async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     loop {
+        shared.admission.keep_up().await;
         match listener.accept().await {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {

@@ -35,6 +35,8 @@ struct State {
     half_open: ByOrigin,
     /// Every connection that holds a descriptor, half open or not.
     connections: ByOrigin,
+    /// Connections that have lost their places and are still there.
+    leaving: usize,
 }
 
 /// Connections by where they come from, and who has most of them.
@@ -155,6 +157,7 @@ impl Admission {
         let why = Evicted::Connections(self.connections_max);
         if full && !state.make_way(&origin, why) {
             eviction.tell(why);
+            state.leaving += 1;
         } else {
             if state.half_open.count >= self.half_open_max {
                 state.evict_half_open(&origin, self.half_open_max);
@@ -187,6 +190,19 @@ impl Admission {
         let Some(number) = state.oldest_half_open(&origin) else { return false };
         state.evict(&origin, number, Evicted::Descriptors);
         true
+    }
+
+    /// Waits while many connections that have lost their places are still there: they hold
+    /// descriptors, and who lets others in faster than they end has ever more of them. Cancel safe.
+    pub(crate) async fn keep_up(&self) {
+        let is_behind = || self.state.lock().leaving > LEAVING_MAX;
+        if is_behind() {
+            while is_behind() {
+                self.room_made().await;
+            }
+            // Other listeners may have waited for the same.
+            self.given_back.notify_one();
+        }
     }
 
     /// Waits until a connection has given its place back, possibly a while ago. Cancel safe.
@@ -238,6 +254,7 @@ impl State {
         let eviction = self.connections.remove(origin, number).or(eviction);
         if let Some(eviction) = eviction {
             eviction.tell(why);
+            self.leaving += 1;
         }
     }
 }
@@ -349,10 +366,16 @@ impl Drop for Place {
             // It is gone already where it was given to somebody else.
             state.half_open.remove(&self.origin, self.number);
             state.connections.remove(&self.origin, self.number);
+            if self.eviction.why.get().is_some() {
+                state.leaving -= 1;
+            }
         }
         self.admission.given_back.notify_one();
     }
 }
+
+/// Connections that have lost their places and may still be there when the next one comes.
+const LEAVING_MAX: usize = 32;
 
 /// How many connections may hold a descriptor so that some are left for everything else: files,
 /// dials, listeners, and the look at an address before it is decided who gives way.
@@ -378,6 +401,8 @@ const RESERVE_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
 
     const MANY: usize = usize::MAX;
 
@@ -397,6 +422,7 @@ mod tests {
 
     fn assert_is_empty(admission: &Admission) {
         let state = admission.state.lock();
+        assert_eq!(state.leaving, 0);
         for all in [&state.half_open, &state.connections] {
             assert!(all.origins.is_empty() && all.ranks.is_empty() && all.count == 0, "{all:?}");
         }
@@ -434,6 +460,19 @@ mod tests {
         assert!(!is_lost(&honest) && !is_lost(&same));
         assert_eq!(flood.iter().filter(|place| !is_lost(place)).count(), 2);
         assert!(flood[98..].iter().all(|place| !is_lost(place)), "the newest are kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_let_in_faster_than_others_leave() {
+        let admission = Arc::new(Admission::new(1, MANY));
+        let mut places: Vec<_> =
+            (0..LEAVING_MAX + 2).map(|_| enter(&admission, "192.0.2.1")).collect();
+        let wait = Duration::from_secs(60);
+        assert!(timeout(wait, admission.keep_up()).await.is_err());
+        places.remove(0);
+        assert!(timeout(wait, admission.keep_up()).await.is_ok());
+        drop(places);
+        assert_is_empty(&admission);
     }
 
     #[test]
