@@ -18,7 +18,7 @@ const HONEST: &str = "127.0.0.2";
 #[tokio::test]
 async fn the_address_with_most_connections_gives_way_to_others_and_gets_no_more() {
     let usual = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..usual.clone() }).unwrap();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), ..usual }).unwrap();
     let server = Server::start().await;
     // The endpoint has counted them. The other ends are in this process as well.
     setrlimit(Resource::Nofile, usual).unwrap();

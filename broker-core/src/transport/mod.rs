@@ -92,6 +92,23 @@ pub enum Established {
     Handled,
 }
 
+impl Established {
+    /// The connection, for those who expect a peer.
+    ///
+    /// # Errors
+    ///
+    /// It is something else, which is over with that.
+    pub fn into_peer(self) -> Result<Connection, TransportError> {
+        match self {
+            Self::Peer(connection) => Ok(connection),
+            Self::Client(_) | Self::Handled => {
+                let detail = "the other side does not want to be a peer";
+                Err(TransportError::new(TransportErrorKind::WrongProtocol, detail))
+            }
+        }
+    }
+}
+
 /// Serves a client. It holds a place among the connections, which it has to mark as established
 /// and as closing, and ends when that is lost. The task is one that the shutdown of the endpoint
 /// waits for.
