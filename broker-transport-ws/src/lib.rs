@@ -151,7 +151,7 @@ impl WsTransport {
         options.check()?;
         let shared = Shared {
             security,
-            options: Arc::new(options),
+            options: Arc::new(options.clamp_durations()),
             service: OnceLock::new(),
             bridges: bridge::Bridges::default(),
         };

@@ -114,7 +114,20 @@ pub enum InvalidOptions {
     UnusableToken,
 }
 
+/// The longest time that is reckoned with: a hundred years. Longer ones count as that, so that no
+/// sum of times overflows.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 impl WsOptions {
+    /// The same options with no time above [`MAX_DURATION`].
+    pub(crate) fn clamp_durations(mut self) -> Self {
+        let Self { handshake_time, message_time, ping_interval, close_time, .. } = &mut self;
+        for time in [handshake_time, message_time, ping_interval, close_time] {
+            *time = (*time).min(MAX_DURATION);
+        }
+        self
+    }
+
     /// Checks that the options can work.
     ///
     /// # Errors
