@@ -8,7 +8,7 @@ use broker_core::{Config, Endpoint};
 use broker_transport_ws::WsOptions;
 use std::time::Duration;
 use support::{Client, Frame, PATIENCE, Server, log_event};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -26,6 +26,16 @@ async fn is_ended(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     // A reset is an end as well.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the end in time");
+}
+
+/// Waits until the other side takes nothing more, which an end of what it sends does not tell.
+async fn is_gone(stream: &mut TcpStream) {
+    let gone = async {
+        while stream.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the end in time");
 }
 
 #[tokio::test]
@@ -70,7 +80,7 @@ async fn clients_that_are_being_closed_count_as_half_open() {
         closing.push(client);
     }
     for client in &mut closing[..4] {
-        is_ended(&mut client.stream).await;
+        is_gone(&mut client.stream).await;
     }
 }
 
