@@ -68,6 +68,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    raise_descriptor_limit();
     let exit = match run(cli) {
         Ok(()) => Exit::Ok,
         Err(failure) => {
@@ -79,6 +80,18 @@ fn main() -> ExitCode {
     };
     output::finish_diagnoses();
     exit.into()
+}
+
+/// Allows this process as many descriptors as it may have: the usual limit is for programs that use
+/// `select`, and is soon reached by connections.
+fn raise_descriptor_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        // Without more there are fewer connections, as if the limit was meant like that.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    }
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {

@@ -140,8 +140,8 @@ impl Listener for QuicListener {
             }
             let address = incoming.remote_address();
             let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
-            let establish = Box::pin(self.context.clone().accept(incoming, remote.clone()));
-            return Ok(Incoming { remote, establish });
+            let establish = self.context.clone().accept(incoming, remote.clone());
+            return Ok(Incoming::peer(remote, establish).without_descriptor());
         }
     }
 }

@@ -13,7 +13,7 @@ async fn pair() -> (Connection, Connection) {
     let transport = TcpTransport::default();
     let mut listener = transport.listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let dialled = transport.connect(listener.url()).await.unwrap();
-    let accepted = listener.accept().await.unwrap().establish.await.unwrap();
+    let accepted = listener.accept().await.unwrap().establish.await.unwrap().into_peer().unwrap();
     (dialled, accepted)
 }
 

@@ -15,7 +15,7 @@ async fn remote_of_client(listener: &mut dyn Listener, host: &str) -> String {
     let to = listener.url().clone().with_host(host);
     let _client = TcpTransport::default().connect(&to).await.unwrap();
     let incoming = listener.accept().await.unwrap();
-    let connection = incoming.establish.await.unwrap();
+    let connection = incoming.establish.await.unwrap().into_peer().unwrap();
     assert_eq!(connection.link.remote, incoming.remote);
     assert_eq!(connection.link.protection, Protection::Plain);
     incoming.remote.host().to_owned()

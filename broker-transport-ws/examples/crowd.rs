@@ -33,7 +33,7 @@ fn main() {
 
 async fn server(idle: u64, active: u64, messages: u64, rate: u64) {
     let count = (idle + active) as usize;
-    let options = WsOptions { clients: count, half_open: count, ..WsOptions::default() };
+    let options = WsOptions { clients: count, ..WsOptions::default() };
     let ws = WsTransport::new(options).unwrap();
     let endpoint = ws.install(Endpoint::builder()).build().unwrap();
     let url: Url = endpoint.listen(&"ws://127.0.0.1:0".parse().unwrap()).await.unwrap();

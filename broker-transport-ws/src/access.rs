@@ -1,8 +1,8 @@
-use crate::http::{Answer, Request};
+use crate::http::{Request, Response};
 use broker_core::transport::Protection;
 use serde::Deserialize;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 /// Who may connect, and do what. The default is everybody and everything.
@@ -69,7 +69,7 @@ impl AccessOptions {
         &self,
         request: &Request,
         protection: &Protection,
-    ) -> Result<Rights, Answer> {
+    ) -> Result<Rights, Response> {
         self.check_origin(request)?;
         if self.rules.is_empty() {
             return Ok(Rights::default());
@@ -84,11 +84,11 @@ impl AccessOptions {
                 }
                 None => "A token is needed: Authorization: Bearer TOKEN.\n",
             };
-            Answer::new(401, "Unauthorized", body).with("WWW-Authenticate", "Bearer")
+            Response::new(401, "Unauthorized", body).with("WWW-Authenticate", "Bearer")
         })
     }
 
-    fn check_origin(&self, request: &Request) -> Result<(), Answer> {
+    fn check_origin(&self, request: &Request) -> Result<(), Response> {
         let Some(origin) = request.fields.get("Origin").filter(|_| !self.origins.is_empty()) else {
             return Ok(());
         };
@@ -100,7 +100,7 @@ impl AccessOptions {
         if own || self.origins.iter().any(same) {
             return Ok(());
         }
-        Err(Answer::new(403, "Forbidden", format!("Pages of {origin} may not connect here.\n")))
+        Err(Response::new(403, "Forbidden", format!("Pages of {origin} may not connect here.\n")))
     }
 }
 
@@ -125,19 +125,26 @@ pub(crate) fn in_full(origin: &str) -> Option<String> {
         Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
         _ => (host, None),
     };
-    let is_literal = name.starts_with('[') && name.ends_with(']');
+    let is_literal = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .is_some_and(|name| name.parse::<Ipv6Addr>().is_ok());
     let is_name = name.bytes().all(|o| o.is_ascii_alphanumeric() || b"-._".contains(&o));
     let is_origin = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(known)
         && !name.is_empty()
         && (is_literal || is_name)
-        && port.is_none_or(|port| port.parse::<u16>().is_ok());
+        && port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if !is_origin {
+        return None;
+    }
+    let port = port.map(str::parse::<u16>).transpose().ok()?;
     let implied = match scheme {
-        "http" => Some("80"),
-        "https" => Some("443"),
+        "http" => Some(80),
+        "https" => Some(443),
         _ => None,
     };
-    is_origin.then(|| match port.filter(|port| Some(*port) != implied) {
+    Some(match port.filter(|port| Some(*port) != implied) {
         Some(port) => format!("{scheme}://{name}:{port}"),
         None => format!("{scheme}://{name}"),
     })
@@ -145,7 +152,7 @@ pub(crate) fn in_full(origin: &str) -> Option<String> {
 
 fn token(request: &Request) -> Option<String> {
     let bearer = request.fields.get("Authorization").and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
+        let (scheme, token) = value.split_once([' ', '\t'])?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
     });
     bearer.or_else(|| request.parameter("access_token"))
@@ -315,6 +322,9 @@ mod tests {
             ("http://x:443", Some("http://x:443")),
             ("http://[::1]:81", Some("http://[::1]:81")),
             ("http://[::1]", Some("http://[::1]")),
+            ("http://x:0080", Some("http://x")),
+            ("http://x:+80", None),
+            ("http://[evil]", None),
             ("chrome-extension://abcdef", Some("chrome-extension://abcdef")),
             ("dashboard.example", None),
             ("*", None),

@@ -49,7 +49,7 @@
 //! | a data message whose topic is missing or no string | error `deserialization_failed`; the library publishes it on the empty topic |
 //! | payloads | any value, not only Zeek's events |
 //! | later messages that are bad | error `deserialization_failed` with `input #N` and the reason; the connection stays |
-//! | subscriptions of clients | are announced to native peers while the client is there, and taken back when it leaves |
+//! | subscriptions of clients | are announced to native peers while the client is there, and taken back soon after it has left |
 //! | messages of clients | reach native peers even if the endpoint does not forward |
 //! | topics below `<$>/local/` | received by clients that ask for such a prefix, never published by them |
 //! | messages addressed to another endpoint | do not reach clients |
@@ -61,7 +61,6 @@ mod access;
 pub mod bridge;
 pub mod client;
 mod dial;
-mod establish;
 mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -69,6 +68,7 @@ pub mod fuzzing;
 mod http;
 mod listener;
 mod native;
+mod opening;
 mod options;
 mod page;
 mod security;
@@ -121,7 +121,6 @@ impl WsTransport {
     ///
     /// The options cannot work.
     pub fn new(options: WsOptions) -> Result<Self, InvalidOptions> {
-        options.check()?;
         Self::over(Security::plain(TcpTransport::default()), options)
     }
 
@@ -152,7 +151,7 @@ impl WsTransport {
         options.check()?;
         let shared = Shared {
             security,
-            options: Arc::new(options),
+            options: Arc::new(options.clamp_durations()),
             service: OnceLock::new(),
             bridges: bridge::Bridges::default(),
         };
@@ -173,9 +172,7 @@ impl WsTransport {
         // A second endpoint would have needed a transport of its own.
         let _ = self.shared.service.set(Service::new(endpoint, options));
     }
-}
 
-impl WsTransport {
     /// The servers of the JSON API that are peers now, see [`bridge`].
     #[must_use]
     pub fn bridges(&self) -> Vec<bridge::BridgeStatus> {

@@ -24,14 +24,15 @@ pub struct WsOptions {
     /// Clients of the JSON API at one time. Default 4096; the next one is told to try again later.
     pub clients: usize,
 
-    /// Connections that are neither a peer nor a client yet. Default 256; then the
-    /// oldest makes room for the next one.
-    pub half_open: usize,
-
     /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,
     /// less than the endpoint's own limit for handshakes, so that a client can be told.
     #[serde(with = "seconds")]
     pub handshake_time: Duration,
+
+    /// How long a client may take for one message, from its first byte to its last. Default 60 s;
+    /// zero is forever.
+    #[serde(with = "seconds")]
+    pub message_time: Duration,
 
     /// Topic prefixes in the subscriptions of one client. Default 16384.
     pub subscriptions: usize,
@@ -75,8 +76,8 @@ impl Default for WsOptions {
             require_certificate: false,
             message: 16 * 1024 * 1024,
             clients: 4096,
-            half_open: 256,
             handshake_time: Duration::from_secs(8),
+            message_time: Duration::from_secs(60),
             subscriptions: 16384,
             queue_messages: 8192,
             queue_bytes: 64 * 1024 * 1024,
@@ -91,6 +92,7 @@ impl Default for WsOptions {
 
 /// The options cannot work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidOptions {
     /// Nothing could ever be received, or sent.
     #[error("the limit {0} is zero")]
@@ -107,9 +109,25 @@ pub enum InvalidOptions {
     /// A token that everybody knows.
     #[error("a rule for clients has an empty token")]
     EmptyToken,
+    /// A token that a header field cannot carry, so that only few could ever present it.
+    #[error("a rule for clients has a token with white space at an end or a control character")]
+    UnusableToken,
 }
 
+/// The longest time that is reckoned with: a hundred years. Longer ones count as that, so that no
+/// sum of times overflows.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 impl WsOptions {
+    /// The same options with no time above [`MAX_DURATION`].
+    pub(crate) fn clamp_durations(mut self) -> Self {
+        let Self { handshake_time, message_time, ping_interval, close_time, .. } = &mut self;
+        for time in [handshake_time, message_time, ping_interval, close_time] {
+            *time = (*time).min(MAX_DURATION);
+        }
+        self
+    }
+
     /// Checks that the options can work.
     ///
     /// # Errors
@@ -119,7 +137,6 @@ impl WsOptions {
         for (name, value) in [
             ("message", self.message),
             ("clients", self.clients),
-            ("half-open", self.half_open),
             ("subscriptions", self.subscriptions),
             ("queue-messages", self.queue_messages),
             ("queue-bytes", self.queue_bytes),
@@ -134,6 +151,11 @@ impl WsOptions {
         }
         if self.access.rules.iter().any(|rule| rule.token.as_deref() == Some("")) {
             return Err(InvalidOptions::EmptyToken);
+        }
+        let is_usable = |token: &str| token.trim() == token && !token.chars().any(char::is_control);
+        let mut tokens = self.access.rules.iter().filter_map(|rule| rule.token.as_deref());
+        if !tokens.all(is_usable) {
+            return Err(InvalidOptions::UnusableToken);
         }
         match self.access.origins.iter().find(|origin| in_full(origin).is_none()) {
             Some(origin) => Err(InvalidOptions::Origin(origin.clone())),
@@ -156,12 +178,22 @@ mod seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AccessRule;
 
     #[test]
     fn the_defaults_work_and_zero_does_not() {
         assert_eq!(WsOptions::default().check(), Ok(()));
         let options = WsOptions { queue_messages: 0, ..WsOptions::default() };
         assert_eq!(options.check(), Err(InvalidOptions::ZeroLimit("queue-messages")));
+        for (token, error) in [
+            ("", InvalidOptions::EmptyToken),
+            (" ", InvalidOptions::UnusableToken),
+            ("s3cret\n", InvalidOptions::UnusableToken),
+        ] {
+            let rule = AccessRule { token: Some(token.into()), ..AccessRule::default() };
+            let access = AccessOptions { rules: vec![rule], ..AccessOptions::default() };
+            assert_eq!(WsOptions { access, ..WsOptions::default() }.check(), Err(error));
+        }
         let options = WsOptions { overflow_policy: OverflowPolicy::Wait, ..WsOptions::default() };
         assert_eq!(options.check(), Err(InvalidOptions::Wait));
     }

@@ -1,7 +1,7 @@
-use crate::http::Answer;
+use crate::http::Response;
 
 /// The example page. No script runs but its own, which has a number that nobody else knows.
-pub(crate) fn answer() -> Answer {
+pub(crate) fn answer() -> Response {
     let nonce = format!("{:032x}", fastrand::u128(..));
     let page =
         include_str!("page.html").replace("<script>", &format!("<script nonce=\"{nonce}\">"));
@@ -10,7 +10,7 @@ pub(crate) fn answer() -> Answer {
              connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; \
              frame-ancestors 'none'"
     );
-    Answer::page(page)
+    Response::page(page)
         .with("Content-Security-Policy", policy)
         .with("X-Content-Type-Options", "nosniff")
         .with("Cache-Control", "no-cache")

@@ -3,10 +3,10 @@ use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
 use broker_core::endpoint::WeakEndpoint;
 use broker_core::event::Severity;
-use broker_core::{Endpoint, EndpointId, PeerStatus};
+use broker_core::transport::{Admission, Established, Place, TransportError};
+use broker_core::{Endpoint, EndpointId, PeerStatus, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The clients of one endpoint.
 #[derive(Debug)]
@@ -15,19 +15,18 @@ pub(crate) struct Service {
     options: Arc<WsOptions>,
     /// Lives as long as there are clients.
     exchange: Mutex<Weak<Exchange>>,
-    /// One permit for each client that may be there.
-    places: Arc<Semaphore>,
+    /// Which clients may be there.
+    clients: Arc<Admission>,
 }
 
-/// The place of one client, which is free again when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
+/// The place of one client among the clients, which is free again when this is dropped.
+pub(crate) type ClientPermit = Place;
 
 impl Service {
     pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
         let endpoint = endpoint.downgrade();
-        let places = Arc::new(Semaphore::new(options.clients.min(Semaphore::MAX_PERMITS)));
-        Self { endpoint, options, exchange: Mutex::default(), places }
+        let clients = Arc::new(Admission::new(usize::MAX, options.clients));
+        Self { endpoint, options, exchange: Mutex::default(), clients }
     }
 
     /// The id of the endpoint, while it runs.
@@ -53,19 +52,26 @@ impl Service {
         Around { others, server: is_server || server == Some(endpoint.id()) }
     }
 
-    /// Whether another client can be served now.
-    pub(crate) fn has_room(&self) -> bool {
-        self.places.available_permits() > 0
+    /// Whether another client from there can be served now.
+    pub(crate) fn has_room_for(&self, remote: &Url) -> bool {
+        self.clients.has_room_for(remote)
     }
 
-    /// Takes the place of a client, unless all are taken.
-    pub(crate) fn take_place(&self) -> Option<Place> {
-        Arc::clone(&self.places).try_acquire_owned().ok().map(Place)
+    /// Lets a client in, unless there are enough of them. If so, one from the address that has most
+    /// of them gives way to one from another address.
+    pub(crate) fn permit(&self, remote: &Url) -> Option<ClientPermit> {
+        let mut permit = self.clients.enter(remote, true);
+        permit.establish();
+        permit.evicted().is_none().then_some(permit)
     }
 
-    /// Runs the session of a client in a task of the endpoint.
-    pub(crate) fn attach(&self, client: Accepted) {
-        let Some(endpoint) = self.endpoint.upgrade() else { return };
+    /// What serves a client, in a task of the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// The endpoint is gone.
+    pub(crate) fn serve(&self, client: Accepted) -> Result<Established, TransportError> {
+        let endpoint = self.endpoint.upgrade().ok_or_else(TransportError::closed)?;
         let exchange = {
             let mut current = self.exchange.lock();
             current.upgrade().unwrap_or_else(|| {
@@ -75,7 +81,9 @@ impl Service {
             })
         };
         let options = Arc::clone(&self.options);
-        endpoint.spawn(serve(client, endpoint.clone(), exchange, options));
+        Ok(Established::Client(Box::new(move |place| {
+            Box::pin(serve(client, place, endpoint, exchange, options))
+        })))
     }
 
     /// Adds to the log of the endpoint.

@@ -241,3 +241,28 @@ async fn shutting_down_tells_clients_with_1001() {
     assert_eq!(client.recv().await, Frame::End);
     timeout(PATIENCE, stopping).await.unwrap().unwrap();
 }
+
+/// Lists inside each other.
+fn nested(depth: usize) -> String {
+    let list = "{\"@data-type\":\"vector\",\"data\":[";
+    let inner = format!("{}{{\"@data-type\":\"count\",\"data\":1}}", list.repeat(depth));
+    let value = format!("{inner}{}", "]}".repeat(depth));
+    format!("{{\"topic\":\"/t\",{}", &value[1..])
+}
+
+#[tokio::test]
+async fn values_are_as_deep_as_the_endpoint_allows() {
+    for limit in [3, 100] {
+        let mut config = broker_core::Config::default();
+        config.limits.data_depth = limit;
+        let builder = broker_core::Endpoint::builder().config(config);
+        let server = Server::build(builder, WsOptions::default()).await;
+        let mut sender = server.client("[]").await;
+        let mut receiver = server.client("[\"/t\"]").await;
+        sender.text(&nested(limit + 1)).await;
+        assert_eq!(sender.recv_json().await["code"], "deserialization_failed");
+        sender.text(&nested(limit)).await;
+        let text = receiver.recv_text().await;
+        assert!(text.starts_with("{\"type\":\"data-message\""), "{text}");
+    }
+}

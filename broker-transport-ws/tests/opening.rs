@@ -152,23 +152,6 @@ async fn slow_handshakes_are_given_up_and_hold_up_nobody() {
 }
 
 #[tokio::test]
-async fn the_oldest_half_open_connection_makes_room_and_healthy_clients_are_served() {
-    let options = WsOptions { half_open: 2, ..WsOptions::default() };
-    let server = Server::with(options).await;
-    let mut healthy = server.client("[\"/t\"]").await;
-    let mut events = server.endpoint.events();
-    let (mut oldest, second) = (server.dial().await, server.dial().await);
-    let mut latest = server.client("[\"/t\"]").await;
-    assert!(log_event(&mut events, "too-many-half-open").await.contains("the limit"));
-    let mut rest = Vec::new();
-    timeout(PATIENCE, oldest.read_to_end(&mut rest)).await.unwrap().unwrap();
-    server.endpoint.publish("/t", &1_u64).await.unwrap();
-    healthy.recv_text().await;
-    latest.recv_text().await;
-    drop(second);
-}
-
-#[tokio::test]
 async fn clients_above_the_limit_are_told_to_try_again() {
     let options = WsOptions { clients: 1, ..WsOptions::default() };
     let server = Server::with(options).await;

@@ -217,6 +217,23 @@ async fn a_client_that_causes_answers_without_reading_them_is_slowed() {
 }
 
 #[tokio::test]
+async fn times_without_end_can_be_set() {
+    let options = WsOptions {
+        handshake_time: Duration::MAX,
+        message_time: Duration::MAX,
+        ping_interval: Duration::MAX,
+        close_time: Duration::MAX,
+        ..WsOptions::default()
+    };
+    let server = Server::with(options).await;
+    let mut client = server.client("[]").await;
+    // An unfinished message, and then one that ends the session.
+    client.raw(&frame(1, false, b"{")).await;
+    client.raw(&frame(1, true, b"{")).await;
+    assert_eq!(client.recv_close().await.0, 1002);
+}
+
+#[tokio::test]
 async fn silence_is_asked_about_and_then_closed_with_1011() {
     let options = WsOptions { ping_interval: Duration::from_millis(100), ..WsOptions::default() };
     let server = Server::with(options).await;

@@ -3,9 +3,10 @@ use super::status::Room;
 use super::{HEALTH, HttpAddress, HttpOptions, METRICS, STATUS, Status};
 use crate::failure::Failure;
 use crate::output::diagnose;
-use broker::endpoint::{HalfOpen, Place, QUEUE_SECONDS, queue_seconds_buckets};
+use broker::endpoint::{QUEUE_SECONDS, queue_seconds_buckets};
 use broker::event::Severity;
 use broker::limits::MAX_DURATION;
+use broker::transport::{Admission, Place};
 use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -65,13 +66,13 @@ impl Server {
         let Self { listener, url, metrics, options } = self;
         let is_local = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
         let names = is_local.then(|| Names { own: url.host().to_owned() });
-        let places = Arc::new(HalfOpen::new(options.connections));
+        let places = Arc::new(Admission::new(options.connections, usize::MAX));
         let source = Arc::new(Source::new(endpoint.clone(), metrics, names, options));
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    let place =
-                        places.enter(&Url::new("http", &remote.ip().to_string(), remote.port()));
+                    let from = Url::new("http", &remote.ip().to_string(), remote.port());
+                    let place = places.enter(&from, false);
                     tokio::spawn(visit(stream, remote, place, Arc::clone(&source)));
                 }
                 Err(error) => {
@@ -112,7 +113,7 @@ async fn visit(stream: TcpStream, remote: SocketAddr, place: Place, source: Arc<
     let (endpoint, options) = (source.endpoint.clone(), source.options.clone());
     let outcome = tokio::select! {
         biased;
-        () = place.lost() => {
+        _ = place.lost() => {
             let text = format!(
                 "{remote}: made room for others, the limit `connections` in [http] is {}: it was \
                  the oldest from the busiest address",

@@ -132,6 +132,15 @@ impl Stage {
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
+    /// How many descriptors the node may have now, and how many it could allow itself.
+    pub(crate) fn descriptor_limits(&self) -> [String; 2] {
+        let path = format!("/proc/{}/limits", self.node.child.id().unwrap());
+        let limits = std::fs::read_to_string(path).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+        let mut numbers = line.unwrap().split_whitespace().map(str::to_owned);
+        [(); 2].map(|()| numbers.next().unwrap())
+    }
+
     fn files(&self) -> usize {
         let path = format!("/proc/{}/fd", self.node.child.id().unwrap());
         std::fs::read_dir(path).unwrap().count()

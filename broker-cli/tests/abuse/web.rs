@@ -17,8 +17,7 @@ const OPENING: &str = "GET /v1/messages/json HTTP/1.1\r\nHost: x\r\nUpgrade: web
 /// A node with both, where every event is shown.
 async fn stage(command: &[&str], more: &str) -> (Stage, SocketAddr, SocketAddr) {
     let keys = format!(
-        "handshake-time = 2.0\n{more}\n[ws]\nhandshake-time = 2.0\nhalf-open = {HALF_OPEN}\n\
-         message = 65536\nqueue-bytes = 1048576\nclose-time = 0.5\n"
+        "handshake-time = 2.0\n{more}\n[ws]\nhandshake-time = 1.0\nmessage = 65536\nqueue-bytes = 1048576\nclose-time = 0.5\n"
     );
     let stage = Stage::at(&[WS, HTTP], &keys, command).await;
     let (ws, http) = (stage.also_at[0], stage.also_at[1]);
@@ -86,7 +85,7 @@ async fn idle_connections_by_the_hundred() {
             attacker.cut().await;
         }
     }
-    stage.said(&["too-many-half-open", "64 connections"]).await;
+    stage.said(&["handshake-failed", "limit-reached", "the limit half-open is 64"]).await;
     stage.said(&["http-cut", "limit-reached", "the limit `connections` in [http] is 64"]).await;
     stage.clear().await;
 }
@@ -157,7 +156,7 @@ async fn descriptors_that_run_out_on_every_listener() {
         let at = [ws, http, stage.at][number % 3];
         attackers.push(Attacker::connect(at).await);
     }
-    stage.said(&["accept-failed", "no file descriptor is left"]).await;
+    stage.said(&["handshake-failed", "the busiest address gives way"]).await;
     stage.healthy.is_served().await;
     becomes_healthy(http).await;
     // Whoever tries again gets in: the others are still being let in and sent away.

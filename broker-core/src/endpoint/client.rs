@@ -97,6 +97,12 @@ impl Endpoint {
         session
     }
 
+    /// The deepest nesting of values that this endpoint takes, which goes for those of clients too.
+    #[must_use]
+    pub fn data_depth(&self) -> usize {
+        self.shared().config.limits.data_depth
+    }
+
     /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientStatus> {

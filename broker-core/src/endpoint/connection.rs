@@ -1,8 +1,8 @@
 use super::actions::OwnEndpoint;
-use super::half_open::Place;
+use super::listener;
 use super::shared::Shared;
 use super::writer;
-use crate::transport::{Connection, FrameReader, Link, ReadBuffer};
+use crate::transport::{Connection, Evicted, FrameReader, Link, Place, ReadBuffer};
 use broker_proto::Failure;
 use broker_proto::peering::{ConnectionId, DialId, Time};
 use broker_proto::queue::BoundedQueue;
@@ -14,8 +14,7 @@ use tokio::time::timeout;
 
 /// Where a connection comes from.
 pub(super) enum Opened {
-    /// From a listener; its time for the handshake began then, and it counts as half open as long
-    /// as it holds its place.
+    /// From a listener; its time for the handshake began then.
     Accepted { began: Time, place: Place },
     /// From a request.
     Dialled(DialId),
@@ -44,8 +43,14 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     guard.close(failure);
     let Input { reader, place, .. } = input;
     let place = match place {
-        None if !shared.stopping.is_cancelled() => Some(shared.half_open.enter(&remote)),
-        place => place,
+        Some(mut place) => {
+            place.close();
+            Some(place)
+        }
+        // How many are dialled is decided here and not outside, so that it is no matter of
+        // descriptors.
+        None if !shared.stopping.is_cancelled() => Some(shared.admission.enter(&remote, false)),
+        None => None,
     };
     linger(&shared, place, reader, writer).await;
 }
@@ -104,8 +109,7 @@ impl Drop for Guard<'_> {
 /// Lets the writer finish and takes in what the other side still sends, so that the last bytes
 /// get there instead of being cut off by a reset.
 ///
-/// For that time a connection counts as half open, whatever it was before: otherwise those who peer
-/// and leave as fast as they can would have any number of them.
+/// For that time a connection counts as half open, whatever it was before.
 async fn linger(
     shared: &Shared,
     place: Option<Place>,
@@ -122,7 +126,7 @@ async fn linger(
     };
     let finished = tokio::select! {
         biased;
-        () = lost(place.as_ref()) => false,
+        _ = lost(place.as_ref()) => false,
         finished = timeout(shared.config.limits.linger, finished) => finished.is_ok(),
     };
     if !finished {
@@ -131,7 +135,7 @@ async fn linger(
 }
 
 /// Waits until the connection has lost the place it has.
-async fn lost(place: Option<&Place>) {
+async fn lost(place: Option<&Place>) -> Evicted {
     match place {
         Some(place) => place.lost().await,
         None => std::future::pending().await,
@@ -157,14 +161,12 @@ impl Input<'_> {
                 Err(failure) => return failure,
             };
             if self.reception.is_peered() {
-                self.place = None;
+                self.place.iter_mut().for_each(Place::establish);
             }
             let satisfied = tokio::select! {
                 biased;
                 () = self.queue.closed() => Err(Failure::Cancelled),
-                () = lost(self.place.as_ref()) => {
-                    Err(self.place.as_ref().map_or(Failure::Cancelled, Place::failure))
-                }
+                why = lost(self.place.as_ref()) => Err(listener::failure(why)),
                 satisfied = satisfy(wants, &mut self.reader, &mut self.reception) => satisfied,
             };
             if let Err(failure) = satisfied {

@@ -1,9 +1,9 @@
 use super::connection::{self, Opened};
-use super::half_open::Place;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
-    Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind,
+    Established, Evicted, Incoming, Listener, ListenerProtection, Place, TransportError,
+    TransportErrorKind,
 };
 use crate::{Failure, Reason, Url};
 use std::sync::Arc;
@@ -67,6 +67,7 @@ fn log_failure(
 
 async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
     loop {
+        shared.admission.keep_up().await;
         match listener.accept().await {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
@@ -74,9 +75,9 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
                 let reason = Some(error.kind().reason());
                 log_failure(&shared, Severity::Warning, LogId::AcceptFailed, text, reason);
                 let full = error.kind() == TransportErrorKind::OutOfResources;
-                if full && shared.half_open.make_room() {
+                if full && shared.admission.make_room() {
                     // Until it is closed; if that takes long, the next oldest has to go as well.
-                    let _ = timeout(PAUSE, shared.half_open.room_made()).await;
+                    let _ = timeout(PAUSE, shared.admission.room_made()).await;
                 } else {
                     sleep(PAUSE).await;
                 }
@@ -87,7 +88,7 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 
 /// Gives a new connection a place and its own task.
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
-    let place = shared.half_open.enter(&incoming.remote);
+    let place = shared.admission.enter(&incoming.remote, incoming.holds_descriptor);
     let task = establish(Arc::clone(shared), incoming, place);
     shared.spawn(task);
 }
@@ -95,27 +96,39 @@ fn admit(shared: &Arc<Shared>, incoming: Incoming) {
 async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let began = shared.now();
     let limit = shared.config.limits.handshake_time;
-    let Incoming { remote, establish } = incoming;
+    let Incoming { remote, establish, .. } = incoming;
     let stopping = shared.stopping.clone();
     let established = tokio::select! {
         biased;
         // Nobody is let in any more, and a shutdown waits for every task.
         () = stopping.cancelled() => return,
-        () = place.lost() => Err(place.failure()),
+        why = place.lost() => Err(failure(why)),
         established = timeout(limit, establish) => match established {
-            Ok(Ok(connection)) => Ok(connection),
+            Ok(Ok(established)) => Ok(established),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err(Failure::HandshakeTimeout { waiting_for: "the handshake of the transport", limit }),
         }
     };
     match established {
-        Ok(connection) => {
+        Ok(Established::Peer(connection)) => {
             connection::run(shared, connection, Opened::Accepted { began, place }).await;
         }
+        Ok(Established::Client(serve)) => serve(place).await,
+        Ok(Established::Handled) => {}
         Err(failure) => {
             let text = format!("{remote}: {failure}");
             let (level, reason) = (failure.severity(), Some(failure.reason()));
             log_failure(&shared, level, LogId::HandshakeFailed, text, reason);
+        }
+    }
+}
+
+/// What becomes of a connection that has lost its place.
+pub(super) fn failure(why: Evicted) -> Failure {
+    match why {
+        Evicted::HalfOpen(_) => Failure::LimitReached(why.to_string()),
+        Evicted::Connections(_) | Evicted::Descriptors => {
+            TransportError::new(TransportErrorKind::OutOfResources, why.to_string()).into()
         }
     }
 }

@@ -1,14 +1,13 @@
 use super::client::Clients;
 use super::drops::Drops;
 use super::events::EventBus;
-use super::half_open::HalfOpen;
 use super::listener::ListenerInfo;
 use super::metrics::Metrics;
 use super::ping::Pings;
 use super::registry::PeerRegistry;
 use super::turns::{charge_budget, yield_if_over_budget};
 use crate::config::Config;
-use crate::transport::{Transport, TransportError, TransportErrorKind};
+use crate::transport::{Admission, Transport, TransportError, TransportErrorKind, connections_max};
 use crate::{EndpointId, Url};
 use broker_proto::Failure;
 use broker_proto::data::Encode;
@@ -42,7 +41,7 @@ pub(super) struct Shared {
     pub(super) listeners: Mutex<Vec<ListenerInfo>>,
     pub(super) metrics: Metrics,
     pub(super) drops: Drops,
-    pub(super) half_open: Arc<HalfOpen>,
+    pub(super) admission: Arc<Admission>,
     /// Notified whenever a peer comes or changes its filter, or the endpoint stops.
     pub(super) peers_changed: Notify,
     /// Wakes the timer when the next deadline has changed.
@@ -101,7 +100,7 @@ impl Shared {
             listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
-            half_open: Arc::new(HalfOpen::new(limits.half_open)),
+            admission: Arc::new(Admission::new(limits.half_open, connections_max())),
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),

@@ -67,7 +67,7 @@ impl Transport for MemTransport {
         let listener = listener.ok_or_else(refused)?;
         let (ours, theirs) = tokio::io::duplex(IN_FLIGHT);
         let from = Url::new("mem", &format!("dialler-{}", fastrand::u32(..)), 0);
-        let incoming = Incoming::ready(connection(theirs, from));
+        let incoming = Incoming::ready(connection(theirs, from)).without_descriptor();
         listener.send(incoming).await.map_err(|_| refused())?;
         Ok(connection(ours, to.clone()))
     }

@@ -3,9 +3,12 @@
 //! A transport moves batches of frames and knows nothing of handshakes, filters or events. An
 //! endpoint is built with the transports it should have; the scheme of a URL picks one.
 
+mod admission;
 mod mem;
 mod stream;
 
+pub(crate) use admission::connections_max;
+pub use admission::{Admission, Evicted, Place};
 pub use broker_proto::{
     Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, TransportErrorKind,
     WriteBatch,
@@ -66,16 +69,76 @@ pub trait Listener: Send {
 pub struct Incoming {
     /// Where the connection comes from.
     pub remote: Url,
-    /// Finishes the handshake of the transport.
-    pub establish: Pin<Box<dyn Future<Output = Result<Connection, TransportError>> + Send>>,
+    /// Whether the connection holds a descriptor of this process, of which there is a limited
+    /// number.
+    pub holds_descriptor: bool,
+    /// Finishes the handshake of the transport. Dropping it drops the connection.
+    pub establish: Establish,
 }
 
+/// The handshake of a transport.
+pub type Establish = Pin<Box<dyn Future<Output = Result<Established, TransportError>> + Send>>;
+
+/// What an accepted connection has turned out to be.
+#[non_exhaustive]
+pub enum Established {
+    /// A connection on which Broker's own handshake follows.
+    Peer(Connection),
+    /// A client of another protocol, to be served until its end.
+    Client(ServeClient),
+    /// Something that has got its answer, and is over.
+    Handled,
+}
+
+impl Established {
+    /// The connection, for those who expect a peer.
+    ///
+    /// # Errors
+    ///
+    /// It is something else, which is over with that.
+    pub fn into_peer(self) -> Result<Connection, TransportError> {
+        match self {
+            Self::Peer(connection) => Ok(connection),
+            Self::Client(_) | Self::Handled => {
+                let detail = "the other side does not want to be a peer";
+                Err(TransportError::new(TransportErrorKind::WrongProtocol, detail))
+            }
+        }
+    }
+}
+
+/// Serves a client. It holds a place among the connections, which it has to mark as established
+/// and as closing, and ends when that is lost. The task is one that the shutdown of the endpoint
+/// waits for.
+pub type ServeClient = Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 impl Incoming {
+    /// An incoming connection that `establish` makes something of.
+    pub fn new(
+        remote: Url,
+        establish: impl Future<Output = Result<Established, TransportError>> + Send + 'static,
+    ) -> Self {
+        Self { remote, holds_descriptor: true, establish: Box::pin(establish) }
+    }
+
+    /// An incoming connection that can only be a peer.
+    pub fn peer(
+        remote: Url,
+        establish: impl Future<Output = Result<Connection, TransportError>> + Send + 'static,
+    ) -> Self {
+        Self::new(remote, async { establish.await.map(Established::Peer) })
+    }
+
     /// An incoming connection that needs no further handshake.
     #[must_use]
     pub fn ready(connection: Connection) -> Self {
-        let remote = connection.link.remote.clone();
-        Self { remote, establish: Box::pin(std::future::ready(Ok(connection))) }
+        Self::peer(connection.link.remote.clone(), std::future::ready(Ok(connection)))
+    }
+
+    /// The same connection, which holds no descriptor of its own.
+    #[must_use]
+    pub fn without_descriptor(self) -> Self {
+        Self { holds_descriptor: false, ..self }
     }
 }
 

@@ -136,7 +136,7 @@ impl Listener for NeverDone {
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        Ok(Incoming { remote: self.0.clone(), establish: Box::pin(std::future::pending()) })
+        Ok(Incoming::new(self.0.clone(), std::future::pending()))
     }
 }
 

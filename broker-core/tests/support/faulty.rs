@@ -1,8 +1,8 @@
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, FrameReader, FrameWriter, Incoming, Listener, ListenerProtection, MemTransport,
-    ReadBuffer, Transport, TransportError, TransportErrorKind, WriteBatch,
+    Connection, Established, FrameReader, FrameWriter, Incoming, Listener, ListenerProtection,
+    MemTransport, ReadBuffer, Transport, TransportError, TransportErrorKind, WriteBatch,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -142,14 +142,18 @@ impl Listener for FaultyListener {
             let kind = TransportErrorKind::OutOfResources;
             return Err(TransportError::new(kind, "no descriptor is left"));
         }
-        let Incoming { remote, establish } = self.inner.accept().await?;
+        let Incoming { remote, establish, .. } = self.inner.accept().await?;
         let faults = Arc::clone(&self.faults);
-        let establish = Box::pin(async move {
+        Ok(Incoming::new(remote, async move {
             faults.pause().await;
             faults.hang_if(&faults.hang_establish).await;
-            Ok(Faulty::wrap(&faults, establish.await?))
-        });
-        Ok(Incoming { remote, establish })
+            match establish.await? {
+                Established::Peer(connection) => {
+                    Ok(Established::Peer(Faulty::wrap(&faults, connection)))
+                }
+                other => Ok(other),
+            }
+        }))
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn listen(transport: &QuicTransport) -> Box<dyn Listener> {
 
 /// Accepts one connection, its handshake included.
 pub async fn accept(listener: &mut dyn Listener) -> Result<Connection, TransportError> {
-    listener.accept().await?.establish.await
+    listener.accept().await?.establish.await?.into_peer()
 }
 
 /// Both ends of what comes of dialling `acceptor` with `dialler`, whose URL pins nothing.

@@ -190,9 +190,10 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let (stream, remote) = self.acceptor.accept().await?;
         let (transport, from) = (self.transport.clone(), remote.clone());
-        let establish =
-            Box::pin(async move { transport.accept(stream, false, Connected(from)).await });
-        Ok(Incoming { remote, establish })
+        Ok(Incoming::peer(
+            remote,
+            async move { transport.accept(stream, false, Connected(from)).await },
+        ))
     }
 }
 

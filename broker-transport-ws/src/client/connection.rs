@@ -197,10 +197,14 @@ impl Link {
                         // The user is gone.
                         _ => return Over::Closed,
                     }
+                    if self.events.is_empty() {
+                        // Only now is the server read from again.
+                        (deadline, asked) = (self.next_ping(), false);
+                    }
                 }
                 message = from_user.recv(), if more => match message {
                     Some(outgoing) => self.send(outgoing),
-                    None => return self.say_goodbye().await,
+                    None => return self.close_gracefully().await,
                 },
                 outcome = exchange(
                     &mut self.reader, &mut self.writer, &mut self.framing, &mut self.outbox,
@@ -213,7 +217,7 @@ impl Link {
                     }
                     self.take();
                 }
-                () = due => {
+                () = due, if self.events.is_empty() => {
                     if asked {
                         let detail = "the server gives no sign of life";
                         return Over::Lost(TransportError::new(Kind::TimedOut, detail));
@@ -282,7 +286,7 @@ impl Link {
     }
 
     /// Sends the rest and a Close frame, and waits a moment for the answer.
-    async fn say_goodbye(&mut self) -> Over {
+    async fn close_gracefully(&mut self) -> Over {
         self.framing.close(CloseCode::NORMAL, "");
         self.outbox.take(&mut self.framing);
         while !self.outbox.is_empty() {
@@ -336,5 +340,71 @@ async fn exchange(
             Ok(true)
         }
         else => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::Stream;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, DuplexStream};
+    use tokio::time::sleep;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    fn link(stream: DuplexStream) -> Link {
+        let (reader, writer) = tokio::io::split(Box::new(stream) as Stream);
+        Link {
+            reader,
+            writer,
+            framing: Framing::new(Side::Client, 1000),
+            outbox: Outbox::default(),
+            events: VecDeque::new(),
+            lost: None,
+            ping_interval: INTERVAL,
+            close_time: INTERVAL,
+        }
+    }
+
+    /// Sends texts, and then answers pings until there are no more to be answered.
+    async fn serve(mut stream: DuplexStream, texts: usize, pings: usize) {
+        let mut framing = Framing::new(Side::Server, 1000);
+        (0..texts).for_each(|number| framing.send_text(number.to_string()));
+        let mut answered = 0;
+        loop {
+            stream.write_all(&std::mem::take(framing.output())).await.unwrap();
+            let mut bytes = vec![0; 1000];
+            let count = stream.read(&mut bytes).await.unwrap();
+            assert!(count > 0);
+            framing.push(&bytes[..count]);
+            while let Some(received) = framing.next().unwrap() {
+                assert_eq!(received, Received::SignOfLife);
+                answered += 1;
+                if answered > pings {
+                    framing.output().clear();
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_that_takes_nothing_does_not_make_the_server_a_silent_one() {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        tokio::spawn(serve(theirs, 3, 10));
+        let (to_user, mut events) = mpsc::channel(1);
+        let (_sender, mut from_user) = mpsc::channel(1);
+        let task = tokio::spawn(async move {
+            link(ours).run(&to_user, &mut from_user, &Arc::<Notify>::default()).await
+        });
+        sleep(20 * INTERVAL).await;
+        for _ in 0..3 {
+            assert!(matches!(events.recv().await, Some(ClientEvent::Unexpected { .. })));
+        }
+        sleep(9 * INTERVAL + INTERVAL / 2).await;
+        assert!(!task.is_finished(), "it has answered every ping");
+        sleep(3 * INTERVAL).await;
+        let Ok(Over::Lost(error)) = task.await else { panic!("a silent server is given up") };
+        assert!(error.to_string().contains("no sign of life"), "{error}");
     }
 }

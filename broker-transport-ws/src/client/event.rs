@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// What happens to a client.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum ClientEvent {
     /// The server has acknowledged the subscriptions, for the first time or again after a loss.
     Connected {

@@ -10,6 +10,7 @@ pub(crate) use event::understand;
 pub use event::{ClientEvent, ReceivedMessage};
 pub use options::ClientOptions;
 
+use crate::options::MAX_DURATION;
 use crate::security::Security;
 use broker_core::Url;
 use broker_core::data::json::{ToJson, encode_data_message};
@@ -91,6 +92,8 @@ impl JsonClient {
     }
 
     pub(crate) fn over(security: Security, url: Url, options: ClientOptions) -> Self {
+        let ping_interval = options.ping_interval.min(MAX_DURATION);
+        let options = ClientOptions { ping_interval, ..options };
         let (to_user, events) = mpsc::channel(options.queue_messages.max(1));
         let (outgoing, from_user) = mpsc::channel(options.queue_messages.max(1));
         let closing = Arc::new(Notify::new());

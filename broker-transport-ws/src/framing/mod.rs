@@ -121,6 +121,11 @@ impl Framing {
         Ok(Some(received))
     }
 
+    /// Whether no part of a message has been received.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.socket.get_ref().gate.at_rest()
+    }
+
     /// Puts a text message into the output, unless a Close frame is there already.
     pub(crate) fn send_text(&mut self, text: String) {
         self.stretched |= text.len() > LONG;

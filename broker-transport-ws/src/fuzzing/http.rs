@@ -1,5 +1,7 @@
 use crate::access::{AccessOptions, AccessRule};
-use crate::http::{HEAD_MAX, HeadError, judge, parse_request, parse_response, read_head};
+use crate::http::{
+    HEAD_MAX, HeadError, parse_request, parse_response, read_head, validate_upgrade,
+};
 use broker_core::transport::Protection;
 use broker_proto::fuzzing::Input;
 use std::pin::pin;
@@ -16,8 +18,8 @@ pub(super) fn requests(mut input: Input<'_>) {
     let Ok(head) = head else { return };
     assert!(head.len() <= HEAD_MAX && bytes.starts_with(&head));
     let Ok(request) = parse_request(&head) else { return };
-    let answer = match judge(&request) {
-        Ok(offer) => offer.encode(request.fields.get("Sec-WebSocket-Protocol").map(|_| "p")),
+    let answer = match validate_upgrade(&request) {
+        Ok(upgrade) => upgrade.encode(request.fields.get("Sec-WebSocket-Protocol").map(|_| "p")),
         Err(answer) => answer.encode(false),
     };
     is_response(&answer);

@@ -1,14 +1,12 @@
 //! As much of HTTP/1.1 as the opening handshake of a WebSocket needs, on both sides.
 
-mod accept;
 mod head;
-mod request;
-mod response;
+mod message;
+mod upgrade;
 
-pub(crate) use accept::{Answer, Offer, judge};
 pub(crate) use head::{HeadError, read_head};
-pub(crate) use request::{Request, parse_request, percent_decoded};
-pub(crate) use response::parse_response;
+pub(crate) use message::{Request, parse_request, parse_response, percent_decoded};
+pub(crate) use upgrade::{Response, UpgradeRequest, validate_upgrade};
 
 /// The longest head of a request or response.
 pub(crate) const HEAD_MAX: usize = 8 * 1024;
@@ -30,6 +28,11 @@ impl Fields {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let same = |field: &&(String, String)| field.0.eq_ignore_ascii_case(name);
         self.0.iter().find(same).map(|field| field.1.as_str())
+    }
+
+    /// How many fields have this name, in whatever case.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.0.iter().filter(|field| field.0.eq_ignore_ascii_case(name)).count()
     }
 
     /// Whether a field of this name lists the word, in whatever case.

@@ -1,19 +1,25 @@
-use super::queue::{Interrupt, Outgoing};
-use crate::framing::text_frame;
-use arc_swap::ArcSwap;
+use super::members::{Member, Members};
+use super::queue::Outgoing;
 use broker_core::data::View;
-use broker_core::data::json::encode_data_message;
 use broker_core::endpoint::{Hub, HubSender, Message, SubscriberOptions};
-use broker_core::{Endpoint, EndpointId, PrefixIndex, SubscriberPolicy, is_internal};
+use broker_core::{Endpoint, EndpointId, SubscriberPolicy};
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
-/// Topics whose receivers are remembered.
-const REMEMBERED: usize = 4096;
+/// The least time between two changes of what the endpoint wants, each of which costs its router a
+/// new table and its peers an announcement. Clients that come meanwhile wait.
+const SUBSCRIBE_INTERVAL: Duration = Duration::from_millis(50);
+
+/// How long a prefix is still wanted at least when no client wants it any more: often the next one
+/// does.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+
+/// Prefixes that are still wanted although no client wants them, at most.
+const KEPT_MAX: usize = 16 * 1024;
 
 /// Joins the clients of one endpoint: to the overlay they are one hub, and every message is
 /// rendered once for all of them that want it.
@@ -21,6 +27,7 @@ const REMEMBERED: usize = 4096;
 pub(crate) struct Exchange {
     sender: HubSender,
     members: Arc<Members>,
+    /// No client has more than one command in here, apart from those who leave.
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -38,7 +45,19 @@ impl Exchange {
         let members = Arc::<Members>::default();
         let (commands, requests) = mpsc::unbounded_channel();
         let exchange = Self { sender: hub.sender(), members: Arc::clone(&members), commands };
-        let pump = Pump { endpoint: companion, hub, members, requests, wanted: BTreeMap::new() };
+        let pump = Pump {
+            endpoint: companion,
+            hub,
+            members,
+            requests,
+            wanted: BTreeMap::new(),
+            begun: Vec::new(),
+            waiting: Vec::new(),
+            kept: BTreeMap::new(),
+            subscribe_at: None,
+            unsubscribe_at: None,
+            changed: None,
+        };
         endpoint.spawn(pump.run());
         Arc::new(exchange)
     }
@@ -107,7 +126,7 @@ impl Drop for Membership {
     }
 }
 
-/// Takes what the overlay has for the clients.
+/// Takes what the overlay has for the clients, and subscribes to what they want.
 struct Pump {
     endpoint: Endpoint,
     hub: Hub,
@@ -115,6 +134,16 @@ struct Pump {
     requests: mpsc::UnboundedReceiver<Command>,
     /// How many clients want each prefix.
     wanted: BTreeMap<Bytes, usize>,
+    /// Prefixes that are to be subscribed to.
+    begun: Vec<Bytes>,
+    /// Who waits for that.
+    waiting: Vec<oneshot::Sender<()>>,
+    /// Prefixes that no client wants any more and that are not given up yet, and since when.
+    kept: BTreeMap<Bytes, Instant>,
+    subscribe_at: Option<Instant>,
+    unsubscribe_at: Option<Instant>,
+    /// When the subscriptions were changed last.
+    changed: Option<Instant>,
 }
 
 impl Pump {
@@ -126,9 +155,11 @@ impl Pump {
                 biased;
                 () = &mut stopping => break,
                 request = self.requests.recv() => match request {
-                    Some(request) => self.change(request),
+                    Some(request) => self.note_all(request),
                     None => return,
                 },
+                () = until(self.subscribe_at) => self.subscribe(),
+                () = until(self.unsubscribe_at) => self.unsubscribe(),
                 message = self.hub.recv() => match message {
                     Some(message) => self.deliver(&message),
                     None => break,
@@ -147,160 +178,152 @@ impl Pump {
         }
     }
 
-    /// Does all requests that are waiting in one go, since each change costs the router a new
-    /// table.
-    fn change(&mut self, first: Command) {
-        let mut answers = Vec::new();
-        let (mut begun, mut ended) = (Vec::new(), Vec::new());
+    /// Takes note of all requests that are waiting, and answers those that change nothing.
+    fn note_all(&mut self, first: Command) {
         let mut next = Some(first);
         while let Some(request) = next {
             match request {
-                Command::Add(topics, done) => {
-                    answers.push(done);
-                    for topic in topics {
-                        let count = self.wanted.entry(topic.clone()).or_default();
-                        *count += 1;
-                        if *count == 1 {
-                            begun.push(topic);
-                        }
-                    }
-                }
-                Command::Remove(topics) => {
-                    for topic in topics {
-                        if let Some(count) = self.wanted.get_mut(&topic) {
-                            *count -= 1;
-                            if *count == 0 {
-                                self.wanted.remove(&topic);
-                                ended.push(topic);
-                            }
-                        }
-                    }
-                }
+                Command::Add(topics, done) => self.note_begin(topics, done),
+                Command::Remove(topics) => self.note_end(topics),
             }
             next = self.requests.try_recv().ok();
         }
-        // Something may have begun and ended, or the reverse.
-        begun.retain(|topic| self.wanted.contains_key(topic));
-        ended.retain(|topic| !self.wanted.contains_key(topic));
-        if !begun.is_empty() {
-            self.hub.add(begun);
+        let now = Instant::now();
+        if self.begun.is_empty() {
+            self.answer();
+        } else {
+            let earliest = self.changed.map_or(now, |changed| changed + SUBSCRIBE_INTERVAL);
+            self.subscribe_at.get_or_insert(earliest.max(now));
         }
+        if self.kept.len() > KEPT_MAX {
+            self.unsubscribe_from(|_| true);
+        } else if !self.kept.is_empty() {
+            self.unsubscribe_at.get_or_insert(now + KEPT_FOR);
+        }
+    }
+
+    fn note_begin(&mut self, topics: Vec<Bytes>, done: oneshot::Sender<()>) {
+        for topic in topics {
+            match self.wanted.get_mut(&topic) {
+                Some(count) => {
+                    *count += 1;
+                    self.kept.remove(&topic);
+                }
+                None => {
+                    self.begun.push(topic.clone());
+                    self.wanted.insert(topic, 1);
+                }
+            }
+        }
+        self.waiting.push(done);
+    }
+
+    fn note_end(&mut self, topics: Vec<Bytes>) {
+        let now = Instant::now();
+        for topic in topics {
+            let Some(count) = self.wanted.get_mut(&topic) else { continue };
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.kept.insert(topic, now);
+            }
+        }
+    }
+
+    fn subscribe(&mut self) {
+        self.subscribe_at = None;
+        self.changed = Some(Instant::now());
+        self.hub.add(std::mem::take(&mut self.begun));
+        self.answer();
+    }
+
+    fn answer(&mut self) {
+        for done in self.waiting.drain(..) {
+            // The client may have gone.
+            let _ = done.send(());
+        }
+    }
+
+    fn unsubscribe(&mut self) {
+        let now = Instant::now();
+        self.unsubscribe_from(|since| since + KEPT_FOR <= now);
+        self.unsubscribe_at = (!self.kept.is_empty()).then(|| now + KEPT_FOR);
+    }
+
+    fn unsubscribe_from(&mut self, is_due: impl Fn(Instant) -> bool) {
+        let mut ended = BTreeSet::new();
+        self.kept.retain(|topic, since| {
+            let is_kept = !is_due(*since);
+            if !is_kept {
+                ended.insert(topic.clone());
+            }
+            is_kept
+        });
+        for topic in &ended {
+            self.wanted.remove(topic);
+        }
+        // What has come and gone before it was subscribed to.
+        self.begun.retain(|topic| !ended.remove(topic));
         if !ended.is_empty() {
+            self.changed = Some(Instant::now());
             self.hub.remove(ended);
         }
-        for answer in answers {
-            // The client may have gone.
-            let _ = answer.send(());
-        }
     }
 }
 
-/// The clients that receive messages.
-#[derive(Debug, Default)]
-struct Members {
-    list: Mutex<List>,
-    table: ArcSwap<Table>,
-    outdated: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct List {
-    members: BTreeMap<EndpointId, Arc<Member>>,
-    stopped: bool,
-}
-
-#[derive(Debug)]
-struct Member {
-    id: EndpointId,
-    queue: Arc<Outgoing>,
-    topics: Vec<Bytes>,
-}
-
-impl Members {
-    fn add(&self, member: Member) {
-        let mut list = self.list.lock();
-        if list.stopped {
-            member.queue.interrupt(Interrupt::Stopping);
-        }
-        list.members.insert(member.id, Arc::new(member));
-        self.outdated.store(true, Ordering::Release);
-    }
-
-    fn remove(&self, id: EndpointId) {
-        let mut list = self.list.lock();
-        list.members.remove(&id);
-        self.outdated.store(true, Ordering::Release);
-    }
-
-    fn stop(&self) {
-        let mut list = self.list.lock();
-        list.stopped = true;
-        list.members.values().for_each(|member| member.queue.interrupt(Interrupt::Stopping));
-    }
-
-    fn deliver(&self, topic: &[u8], value: View<'_>, except: Option<EndpointId>) {
-        if self.outdated.load(Ordering::Acquire) {
-            self.rebuild();
-        }
-        let receivers = self.table.load().receivers(topic);
-        let mut receivers = receivers.iter().filter(|member| Some(member.id) != except).peekable();
-        if receivers.peek().is_none() {
-            return;
-        }
-        let frame = text_frame(|out| encode_data_message(topic, &value, out));
-        receivers.for_each(|member| member.queue.push(&frame));
-    }
-
-    fn rebuild(&self) {
-        let list = self.list.lock();
-        if self.outdated.swap(false, Ordering::AcqRel) {
-            self.table.store(Arc::new(Table::new(list.members.values().cloned())));
-        }
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 
-/// Who gets the messages of a topic.
-type Receivers = Arc<[Arc<Member>]>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
 
-/// A snapshot of all subscriptions.
-#[derive(Debug, Default)]
-struct Table {
-    members: Vec<Arc<Member>>,
-    index: PrefixIndex,
-    /// Only the prefixes of internal topics: a subscription to everything does not include these.
-    internal: PrefixIndex,
-    remembered: RwLock<HashMap<Box<[u8]>, Receivers>>,
-}
-
-impl Table {
-    fn new(members: impl Iterator<Item = Arc<Member>>) -> Self {
-        let members: Vec<Arc<Member>> = members.collect();
-        let mut pairs = Vec::new();
-        for (at, member) in (0_u32..).zip(&members) {
-            pairs.extend(member.topics.iter().map(|topic| (topic.clone(), at)));
+    #[tokio::test(start_paused = true)]
+    async fn a_prefix_that_the_next_client_wants_as_well_stays_wanted() {
+        let endpoint = Endpoint::builder().build().unwrap();
+        let exchange = Exchange::start(&endpoint);
+        let topic = Bytes::from_static(b"/x");
+        let subscribe = || exchange.subscribe(vec![topic.clone()]);
+        let first = subscribe().await;
+        assert_eq!(endpoint.filter(), ["/x"]);
+        for _ in 0..100 {
+            drop(subscribe().await);
         }
-        let internal = pairs.iter().filter(|(topic, _)| is_internal(topic)).cloned().collect();
-        Self {
-            members,
-            index: PrefixIndex::new(pairs),
-            internal: PrefixIndex::new(internal),
-            remembered: RwLock::default(),
+        drop(first);
+        for _ in 0..100 {
+            sleep(KEPT_FOR * 9 / 10).await;
+            assert_eq!(endpoint.filter(), ["/x"]);
+            drop(subscribe().await);
         }
+        sleep(3 * KEPT_FOR).await;
+        assert!(endpoint.filter().is_empty());
     }
 
-    fn receivers(&self, topic: &[u8]) -> Receivers {
-        if let Some(known) = self.remembered.read().get(topic) {
-            return Arc::clone(known);
+    #[tokio::test(start_paused = true)]
+    async fn clients_that_come_at_once_cost_few_changes_and_get_what_they_want() {
+        let endpoint = Endpoint::builder().build().unwrap();
+        let exchange = Exchange::start(&endpoint);
+        let began = Instant::now();
+        let clients: Vec<_> = (0..1000)
+            .map(|number| {
+                let exchange = Arc::clone(&exchange);
+                let topic = Bytes::from(format!("/{number:04}/"));
+                tokio::spawn(async move { exchange.subscribe(vec![topic]).await })
+            })
+            .collect();
+        let mut subscriptions = Vec::new();
+        for client in clients {
+            subscriptions.push(client.await.unwrap());
         }
-        let index = if is_internal(topic) { &self.internal } else { &self.index };
-        let found = index.lookup(topic);
-        let found: Receivers =
-            found.into_iter().filter_map(|at| self.members.get(at as usize).cloned()).collect();
-        let mut remembered = self.remembered.write();
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(topic.into(), Arc::clone(&found));
-        found
+        assert_eq!(endpoint.filter().len(), 1000);
+        // Time passes only where somebody waits for the next change.
+        assert!(began.elapsed() <= 2 * SUBSCRIBE_INTERVAL, "{:?}", began.elapsed());
+        drop(subscriptions);
+        sleep(3 * KEPT_FOR).await;
+        assert!(endpoint.filter().is_empty());
     }
 }

@@ -4,15 +4,16 @@ use super::queue::{Interrupt, Outgoing};
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received, Violation, ping_frame};
 use crate::stream::{ReadHalf, receive};
-use broker_core::data::View;
 use broker_core::data::json::{JsonErrorClass, JsonReader};
+use broker_core::data::{DecodeLimits, View};
 use broker_core::endpoint::ClientCounters;
+use broker_core::transport::Evicted;
 use broker_core::{EndpointId, is_internal};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Capacity above which the buffer for a decoded message is not kept for the next one.
 const PAYLOAD_KEPT: usize = 16 * 1024;
@@ -29,6 +30,10 @@ pub(super) enum End {
     /// The client gave no sign of life.
     Silent,
     Interrupted(Interrupt),
+    /// The connection has to give way to others.
+    Evicted(Evicted),
+    /// The client has to give way to those from other addresses.
+    TooMany,
 }
 
 /// The receiving half of a client's session.
@@ -40,7 +45,13 @@ pub(super) struct Input<'a> {
     pub(super) exchange: &'a Arc<Exchange>,
     pub(super) counters: &'a ClientCounters,
     pub(super) rights: Rights,
+    /// The deepest nesting of a value.
+    pub(super) depth: usize,
     pub(super) ping_interval: Duration,
+    /// How long a message may take from its first byte to its last; zero is forever.
+    pub(super) message_time: Duration,
+    /// Since when a message is being received.
+    pub(super) unfinished_since: Option<Instant>,
     /// Messages received after the subscriptions.
     pub(super) number: u64,
     pub(super) payload: Vec<u8>,
@@ -64,16 +75,25 @@ impl Input<'_> {
                 Ok(()) => {}
                 Err(end) => return end,
             }
+            let unfinished = self.message_deadline();
+            if unfinished.is_some_and(|deadline| deadline <= Instant::now()) {
+                let seconds = self.message_time.as_secs_f64();
+                let reason = format!("a message took longer than {seconds} s");
+                return End::Violation(Violation::new(CloseCode::POLICY, reason));
+            }
+            let silent =
+                (!self.ping_interval.is_zero()).then(|| Instant::now() + self.ping_interval);
             let framing = &mut self.framing;
             let received = receive(&mut self.reader, |bytes| framing.push(bytes));
-            let outcome = match self.ping_interval {
-                Duration::ZERO => Ok(received.await),
-                interval => timeout(interval, received).await,
+            let outcome = match silent.into_iter().chain(unfinished).min() {
+                None => Ok(received.await),
+                Some(limit) => timeout_at(limit, received).await,
             };
             match outcome {
                 Ok(Ok(0)) => self.framing.end(),
                 Ok(Ok(_)) => asked = false,
                 Ok(Err(error)) => return End::Gone(error.to_string()),
+                Err(_) if silent.is_none_or(|limit| Instant::now() < limit) => {}
                 Err(_) if asked => return End::Silent,
                 Err(_) => {
                     asked = true;
@@ -83,10 +103,23 @@ impl Input<'_> {
         }
     }
 
+    /// When the message that is being received has to be complete.
+    fn message_deadline(&mut self) -> Option<Instant> {
+        if self.framing.is_at_rest() || self.message_time.is_zero() {
+            self.unfinished_since = None;
+            return None;
+        }
+        let since = *self.unfinished_since.get_or_insert_with(Instant::now);
+        Some(since + self.message_time)
+    }
+
     /// Handles everything that has arrived.
     async fn handle_received(&mut self) -> Result<(), End> {
         loop {
             let received = self.framing.next();
+            if matches!(received, Ok(Some(Received::Text(_) | Received::Binary(_)))) {
+                self.unfinished_since = None;
+            }
             match received {
                 Ok(None) => return Ok(()),
                 Ok(Some(Received::Text(text))) => self.handle(text.as_bytes()).await?,
@@ -143,13 +176,14 @@ impl Input<'_> {
     }
 
     async fn publish(&self, text: &[u8], payload: &mut Vec<u8>) -> Result<(), Refusal> {
-        let topic = decode(text, payload)?;
+        let limits = DecodeLimits { max_depth: self.depth };
+        let topic = decode(text, limits, payload)?;
         if is_internal(&topic) || !self.rights.may_publish(&topic) {
             let topic = String::from_utf8_lossy(&topic);
             let what = format!("may not be published by this client on the topic {topic:?}");
             return Err(Refusal { code: code::PERMISSION, what });
         }
-        let value = View::parse(payload).map_err(|error| Refusal {
+        let value = View::parse_with(payload, limits).map_err(|error| Refusal {
             code: code::DESERIALIZATION,
             what: format!("caused an internal error -> {error}"),
         })?;
@@ -171,8 +205,12 @@ struct Refusal {
 
 /// Reads a data message. Some clients leave `type` out; a topic there has to be, which may be
 /// empty.
-fn decode<'a>(text: &'a [u8], payload: &mut Vec<u8>) -> Result<Cow<'a, [u8]>, Refusal> {
-    let reader = JsonReader { require_type: false, require_topic: false, ..JsonReader::default() };
+fn decode<'a>(
+    text: &'a [u8],
+    limits: DecodeLimits,
+    payload: &mut Vec<u8>,
+) -> Result<Cow<'a, [u8]>, Refusal> {
+    let reader = JsonReader { limits, require_type: false, require_topic: false };
     reader.message_into(text, payload).map_err(|error| {
         let what = match error.class() {
             JsonErrorClass::InvalidJson => format!("contained malformed JSON -> {error}"),

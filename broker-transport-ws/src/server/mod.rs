@@ -3,10 +3,10 @@
 pub(crate) mod answers;
 mod exchange;
 mod input;
+mod members;
 mod queue;
 mod session;
 mod subscriptions;
-mod writer;
 
 pub(crate) use exchange::Exchange;
 pub(crate) use session::{Accepted, serve};

@@ -1,16 +1,24 @@
+//! What waits for a client, and the task that writes it.
+
 use super::answers::missed_frame;
+use crate::stream::WriteHalf;
 use broker_core::OverflowPolicy;
 use broker_core::endpoint::ClientCounters;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 /// How much the writer takes at once, so that the bound of the queue covers nearly all that waits.
 const TAKE_BYTES: usize = 256 * 1024;
 const TAKE_FRAMES: usize = 64;
+
+/// Pieces handed to one vectored write.
+const SLICES: usize = 64;
 
 /// How much may wait for a client, and what happens to the rest.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +96,11 @@ impl Outgoing {
             interrupt: Notify::new(),
             written: AtomicU64::new(0),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn counters(&self) -> &ClientCounters {
+        &self.counters
     }
 
     /// Queues a message, or does what the policy says.
@@ -260,6 +273,59 @@ impl State {
         self.missed += 1;
         true
     }
+}
+
+/// Writes what is queued until the queue is over, and gives the connection back then; `None` if
+/// the connection has failed.
+pub(super) async fn write(mut writer: WriteHalf, queue: Arc<Outgoing>) -> Option<WriteHalf> {
+    let mut batch = VecDeque::new();
+    loop {
+        match queue.take(&mut batch) {
+            Taken::Some => {
+                if write_all(&mut writer, &mut batch, &queue).await.is_err() {
+                    queue.interrupt(Interrupt::Broken);
+                    return None;
+                }
+            }
+            Taken::Idle => {
+                batch = VecDeque::new();
+                queue.ready().await;
+            }
+            Taken::Over => return Some(writer),
+        }
+    }
+}
+
+async fn write_all(
+    writer: &mut WriteHalf,
+    batch: &mut VecDeque<Bytes>,
+    queue: &Outgoing,
+) -> io::Result<()> {
+    while !batch.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        for (slot, frame) in slices.iter_mut().zip(batch.iter()) {
+            *slot = IoSlice::new(frame);
+        }
+        let count = batch.len().min(SLICES);
+        let mut written = if writer.is_write_vectored() {
+            writer.write_vectored(slices.get(..count).unwrap_or_default()).await?
+        } else {
+            writer.write(batch.front().map(Bytes::as_ref).unwrap_or_default()).await?
+        };
+        if written == 0 && batch.iter().any(|frame| !frame.is_empty()) {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        queue.wrote(written);
+        while let Some(frame) = batch.front_mut() {
+            if written < frame.len() {
+                frame.advance(written);
+                break;
+            }
+            written -= frame.len();
+            batch.pop_front();
+        }
+    }
+    writer.flush().await
 }
 
 #[cfg(test)]

@@ -1,27 +1,33 @@
 use super::answers::{ack_frame, code, error_frame};
 use super::exchange::Exchange;
 use super::input::{End, Input};
-use super::queue::{Bounds, Ending, Interrupt, Outgoing};
-use super::writer;
+use super::queue::{self, Bounds, Ending, Interrupt, Outgoing};
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
-use crate::service::Place;
+use crate::service::ClientPermit;
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession};
 use broker_core::event::{ClientLabel, Severity};
-use broker_core::transport::Protection;
+use broker_core::transport::{Place, Protection};
 use broker_core::{Endpoint, EndpointId, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
-/// How often a client that is being closed may make no more than some progress within
-/// `close_time`.
-const CLOSE_ROUNDS: u32 = 10;
+/// How many times `close_time` a client may take that still reads what was queued for it, and that
+/// is disconnected because it reads slowly.
+const SLOW_CLOSE: u32 = 100;
+
+/// How many times `close_time` it may take between one sign that it reads and the next: the
+/// system tells of it only when a large part of its buffer is free again.
+const SLOW_PROGRESS: u32 = 10;
+
+/// How long a client whose descriptor is needed may take to read why it has to go.
+const EVICTION_TIME: Duration = Duration::from_millis(100);
 
 /// A client whose subscriptions have been read and not been answered yet.
 pub(crate) struct Accepted {
@@ -33,18 +39,28 @@ pub(crate) struct Accepted {
     pub(crate) rights: Rights,
     pub(crate) subscriptions: Vec<Bytes>,
     /// Held until the session is over.
-    pub(crate) place: Place,
+    pub(crate) permit: ClientPermit,
 }
 
 /// Runs the session of a client from its acknowledgement to the end of the connection.
 pub(crate) async fn serve(
     accepted: Accepted,
+    mut place: Place,
     endpoint: Endpoint,
     exchange: Arc<Exchange>,
     options: Arc<WsOptions>,
 ) {
-    let Accepted { stream, framing, remote, protection, application, rights, subscriptions, place } =
-        accepted;
+    let Accepted {
+        stream,
+        framing,
+        remote,
+        protection,
+        application,
+        rights,
+        subscriptions,
+        permit,
+    } = accepted;
+    place.establish();
     let reserved = exchange.subscribe(subscriptions.clone()).await;
     let label = ClientLabel { kind: "web-socket", application };
     let id = EndpointId::random();
@@ -54,7 +70,8 @@ pub(crate) async fn serve(
     queue.answer(&ack_frame(endpoint.id()));
     let membership = reserved.join(id, Arc::clone(&queue));
     let (reader, writer) = tokio::io::split(stream);
-    let writer = endpoint.spawn(writer::run(writer, Arc::clone(&queue)));
+    let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
+    let writer = AbortOnDropHandle::new(writer);
     let mut input = Input {
         id,
         reader,
@@ -63,16 +80,41 @@ pub(crate) async fn serve(
         exchange: membership.exchange(),
         counters: session.counters(),
         rights,
+        depth: endpoint.data_depth(),
         ping_interval: options.ping_interval,
+        message_time: options.message_time,
+        unfinished_since: None,
         number: 0,
         payload: Vec::new(),
     };
-    let end = input.run().await;
+    let end = tokio::select! {
+        biased;
+        why = place.lost() => End::Evicted(why),
+        _ = permit.lost() => End::TooMany,
+        end = input.run() => end,
+    };
     let Input { reader, framing, .. } = input;
     drop(membership);
-    drop(place);
+    drop(permit);
     report(&endpoint, session, &end);
-    Closing { reader, framing, queue, close_time: options.close_time }.run(end, writer).await;
+    // From here on it counts as half open.
+    place.close();
+    let closing = Closing { reader, framing, queue, close_time: options.close_time };
+    let time = if matches!(end, End::Evicted(_)) { EVICTION_TIME } else { Duration::ZERO };
+    let evicted = async {
+        place.lost().await;
+        tokio::time::sleep(time).await;
+    };
+    // Others may take their time, but nobody wants to wait for the end of an endpoint.
+    let stopped = async {
+        endpoint.stopping().await;
+        tokio::time::sleep(options.close_time).await;
+    };
+    tokio::select! {
+        () = evicted => {}
+        () = stopped => {}
+        () = closing.run(end, writer) => {}
+    }
 }
 
 fn bounds(options: &WsOptions) -> Bounds {
@@ -107,12 +149,19 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
         End::Interrupted(Interrupt::Broken) => {
             (Severity::Info, "gone", "the connection takes no more bytes".to_owned())
         }
+        End::Evicted(why) => (Severity::Warning, "evicted", format!("closed: {why}")),
+        End::TooMany => {
+            let what = "closed: there are too many clients, and most come from its address";
+            (Severity::Warning, "too-many-clients", what.to_owned())
+        }
     };
     let text = format!("{label} at {remote}: {what}");
-    if matches!(end, End::Interrupted(Interrupt::Overflow)) {
-        session.removed("caf::sec::backpressure_overflow");
-    } else {
-        drop(session);
+    match end {
+        End::Interrupted(Interrupt::Overflow) => {
+            session.removed("caf::sec::backpressure_overflow");
+        }
+        End::Evicted(_) | End::TooMany => session.removed("too many connections"),
+        _ => drop(session),
     }
     endpoint.log(level, "client-ended", text, Some(reason));
 }
@@ -126,15 +175,14 @@ struct Closing {
 }
 
 impl Closing {
-    async fn run(mut self, end: End, writer: JoinHandle<Option<WriteHalf>>) {
+    async fn run(mut self, end: End, writer: AbortOnDropHandle<Option<WriteHalf>>) {
         let by_client = matches!(end, End::Closed(..) | End::Gone(_));
         let broken = matches!(end, End::Violation(_));
-        // Others may take their time, but nobody wants to wait for the end of an endpoint.
-        let stopping = matches!(end, End::Interrupted(Interrupt::Stopping));
-        let rounds = if stopping { 1 } else { CLOSE_ROUNDS };
+        // A slow client is told why it has to go, for which it has to read what is before that.
+        let is_slow = matches!(end, End::Interrupted(Interrupt::Overflow));
         let ending = self.ending(end);
         self.queue.finish(ending);
-        let Some(mut writer) = self.written(writer, rounds).await else { return };
+        let Some(mut writer) = self.written(writer, is_slow).await else { return };
         // The connection is closed by the server, but after the client has agreed; unless what the
         // client sends cannot be understood any more.
         let agreed = by_client
@@ -161,6 +209,10 @@ impl Closing {
                 let reason = "this client does not read fast enough".to_owned();
                 (Some(code::OVERFLOW), CloseCode::INTERNAL, reason, true)
             }
+            End::Evicted(_) | End::TooMany => {
+                let reason = "most clients come from this address, and others need the room";
+                (Some(code::TOO_MANY), CloseCode::TRY_AGAIN_LATER, reason.to_owned(), false)
+            }
             End::Interrupted(Interrupt::Stopping | Interrupt::Broken) => {
                 (None, CloseCode::GOING_AWAY, "Terminating".to_owned(), true)
             }
@@ -171,22 +223,25 @@ impl Closing {
         if flush { Ending::Flush(last) } else { Ending::Now(last) }
     }
 
-    /// Waits until everything is written, as long as the client reads at all.
+    /// Waits until everything is written; for a slow client as long as it reads at all.
     async fn written(
         &self,
-        mut writer: JoinHandle<Option<WriteHalf>>,
-        rounds: u32,
+        mut writer: AbortOnDropHandle<Option<WriteHalf>>,
+        is_slow: bool,
     ) -> Option<WriteHalf> {
-        for _ in 0..rounds {
+        let (patience, total) =
+            if is_slow { (SLOW_PROGRESS, SLOW_CLOSE) } else { (1, SLOW_PROGRESS) };
+        let limit = Instant::now() + self.close_time.saturating_mul(total);
+        let patience = self.close_time.saturating_mul(patience);
+        loop {
             let before = self.queue.written();
-            match timeout(self.close_time, &mut writer).await {
+            let round = limit.min(Instant::now() + patience);
+            match timeout_at(round, &mut writer).await {
                 Ok(outcome) => return outcome.ok().flatten(),
-                Err(_) if self.queue.written() > before => {}
-                Err(_) => break,
+                Err(_) if round < limit && self.queue.written() > before => {}
+                Err(_) => return None,
             }
         }
-        writer.abort();
-        None
     }
 
     /// Waits for the client's Close frame, and ignores what comes before it. Returns whether there
@@ -206,5 +261,61 @@ impl Closing {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::Side;
+    use broker_core::OverflowPolicy;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    const CLOSE_TIME: Duration = Duration::from_secs(3);
+
+    /// A client for which a minute's worth of reading is queued when it has to go, and its side of
+    /// the connection.
+    fn overflown() -> (impl Future<Output = ()>, DuplexStream) {
+        let (ours, theirs) = duplex(100);
+        let policy = OverflowPolicy::Disconnect;
+        let bounds = Bounds { messages: 60, bytes: 1 << 20, control: 1000, policy };
+        let queue = Arc::new(Outgoing::new(bounds, Arc::default()));
+        (0..60).for_each(|_| queue.push(&Bytes::from_static(&[b'x'; 100])));
+        let (reader, writer) = tokio::io::split(Box::new(ours) as Stream);
+        let writer = tokio::spawn(queue::write(writer, Arc::clone(&queue)));
+        let framing = Framing::new(Side::Server, 1000);
+        let closing = Closing { reader, framing, queue, close_time: CLOSE_TIME };
+        let end = End::Interrupted(Interrupt::Overflow);
+        (closing.run(end, AbortOnDropHandle::new(writer)), theirs)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_reads_gets_its_messages_the_error_and_the_close_frame() {
+        let (closing, mut client) = overflown();
+        let closing = tokio::spawn(closing);
+        let mut received = Vec::new();
+        let mut chunk = [0; 50];
+        while let Ok(count @ 1..) = client.read(&mut chunk).await {
+            received.extend_from_slice(&chunk[..count]);
+            sleep(Duration::from_millis(500)).await;
+        }
+        closing.await.unwrap();
+        let (messages, last) = received.split_at(60 * 100);
+        assert!(messages.iter().all(|byte| *byte == b'x'));
+        let mut framing = Framing::new(Side::Client, 1000);
+        framing.push(last);
+        let Ok(Some(Received::Text(text))) = framing.next() else { panic!("an error") };
+        assert!(text.contains("\"overflow\""), "{text}");
+        let Ok(Some(Received::Close(code, _))) = framing.next() else { panic!("a Close frame") };
+        assert_eq!(code, CloseCode::INTERNAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_that_reads_nothing_at_all_is_not_waited_for_long() {
+        let (closing, _client) = overflown();
+        let began = Instant::now();
+        closing.await;
+        assert!(began.elapsed() <= 2 * SLOW_PROGRESS * CLOSE_TIME, "{:?}", began.elapsed());
     }
 }

@@ -1,5 +1,6 @@
 use bytes::Bytes;
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -12,6 +13,13 @@ pub(crate) struct InvalidSubscriptions {
     pub(crate) detail: String,
 }
 
+/// What is wrong with the list, if it is not that it is none.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    NotAString,
+    TooMany,
+}
+
 /// Reads the first message of a client: an array of topic prefixes. They come back in ascending
 /// order and each one once.
 pub(crate) fn read_subscriptions(
@@ -19,30 +27,29 @@ pub(crate) fn read_subscriptions(
     limit: usize,
 ) -> Result<Vec<Bytes>, InvalidSubscriptions> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let list = List { limit };
+    let fault = Cell::new(None);
+    let list = List { limit, fault: &fault };
     let prefixes =
         reader.deserialize_seq(list).and_then(|prefixes| reader.end().map(|()| prefixes));
     prefixes.map(|prefixes| prefixes.into_iter().collect()).map_err(|error| {
-        let detail = error.to_string();
-        let context = if detail.contains(TOO_MANY) {
-            format!("more than {limit} subscriptions")
-        } else if detail.contains(NOT_A_STRING) {
-            NOT_A_STRING.to_owned()
-        } else {
-            "subscriptions not an array".to_owned()
+        let context = match fault.get() {
+            Some(Fault::TooMany) => format!("more than {limit} subscriptions"),
+            // Text that breaks off, or is no JSON, is no array either.
+            Some(Fault::NotAString) if error.is_data() => {
+                "individual subscription not a string".to_owned()
+            }
+            _ => "subscriptions not an array".to_owned(),
         };
-        InvalidSubscriptions { context, detail }
+        InvalidSubscriptions { context, detail: error.to_string() }
     })
 }
 
-const NOT_A_STRING: &str = "individual subscription not a string";
-const TOO_MANY: &str = "too many subscriptions";
-
-struct List {
+struct List<'a> {
     limit: usize,
+    fault: &'a Cell<Option<Fault>>,
 }
 
-impl<'de> Visitor<'de> for List {
+impl<'de> Visitor<'de> for List<'_> {
     type Value = BTreeSet<Bytes>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,36 +58,43 @@ impl<'de> Visitor<'de> for List {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut prefixes = BTreeSet::new();
-        for _ in 0..self.limit {
-            match list.next_element::<Prefix>()? {
-                Some(Prefix(prefix)) => prefixes.insert(prefix),
-                None => return Ok(prefixes),
-            };
+        let mut count = 0;
+        while let Some(prefix) = list.next_element_seed(Prefix { fault: self.fault })? {
+            count += 1;
+            if count > self.limit {
+                self.fault.set(Some(Fault::TooMany));
+                return Err(A::Error::custom("too many subscriptions"));
+            }
+            prefixes.insert(prefix);
         }
-        match list.next_element::<Prefix>()? {
-            Some(_) => Err(A::Error::custom(TOO_MANY)),
-            None => Ok(prefixes),
-        }
+        Ok(prefixes)
     }
 }
 
-struct Prefix(Bytes);
+struct Prefix<'a> {
+    fault: &'a Cell<Option<Fault>>,
+}
 
-impl<'de> serde::Deserialize<'de> for Prefix {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Prefix;
+impl<'de> DeserializeSeed<'de> for Prefix<'_> {
+    type Value = Bytes;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string (individual subscription not a string)")
-            }
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<Bytes, D::Error> {
+        // What is a string takes this back.
+        self.fault.set(Some(Fault::NotAString));
+        from.deserialize_str(self)
+    }
+}
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Prefix, E> {
-                Ok(Prefix(Bytes::copy_from_slice(text.as_bytes())))
-            }
-        }
-        from.deserialize_str(Text)
+impl Visitor<'_> for Prefix<'_> {
+    type Value = Bytes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string (individual subscription not a string)")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+        self.fault.set(None);
+        Ok(Bytes::copy_from_slice(text.as_bytes()))
     }
 }
 
@@ -101,8 +115,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_the_texts_of_zeek() {
-        for text in ["", "{\"a\":1}", "hello", "[\"/a\",]", "[\"/a\"] x", "[\"/a\"", "\"/a\"", "5"]
-        {
+        for text in [
+            "",
+            "[\"/a",
+            "[\"\\x\"]",
+            "{\"a\":1}",
+            "hello",
+            "[\"/a\",]",
+            "[\"/a\"] x",
+            "[\"/a\"",
+            "\"/a\"",
+            "5",
+        ] {
             assert_eq!(context(text), "subscriptions not an array", "{text}");
         }
         for text in ["[1,2]", "[null]", "[\"/a\",[]]", "[{}]"] {

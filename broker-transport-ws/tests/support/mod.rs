@@ -6,9 +6,10 @@ use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::Event;
 use broker_core::{Endpoint, Url};
 use broker_transport_ws::{WsOptions, WsTransport};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Long enough for anything that is going to happen.
@@ -46,7 +47,14 @@ impl Server {
     }
 
     pub(crate) async fn dial(&self) -> TcpStream {
-        TcpStream::connect(("127.0.0.1", self.url.port())).await.unwrap()
+        self.dial_from("127.0.0.1").await
+    }
+
+    /// A connection from another address of this machine.
+    pub(crate) async fn dial_from(&self, address: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+        socket.connect(SocketAddr::from(([127, 0, 0, 1], self.url.port()))).await.unwrap()
     }
 
     /// A client after its opening handshake.
@@ -55,7 +63,16 @@ impl Server {
     }
 
     pub(crate) async fn open_with(&self, target: &str, fields: &str) -> Client {
-        let mut stream = self.dial().await;
+        self.open_on(self.dial().await, target, fields).await
+    }
+
+    /// The opening handshake on a connection.
+    pub(crate) async fn open_on(
+        &self,
+        mut stream: TcpStream,
+        target: &str,
+        fields: &str,
+    ) -> Client {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
@@ -70,7 +87,12 @@ impl Server {
 
     /// A client that has been acknowledged.
     pub(crate) async fn client(&self, subscriptions: &str) -> Client {
-        let mut client = self.open().await;
+        self.client_from("127.0.0.1", subscriptions).await
+    }
+
+    pub(crate) async fn client_from(&self, address: &str, subscriptions: &str) -> Client {
+        let stream = self.dial_from(address).await;
+        let mut client = self.open_on(stream, "/v1/messages/json", "").await;
         client.text(subscriptions).await;
         let ack = client.recv_text().await;
         assert!(ack.starts_with("{\"type\":\"ack\","), "{ack}");

@@ -1,4 +1,5 @@
 use super::{FIELDS_MAX, Fields};
+use percent_encoding::percent_decode_str;
 
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,28 +68,35 @@ fn local_part(target: &str) -> Option<&str> {
 
 /// Text of a URL without its percent-encoding.
 pub(crate) fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let digits = (bytes.get(at + 1), bytes.get(at + 2));
-        match (byte, digits) {
-            (b'%', (Some(high), Some(low))) if let Some(value) = hex(*high, *low) => {
-                decoded.push(value);
-                at += 3;
-            }
-            _ => {
-                decoded.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn hex(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+/// The head of a response.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) fields: Fields,
+}
+
+/// Parses a complete head.
+///
+/// # Errors
+///
+/// It is no response; the text says what is wrong.
+pub(crate) fn parse_response(head: &[u8]) -> Result<ResponseHead, String> {
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let mut response = httparse::Response::new(&mut fields);
+    match response.parse(head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err("the answer is incomplete".to_owned()),
+        Err(error) => return Err(format!("the answer is not HTTP ({error})")),
+    }
+    Ok(ResponseHead {
+        status: response.code.unwrap_or_default(),
+        reason: response.reason.unwrap_or_default().to_owned(),
+        fields: Fields::from_parsed(response.headers),
+    })
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
-//! From an accepted socket to a peer, a client, or an answer that says why it became neither.
+//! What an accepted connection wants: to be a peer, a client, or something else that gets an answer.
 
 use crate::framing::{CloseCode, Framing, Received, Side, Violation};
-use crate::http::{Answer, HeadError, Offer, Request, judge, parse_request, read_head};
+use crate::http::{
+    HeadError, Request, Response, UpgradeRequest, parse_request, read_head, validate_upgrade,
+};
 use crate::security::is_secure;
 use crate::server::answers::{code, error_frame};
 use crate::server::{Accepted, read_subscriptions};
-use crate::service::Place;
+use crate::service::Service;
 use crate::stream::{Stream, receive};
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Link, Protection, TransportError, TransportErrorKind as Kind,
+    Established, Link, Protection, TransportError, TransportErrorKind as Kind,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -18,53 +20,36 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long a refused connection may take to read its answer.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// What a connection turned out to be.
-pub(crate) enum Outcome {
-    Peer(Connection),
-    Client(Box<Accepted>),
-    /// It wanted a page, and has it.
-    Answered,
-}
+/// How long the other side may take to read why it is refused, and to close.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// A connection on which nothing has been received yet.
-pub(crate) struct Fresh<'a> {
+pub(crate) struct OpeningHandshake<'a> {
     pub(crate) stream: Stream,
     pub(crate) remote: Url,
     pub(crate) protection: Protection,
     pub(crate) options: &'a WsOptions,
-    pub(crate) has_room: &'a (dyn Room + Sync),
+    /// Serves clients, if there is an endpoint for them.
+    pub(crate) service: Option<&'a Service>,
     pub(crate) deadline: Instant,
-    /// Whether peers have to have proved who they are.
-    pub(crate) proof_of_peers: bool,
+    pub(crate) peers_need_certificates: bool,
 }
 
-/// Knows how many clients there are.
-pub(crate) trait Room {
-    /// Takes the place of a client, if there is one.
-    fn take_place(&self) -> Option<Place>;
-
-    /// Whether another client of the JSON API can be served.
-    fn has_room(&self) -> bool;
-}
-
-impl Fresh<'_> {
+impl OpeningHandshake<'_> {
     /// Finds out what the other side wants. Cancel safe in that dropping it drops the connection.
-    pub(crate) async fn run(mut self) -> Result<Outcome, TransportError> {
+    pub(crate) async fn run(mut self) -> Result<Established, TransportError> {
         let head = timeout_at(self.deadline, read_head(&mut self.stream)).await;
         let (head, rest) = match head {
             Ok(Ok(head)) => head,
             Ok(Err(error)) => return Err(self.no_request(error).await),
             Err(_) => {
-                let answer = Answer::new(408, "Request Timeout", "The request took too long.\n");
+                let answer = Response::new(408, "Request Timeout", "The request took too long.\n");
                 return Err(self.refuse(&answer).await);
             }
         };
         let request = match parse_request(&head) {
             Ok(request) => request,
-            Err(reason) => return Err(self.refuse(&Answer::bad_request(reason + "\n")).await),
+            Err(reason) => return Err(self.refuse(&Response::bad_request(reason + "\n")).await),
         };
         match request.path.as_str() {
             JSON_PATH => self.client(&request, rest).await,
@@ -81,20 +66,25 @@ impl Fresh<'_> {
         // What was asked for does not matter, but an answer before it would be out of order.
         let _ = timeout_at(self.deadline, read_head(&mut self.stream)).await;
         let body = "This address is encrypted: use wss:// (or https://).\n";
-        self.refuse(&Answer::bad_request(body)).await
+        self.refuse(&Response::bad_request(body)).await
     }
 
-    async fn client(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
-        let (offer, rights) = match self.admitted(request) {
+    async fn client(
+        mut self,
+        request: &Request,
+        rest: Vec<u8>,
+    ) -> Result<Established, TransportError> {
+        let (upgrade, rights) = match self.admitted(request) {
             Ok(admitted) => admitted,
             Err(answer) => return Err(self.refuse(&answer).await),
         };
-        if !self.has_room.has_room() {
+        let has_room = |service: &Service| service.has_room_for(&self.remote);
+        if !self.service.is_some_and(has_room) {
             let body = "There are as many clients as this server is set to serve.\n";
-            let answer = Answer::new(503, "Service Unavailable", body).with("Retry-After", "10");
+            let answer = Response::new(503, "Service Unavailable", body).with("Retry-After", "10");
             return Err(self.refuse(&answer).await);
         }
-        self.send(&offer.encode(None)).await?;
+        self.send(&upgrade.encode(None)).await?;
         let mut framing = self.framing(&rest);
         let application = match application_name(request) {
             Ok(name) => name,
@@ -119,7 +109,8 @@ impl Fresh<'_> {
             return Err(self.reject(&mut framing, code::PERMISSION, &context, &context).await);
         }
         // Others may have subscribed since the handshake.
-        let Some(place) = self.has_room.take_place() else {
+        let permit = self.service.and_then(|service| service.permit(&self.remote));
+        let Some((service, permit)) = self.service.zip(permit) else {
             let context = "there are as many clients as this server is set to serve";
             let (code, close) = (code::TOO_MANY, CloseCode::TRY_AGAIN_LATER);
             return Err(self.reject_with(&mut framing, code, context, close, context).await);
@@ -133,24 +124,31 @@ impl Fresh<'_> {
             application,
             rights,
             subscriptions,
-            place,
+            permit,
         };
-        Ok(Outcome::Client(Box::new(accepted)))
+        service.serve(accepted)
     }
 
-    fn admitted(&self, request: &Request) -> Result<(Offer, crate::access::Rights), Answer> {
-        let offer = judge(request)?;
+    fn admitted(
+        &self,
+        request: &Request,
+    ) -> Result<(UpgradeRequest, crate::access::Rights), Response> {
+        let upgrade = validate_upgrade(request)?;
         let rights = self.options.access.admit(request, &self.protection)?;
-        Ok((offer, rights))
+        Ok((upgrade, rights))
     }
 
-    async fn peer(mut self, request: &Request, rest: Vec<u8>) -> Result<Outcome, TransportError> {
-        let offer = match self.admitted(request) {
-            Ok((offer, rights)) if rights.are_unlimited() => offer,
+    async fn peer(
+        mut self,
+        request: &Request,
+        rest: Vec<u8>,
+    ) -> Result<Established, TransportError> {
+        let upgrade = match self.admitted(request) {
+            Ok((upgrade, rights)) if rights.are_unlimited() => upgrade,
             Ok(_) => {
                 let body = "This is for clients of the JSON API only: their topics are limited, and \
                             those of a peer would not be.\n";
-                return Err(self.refuse(&Answer::new(403, "Forbidden", body)).await);
+                return Err(self.refuse(&Response::new(403, "Forbidden", body)).await);
             }
             Err(answer) => return Err(self.refuse(&answer).await),
         };
@@ -159,32 +157,30 @@ impl Fresh<'_> {
                 "Endpoints peer here with the sub-protocol {NATIVE_PROTOCOL}; the JSON API is at \
                  {JSON_PATH}.\n"
             );
-            return Err(self.refuse(&Answer::bad_request(body)).await);
+            return Err(self.refuse(&Response::bad_request(body)).await);
         }
         let proved = matches!(self.protection, Protection::Authenticated(_));
-        if self.proof_of_peers && !proved {
+        if self.peers_need_certificates && !proved {
             let body = "Peers have to present a certificate here.\n";
-            return Err(self.refuse(&Answer::new(403, "Forbidden", body)).await);
+            return Err(self.refuse(&Response::new(403, "Forbidden", body)).await);
         }
-        self.send(&offer.encode(Some(NATIVE_PROTOCOL))).await?;
+        self.send(&upgrade.encode(Some(NATIVE_PROTOCOL))).await?;
         let link = Link { remote: self.remote, protection: self.protection };
-        Ok(Outcome::Peer(native::connection(self.stream, Side::Server, &rest, link)))
+        Ok(Established::Peer(native::connection(self.stream, Side::Server, &rest, link)))
     }
 
-    async fn page(mut self, request: &Request) -> Result<Outcome, TransportError> {
+    async fn page(mut self, request: &Request) -> Result<Established, TransportError> {
         let with_body = match request.method.as_str() {
             "GET" => true,
             "HEAD" => false,
             _ => {
                 let answer =
-                    Answer::new(405, "Method Not Allowed", "This page can be read only.\n");
+                    Response::new(405, "Method Not Allowed", "This page can be read only.\n");
                 return Err(self.refuse(&answer.with("Allow", "GET, HEAD")).await);
             }
         };
-        let answer = page::answer();
-        self.send(&answer.encode(with_body)).await?;
-        self.farewell().await;
-        Ok(Outcome::Answered)
+        self.close_gracefully(&page::answer().encode(with_body), None).await?;
+        Ok(Established::Handled)
     }
 
     /// Like Zeek's server, lets a WebSocket on a wrong path come about and then says what is wrong:
@@ -192,13 +188,13 @@ impl Fresh<'_> {
     async fn wrong_path(mut self, request: &Request, rest: Vec<u8>) -> TransportError {
         if !request.fields.lists("Upgrade", "websocket") {
             let body = format!("Nothing is here. The JSON API is a WebSocket at {JSON_PATH}.\n");
-            return self.refuse(&Answer::new(404, "Not Found", body)).await;
+            return self.refuse(&Response::new(404, "Not Found", body)).await;
         }
-        let offer = match self.admitted(request) {
-            Ok((offer, _)) => offer,
+        let upgrade = match self.admitted(request) {
+            Ok((upgrade, _)) => upgrade,
             Err(answer) => return self.refuse(&answer).await,
         };
-        if let Err(error) = self.send(&offer.encode(None)).await {
+        if let Err(error) = self.send(&upgrade.encode(None)).await {
             return error;
         }
         let mut framing = self.framing(&rest);
@@ -225,7 +221,8 @@ impl Fresh<'_> {
                 Ok(Some(Received::Binary(bytes))) => return Ok(bytes),
                 Ok(Some(Received::SignOfLife | Received::Pong(_))) => {}
                 Ok(Some(Received::Close(..) | Received::Ended)) => {
-                    self.farewell().await;
+                    // What cannot be sent is of no interest any more.
+                    let _ = self.close_gracefully(&[], None).await;
                     let detail = "the client left before it sent its subscriptions";
                     return Err(TransportError::new(Kind::Closed, detail));
                 }
@@ -242,7 +239,7 @@ impl Fresh<'_> {
                         }
                     }
                 }
-                Err(violation) => return Err(self.close(framing, &violation).await),
+                Err(violation) => return Err(self.close(framing, &[], &violation).await),
             }
         }
     }
@@ -267,33 +264,24 @@ impl Fresh<'_> {
         reason: &str,
     ) -> TransportError {
         let error = error_frame(code, context);
-        if let Err(error) = self.send(&error).await {
-            return error;
-        }
-        self.close(framing, &Violation::new(close, reason)).await
+        self.close(framing, &error, &Violation::new(close, reason)).await
     }
 
-    async fn close(&mut self, framing: &mut Framing, violation: &Violation) -> TransportError {
+    async fn close(
+        &mut self,
+        framing: &mut Framing,
+        before: &[u8],
+        violation: &Violation,
+    ) -> TransportError {
         framing.close(violation.code, &violation.reason);
-        let close = std::mem::take(framing.output());
-        if self.send(&close).await.is_ok() {
-            let agreement = async {
-                while !matches!(framing.next(), Ok(Some(Received::Close(..))) | Err(_)) {
-                    let more = receive(&mut self.stream, |bytes| framing.push(bytes)).await;
-                    if !more.is_ok_and(|count| count > 0) {
-                        break;
-                    }
-                }
-            };
-            let _ = timeout(FAREWELL, agreement).await;
-            self.farewell().await;
-        }
-        TransportError::new(Kind::WrongProtocol, violation.to_string())
+        let last = [before, &std::mem::take(framing.output())].concat();
+        let outcome = self.close_gracefully(&last, Some(framing)).await;
+        let said = TransportError::new(Kind::WrongProtocol, violation.to_string());
+        outcome.err().unwrap_or(said)
     }
 
-    async fn refuse(&mut self, answer: &Answer) -> TransportError {
-        let outcome = self.send(&answer.encode(true)).await;
-        self.farewell().await;
+    async fn refuse(&mut self, answer: &Response) -> TransportError {
+        let outcome = self.close_gracefully(&answer.encode(true), None).await;
         let detail = format!("answered with HTTP {}: {}", answer.status(), answer.reason());
         let kind = if answer.status() == 408 { Kind::TimedOut } else { Kind::WrongProtocol };
         outcome.err().unwrap_or_else(|| TransportError::new(kind, detail))
@@ -308,7 +296,7 @@ impl Fresh<'_> {
             HeadError::Io(error) => TransportError::from_io(&error, "receiving the request"),
             HeadError::TooLong => {
                 let body = "Header exceeds maximum size.\n";
-                self.refuse(&Answer::new(431, "Request Header Fields Too Large", body)).await
+                self.refuse(&Response::new(431, "Request Header Fields Too Large", body)).await
             }
             HeadError::NotHttp(bytes) => self.not_http(&bytes).await,
         }
@@ -319,7 +307,7 @@ impl Fresh<'_> {
         let (answer, detail) = match bytes {
             [0x16, ..] => {
                 // Programs that speak TLS recognise plain HTTP as the answer of a plain server.
-                let answer = Answer::bad_request("This address is not encrypted: use ws://.\n");
+                let answer = Response::bad_request("This address is not encrypted: use ws://.\n");
                 let detail = "the other side speaks TLS: use ws:// there, or listen at wss:// here";
                 (answer.encode(true), detail)
             }
@@ -334,18 +322,20 @@ impl Fresh<'_> {
                  listen at tcp:// here",
             ),
             _ => {
-                let answer = Answer::bad_request("This is not HTTP.\n");
+                let answer = Response::bad_request("This is not HTTP.\n");
                 (answer.encode(true), "the other side does not speak HTTP")
             }
         };
         // What cannot be sent is of no interest any more.
-        let _ = self.send(&answer).await;
-        self.farewell().await;
+        let _ = self.close_gracefully(&answer, None).await;
         TransportError::new(Kind::WrongProtocol, detail)
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
-        let limit = self.deadline.max(Instant::now() + FAREWELL);
+        self.send_until(self.deadline.max(Instant::now() + CLOSE_TIME), bytes).await
+    }
+
+    async fn send_until(&mut self, limit: Instant, bytes: &[u8]) -> Result<(), TransportError> {
         let sent = timeout_at(limit, async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
@@ -360,13 +350,32 @@ impl Fresh<'_> {
         }
     }
 
-    /// Closes the connection so that the other side gets what was sent.
-    async fn farewell(&mut self) {
-        let _ = timeout(FAREWELL, async {
+    /// Sends the last bytes, waits until the other side agrees if there is a framing in which it
+    /// can, and closes the connection so that the other side gets everything.
+    async fn close_gracefully(
+        &mut self,
+        last: &[u8],
+        framing: Option<&mut Framing>,
+    ) -> Result<(), TransportError> {
+        let limit = Instant::now() + CLOSE_TIME;
+        self.send_until(limit, last).await?;
+        if let Some(framing) = framing {
+            let agreement = async {
+                while !matches!(framing.next(), Ok(Some(Received::Close(..))) | Err(_)) {
+                    let more = receive(&mut self.stream, |bytes| framing.push(bytes)).await;
+                    if !more.is_ok_and(|count| count > 0) {
+                        break;
+                    }
+                }
+            };
+            let _ = timeout(CLOSE_TIME / 2, agreement).await;
+        }
+        let _ = timeout_at(limit, async {
             let _ = self.stream.shutdown().await;
             while receive(&mut self.stream, |_| {}).await.is_ok_and(|count| count > 0) {}
         })
         .await;
+        Ok(())
     }
 }
 
