@@ -132,7 +132,8 @@ pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
 }
 
 fn is_unusable_here(failure: &broker::Failure) -> bool {
-    matches!(failure, broker::Failure::Transport(error) if error.kind() == Kind::UnusableCertificate)
+    let broker::Failure::Transport(error) = failure else { return false };
+    error.kind() == Kind::UnusableCertificate
 }
 
 #[cfg(test)]

@@ -95,7 +95,9 @@ proptest! {
     }
 
     #[test]
-    fn the_order_is_transitive_and_agrees_with_hashes(mut values in prop::collection::vec(value(), 3)) {
+    fn the_order_is_transitive_and_agrees_with_hashes(
+        mut values in prop::collection::vec(value(), 3),
+    ) {
         values.sort();
         prop_assert!(values[0] <= values[2]);
         if values[0] == values[1] {
@@ -124,7 +126,8 @@ proptest! {
             }
             if let Value::Table(entries) = &value {
                 for (key, value) in entries {
-                    prop_assert_eq!(view.lookup(key).map(|value| value.to_value()), Some(value.clone()));
+                    let found = view.lookup(key).map(|value| value.to_value());
+                    prop_assert_eq!(found, Some(value.clone()));
                 }
                 prop_assert_eq!(view.lookup(&other).is_some(), entries.contains_key(&other));
             }

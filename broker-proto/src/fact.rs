@@ -16,7 +16,7 @@ pub struct NetworkInfo {
 }
 
 impl NetworkInfo {
-    /// EndpointContext and port without a retry.
+    /// Host and port without a retry.
     #[must_use]
     pub fn new(url: Url) -> Self {
         Self { url, retry: None }

@@ -229,7 +229,7 @@ impl From<TransportError> for Failure {
     }
 }
 
-/// A request for a peering that will not be has_been_peered.
+/// A request for a peering that will not be fulfilled.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("unable to connect to remote peer: {failure}")]
 pub struct PeerError {

@@ -72,8 +72,8 @@ pub struct Limits {
 
     /// Connections that are accepted and not peered yet, or that are being closed. Default 1024, so
     /// that hundreds may come at once after a restart. The next one takes the place of the oldest
-    /// from the address that has most of them, which is closed: a peer that means well needs
-    /// milliseconds, whoever wants to fill the places holds them.
+    /// from the address that has most of them, which is closed: an honest peer needs
+    /// milliseconds, while whoever wants to fill the places holds them.
     pub half_open: usize,
 
     /// Peers. Default 4096. Clients are bounded by whoever serves them.

@@ -1,6 +1,6 @@
 //! The CAs whose certificates are trusted.
 
-use crate::key::USABLE;
+use crate::errors::USABLE;
 use crate::x509::{Certificate, Validity};
 use crate::{TlsError, TlsOptions, files};
 use rustls::pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};

@@ -1,8 +1,15 @@
 //! Errors of this crate, and what failures of TLS mean for whoever runs the endpoint.
 
-use crate::key::USABLE;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// The kinds of keys whose signatures can be checked, for messages.
+pub(crate) const USABLE: &str =
+    "RSA from 2048 to 8192 bits, ECDSA with P-256 or P-384, and Ed25519";
+
+/// The kinds of keys that can sign, for messages.
+pub(crate) const USABLE_AS_OWN: &str =
+    "RSA from 2048 to 4096 bits, ECDSA with P-256 or P-384, and Ed25519";
 
 /// Why certificates, keys or settings cannot be used: a sentence for the operator that names the
 /// option or the file.

@@ -1,6 +1,6 @@
 //! What an endpoint proves about itself.
 
-use crate::key::USABLE_AS_OWN;
+use crate::errors::USABLE_AS_OWN;
 use crate::leniency::Leniency;
 use crate::x509::{Certificate, Usage, Validity};
 use crate::{TlsError, TlsOptions, files, key};

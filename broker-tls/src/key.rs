@@ -92,14 +92,6 @@ fn decrypt_pkcs8(bytes: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, Strin
 pub(crate) const WRONG_PASSPHRASE: &str =
     "the passphrase is wrong (option passphrase, or BROKER_TLS_PASSPHRASE for broker-cli)";
 
-/// The kinds of keys whose signatures can be checked, for messages.
-pub(crate) const USABLE: &str =
-    "RSA from 2048 to 8192 bits, ECDSA with P-256 or P-384, and Ed25519";
-
-/// The kinds of keys that can sign, for messages.
-pub(crate) const USABLE_AS_OWN: &str =
-    "RSA from 2048 to 4096 bits, ECDSA with P-256 or P-384, and Ed25519";
-
 /// What the key is, if its signatures cannot be checked here.
 pub(crate) fn unusable_kind(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let kind = &key.algorithm.algorithm;

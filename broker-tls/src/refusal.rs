@@ -2,7 +2,7 @@
 
 use crate::authorities::Authorities;
 use crate::chain::Presented;
-use crate::key::USABLE;
+use crate::errors::USABLE;
 use crate::x509::{Certificate, Validity};
 use rustls::CertificateError;
 

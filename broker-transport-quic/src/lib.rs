@@ -75,8 +75,8 @@ pub struct QuicTransport {
 }
 
 impl QuicTransport {
-    /// A transport with what `tls` proves and demands. Files of `tls` that have changed are in force
-    /// for connections made two seconds later ([`Tls::watch_files`]).
+    /// A transport with what `tls` proves and demands. Files of `tls` that have changed are in
+    /// force for connections made two seconds later ([`Tls::watch_files`]).
     #[must_use]
     pub fn new(tls: Tls, options: QuicOptions) -> Self {
         let transport = config::transport(&options);

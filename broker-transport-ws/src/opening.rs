@@ -1,4 +1,5 @@
-//! What an accepted connection wants: to be a peer, a client, or something else that gets an answer.
+//! What an accepted connection wants: to be a peer, a client, or something else that gets an
+//! answer.
 
 use crate::framing::{CloseCode, Framing, Received, Side, Violation};
 use crate::http::{

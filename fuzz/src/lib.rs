@@ -1,7 +1,8 @@
 //! What the fuzzers run: one function per target, from bytes to a checked rule.
 //!
 //! The functions panic where a rule is broken and return otherwise. The tests replay the collected
-//! inputs with them on any toolchain; the fuzzers, with the feature `libfuzzer`, need a nightly one.
+//! inputs with them on any toolchain; the fuzzers, with the feature `libfuzzer`, need a nightly
+//! one.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

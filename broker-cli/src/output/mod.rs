@@ -171,8 +171,8 @@ impl Output {
         })
     }
 
-    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and what is still to
-    /// come, and the number of lines is reported. Returns whether everything was written.
+    /// Like [`Self::flush`], for at most this long. Then the rest is discarded, and what is still
+    /// to come, and the number of lines is reported. Returns whether everything was written.
     pub(crate) async fn flush_within(&mut self, limit: Duration) -> Result<bool, Failure> {
         if let Ok(flushed) = timeout(limit, self.flush()).await {
             return flushed.map(|()| true);

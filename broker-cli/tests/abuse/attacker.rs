@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// A connection that means harm.
+/// A connection that breaks the rules.
 pub(crate) struct Attacker {
     pub(crate) stream: TcpStream,
     pub(crate) id: EndpointId,

@@ -13,7 +13,7 @@ async fn descriptors_that_run_out() {
     }
     stage.said(&["handshake-failed", "the busiest address gives way"]).await;
     stage.healthy.is_served().await;
-    // The oldest half-open connections make room, so somebody who means well gets in, if not at
+    // The oldest half-open connections make room, so an honest peer gets in, if not at
     // once: others are still being let in and sent away.
     let newcomer = loop {
         if let Some(peer) = stage.attacker().await.try_peer(1, &["/x"]).await {

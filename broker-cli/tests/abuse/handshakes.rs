@@ -35,7 +35,7 @@ async fn half_open_connections_by_the_thousand() {
             stage.holds(0).await;
         }
     }
-    // Somebody who means well gets in while all places are taken.
+    // An honest peer gets in while all places are taken.
     let newcomer = stage.peer(1_000_000, &[]).await;
     drop(newcomer);
     for attacker in &mut attackers {

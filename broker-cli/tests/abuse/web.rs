@@ -77,7 +77,7 @@ async fn idle_connections_by_the_hundred() {
                 stage.holds(0).await;
             }
         }
-        // Somebody who means well is served while all places are taken.
+        // An honest peer is served while all places are taken.
         assert!(is_healthy(http).await);
         drop(client(ws, "[]").await);
         // The last ones would have their time.

@@ -126,7 +126,7 @@ impl Endpoint {
     /// Asks for a peering (`Broker::peer`) and returns at once.
     ///
     /// The outcome arrives as events, and at the handle for those who want to wait. With a retry
-    /// time the request is tried until it is has_been_peered, and again whenever the peering is lost,
+    /// time the request is tried until it is fulfilled, and again whenever the peering is lost,
     /// until [`Self::unpeer`] or the end of the endpoint. There is one request for each address.
     pub fn peer(&self, url: &Url, retry: Retry) -> PeerHandle {
         requests::peer(self.shared(), url, retry)

@@ -171,7 +171,8 @@ impl Admission {
         Place { admission: Arc::clone(self), origin, number, eviction, is_half_open: true }
     }
 
-    /// Whether a connection from there would get a place that it need not take from its own address.
+    /// Whether a connection from there would get a place that it need not take from its own
+    /// address.
     #[must_use]
     pub fn has_room_for(&self, remote: &Url) -> bool {
         let state = self.state.lock();

@@ -89,7 +89,7 @@ pub struct QueueStats {
     pub handshake: u64,
     /// The same in bytes.
     pub handshake_bytes: u64,
-    /// PeeringMachine frames among those that came.
+    /// Control frames among those that came.
     pub control: u64,
 }
 

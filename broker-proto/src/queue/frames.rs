@@ -49,7 +49,7 @@ impl Piece {
 /// writer has nothing left to gather, and no small frame pins a large buffer.
 #[derive(Debug, Default)]
 pub(super) struct FrameQueue {
-    /// PeeringMachine frames that survived the dropping of what was around them. They come first.
+    /// Control frames that survived the dropping of what was around them. They come first.
     kept: Vec<u8>,
     kept_frames: usize,
     pieces: VecDeque<Piece>,

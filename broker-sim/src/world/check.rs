@@ -270,7 +270,7 @@ fn within(
     if pushed + refused != taken + dropped + queued as u64 {
         return Err(format!("does not add up: {stats:?}"));
     }
-    // PeeringMachine frames are bounded by their bytes, of which each has at least five.
+    // Control frames are bounded by their bytes, of which each has at least five.
     if queued > messages + control / 5 {
         return Err(format!("holds {queued} messages, the limit is {messages}"));
     }

@@ -85,8 +85,8 @@ impl UpgradeRequest {
     }
 }
 
-/// Fields that decide who is let in and as what. Of several with one name others on the way may have
-/// looked at another one than this server.
+/// Fields that decide who is let in and as what. Of several with one name others on the way may
+/// have looked at another one than this server.
 const ONCE: [&str; 6] = [
     "Host",
     "Origin",

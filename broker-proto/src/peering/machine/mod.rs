@@ -233,8 +233,8 @@ pub struct PendingDial {
 ///    [`pong`](Self::pong), [`overflow`](Self::overflow) and
 ///    [`control_overflow`](Self::control_overflow), and [`closed`](Self::closed) once at the end,
 ///    whoever ended it.
-/// 3. *Time*: [`next_deadline`](Self::next_deadline) says when [`tick`](Self::tick) has to be called
-///    at the latest. Calling it earlier does no harm.
+/// 3. *Time*: [`next_deadline`](Self::next_deadline) says when [`tick`](Self::tick) has to be
+///    called at the latest. Calling it earlier does no harm.
 /// 4. *Questions*, which change nothing: [`is_fresh`](Self::is_fresh),
 ///    [`is_outbound`](Self::is_outbound), [`announced`](Self::announced).
 ///
