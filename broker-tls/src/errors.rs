@@ -3,6 +3,10 @@
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
 
+/// What to say of a key that its passphrase does not open.
+pub(crate) const WRONG_PASSPHRASE: &str =
+    "the passphrase is wrong (option passphrase, or BROKER_TLS_PASSPHRASE for broker-cli)";
+
 /// The kinds of keys whose signatures can be checked, for messages.
 pub(crate) const USABLE: &str =
     "RSA from 2048 to 8192 bits, ECDSA with P-256 or P-384, and Ed25519";

@@ -1,10 +1,9 @@
 use crate::WsOptions;
-use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
 use broker_core::endpoint::WeakEndpoint;
 use broker_core::event::Severity;
 use broker_core::transport::{Admission, Established, Place, TransportError};
-use broker_core::{Endpoint, EndpointId, PeerStatus, Url};
+use broker_core::{Endpoint, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -27,29 +26,6 @@ impl Service {
         let endpoint = endpoint.downgrade();
         let clients = Arc::new(Admission::new(usize::MAX, options.clients));
         Self { endpoint, options, exchange: Mutex::default(), clients }
-    }
-
-    /// The id of the endpoint, while it runs.
-    pub(crate) fn endpoint_id(&self) -> Option<EndpointId> {
-        self.endpoint.upgrade().map(|endpoint| endpoint.id())
-    }
-
-    /// What the endpoint asks its peers for.
-    pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
-        self.endpoint.upgrade().map(|endpoint| endpoint.filter())
-    }
-
-    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
-    /// endpoint `server`.
-    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
-        let Some(endpoint) = self.endpoint.upgrade() else {
-            return Around { others: false, server: false };
-        };
-        let peers = endpoint.peers();
-        let ids = || peers.iter().filter(|peer| peer.status == PeerStatus::Peered).map(|p| p.id);
-        let others = ids().any(|id| id != Some(bridge)) || endpoint.client_count() > 0;
-        let is_server = server.is_some() && ids().any(|id| id == server);
-        Around { others, server: is_server || server == Some(endpoint.id()) }
     }
 
     /// Whether another client from there can be served now.
@@ -97,10 +73,5 @@ impl Service {
         if let Some(endpoint) = self.endpoint.upgrade() {
             endpoint.log(level, id, text, reason);
         }
-    }
-
-    /// Warns of something that anybody outside can cause; the log has its limits for that.
-    pub(crate) fn complain(&self, id: &'static str, text: String, reason: Option<&'static str>) {
-        self.log(Severity::Warning, id, text, reason);
     }
 }

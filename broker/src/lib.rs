@@ -32,6 +32,9 @@ pub use broker_core::event::Event;
 
 mod transports;
 
+#[cfg(feature = "ws")]
+#[doc(no_inline)]
+pub use broker_bridge as bridge;
 #[cfg(any(feature = "tls", feature = "quic"))]
 pub use broker_tls as tls;
 #[cfg(feature = "quic")]

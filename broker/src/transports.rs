@@ -143,10 +143,11 @@ fn with_transports(
     #[cfg(feature = "tls")]
     let builder = builder.transport(tls_links.clone());
     #[cfg(all(feature = "ws", feature = "tls"))]
-    let builder =
-        broker_transport_ws::WsTransport::with_tls(tcp, tls_links, options.ws)?.install(builder);
+    let ws = broker_transport_ws::WsTransport::with_tls(tcp, tls_links, options.ws)?;
     #[cfg(all(feature = "ws", not(feature = "tls")))]
-    let builder = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?.install(builder);
+    let ws = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?;
+    #[cfg(feature = "ws")]
+    let builder = broker_bridge::websocket::WebSocketBridges::new(ws).install(builder);
     #[cfg(feature = "quic")]
     let builder = builder.transport(broker_transport_quic::QuicTransport::new(
         tls.clone(),

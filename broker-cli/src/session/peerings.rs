@@ -92,7 +92,7 @@ impl Peerings {
     pub(super) fn note(&mut self, event: &Event) {
         #[cfg(feature = "ws")]
         if let Event::Log(log) = event
-            && log.id == broker::ws::bridge::LOSS
+            && log.id == broker::bridge::LOSS
         {
             self.refusal.get_or_insert_with(|| log.description.clone());
         }

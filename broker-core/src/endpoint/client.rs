@@ -111,6 +111,18 @@ impl Endpoint {
         attached.values().map(|record| record.status(now)).collect()
     }
 
+    /// How many endpoints are peered with this one.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.shared().registry.peered()
+    }
+
+    /// Whether this endpoint is peered with another one.
+    #[must_use]
+    pub fn is_peered(&self, id: EndpointId) -> bool {
+        self.shared().registry.status(id) == Some(crate::PeerStatus::Peered)
+    }
+
     /// How many clients are attached now.
     #[must_use]
     pub fn client_count(&self) -> usize {

@@ -146,6 +146,15 @@ pub fn payload_at(bytes: &[u8]) -> usize {
     (HEADER_LEN + topic).min(bytes.len())
 }
 
+/// Whether the bytes at the beginning of a frame's payload are the header of an envelope of this
+/// sender and type; for those who look at a header before the rest of the frame has arrived.
+#[must_use]
+pub fn is_from(bytes: &[u8], sender: EndpointId, kind: EnvelopeType) -> bool {
+    bytes
+        .first_chunk::<HEADER_LEN>()
+        .is_some_and(|header| id_at(header, 0) == sender && header[TYPE_AT] == kind as u8)
+}
+
 fn id_at(header: &[u8; HEADER_LEN], at: usize) -> EndpointId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&header[at..at + 16]);

@@ -5,7 +5,6 @@ use super::queue::{self, Bounds, Ending, Interrupt, Outgoing};
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
-use crate::service::ClientPermit;
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession};
 use broker_core::event::{ClientLabel, Severity};
@@ -39,7 +38,7 @@ pub(crate) struct Accepted {
     pub(crate) rights: Rights,
     pub(crate) subscriptions: Vec<Bytes>,
     /// Held until the session is over.
-    pub(crate) permit: ClientPermit,
+    pub(crate) permit: Place,
 }
 
 /// Runs the session of a client from its acknowledgement to the end of the connection.

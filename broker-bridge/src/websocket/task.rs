@@ -1,16 +1,18 @@
-use super::carry::{takes_only_events, texts};
-use super::guard::{Guard, Verdict, Way, explain};
-use super::handed::Handed;
-use super::status::{Carried, Counters};
+use super::texts::{takes_only_events, texts};
 use super::{CLOSE_TIME, Connector, IN_THE_OVERLAY, Met};
-use crate::Shared;
-use crate::client::{ClientEvent, JsonClient, ReceivedMessage};
+use crate::Carried;
+use crate::delivery::DeliveryTracker;
+use crate::guard::{Guard, Verdict, Way, explain};
+use crate::overlay::Overlay;
+use crate::status::Counters;
 use broker_core::data::View;
 use broker_core::endpoint::{EventStream, Hub, Message};
 use broker_core::event::StatusCode;
 use broker_core::transport::TransportError;
 use broker_core::{Endpoint, EndpointId};
+use broker_transport_ws::client::{ClientEvent, JsonClient, ReceivedMessage, Slot};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +23,6 @@ use tokio_util::sync::CancellationToken;
 /// How long the server may take to read what is left when the endpoint has gone.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
 
-/// The id of log entries about messages that a server does not get or does not take.
-pub const LOSS: &str = "bridge-loss";
-
 /// How long the endpoint in between may take until it tells of a peering that has begun.
 const PEERING_TIME: Duration = Duration::from_secs(1);
 
@@ -31,10 +30,14 @@ type Connecting<'a> =
     Pin<Box<dyn Future<Output = Result<(JsonClient, Met), TransportError>> + Send + 'a>>;
 
 /// Carries messages between the endpoint in between and the server.
-pub(super) struct Glue {
-    pub(super) shared: Arc<Shared>,
+///
+/// What goes to the server waits in `outgoing` until the client has a slot for it, and meanwhile the
+/// server is listened to: one that writes without reading is read from, and so gets to reading.
+pub(super) struct BridgeTask {
+    pub(super) overlay: Arc<Overlay>,
     pub(super) connector: Connector,
     pub(super) guard: Guard,
+    /// The endpoint in between, and what it receives and reports.
     pub(super) endpoint: Endpoint,
     pub(super) hub: Hub,
     pub(super) events: EventStream,
@@ -42,13 +45,36 @@ pub(super) struct Glue {
     /// What the other endpoint wanted when the server was subscribed to last.
     pub(super) wanted: Vec<Bytes>,
     pub(super) counters: Arc<Counters>,
-    pub(super) handed: Handed,
+    pub(super) delivery: DeliveryTracker,
+    /// Nothing is taken from the hub while there is something in here, except at the end and in
+    /// front of a question, so it holds a hub's queue at most.
+    pub(super) outgoing: VecDeque<Outgoing>,
+    pub(super) signals: Signals,
+}
+
+/// What the two halves of the connection tell the task.
+pub(super) struct Signals {
     /// Those who wait until the server has read what was published before.
     pub(super) asked: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     /// Cancelled when the other endpoint has nothing more to say.
     pub(super) ending: CancellationToken,
     /// Cancelled when the other endpoint has let go.
     pub(super) gone: CancellationToken,
+}
+
+/// What waits to be handed to the client.
+pub(super) enum Outgoing {
+    Text(String),
+    Ping(u64),
+}
+
+impl Outgoing {
+    fn put(self, slot: Slot<'_>) {
+        match self {
+            Self::Text(text) => slot.publish_text(text),
+            Self::Ping(number) => slot.ask(number),
+        }
+    }
 }
 
 /// Why it is over.
@@ -59,15 +85,13 @@ enum Over {
     Server,
 }
 
-impl Glue {
+impl BridgeTask {
     pub(super) async fn run(mut self) {
         self.report_left_out();
         match self.carry().await {
             Over::Peer => {
                 // Everything that came before the end is in the queue.
-                while let Some(message) = self.hub.try_recv() {
-                    self.hand_over(&message).await;
-                }
+                self.take_from_hub();
                 let _ = timeout(LAST_MESSAGES, self.settle()).await;
                 self.report_lost();
                 let Self { client, endpoint, .. } = self;
@@ -76,9 +100,7 @@ impl Glue {
             }
             // The peer is told by the end of this endpoint, and comes back if it wants to.
             Over::Server => {
-                while self.hub.try_recv().is_some() {
-                    self.handed.add();
-                }
+                self.take_from_hub();
                 self.report_lost();
                 self.endpoint.shutdown().await;
             }
@@ -89,11 +111,11 @@ impl Glue {
         let endpoint = self.endpoint.clone();
         let mut peer = None;
         let mut changed = Box::pin(endpoint.peers_changed());
-        let ending = self.ending.clone();
+        let ending = self.signals.ending.clone();
         let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
             if self.guard.around().server {
-                self.complain(IN_THE_OVERLAY.to_owned());
+                self.overlay.complain(&self.counters, IN_THE_OVERLAY);
                 return Over::Server;
             }
             if let Some(wanted) = self.new_wish(&endpoint, peer) {
@@ -103,9 +125,10 @@ impl Glue {
                     return Over::Server;
                 }
             }
+            let sender = self.client.sender();
             tokio::select! {
                 biased;
-                () = self.gone.cancelled() => return Over::Peer,
+                () = self.signals.gone.cancelled() => return Over::Peer,
                 () = &mut unpeered, if peer.is_none() => return Over::Peer,
                 event = self.events.next() => {
                     let Some(event) = event else { return Over::Peer };
@@ -118,11 +141,17 @@ impl Glue {
                     }
                 }
                 () = &mut changed => changed = Box::pin(endpoint.peers_changed()),
-                message = self.hub.recv() => match message {
-                    Some(message) => self.hand_over(&message).await,
+                slot = sender.reserve(), if !self.outgoing.is_empty() => {
+                    // Fails only if the server is gone, which shows in the events of the client.
+                    if let (Ok(slot), Some(next)) = (slot, self.outgoing.pop_front()) {
+                        next.put(slot);
+                    }
+                }
+                message = self.hub.recv(), if self.outgoing.is_empty() => match message {
+                    Some(message) => self.hand_over(&message),
                     None => return Over::Peer,
                 },
-                Some(asked_by) = self.asked.recv() => self.ask(asked_by).await,
+                Some(asked_by) = self.signals.asked.recv() => self.ask(asked_by),
                 event = self.client.next() => {
                     let Some(event) = event else { return Over::Server };
                     if !self.take(event).await {
@@ -134,54 +163,65 @@ impl Glue {
     }
 
     /// Asks the server to confirm what has been published so far.
-    async fn ask(&mut self, asked_by: oneshot::Sender<()>) {
+    fn ask(&mut self, asked_by: oneshot::Sender<()>) {
         // Everything that came before the question is in the queue.
+        self.take_from_hub();
+        let number = self.delivery.ping(Some(asked_by));
+        self.outgoing.push_back(Outgoing::Ping(number));
+    }
+
+    /// Takes everything over that has been received.
+    fn take_from_hub(&mut self) {
         while let Some(message) = self.hub.try_recv() {
-            self.hand_over(&message).await;
+            self.hand_over(&message);
         }
-        let number = self.handed.ping(Some(asked_by));
-        // As in handing over.
-        let _ = self.client.sender().ask(number).await;
     }
 
     /// Takes what the server sends. Returns whether there is still a server.
     async fn take(&mut self, event: ClientEvent) -> bool {
-        if let ClientEvent::Confirmed(number) = event {
-            self.counters.add(Carried::ToServer, self.handed.confirm(number));
-            self.ping().await;
-            return true;
-        }
-        let from = FromServer { hub: &self.hub, counters: &self.counters };
-        from.take(&mut self.guard, event).await
+        let from = FromServer { overlay: &self.overlay, hub: &self.hub, counters: &self.counters };
+        let is_there = from.take(&mut self.guard, &mut self.delivery, event).await;
+        self.ping();
+        is_there
     }
 
     /// Sends a ping behind what has been handed over, if none is in flight.
-    async fn ping(&mut self) {
-        if let Some(number) = self.handed.next_ping() {
-            // As in handing over.
-            let _ = self.client.sender().ask(number).await;
+    fn ping(&mut self) {
+        if let Some(number) = self.delivery.next_ping() {
+            self.outgoing.push_back(Outgoing::Ping(number));
         }
     }
 
     /// Waits until the server has confirmed everything or is gone.
     async fn settle(&mut self) {
-        while self.handed.open() > 0 {
-            let Some(event) = self.client.next().await else { return };
-            if !self.take(event).await {
-                return;
+        while self.delivery.open() > 0 || !self.outgoing.is_empty() {
+            let sender = self.client.sender();
+            tokio::select! {
+                biased;
+                slot = sender.reserve(), if !self.outgoing.is_empty() => {
+                    let (Ok(slot), Some(next)) = (slot, self.outgoing.pop_front()) else { return };
+                    next.put(slot);
+                }
+                event = self.client.next() => {
+                    let Some(event) = event else { return };
+                    if !self.take(event).await {
+                        return;
+                    }
+                }
             }
         }
     }
 
     /// Counts what the server has not confirmed, now that it cannot any more.
     fn report_lost(&mut self) {
-        let lost = self.handed.lose();
+        self.outgoing.clear();
+        let lost = self.delivery.lose();
         if lost > 0 {
             self.counters.add(Carried::Lost, lost);
             let reason = format!(
                 "the connection ended before the server had confirmed {lost} messages: they are lost"
             );
-            lose(&self.shared, &self.counters, reason);
+            self.overlay.lose(&self.counters, &reason);
         }
     }
 
@@ -202,14 +242,9 @@ impl Glue {
                 biased;
                 connected = &mut connecting => break connected?.0,
                 Some(event) = self.client.next() => {
-                    let from = FromServer { hub: &self.hub, counters: &self.counters };
-                    let is_there = match event {
-                        ClientEvent::Confirmed(number) => {
-                            self.counters.add(Carried::ToServer, self.handed.confirm(number));
-                            true
-                        }
-                        event => from.take(&mut self.guard, event).await,
-                    };
+                    let (overlay, hub, counters) = (&self.overlay, &self.hub, &self.counters);
+                    let from = FromServer { overlay, hub, counters };
+                    let is_there = from.take(&mut self.guard, &mut self.delivery, event).await;
                     if !is_there {
                         return Err(TransportError::closed());
                     }
@@ -217,15 +252,17 @@ impl Glue {
             }
         };
         drop(connecting);
-        self.ping().await;
+        self.ping();
         let _ = timeout(LAST_MESSAGES, self.settle()).await;
         self.report_lost();
         let old = std::mem::replace(&mut self.client, client);
-        tokio::spawn(old.close(LAST_MESSAGES));
+        // Without an endpoint there is nobody who could wait for it.
+        self.overlay.endpoint()?.spawn(old.close(LAST_MESSAGES));
         Ok(())
     }
 
-    async fn hand_over(&mut self, message: &Message) {
+    /// Puts a message behind what waits for the client, as far as it may go to the server.
+    fn hand_over(&mut self, message: &Message) {
         let (topic, view) = (message.topic(), message.view());
         let only_events = takes_only_events(&self.counters.version);
         let (texts, left_out) = match self.guard.judge(Way::ToServer, topic, view) {
@@ -235,7 +272,7 @@ impl Glue {
             }
             Verdict::Leave(left) => {
                 self.counters.count(left);
-                self.complain(explain(left, Way::ToServer, topic));
+                self.overlay.complain(&self.counters, &explain(left, Way::ToServer, topic));
                 return;
             }
         };
@@ -248,38 +285,32 @@ impl Glue {
                      {largest} bytes; largest=N in the address sets that ({count} so far)",
                     text.len()
                 );
-                lose(&self.shared, &self.counters, reason);
+                self.overlay.lose(&self.counters, &reason);
                 continue;
             }
-            self.handed.add();
-            // Fails only if the server is gone, which shows in the events of the client.
-            let _ = self.client.sender().publish_text(text).await;
+            self.delivery.add();
+            self.outgoing.push_back(Outgoing::Text(text));
         }
-        self.ping().await;
+        self.ping();
         for _ in 0..left_out {
             let count = self.counters.count(Carried::NoEvent);
-            lose(
-                &self.shared,
-                &self.counters,
-                format!(
-                    "a message on the topic {topic:?} is no event, and the server takes nothing else \
+            let reason = format!(
+                "a message on the topic {topic:?} is no event, and the server takes nothing else \
                  ({count} so far)"
-                ),
             );
+            self.overlay.lose(&self.counters, &reason);
         }
     }
 
     fn report_left_out(&self) {
         let left_out = self.connector.directions.left_out(&self.wanted);
         if !left_out.is_empty() {
-            self.complain(format!(
-                "{left_out:?} is wanted here and not asked for, because these topics go to the server"
-            ));
+            let text = format!(
+                "{left_out:?} is wanted here and not asked for, because these topics go to the \
+                 server"
+            );
+            self.overlay.complain(&self.counters, &text);
         }
-    }
-
-    fn complain(&self, what: String) {
-        complain(&self.shared, &self.counters, what);
     }
 }
 
@@ -291,32 +322,41 @@ async fn never_peered(ending: &CancellationToken) {
 
 /// Takes what the server sends.
 struct FromServer<'a> {
+    overlay: &'a Overlay,
     hub: &'a Hub,
     counters: &'a Counters,
 }
 
 impl FromServer<'_> {
     /// Returns whether there is still a server.
-    async fn take(&self, guard: &mut Guard, event: ClientEvent) -> bool {
+    async fn take(
+        &self,
+        guard: &mut Guard,
+        delivery: &mut DeliveryTracker,
+        event: ClientEvent,
+    ) -> bool {
         match event {
             ClientEvent::Message(message) => self.publish(guard, &message).await,
+            ClientEvent::Confirmed(number) => {
+                self.counters.add(Carried::ToServer, delivery.confirm(number));
+            }
             ClientEvent::Error { code, context } => {
                 let count = self.counters.count(Carried::Refused);
                 let reason = format!("{code}: {context}");
                 self.counters.note_refusal(&reason);
                 let text = format!("the server refuses: {reason} ({count} so far)");
-                lose(guard.shared(), self.counters, text);
+                self.overlay.lose(self.counters, &text);
             }
             ClientEvent::Unexpected { reason } => {
                 let count = self.counters.count(Carried::Unexpected);
                 let what = "the server sent something that is no message";
-                self.complain(guard, format!("{what}: {reason} ({count} so far)"));
+                self.overlay.complain(self.counters, &format!("{what}: {reason} ({count} so far)"));
             }
-            ClientEvent::Connected { .. } | ClientEvent::Confirmed(_) => {}
             ClientEvent::Disconnected { error, .. } => {
-                self.complain(guard, error.to_string());
+                self.overlay.complain(self.counters, &error.to_string());
                 return false;
             }
+            _ => {}
         }
         true
     }
@@ -332,7 +372,8 @@ impl FromServer<'_> {
                 }
                 Verdict::Leave(left) => {
                     self.counters.count(left);
-                    return self.complain(guard, explain(left, Way::FromServer, topic));
+                    let why = explain(left, Way::FromServer, topic);
+                    return self.overlay.complain(self.counters, &why);
                 }
             }
             .map_err(|error| error.to_string()),
@@ -343,26 +384,7 @@ impl FromServer<'_> {
             return;
         };
         self.counters.count(Carried::Unexpected);
-        self.complain(guard, format!("a message on the topic {topic:?}: {error}"));
-    }
-
-    fn complain(&self, guard: &Guard, what: String) {
-        complain(guard.shared(), self.counters, what);
-    }
-}
-
-fn complain(shared: &Shared, counters: &Counters, what: String) {
-    log(shared, counters, "bridge", &what);
-}
-
-/// Reports that the server does not have something that it should have.
-fn lose(shared: &Shared, counters: &Counters, what: String) {
-    log(shared, counters, LOSS, &what);
-}
-
-fn log(shared: &Shared, counters: &Counters, id: &'static str, what: &str) {
-    if let Some(service) = shared.service.get() {
-        let text = format!("bridge to {}: {what}", counters.server());
-        service.complain(id, text, Some("bridge"));
+        let what = format!("a message on the topic {topic:?}: {error}");
+        self.overlay.complain(self.counters, &what);
     }
 }

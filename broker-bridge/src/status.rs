@@ -1,4 +1,4 @@
-use super::{Directions, Met};
+use crate::Directions;
 use broker_core::{EndpointId, Url};
 use metrics::{Counter, counter};
 use parking_lot::Mutex;
@@ -57,7 +57,8 @@ impl Carried {
     }
 }
 
-/// A bridge as [`WsTransport::bridges`](crate::WsTransport::bridges) shows it.
+/// A bridge, as those who look at it see it.
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeStatus {
     /// The address of the server, without a query.
@@ -103,8 +104,13 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new(to: &Url, directions: &Directions, met: Met) -> Self {
-        let Met { version, endpoint, .. } = met;
+    /// `endpoint` is the one that serves at the other side, if it names one.
+    pub(crate) fn new(
+        to: &Url,
+        directions: &Directions,
+        version: String,
+        endpoint: Option<EndpointId>,
+    ) -> Self {
         let server = to.clone().with_query("");
         let metrics = Carried::ALL.map(|outcome| {
             counter!("broker_bridge_messages_total",
@@ -116,28 +122,24 @@ impl Counters {
         Self { server, version, endpoint, directions, counts, metrics, last_refusal }
     }
 
-    pub(super) fn server(&self) -> &Url {
+    pub(crate) fn server(&self) -> &Url {
         &self.server
     }
 
-    pub(super) fn endpoint(&self) -> Option<EndpointId> {
-        self.endpoint
-    }
-
     /// Counts a message, and returns how many there are of the kind now.
-    pub(super) fn count(&self, what: Carried) -> u64 {
+    pub(crate) fn count(&self, what: Carried) -> u64 {
         self.add(what, 1)
     }
 
     /// Counts several messages at once.
-    pub(super) fn add(&self, what: Carried, more: u64) -> u64 {
+    pub(crate) fn add(&self, what: Carried, more: u64) -> u64 {
         if let Some(metric) = self.metrics.get(what as usize) {
             metric.increment(more);
         }
         self.counts.get(what as usize).map_or(0, |count| count.fetch_add(more, Relaxed) + more)
     }
 
-    pub(super) fn note_refusal(&self, reason: &str) {
+    pub(crate) fn note_refusal(&self, reason: &str) {
         *self.last_refusal.lock() = Some(reason.to_owned());
     }
 
@@ -176,14 +178,14 @@ impl Counters {
 pub(crate) struct Bridges(Mutex<Vec<Weak<Counters>>>);
 
 impl Bridges {
-    pub(super) fn add(&self, counters: &Arc<Counters>) {
+    pub(crate) fn add(&self, counters: &Arc<Counters>) {
         let mut list = self.0.lock();
         list.retain(|bridge| bridge.strong_count() > 0);
         list.push(Arc::downgrade(counters));
     }
 
     /// A bridge to the same endpoint that carries a topic the other way, and the topic.
-    pub(super) fn against(
+    pub(crate) fn against(
         &self,
         endpoint: Option<EndpointId>,
         directions: &Directions,

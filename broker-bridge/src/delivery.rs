@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 /// Behind messages goes a ping, and the answer to it confirms all of them; one ping is in flight at
 /// most, unless somebody asks for a confirmation.
 #[derive(Debug, Default)]
-pub(super) struct Handed {
+pub(crate) struct DeliveryTracker {
     /// Messages handed over so far.
     count: u64,
     confirmed: u64,
@@ -23,31 +23,31 @@ struct Ping {
     asked_by: Option<oneshot::Sender<()>>,
 }
 
-impl Handed {
+impl DeliveryTracker {
     /// Notes a message.
-    pub(super) fn add(&mut self) {
+    pub(crate) fn add(&mut self) {
         self.count += 1;
     }
 
     /// Messages that are not confirmed.
-    pub(super) fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.count - self.confirmed
     }
 
     /// The number of the ping to send now, if one is needed.
-    pub(super) fn next_ping(&mut self) -> Option<u64> {
+    pub(crate) fn next_ping(&mut self) -> Option<u64> {
         (self.pings.is_empty() && self.open() > 0).then(|| self.ping(None))
     }
 
     /// The number of a ping whose answer somebody waits for.
-    pub(super) fn ping(&mut self, asked_by: Option<oneshot::Sender<()>>) -> u64 {
+    pub(crate) fn ping(&mut self, asked_by: Option<oneshot::Sender<()>>) -> u64 {
         self.last += 1;
         self.pings.push_back(Ping { number: self.last, behind: self.count, asked_by });
         self.last
     }
 
     /// Takes the answer to a ping, and returns how many messages it confirms.
-    pub(super) fn confirm(&mut self, number: u64) -> u64 {
+    pub(crate) fn confirm(&mut self, number: u64) -> u64 {
         let before = self.confirmed;
         while self.pings.front().is_some_and(|ping| ping.number <= number)
             && let Some(ping) = self.pings.pop_front()
@@ -63,7 +63,7 @@ impl Handed {
 
     /// Forgets everything, as at the end of a connection, and returns how many messages that leaves
     /// without a confirmation.
-    pub(super) fn lose(&mut self) -> u64 {
+    pub(crate) fn lose(&mut self) -> u64 {
         let open = self.open();
         self.pings.clear();
         self.confirmed = self.count;
@@ -77,29 +77,29 @@ mod tests {
 
     #[test]
     fn an_answer_confirms_what_was_handed_over_before_its_ping() {
-        let mut handed = Handed::default();
-        assert_eq!(handed.next_ping(), None);
-        handed.add();
-        assert_eq!(handed.next_ping(), Some(1));
-        handed.add();
-        assert_eq!(handed.next_ping(), None);
-        assert_eq!((handed.confirm(1), handed.open()), (1, 1));
-        assert_eq!(handed.next_ping(), Some(2));
-        assert_eq!((handed.lose(), handed.open()), (1, 0));
-        assert_eq!(handed.confirm(2), 0);
+        let mut delivery = DeliveryTracker::default();
+        assert_eq!(delivery.next_ping(), None);
+        delivery.add();
+        assert_eq!(delivery.next_ping(), Some(1));
+        delivery.add();
+        assert_eq!(delivery.next_ping(), None);
+        assert_eq!((delivery.confirm(1), delivery.open()), (1, 1));
+        assert_eq!(delivery.next_ping(), Some(2));
+        assert_eq!((delivery.lose(), delivery.open()), (1, 0));
+        assert_eq!(delivery.confirm(2), 0);
     }
 
     #[test]
     fn who_asks_is_answered_in_order_and_not_at_all_after_a_loss() {
-        let mut handed = Handed::default();
+        let mut delivery = DeliveryTracker::default();
         let (first, mut answered) = oneshot::channel();
         let (second, mut lost) = oneshot::channel();
-        handed.ping(Some(first));
-        handed.ping(Some(second));
-        handed.confirm(1);
+        delivery.ping(Some(first));
+        delivery.ping(Some(second));
+        delivery.confirm(1);
         assert_eq!(answered.try_recv(), Ok(()));
         assert_eq!(lost.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        handed.lose();
+        delivery.lose();
         assert_eq!(lost.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

@@ -1,6 +1,6 @@
-use crate::http::percent_decoded;
 use broker_core::Url;
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 
 /// Which topics a bridge carries, as its URL says.
 ///
@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// |---|---|
 /// | `to=PREFIX` | messages of the overlay on these topics go to the server; may be repeated; an empty one stands for every topic |
 /// | `from=PREFIX` | messages of the server on these topics go into the overlay; may be repeated. Without any, whatever the endpoint has subscribed to |
-/// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see [`bridge`](crate::bridge). Default 0 |
+/// | `transit=N` | also carry messages that up to so many bridges more have carried before, for chains of servers without a way back; see the front page of this crate. Default 0 |
 /// | `repeats=N` | carry one message so often within ten seconds, at most; 0 is no bound. Default 100 |
 /// | `largest=N` | the longest message that the server takes, in bytes of JSON; a longer one is not handed to it, because it would end the connection. Default 16 MiB, as in this server; 0 is no bound |
 /// | `access_token=TOKEN` | is for the server |
@@ -196,6 +196,11 @@ fn parameter(part: &str) -> Result<(&str, &str), InvalidDirections> {
         None if KNOWN.contains(&part) => Err(InvalidDirections::NoValue(part.to_owned())),
         None => Err(InvalidDirections::Unknown(part.to_owned())),
     }
+}
+
+/// Text of a URL without its percent-encoding.
+fn percent_decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn number(name: &str, value: &str) -> Result<u32, InvalidDirections> {

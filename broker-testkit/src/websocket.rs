@@ -1,7 +1,5 @@
 //! What the tests share: a server, and a client that writes and reads single frames.
 
-#![allow(dead_code, clippy::panic, clippy::unwrap_used)]
-
 use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::Event;
 use broker_core::{Endpoint, Url};
@@ -13,31 +11,31 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// Long enough for anything that is going to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) const SERVER_ID: &str = "88888888-8888-4888-8888-888888888888";
-pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-pub(crate) const MASK: [u8; 4] = [1, 2, 3, 4];
+pub const SERVER_ID: &str = "88888888-8888-4888-8888-888888888888";
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// An endpoint that serves clients.
-pub(crate) struct Server {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) url: Url,
+pub struct Server {
+    pub endpoint: Endpoint,
+    pub url: Url,
 }
 
 impl Server {
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(WsOptions::default()).await
     }
 
-    pub(crate) async fn with(options: WsOptions) -> Self {
+    pub async fn with(options: WsOptions) -> Self {
         let builder = Endpoint::builder()
             .id(SERVER_ID.parse().unwrap())
             .transport(broker_transport_tcp::TcpTransport::default());
         Self::build(builder, options).await
     }
 
-    pub(crate) async fn build(
+    pub async fn build(
         builder: broker_core::endpoint::EndpointBuilder,
         options: WsOptions,
     ) -> Self {
@@ -46,33 +44,28 @@ impl Server {
         Self { endpoint, url }
     }
 
-    pub(crate) async fn dial(&self) -> TcpStream {
+    pub async fn dial(&self) -> TcpStream {
         self.dial_from("127.0.0.1").await
     }
 
     /// A connection from another address of this machine.
-    pub(crate) async fn dial_from(&self, address: &str) -> TcpStream {
+    pub async fn dial_from(&self, address: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
         socket.connect(SocketAddr::from(([127, 0, 0, 1], self.url.port()))).await.unwrap()
     }
 
     /// A client after its opening handshake.
-    pub(crate) async fn open(&self) -> Client {
+    pub async fn open(&self) -> Client {
         self.open_with("/v1/messages/json", "").await
     }
 
-    pub(crate) async fn open_with(&self, target: &str, fields: &str) -> Client {
+    pub async fn open_with(&self, target: &str, fields: &str) -> Client {
         self.open_on(self.dial().await, target, fields).await
     }
 
     /// The opening handshake on a connection.
-    pub(crate) async fn open_on(
-        &self,
-        mut stream: TcpStream,
-        target: &str,
-        fields: &str,
-    ) -> Client {
+    pub async fn open_on(&self, mut stream: TcpStream, target: &str, fields: &str) -> Client {
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
@@ -86,11 +79,11 @@ impl Server {
     }
 
     /// A client that has been acknowledged.
-    pub(crate) async fn client(&self, subscriptions: &str) -> Client {
+    pub async fn client(&self, subscriptions: &str) -> Client {
         self.client_from("127.0.0.1", subscriptions).await
     }
 
-    pub(crate) async fn client_from(&self, address: &str, subscriptions: &str) -> Client {
+    pub async fn client_from(&self, address: &str, subscriptions: &str) -> Client {
         let stream = self.dial_from(address).await;
         let mut client = self.open_on(stream, "/v1/messages/json", "").await;
         client.text(subscriptions).await;
@@ -100,7 +93,7 @@ impl Server {
     }
 }
 
-pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
+pub async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let byte = timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap();
@@ -110,7 +103,7 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
 }
 
 /// One frame as a client writes it.
-pub(crate) fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
+pub fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![opcode | if fin { 0x80 } else { 0 }];
     match payload.len() {
         length @ 0..126 => out.push(0x80 | length as u8),
@@ -130,7 +123,7 @@ pub(crate) fn frame(opcode: u8, fin: bool, payload: &[u8]) -> Vec<u8> {
 
 /// What a client received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Frame {
+pub enum Frame {
     Text(String),
     Binary(Vec<u8>),
     Ping(Vec<u8>),
@@ -141,26 +134,26 @@ pub(crate) enum Frame {
 }
 
 /// A client that may break every rule.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub struct Client {
+    pub stream: TcpStream,
 }
 
 impl Client {
-    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+    pub async fn raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub(crate) async fn text(&mut self, text: &str) {
+    pub async fn text(&mut self, text: &str) {
         self.raw(&frame(1, true, text.as_bytes())).await;
     }
 
-    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
+    pub async fn close(&mut self, code: u16, reason: &str) {
         let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
         self.raw(&frame(8, true, &payload)).await;
     }
 
     /// The next frame.
-    pub(crate) async fn recv(&mut self) -> Frame {
+    pub async fn recv(&mut self) -> Frame {
         timeout(PATIENCE, self.recv_frame()).await.expect("a frame in time")
     }
 
@@ -192,7 +185,7 @@ impl Client {
     }
 
     /// The next text; pings in front of it are passed over.
-    pub(crate) async fn recv_text(&mut self) -> String {
+    pub async fn recv_text(&mut self) -> String {
         loop {
             match self.recv().await {
                 Frame::Text(text) => return text,
@@ -202,12 +195,12 @@ impl Client {
         }
     }
 
-    pub(crate) async fn recv_json(&mut self) -> serde_json::Value {
+    pub async fn recv_json(&mut self) -> serde_json::Value {
         serde_json::from_str(&self.recv_text().await).unwrap()
     }
 
     /// The code and reason of the Close frame that comes next, and then the end of the connection.
-    pub(crate) async fn recv_close(&mut self) -> (u16, String) {
+    pub async fn recv_close(&mut self) -> (u16, String) {
         loop {
             match self.recv().await {
                 Frame::Close(code, reason) => return (code, reason),
@@ -219,14 +212,14 @@ impl Client {
 }
 
 /// A data message for a count.
-pub(crate) fn count(topic: &str, number: u64) -> String {
+pub fn count(topic: &str, number: u64) -> String {
     format!(
         "{{\"type\":\"data-message\",\"topic\":\"{topic}\",\"@data-type\":\"count\",\"data\":{number}}}"
     )
 }
 
 /// The texts of the next status events, in order.
-pub(crate) async fn statuses(events: &mut EventStream, count: usize) -> Vec<String> {
+pub async fn statuses(events: &mut EventStream, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
         let event = timeout(PATIENCE, events.next()).await.expect("an event in time").unwrap();
@@ -238,7 +231,7 @@ pub(crate) async fn statuses(events: &mut EventStream, count: usize) -> Vec<Stri
 }
 
 /// A native peer of `of` over TCP, that receives what is published below `topic`.
-pub(crate) async fn native(of: &Endpoint, topic: &str) -> (Endpoint, Subscriber) {
+pub async fn native(of: &Endpoint, topic: &str) -> (Endpoint, Subscriber) {
     let url = of.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
     let peer = Endpoint::builder()
         .transport(broker_transport_tcp::TcpTransport::default())
@@ -251,7 +244,7 @@ pub(crate) async fn native(of: &Endpoint, topic: &str) -> (Endpoint, Subscriber)
 }
 
 /// Waits for a state that no event tells of.
-pub(crate) async fn wait_for(mut reached: impl FnMut() -> bool) {
+pub async fn wait_for(mut reached: impl FnMut() -> bool) {
     let wait = async {
         while !reached() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -261,7 +254,7 @@ pub(crate) async fn wait_for(mut reached: impl FnMut() -> bool) {
 }
 
 /// Waits for a log event of this kind.
-pub(crate) async fn log_event(events: &mut EventStream, id: &str) -> String {
+pub async fn log_event(events: &mut EventStream, id: &str) -> String {
     loop {
         let event = timeout(PATIENCE, events.next()).await.expect("an event in time").unwrap();
         match event {

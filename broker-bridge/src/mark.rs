@@ -17,7 +17,7 @@ pub const ENDPOINTS_CROSSED: u64 = 0x6272_6468;
 const ENDPOINTS_MAX: usize = 16;
 
 /// Whether a message has been in this endpoint before, as far as bridges know.
-pub(super) fn has_been_in(value: View<'_>, endpoint: EndpointId) -> bool {
+pub(crate) fn has_been_in(value: View<'_>, endpoint: EndpointId) -> bool {
     MessageView::parse(value).is_ok_and(|message| endpoints(message).contains(&endpoint))
 }
 
@@ -38,7 +38,7 @@ fn noted_endpoints(event: EventView<'_>) -> BTreeSet<EndpointId> {
 
 /// How many bridges have carried a message before; in a batch, the one that has come furthest.
 /// What is no event does not say.
-pub(super) fn crossed(value: View<'_>) -> u64 {
+pub(crate) fn crossed(value: View<'_>) -> u64 {
     MessageView::parse(value).map_or(0, crossed_by)
 }
 
@@ -57,7 +57,7 @@ fn noted(event: EventView<'_>) -> u64 {
 
 /// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it
 /// has no place for that.
-pub(super) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
+pub(crate) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
     let message = MessageView::parse(value).ok()?;
     let has_place = matches!(message, MessageView::Event(_) | MessageView::Batch(_));
     has_place.then(|| {

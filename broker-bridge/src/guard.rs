@@ -1,16 +1,10 @@
-use super::mark::{crossed, has_been_in, marked};
-use super::repeats::{Repeats, WINDOW};
-use super::{Carried, Directions};
-use crate::Shared;
-use crate::service::Service;
+use crate::mark::{crossed, has_been_in, marked};
+use crate::overlay::{Around, Overlay};
+use crate::repeats::{Repeats, WINDOW};
+use crate::{Carried, Directions};
 use broker_core::EndpointId;
 use broker_core::data::View;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
-
-/// How long others around the endpoint are taken to be there, once seen.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// Keeps messages from going in circles.
 ///
@@ -21,8 +15,8 @@ const FRESH: Duration = Duration::from_millis(100);
 /// around all bridges without one, is bounded by how often one message is carried.
 ///
 /// None of this concerns an endpoint with nobody but the server: from there nothing can go on.
-pub(super) struct Guard {
-    shared: Arc<Shared>,
+pub(crate) struct Guard {
+    overlay: Arc<Overlay>,
     /// The peer that stands for the server.
     bridge: EndpointId,
     /// The endpoint that serves, if it says so.
@@ -30,29 +24,18 @@ pub(super) struct Guard {
     transit: u64,
     to_server: Repeats,
     from_server: Repeats,
-    around: Around,
-    fresh_until: Instant,
-}
-
-/// What an endpoint is connected with, apart from one bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Around {
-    /// Whether there are other peers or clients, to whom messages can go on.
-    pub(crate) others: bool,
-    /// Whether the server of the bridge is one of them, or the endpoint itself.
-    pub(crate) server: bool,
 }
 
 /// Which way a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     ToServer,
     FromServer,
 }
 
 /// What to do with a message.
 #[derive(Debug, PartialEq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Carry,
     /// Carry this payload instead.
     CarryMarked(Vec<u8>),
@@ -60,45 +43,32 @@ pub(super) enum Verdict {
 }
 
 impl Guard {
-    pub(super) fn new(
-        shared: Arc<Shared>,
+    pub(crate) fn new(
+        overlay: Arc<Overlay>,
         directions: &Directions,
         bridge: EndpointId,
         server: Option<EndpointId>,
     ) -> Self {
         Self {
-            shared,
+            overlay,
             bridge,
             server,
             transit: directions.transit.into(),
             to_server: Repeats::new(directions.repeats),
             from_server: Repeats::new(directions.repeats),
-            around: Around { others: true, server: false },
-            fresh_until: Instant::now(),
         }
     }
 
-    pub(super) fn shared(&self) -> &Shared {
-        &self.shared
+    /// What is around the endpoint now.
+    pub(crate) fn around(&self) -> Around {
+        self.overlay.around(self.bridge, self.server)
     }
 
-    /// Looks at what is around. That somebody is, is believed for a while.
-    pub(super) fn around(&mut self) -> Around {
-        let now = Instant::now();
-        if !self.around.others || now >= self.fresh_until {
-            if let Some(service) = self.shared.service.get() {
-                self.around = service.around(self.bridge, self.server);
-            }
-            self.fresh_until = now + FRESH;
-        }
-        self.around
-    }
-
-    pub(super) fn judge(&mut self, way: Way, topic: &[u8], value: View<'_>) -> Verdict {
+    pub(crate) fn judge(&mut self, way: Way, topic: &[u8], value: View<'_>) -> Verdict {
         if !self.around().others {
             return Verdict::Carry;
         }
-        let own = self.shared.service.get().and_then(Service::endpoint_id);
+        let own = self.overlay.id();
         let (allowed, repeats, leaves, enters) = match way {
             Way::ToServer => (0, &mut self.to_server, own, self.server),
             Way::FromServer => (1, &mut self.from_server, self.server, own),
@@ -115,7 +85,7 @@ impl Guard {
 }
 
 /// Why a message was left, and what to do if that is not wanted.
-pub(super) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
+pub(crate) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
     let topic = String::from_utf8_lossy(topic);
     let to = match way {
         Way::ToServer => "to the server",
@@ -124,7 +94,8 @@ pub(super) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
     match left {
         Carried::Crossed => format!(
             "a message on the topic {topic:?} has been carried by another bridge and does not go on \
-             {to}; transit=1 in the address lets it unless it has been there before, which is safe only if there is no way back"
+             {to}; transit=1 in the address lets it unless it has been there before, which is safe \
+             only if there is no way back"
         ),
         _ => format!(
             "the same message on the topic {topic:?} came so often within {} s that it seems to go in \

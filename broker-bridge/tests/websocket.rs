@@ -2,15 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use broker_testkit::websocket as support;
 
+use broker_bridge::BridgeStatus;
+use broker_bridge::websocket::WebSocketBridges;
 use broker_core::data::Value;
 use broker_core::data::zeek::{Event, Message, MessageView};
 use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::event::StatusCode;
 use broker_core::transport::{Protection, Transport};
 use broker_core::{Endpoint, OverflowPolicy, Url};
-use broker_transport_ws::bridge::BridgeStatus;
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{PATIENCE, Server, log_event, read_head, wait_for};
@@ -20,11 +21,11 @@ use tokio::time::timeout;
 
 struct Node {
     endpoint: Endpoint,
-    ws: WsTransport,
+    ws: WebSocketBridges,
 }
 
 fn node() -> Node {
-    let ws = WsTransport::new(WsOptions::default()).unwrap();
+    let ws = WebSocketBridges::new(WsTransport::new(WsOptions::default()).unwrap());
     let builder = Endpoint::builder()
         .overflow_policy(OverflowPolicy::Wait)
         .transport(broker_transport_tcp::TcpTransport::default());
@@ -483,8 +484,8 @@ async fn with_nobody_else_around_messages_stay_as_they_are() {
 #[tokio::test]
 async fn a_connection_that_never_becomes_a_peering_ends_all_the_same() {
     let server = Server::start().await;
-    let ws = WsTransport::new(WsOptions::default()).unwrap();
-    let mut connection = ws.connect(&at(server.url.port(), "?from=/t")).await.unwrap();
+    let node = node();
+    let mut connection = node.ws.connect(&at(server.url.port(), "?from=/t")).await.unwrap();
     assert_eq!(server.endpoint.client_count(), 1);
     timeout(PATIENCE, connection.writer.shutdown()).await.expect("an end in time");
     wait_for(|| server.endpoint.client_count() == 0).await;

@@ -1,16 +1,10 @@
 use async_trait::async_trait;
 use broker_core::EndpointId;
 use broker_core::transport::{FrameReader, ReadBuffer, TransportError};
-use broker_core::wire::envelope::{EnvelopeType, HEADER_LEN};
+use broker_core::wire::envelope::{EnvelopeType, HEADER_LEN, is_from};
+use broker_core::wire::frame::{PREFIX, frame_length};
 use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
-
-/// Bytes of the length in front of a frame.
-const PREFIX: usize = 4;
-
-/// Where the type of an envelope is, and where its sender ends.
-const TYPE_AT: usize = PREFIX + 32;
-const SENDER_ENDS: usize = PREFIX + 16;
 
 /// The receiving half of a bridge's connection. It holds back the pongs of the endpoint in between
 /// until the server has confirmed what came before the ping: a pong says that everything was read.
@@ -41,8 +35,7 @@ impl Reader {
         loop {
             let pending = self.received.pending();
             if self.passing == 0 {
-                let Some(prefix) = pending.first_chunk::<PREFIX>() else { return any };
-                let length = PREFIX.saturating_add(u32::from_be_bytes(*prefix) as usize);
+                let Some(length) = frame_length(pending) else { return any };
                 let Some(head) = pending.get(..length.min(PREFIX + HEADER_LEN)) else { return any };
                 if self.is_pong(head) {
                     let Some(pong) = pending.get(..length) else { return any };
@@ -66,8 +59,7 @@ impl Reader {
 
     /// Messages of the handshake have no sender in front.
     fn is_pong(&self, head: &[u8]) -> bool {
-        head.get(PREFIX..SENDER_ENDS) == Some(self.bridge.as_bytes().as_slice())
-            && head.get(TYPE_AT) == Some(&(EnvelopeType::Pong as u8))
+        head.get(PREFIX..).is_some_and(|head| is_from(head, self.bridge, EnvelopeType::Pong))
     }
 
     fn hold(&mut self, pong: Vec<u8>) {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long messages are remembered.
-pub(super) const WINDOW: Duration = Duration::from_secs(10);
+pub(crate) const WINDOW: Duration = Duration::from_secs(10);
 
 /// Counters of a row: with a million different messages in a window each counts four.
 const ROW: usize = 1 << 18;
@@ -14,7 +14,7 @@ const ROW: usize = 1 << 18;
 /// never below the true number, and above it only if other messages share both. So what goes in
 /// circles is bounded for sure, in a fixed amount of memory, which is allocated with the first
 /// message.
-pub(super) struct Repeats {
+pub(crate) struct Repeats {
     limit: u32,
     hashers: [RandomState; 2],
     rows: [Vec<u32>; 2],
@@ -23,13 +23,13 @@ pub(super) struct Repeats {
 
 impl Repeats {
     /// A `limit` of zero is none.
-    pub(super) fn new(limit: u32) -> Self {
+    pub(crate) fn new(limit: u32) -> Self {
         let hashers = [RandomState::new(), RandomState::new()];
         Self { limit, hashers, rows: Default::default(), since: Instant::now() }
     }
 
     /// Counts a message. Returns whether it may be carried.
-    pub(super) fn allow(&mut self, topic: &[u8], payload: &[u8]) -> bool {
+    pub(crate) fn allow(&mut self, topic: &[u8], payload: &[u8]) -> bool {
         if self.limit == 0 {
             return true;
         }

@@ -1,0 +1,82 @@
+use crate::status::Counters;
+use broker_core::endpoint::WeakEndpoint;
+use broker_core::event::Severity;
+use broker_core::transport::TransportError;
+use broker_core::{Endpoint, EndpointId};
+use bytes::Bytes;
+use std::sync::OnceLock;
+
+/// The id of log entries about messages that the other side does not get or does not take.
+pub const LOSS: &str = "bridge-loss";
+
+/// The id of the other log entries of bridges.
+const BRIDGE: &str = "bridge";
+
+/// The endpoint that the bridges belong to, as soon as it runs and as long as it does.
+#[derive(Debug, Default)]
+pub(crate) struct Overlay {
+    endpoint: OnceLock<WeakEndpoint>,
+}
+
+/// What an endpoint is connected with, apart from one bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Around {
+    /// Whether there are other peers or clients, to whom messages can go on.
+    pub(crate) others: bool,
+    /// Whether the other side of the bridge is one of them, or the endpoint itself.
+    pub(crate) server: bool,
+}
+
+impl Overlay {
+    /// The first endpoint counts: a second one would need a transport of its own.
+    pub(crate) fn join(&self, endpoint: &Endpoint) {
+        let _ = self.endpoint.set(endpoint.downgrade());
+    }
+
+    /// The endpoint, while it runs.
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, TransportError> {
+        let endpoint = self.endpoint.get().and_then(WeakEndpoint::upgrade);
+        endpoint.ok_or_else(TransportError::closed)
+    }
+
+    pub(crate) fn id(&self) -> Option<EndpointId> {
+        self.endpoint().ok().map(|endpoint| endpoint.id())
+    }
+
+    /// What the endpoint asks its peers for.
+    pub(crate) fn wanted(&self) -> Vec<Bytes> {
+        self.endpoint().map(|endpoint| endpoint.filter()).unwrap_or_default()
+    }
+
+    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
+    /// endpoint `server`. Cheap enough to be asked for every message.
+    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
+        let Ok(endpoint) = self.endpoint() else { return Around::default() };
+        let own = usize::from(endpoint.is_peered(bridge));
+        let others = endpoint.peer_count() > own || endpoint.client_count() > 0;
+        let is_server = |id| id == endpoint.id() || endpoint.is_peered(id);
+        Around { others, server: server.is_some_and(is_server) }
+    }
+
+    /// Reports something odd about a bridge; anybody outside can cause it, and the log has its
+    /// limits for that.
+    pub(crate) fn complain(&self, bridge: &Counters, what: &str) {
+        self.log(BRIDGE, bridge, what);
+    }
+
+    /// Reports that the other side does not have something that it should have.
+    pub(crate) fn lose(&self, bridge: &Counters, what: &str) {
+        self.log(LOSS, bridge, what);
+    }
+
+    fn log(&self, id: &'static str, bridge: &Counters, what: &str) {
+        if let Ok(endpoint) = self.endpoint() {
+            let text = format!("bridge to {}: {what}", bridge.server());
+            endpoint.log(Severity::Warning, id, text, None);
+        }
+    }
+}
