@@ -2,17 +2,18 @@
 //!
 //! To an endpoint, what is at the other side of a bridge is a peer like any other: it is dialled,
 //! retried and given up, shows in the events and the statistics, and has a queue with a policy. In
-//! between stands a small endpoint in this process that speaks the native protocol on one side; what
-//! is at the other side depends on the kind of the bridge. So far there is one kind, [`websocket`].
+//! between stands a small endpoint in this process that speaks the native protocol on one side;
+//! what is at the other side depends on the kind of the bridge. So far there is one kind,
+//! [`websocket`].
 //!
-//! Which topics go which way is part of the address, see [`Directions`]. No topic goes both ways, so
-//! no message comes back through the bridge that carried it.
+//! Which topics go which way is part of the address, see [`Directions`]. No topic goes both ways,
+//! so no message comes back through the bridge that carried it.
 //!
 //! # Several bridges
 //!
-//! Bridges that do not know of each other can form a circle: two in parallel between one overlay and
-//! one server, or many in a ring. The other side need not have anything like the hop limit of the
-//! native protocol, so the bridges stop what goes round:
+//! Bridges that do not know of each other can form a circle: two in parallel between one overlay
+//! and one server, or many in a ring. The other side need not have anything like the hop limit of
+//! the native protocol, so the bridges stop what goes round:
 //!
 //! * *Marks.* A bridge notes in the metadata of an event how many bridges have carried it
 //!   ([`BRIDGES_CROSSED`]). It carries an event to the other side only if no bridge has carried it

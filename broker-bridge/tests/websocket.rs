@@ -282,6 +282,49 @@ async fn what_zeek_does_not_take_is_counted_and_reported() {
     );
 }
 
+#[tokio::test]
+async fn a_server_that_writes_before_it_reads_is_read_from_while_it_does() {
+    const MESSAGES: usize = 400;
+    let zeek = Zeek::start().await;
+    let node = node();
+    let mut here = node.endpoint.subscribe(["/from/"]);
+    let peering = node.endpoint.peer(&zeek.url("?to=/zeek/&from=/from/"), Retry::never());
+    let (mut stream, _) = zeek.accept().await;
+    peering.await.unwrap();
+    // Far more in each direction than any buffer on the way holds.
+    let ballast = "x".repeat(50_000);
+    let publisher = node.endpoint.clone();
+    let message = Message::Event(Event::new("ping").arg(ballast.as_str()));
+    let publishing = tokio::spawn(async move {
+        for _ in 0..MESSAGES {
+            publisher.publish("/zeek/a", &message).await.unwrap();
+        }
+    });
+    let received = tokio::spawn(async move {
+        for _ in 0..MESSAGES {
+            here.recv().await.unwrap();
+        }
+    });
+    let text = format!(
+        r#"{{"type":"data-message","topic":"/from/a","@data-type":"string","data":"{ballast}"}}"#
+    );
+    let writing = async {
+        for _ in 0..MESSAGES {
+            send(&mut stream, text.as_bytes()).await;
+        }
+    };
+    timeout(PATIENCE, writing).await.expect("the bridge reads what the server writes");
+    let mut read = 0;
+    while read < MESSAGES {
+        match recv_frame(&mut stream).await {
+            (1, _) => read += 1,
+            (_, content) => pong(&mut stream, &content).await,
+        }
+    }
+    timeout(PATIENCE, publishing).await.unwrap().unwrap();
+    timeout(PATIENCE, received).await.unwrap().unwrap();
+}
+
 /// Everything that arrives until a message with the number `end`, which the publisher sends last.
 async fn numbers_until(subscriber: &mut Subscriber, end: u64) -> Vec<u64> {
     let mut numbers = Vec::new();

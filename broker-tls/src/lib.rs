@@ -22,7 +22,6 @@ mod anonymous;
 #[cfg(feature = "anon-tls")]
 mod anonymous_openssl;
 mod authorities;
-mod ca_as_leaf;
 mod chain;
 mod errors;
 mod expectations;
@@ -34,14 +33,11 @@ mod leniency;
 mod material;
 mod names;
 mod options;
-mod refusal;
-mod reload;
 mod report;
 mod self_signed;
 mod tls;
 mod turns;
 mod verifier;
-mod version_1;
 mod x509;
 
 pub use errors::TlsError;

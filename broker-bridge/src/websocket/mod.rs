@@ -1,7 +1,7 @@
 //! Servers of the JSON API of WebSocket as peers of an endpoint.
 //!
-//! [`WebSocketBridges`] stands in front of a [`WsTransport`]: addresses with the path of the JSON API
-//! become bridges, everything else is left to the transport.
+//! [`WebSocketBridges`] stands in front of a [`WsTransport`]: addresses with the path of the JSON
+//! API become bridges, everything else is left to the transport.
 
 mod reader;
 mod task;

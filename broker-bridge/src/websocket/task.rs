@@ -31,8 +31,8 @@ type Connecting<'a> =
 
 /// Carries messages between the endpoint in between and the server.
 ///
-/// What goes to the server waits in `outgoing` until the client has a slot for it, and meanwhile the
-/// server is listened to: one that writes without reading is read from, and so gets to reading.
+/// What goes to the server waits in `outgoing` until the client has a slot for it, and meanwhile
+/// the server is listened to: one that writes without reading is read from, and so gets to reading.
 pub(super) struct BridgeTask {
     pub(super) overlay: Arc<Overlay>,
     pub(super) connector: Connector,

@@ -4,11 +4,14 @@
 //! used, and refused if [`TlsOptions::strict`](crate::TlsOptions::strict) is set. What is accepted,
 //! who needs it and what it risks is said in the file of each kind.
 
-use crate::ca_as_leaf::CA_AS_LEAF;
-use crate::version_1::VERSION_1;
+pub(crate) mod ca_as_leaf;
+pub(crate) mod version_1;
+
 use crate::x509::Certificate;
+use ca_as_leaf::CA_AS_LEAF;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use version_1::VERSION_1;
 
 /// One kind of such certificates.
 pub(crate) struct Leniency {

@@ -1,8 +1,9 @@
+mod reload;
+
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
 use crate::leniency::LeniencyObserver;
 use crate::material::Material;
-use crate::reload::{Reload, Stamps, Watch};
 use crate::turns::Turns;
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
@@ -10,6 +11,7 @@ use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
 use arc_swap::ArcSwap;
 use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
+use reload::{Reload, Stamps, Watch};
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;

@@ -3,8 +3,8 @@
 //! Files are looked at by a timer, and when [`Tls::reload`] says so; never by a connection, which
 //! takes what has been read last.
 
+use super::Shared;
 use crate::material::Material;
-use crate::tls::Shared;
 use crate::x509::Usage;
 use crate::{Tls, TlsError, TlsOptions, files};
 use parking_lot::Mutex;

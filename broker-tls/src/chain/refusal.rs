@@ -1,7 +1,7 @@
 //! Why the certificate of a peer is not trusted, in words for the operators of both sides.
 
+use super::Presented;
 use crate::authorities::Authorities;
-use crate::chain::Presented;
 use crate::errors::USABLE;
 use crate::x509::{Certificate, Validity};
 use rustls::CertificateError;

@@ -1,9 +1,11 @@
 //! Whether the certificate of a peer can be traced to a trusted CA.
 
+mod refusal;
+
 use crate::authorities::Authorities;
 use crate::leniency::Leniency;
-use crate::refusal::Refusal;
 use crate::x509::{Certificate, Usage, Validity};
+pub(crate) use refusal::Refusal;
 use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 
