@@ -18,7 +18,7 @@
 //! `aws-lc-rs` wants more tools on some platforms and takes much longer), and it has the algorithms
 //! that endpoints of the C++ Broker use, P-384 key exchange included.
 
-mod anonymous;
+pub mod anonymous;
 #[cfg(feature = "anon-tls")]
 mod anonymous_openssl;
 mod authorities;

@@ -3,7 +3,7 @@ use crate::errors::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;
-use crate::{HandshakeReport, Pin, TlsError, TlsOptions, anonymous};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
@@ -40,7 +40,7 @@ impl Material {
             return Ok(Self::SelfSigned { resolver: own.resolver(provider)?, pin: own.pin() });
         }
         if options.is_anonymous() {
-            let throwaway = anonymous::throwaway()?;
+            let throwaway = SelfSigned::throwaway()?;
             return Ok(Self::Anonymous {
                 resolver: throwaway.resolver(provider)?,
                 pin: throwaway.pin(),
