@@ -587,7 +587,7 @@ impl Connection {
 
 #[cfg(test)]
 impl Connection {
-    /// Lets the next record that is sent, or received, be the one after the last.
+    /// Lets the next record that is sent, or received, be the last that there can be.
     pub(super) fn exhaust(&mut self, sending: bool) {
         match (&mut self.sealer, &mut self.opener) {
             (Some(sealer), _) if sending => sealer.set_sequence(u64::MAX),
@@ -595,21 +595,26 @@ impl Connection {
             _ => {}
         }
     }
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Connection {
+    /// Whether what is sent is protected by now.
+    pub(super) fn is_sealing(&self) -> bool {
+        self.sealer.is_some()
+    }
 
     /// A record that an established connection would not send.
     pub(super) fn sealed(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
-        let iv = self.iv().unwrap();
         let mut out = Vec::new();
-        let start = Sealer::begin(iv, &mut out);
-        out.extend_from_slice(body);
-        let kind = Kind::from_byte(kind).unwrap();
-        self.sealer.as_mut().unwrap().finish(kind, start, &mut out).unwrap();
+        if let (Ok(iv), Some(kind), Some(sealer)) =
+            (self.iv(), Kind::from_byte(kind), &mut self.sealer)
+        {
+            let start = Sealer::begin(iv, &mut out);
+            out.extend_from_slice(body);
+            assert_eq!(sealer.finish(kind, start, &mut out), Ok(()));
+        }
         out
-    }
-
-    /// A record without contents.
-    pub(super) fn empty(&mut self, kind: u8) -> Vec<u8> {
-        self.sealed(kind, &[])
     }
 }
 

@@ -128,7 +128,10 @@ fn agree(private: EphemeralPrivateKey, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>
     let peer = UnparsedPublicKey::new(private.algorithm(), peer);
     let keep = |secret: &[u8]| Zeroizing::new(secret.to_vec());
     agreement::agree_ephemeral(private, &peer, keep).or_else(|_| {
-        refused(Alert::IllegalParameter, "the public key of the other side is no point of the curve")
+        refused(
+            Alert::IllegalParameter,
+            "the public key of the other side is no point of the curve",
+        )
     })
 }
 

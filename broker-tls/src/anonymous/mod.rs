@@ -19,6 +19,8 @@
 //! and SHA-1 use the instructions that processors have for them.
 
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hello;
 mod keys;
 mod messages;

@@ -106,15 +106,19 @@ fn some_records_without_data_are_endured_and_not_many() {
     let (mut client, mut server) = pair();
     for _ in 0..3 {
         for _ in 0..32 {
-            assert_eq!(feed(&mut server, &client.empty(23)).unwrap(), b"");
+            assert_eq!(feed(&mut server, &client.sealed(23, b"")).unwrap(), b"");
         }
         assert_eq!(feed(&mut server, &seal(&mut client, b"x")).unwrap(), b"x");
     }
-    let flood: Vec<u8> = (0..33).flat_map(|_| client.empty(23)).collect();
+    let flood: Vec<u8> = (0..33).flat_map(|_| client.sealed(23, b"")).collect();
     assert_eq!(refusal(&mut server, &flood), Alert::UnexpectedMessage);
     for kind in [20, 21, 22] {
         let (mut client, mut server) = pair();
-        assert_eq!(refusal(&mut server, &client.empty(kind)), Alert::UnexpectedMessage, "{kind}");
+        assert_eq!(
+            refusal(&mut server, &client.sealed(kind, b"")),
+            Alert::UnexpectedMessage,
+            "{kind}"
+        );
     }
 }
 
