@@ -11,20 +11,9 @@ use std::sync::Arc;
 
 /// What configurations are made of.
 pub(crate) enum Material {
-    Certificates {
-        identity: Identity,
-        authorities: Arc<Authorities>,
-    },
-    SelfSigned {
-        resolver: Arc<SingleCertAndKey>,
-        pin: Option<Pin>,
-    },
-    Anonymous {
-        resolver: Arc<SingleCertAndKey>,
-        pin: Option<Pin>,
-        #[cfg(feature = "anon-tls")]
-        openssl: crate::anonymous_openssl::Contexts,
-    },
+    Certificates { identity: Identity, authorities: Arc<Authorities> },
+    SelfSigned { resolver: Arc<SingleCertAndKey>, pin: Option<Pin> },
+    Anonymous { resolver: Arc<SingleCertAndKey>, pin: Option<Pin> },
 }
 
 impl Material {
@@ -44,8 +33,6 @@ impl Material {
             return Ok(Self::Anonymous {
                 resolver: throwaway.resolver(provider)?,
                 pin: throwaway.pin(),
-                #[cfg(feature = "anon-tls")]
-                openssl: crate::anonymous_openssl::Contexts::new(&throwaway)?,
             });
         }
         let identity = Identity::load(options, provider)?;

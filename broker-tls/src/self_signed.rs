@@ -76,12 +76,6 @@ impl SelfSigned {
         options.open(path)?.write_all(text.as_bytes())
     }
 
-    /// The key in PKCS #8.
-    #[cfg(feature = "anon-tls")]
-    pub(crate) fn key(&self) -> &PrivateKeyDer<'static> {
-        &self.key
-    }
-
     /// What peers pin.
     pub(crate) fn pin(&self) -> Option<Pin> {
         crate::x509::pin_of(std::slice::from_ref(&self.certificate))

@@ -36,7 +36,9 @@ pub enum Status {
     Input,
     /// Somebody who takes the plaintext that has arrived.
     Data,
-    /// Nothing: the other side has ended the connection in an orderly way.
+    /// Nothing: the other side has ended its direction in an orderly way. The other direction goes
+    /// on until [`Connection::close`], as OpenSSL and rustls have it and TLS 1.3 does, while RFC
+    /// 5246 wants it to end at once.
     Closed,
 }
 
@@ -79,6 +81,7 @@ pub struct Connection {
     sent: usize,
     empty: u8,
     tolerated: u8,
+    closed: bool,
     close_sent: bool,
     error: Option<Error>,
 }
@@ -133,6 +136,7 @@ impl Connection {
             sent: 0,
             empty: 0,
             tolerated: 0,
+            closed: false,
             close_sent: false,
             error: None,
         }
@@ -266,7 +270,7 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Ends this side of the connection, in the output.
+    /// Ends this side's direction, in the output. What the other side sends still arrives.
     pub fn close(&mut self) {
         if !mem::replace(&mut self.close_sent, true) && self.error.is_none() {
             // The connection ends in any case.
@@ -329,7 +333,7 @@ impl Connection {
             if !self.plain.is_empty() {
                 return Ok(Status::Data);
             }
-            if matches!(self.state, State::Nothing) {
+            if self.closed {
                 // Whatever follows the end is of no interest.
                 self.unread.start = self.unread.end;
                 return Ok(Status::Closed);
@@ -413,8 +417,7 @@ impl Connection {
         let alert = Alert::from(alert);
         match (level, alert) {
             (_, Alert::CloseNotify) if self.is_established() => {
-                self.close();
-                self.state = State::Nothing;
+                self.closed = true;
                 Ok(())
             }
             (1, Alert::UserCanceled | Alert::NoRenegotiation) => self.tolerate(),

@@ -159,6 +159,8 @@ fn exchange(mut input: Input<'_>) {
     one.0.sent(end.len());
     other.1.feed(&mut other.0, &end);
     assert_eq!(other.1.status, Some(Ok(Status::Closed)));
+    other.0.close();
+    other.1.feed(&mut other.0, &[]);
     one.1.feed(&mut one.0, &std::mem::take(&mut other.1.output));
     assert_eq!(one.1.status, Some(Ok(Status::Closed)));
 }
