@@ -5,8 +5,10 @@ use super::messages::{ClientHello, Fields, kind};
 use super::record::{HEADER, Kind};
 use rustls::CipherSuite;
 
-/// As long as a ClientHello may be, including the headers of its records.
-const HELLO_MAX: usize = 1 << 16;
+/// A ClientHello is not longer than this with the headers of its records, and not in more of them:
+/// what has arrived is looked at again whenever more of it has.
+const HELLO_MAX: usize = 1 << 14;
+const RECORDS_MAX: usize = 256;
 
 /// What a client wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +24,12 @@ pub enum Hello {
 /// Looks at what a client has sent so far. It is anonymous if it offers the suite of this mode, and
 /// neither TLS 1.3 nor one of `others`, the suites of TLS 1.2 that could serve it better.
 ///
-/// [`Hello::Incomplete`] is never the answer to 64 KiB or more.
+/// [`Hello::Incomplete`] is never the answer to 16 KiB or more.
 #[must_use]
 pub fn inspect(bytes: &[u8], others: &[CipherSuite]) -> Hello {
     let mut message = Vec::new();
     let mut fields = Fields::new(bytes);
-    loop {
+    for _ in 0..RECORDS_MAX {
         let mut parts = Fields::new(&message);
         if let (Ok(kind), Ok(length)) = (parts.number(1), parts.number(3)) {
             if kind != usize::from(kind::CLIENT_HELLO) || length > HELLO_MAX {
@@ -49,6 +51,7 @@ pub fn inspect(bytes: &[u8], others: &[CipherSuite]) -> Hello {
         let Ok(body) = fields.bytes(length) else { return Hello::Incomplete };
         message.extend_from_slice(body);
     }
+    Hello::Other
 }
 
 fn classify(body: &[u8], others: &[CipherSuite]) -> Hello {

@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for AnonymousStream<S> {
                 Ok(Status::Input) => {}
                 Err(error) => {
                     // One attempt to say why; nothing else is written any more.
-                    let _ = this.poll_drain(cx)?;
+                    let _ = this.poll_drain(cx);
                     return Poll::Ready(Err(io::Error::other(error)));
                 }
             }

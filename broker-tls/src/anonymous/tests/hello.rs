@@ -139,6 +139,10 @@ fn listeners_tell_anonymous_clients_from_the_others() {
         assert_eq!(inspect(other, &others), Hello::Other);
     }
     assert_eq!(inspect(&record(22, &[1, 1, 0, 1]), &others), Hello::Other, "too long");
-    let endless: Vec<u8> = record(22, &[0; 1]).repeat(1 << 14);
-    assert_eq!(inspect(&endless, &others), Hello::Other);
+    let long = record(22, &[&[1, 0, 0x3F, 0xF0][..], &[0; 0x3000]].concat());
+    assert_eq!(inspect(&long, &others), Hello::Incomplete);
+    assert_eq!(inspect(&[&long[..], &[22; 1 << 14]].concat(), &others), Hello::Other);
+    let (start, part) = (record(22, &[1, 0, 2, 0]), record(22, &[0]));
+    assert_eq!(inspect(&[&start[..], &part.repeat(250)].concat(), &others), Hello::Incomplete);
+    assert_eq!(inspect(&[&start[..], &part.repeat(256)].concat(), &others), Hello::Other);
 }
