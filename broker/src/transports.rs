@@ -56,7 +56,8 @@ pub enum TransportSetupError {
 /// `certificates-read`, or `certificates-unusable` with the reason if those read before stay in
 /// use, and under `certificates-odd` what is strange about files that can be used, and about
 /// certificates of peers that strict libraries would refuse. Of the files read here `Tls::warnings`
-/// tells that, as nobody sees the log yet.
+/// tells that, as nobody sees the log yet. Under `anonymous-tls` it names listeners that have no
+/// certificate and so were connected to twice.
 ///
 /// # Errors
 ///
@@ -103,6 +104,12 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
         tls.on_leniency(move |text| {
             if let Some(endpoint) = observer.upgrade() {
                 endpoint.log(Warning, "certificates-odd", text, None);
+            }
+        });
+        let observer = endpoint.clone();
+        tls.on_anonymous_listener(move |text| {
+            if let Some(endpoint) = observer.upgrade() {
+                endpoint.log(Info, "anonymous-tls", text, None);
             }
         });
         tls.on_reload(move |read| {

@@ -9,8 +9,6 @@ pub(crate) mod version_1;
 
 use crate::x509::Certificate;
 use ca_as_leaf::CA_AS_LEAF;
-use std::fmt;
-use std::sync::{Arc, OnceLock};
 use version_1::VERSION_1;
 
 /// One kind of such certificates.
@@ -38,30 +36,5 @@ impl Leniency {
     pub(crate) fn refused(&self, whose: &str) -> String {
         let Self { what, risk, cure, .. } = self;
         format!("{whose} {what}, which the option strict refuses because {risk}; {cure}")
-    }
-}
-
-/// Who is told when a peer with such a certificate has proven that it holds its key.
-#[derive(Clone, Default)]
-pub(crate) struct LeniencyObserver(Arc<OnceLock<Box<Observe>>>);
-
-type Observe = dyn Fn(&str) + Send + Sync;
-
-impl LeniencyObserver {
-    /// The first one counts.
-    pub(crate) fn set(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
-        let _ = self.0.set(Box::new(observer));
-    }
-
-    pub(crate) fn tell(&self, text: &str) {
-        if let Some(observer) = self.0.get() {
-            observer(text);
-        }
-    }
-}
-
-impl fmt::Debug for LeniencyObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeniencyObserver").finish_non_exhaustive()
     }
 }

@@ -2,12 +2,12 @@ mod reload;
 
 use crate::authorities::Authorities;
 use crate::expectations::Expectations;
-use crate::leniency::LeniencyObserver;
 use crate::material::Material;
+use crate::observer::TextObserver;
 use crate::turns::Turns;
 use crate::verifier::{ClientVerifier, KeyVerifier, PeerVerifier};
 use crate::x509::Usage;
-use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions, anonymous};
 use arc_swap::ArcSwap;
 use broker_core::transport::ListenerProtection;
 use parking_lot::Mutex;
@@ -40,7 +40,8 @@ pub(crate) struct Shared {
     pub(crate) roles: Roles,
     pub(crate) reload: Mutex<Reload>,
     pub(crate) observer: OnceLock<Observer>,
-    leniency_observer: LeniencyObserver,
+    leniency_observer: TextObserver,
+    anonymous_observer: TextObserver,
     pub(crate) watch: Watch,
     turns: Turns,
 }
@@ -82,7 +83,8 @@ impl Tls {
             roles: Roles::default(),
             reload,
             observer: OnceLock::new(),
-            leniency_observer: LeniencyObserver::default(),
+            leniency_observer: TextObserver::default(),
+            anonymous_observer: TextObserver::default(),
             watch: Watch::default(),
             turns: Turns::for_this_machine(),
         })))
@@ -113,6 +115,26 @@ impl Tls {
     /// not block, nor call back.
     pub fn on_leniency(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
         self.0.leniency_observer.set(observer);
+    }
+
+    /// Lets somebody know, with a sentence that names it, when a listener turns out to speak nothing
+    /// but anonymous TLS. The first observer counts; it must not block, nor call back.
+    pub fn on_anonymous_listener(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        self.0.anonymous_observer.set(observer);
+    }
+
+    /// Tells the observer of [`Self::on_anonymous_listener`]; for transports.
+    pub fn found_anonymous_listener(&self, sentence: &str) {
+        self.0.anonymous_observer.tell(sentence);
+    }
+
+    /// What a client wants that has begun with these bytes: whether it is one for
+    /// [`anonymous`](crate::anonymous) or for rustls.
+    #[must_use]
+    pub fn inspect_hello(&self, bytes: &[u8]) -> anonymous::Hello {
+        let suites: Vec<_> =
+            self.0.provider.cipher_suites.iter().map(|suite| suite.suite()).collect();
+        anonymous::inspect(bytes, &suites)
     }
 
     /// The pin of the own certificate: what others may pin to know this endpoint. In the anonymous
@@ -290,40 +312,6 @@ impl Tls {
             pins: pins.to_vec(),
             report: report.clone(),
             algorithms: self.0.provider.signature_verification_algorithms,
-        }
-    }
-
-    /// In the anonymous mode, the session of OpenSSL for dialling once; `None` otherwise.
-    ///
-    /// # Errors
-    ///
-    /// OpenSSL has no memory left.
-    #[cfg(feature = "anon-tls")]
-    pub fn openssl_client(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
-        self.openssl(crate::anonymous_openssl::Contexts::client)
-    }
-
-    /// In the anonymous mode, the session of OpenSSL for accepting one connection; `None`
-    /// otherwise.
-    ///
-    /// # Errors
-    ///
-    /// OpenSSL has no memory left.
-    #[cfg(feature = "anon-tls")]
-    pub fn openssl_server(&self) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
-        self.openssl(crate::anonymous_openssl::Contexts::server)
-    }
-
-    #[cfg(feature = "anon-tls")]
-    fn openssl(
-        &self,
-        session: impl Fn(&crate::anonymous_openssl::Contexts) -> Result<openssl::ssl::Ssl, TlsError>,
-    ) -> Option<Result<(openssl::ssl::Ssl, HandshakeReport), TlsError>> {
-        match &**self.0.material.load() {
-            Material::Anonymous { openssl, .. } => {
-                Some(session(openssl).map(|ssl| (ssl, HandshakeReport::new(None))))
-            }
-            Material::Certificates { .. } | Material::SelfSigned { .. } => None,
         }
     }
 }
