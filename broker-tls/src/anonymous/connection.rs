@@ -1,5 +1,6 @@
 //! Both sides of the handshake, and what a connection is fed with.
 
+use super::input::Input;
 use super::keys::{Entropy, Group, Master, Share, directions};
 use super::messages::{self, ClientHello, Fields, kind};
 use super::record::{HEADER, Kind, Opener, PLAIN_MAX, SEALED_MAX, Sealer, write_plain};
@@ -18,10 +19,6 @@ const MESSAGE_MAX: usize = 1 << 16;
 /// How many records without contents may follow each other, and how many warnings and requests to
 /// renegotiate a connection survives: there is no use in more than a few.
 const IDLE_MAX: u8 = 32;
-
-/// The room for input at first, and the most that there is: some records at once.
-const ROOM_MIN: usize = 4096;
-const ROOM_MAX: usize = 1 << 16;
 
 /// The most plaintext that is sealed before the output has to be taken.
 const SEND_MAX: usize = 4 * PLAIN_MAX;
@@ -71,12 +68,7 @@ pub struct Connection {
     opener: Option<Box<Opener>>,
     ivs: [[u8; 16]; IVS],
     ivs_left: usize,
-    input: Vec<u8>,
-    /// What of the input has not been looked at.
-    unread: Range<usize>,
-    /// What of the input is plaintext.
-    plain: Range<usize>,
-    room: usize,
+    input: Input,
     output: Vec<u8>,
     sent: usize,
     empty: u8,
@@ -128,10 +120,7 @@ impl Connection {
             opener: None,
             ivs: [[0; 16]; IVS],
             ivs_left: 0,
-            input: Vec::new(),
-            unread: 0..0,
-            plain: 0..0,
-            room: ROOM_MIN,
+            input: Input::new(),
             output: Vec::new(),
             sent: 0,
             empty: 0,
@@ -150,41 +139,17 @@ impl Connection {
 
     /// Where the next bytes of the other side go. Empty while there is plaintext to be taken.
     pub fn room(&mut self) -> &mut [u8] {
-        if !self.plain.is_empty() {
-            return &mut [];
-        }
-        let waiting = self.unread.len();
-        if waiting > 0 && self.unread.start > 0 {
-            self.input.copy_within(self.unread.clone(), 0);
-        }
-        self.unread = 0..waiting;
-        let record = HEADER + SEALED_MAX;
-        if self.room.saturating_sub(waiting) < record / 2 && waiting > 0 {
-            self.room = (2 * self.room).min(ROOM_MAX);
-        }
-        if self.input.len() != self.room && (waiting == 0 || self.input.len() < self.room) {
-            self.input.resize(self.room, 0);
-        }
-        self.input.get_mut(waiting..).unwrap_or_default()
+        self.input.room()
     }
 
     /// Takes note of `count` bytes that have been put into [`Self::room`].
     pub fn arrived(&mut self, count: usize) {
-        self.unread.end = (self.unread.end + count).min(self.input.len());
-        // As much at once as arrives at once.
-        if self.unread.end == self.input.len() {
-            self.room = (2 * self.room).min(ROOM_MAX);
-        } else if self.unread.end < self.room / 8 {
-            self.room = (self.room / 2).max(ROOM_MIN);
-        }
+        self.input.arrived(count);
     }
 
     /// Gives the memory for input and output back if nothing is in it, until it is needed again.
     pub fn release(&mut self) {
-        if self.unread.is_empty() && self.plain.is_empty() {
-            self.input = Vec::new();
-            self.unread = 0..0;
-        }
+        self.input.release();
         if self.output.is_empty() {
             self.output = Vec::new();
         }
@@ -209,12 +174,12 @@ impl Connection {
     /// The plaintext that has arrived.
     #[must_use]
     pub fn plaintext(&self) -> &[u8] {
-        self.input.get(self.plain.clone()).unwrap_or_default()
+        self.input.plaintext()
     }
 
     /// Drops `count` bytes off the front of the plaintext.
     pub fn consume(&mut self, count: usize) {
-        self.plain.start = (self.plain.start + count).min(self.plain.end);
+        self.input.consume(count);
     }
 
     /// What is to be sent to the other side.
@@ -330,20 +295,19 @@ impl Connection {
 
     fn process_records(&mut self) -> Result<Status, Error> {
         loop {
-            if !self.plain.is_empty() {
+            if self.input.has_plaintext() {
                 return Ok(Status::Data);
             }
             if self.closed {
                 // Whatever follows the end is of no interest.
-                self.unread.start = self.unread.end;
+                self.input.discard();
                 return Ok(Status::Closed);
             }
             let Some((kind, body)) = self.next_record()? else { return Ok(Status::Input) };
             let body = match &mut self.opener {
                 None => body,
                 Some(opener) => {
-                    let sealed = self.input.get_mut(body.clone()).unwrap_or_default();
-                    let plain = opener.open(kind, sealed)?;
+                    let plain = opener.open(kind, self.input.at_mut(body.clone()))?;
                     body.start + plain.start..body.start + plain.end
                 }
             };
@@ -353,7 +317,7 @@ impl Connection {
 
     /// The type and the place of the next record, once it is complete.
     fn next_record(&mut self) -> Result<Option<(Kind, Range<usize>)>, Error> {
-        let unread = self.input.get(self.unread.clone()).unwrap_or_default();
+        let unread = self.input.unread();
         let Some(header) = unread.first_chunk::<HEADER>() else {
             return Ok(None);
         };
@@ -374,9 +338,8 @@ impl Connection {
         if unread.len() < HEADER + length {
             return Ok(None);
         }
-        let start = self.unread.start + HEADER;
-        self.unread.start = start + length;
-        Ok(Some((kind, start..start + length)))
+        self.input.take(HEADER);
+        Ok(Some((kind, self.input.take(length))))
     }
 
     fn on_record(&mut self, kind: Kind, body: Range<usize>) -> Result<(), Error> {
@@ -389,7 +352,7 @@ impl Connection {
             return Ok(());
         }
         self.empty = 0;
-        let contents = self.input.get(body.clone()).unwrap_or_default();
+        let contents = self.input.at(body.clone());
         match kind {
             Kind::Alert => {
                 let Ok(alert) = <[u8; 2]>::try_from(contents) else {
@@ -402,7 +365,7 @@ impl Connection {
             Kind::ChangeCipherSpec if contents == [1] => self.on_change_cipher_spec(),
             Kind::ChangeCipherSpec => unexpected(),
             Kind::Data if self.is_established() => {
-                self.plain = body;
+                self.input.set_plaintext(body);
                 Ok(())
             }
             Kind::Data => unexpected(),

@@ -22,6 +22,7 @@ mod connection;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod hello;
+mod input;
 mod keys;
 mod messages;
 mod record;
