@@ -1,6 +1,6 @@
-use super::world::{OWN, World, url};
+use super::world::{FILTER, OWN, World, url};
 use broker_proto::fuzzing::Input;
-use broker_proto::peering::{ConnectionId, Failure};
+use broker_proto::peering::{ConnectionId, Failure, HandshakeFrame};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::{EndpointId, ErrorCode};
@@ -35,7 +35,8 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         }
         4..=8 => on_connection(world, input, |world, conn, input| {
             let payload = payload(input);
-            world.tell(|control, now| control.handshake_frame(conn, &payload, now));
+            let frame = HandshakeFrame::read(&payload, FILTER);
+            world.tell(|control, now| control.handshake_frame(conn, frame, now));
         }),
         9 => on_connection(world, input, |world, conn, input| {
             let failure = match input.below(3) {

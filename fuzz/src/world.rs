@@ -43,6 +43,9 @@ pub(super) struct World {
     stopped: bool,
 }
 
+/// How large the filter of a peer may be.
+pub(super) const FILTER: FilterLimits = FilterLimits { entries: 4, entry: 50, bytes: 100 };
+
 impl World {
     pub(super) fn new(peers: usize) -> Self {
         let settings = Settings {
@@ -51,7 +54,7 @@ impl World {
             bye: BYE,
             liveness: LIVENESS,
             peers,
-            filter: FilterLimits { entries: 4, bytes: 100 },
+            filter: FILTER,
             remembered_peers: 2,
             retry_jitter: 0.5,
             retry_max: Some(Duration::from_secs(60)),

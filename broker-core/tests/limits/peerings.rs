@@ -1,7 +1,7 @@
 //! What a peer may send, and how a peering ends.
 
 use super::raw::{OWN, RAW, Raw};
-use super::{endpoint, log, reason, with};
+use super::{TOO_LONG, endpoint, log, reason, with};
 use broker_core::OverflowPolicy;
 use broker_core::data::Value;
 use broker_core::event::{Event, StatusCode};
@@ -62,6 +62,8 @@ async fn a_routing_update_above_the_limits_ends_the_peering() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),
         ("filter-bytes = 10", &["/more/than/ten/bytes"]),
+        ("filter-entry = 10", &["/11/bytes/x"]),
+        ("", &[TOO_LONG]),
     ] {
         let (_endpoint, net, url, mut events) = endpoint(limits).await;
         let mut raw = Raw::peer(&net, &url, RAW, &["/a"]).await;

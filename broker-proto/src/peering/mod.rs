@@ -13,6 +13,7 @@ mod tracked;
 
 pub use failure::sniff_length;
 pub use failure::{Failure, HangUpGuess, PeerError};
+pub use handshake::HandshakeFrame;
 pub use last_activity::LastActivity;
 pub use local_filter::is_internal;
 pub use machine::Census;

@@ -1,7 +1,7 @@
 use super::ConnectionTable;
 use crate::fact::Fact;
 use crate::limits::Limits;
-use crate::peering::{Close, ConnectionId, Failure, Time, sniff_length};
+use crate::peering::{Close, ConnectionId, Failure, HandshakeFrame, Time, sniff_length};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::wire::frame::PREFIX;
@@ -90,7 +90,8 @@ impl Receiver {
                 Err(too_large) => return Err(self.too_large(too_large, host)),
             };
             let payload = frame.get(PREFIX..).unwrap_or_default();
-            host.with_machine(|table, now| table.machine.handshake_frame(self.id, payload, now));
+            let frame = HandshakeFrame::read(payload, self.limits.filter);
+            host.with_machine(|table, now| table.machine.handshake_frame(self.id, frame, now));
             let (peer, closing) = host.read_machine(|table| {
                 let handle = table.conns.get(&self.id);
                 handle

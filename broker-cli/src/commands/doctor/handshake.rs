@@ -4,7 +4,7 @@ use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
 use broker::wire::PROTOCOL_VERSION;
 use broker::wire::frame::PREFIX;
 use broker::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Failure, HangUpGuess};
+use broker::{EndpointId, Failure, HangUpGuess, Limits};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -124,7 +124,8 @@ impl Conversation {
                     if payload.is_empty() {
                         return Err(Failure::EmptyFrame);
                     }
-                    return Message::decode(payload).map_err(Failure::InvalidMessage);
+                    return Message::decode(payload, Limits::default().filter())
+                        .map_err(Failure::from);
                 }
                 Ok(None) => {}
                 Err(too_large) => {

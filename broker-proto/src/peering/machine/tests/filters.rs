@@ -72,7 +72,7 @@ fn the_filter_of_a_peer_is_replaced_by_what_it_announces() {
     let mut rig = Rig::new();
     rig.accepted();
     rig.hello(1, LARGE);
-    assert!(rig.syn_ack(1, &["/b", "/a"]).contains(&"install 1 large [/b /a]".to_owned()));
+    assert!(rig.syn_ack(1, &["/b", "/a"]).contains(&"install 1 large [/a /b]".to_owned()));
     let told = rig.tell(|control, _| control.routing_update(ConnectionId(1), topics(&["/c"])));
     assert_eq!(told, ["filter large [/c]"]);
     rig.closed(1);
