@@ -47,7 +47,7 @@ impl Overlay {
                 let last = line.last().unwrap();
                 let at = Url::new("mem", &format!("hop-{number}"), 1);
                 let url = last.listen(&at).await.unwrap();
-                next.forward([TOPIC]);
+                next.forward([TOPIC]).unwrap();
                 next.peer(&url, Retry::never()).await.unwrap();
                 line.push(next);
             }

@@ -63,7 +63,7 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         15 => on_connection(world, input, |world, conn, input| {
             let filter = filter(input);
             world.heard(conn);
-            world.tell(|control, _| control.routing_update(conn, filter));
+            world.tell(|control, now| control.routing_update(conn, filter, now));
         }),
         16 => on_connection(world, input, |world, conn, input| {
             let token = world.token(conn).filter(|_| input.u8() > 0).unwrap_or_default();
@@ -101,12 +101,11 @@ fn filter(input: &mut Input<'_>) -> Vec<Bytes> {
 }
 
 fn subscriptions(world: &mut World, input: &mut Input<'_>) {
-    let (kind, topics) = (input.below(3), filter(input));
-    let more = filter(input);
-    world.tell(|control, _| match kind {
-        0 => control.subscribe(&topics),
-        1 => control.unsubscribe(&topics),
-        _ => control.resubscribe(&topics, &more),
+    let (more, topics) = (input.below(2) == 0, filter(input));
+    world.tell(|control, now| match more {
+        // Too many are refused.
+        true => drop(control.subscribe(&topics, now)),
+        false => control.unsubscribe(&topics, now),
     });
 }
 

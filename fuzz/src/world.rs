@@ -6,6 +6,7 @@ use broker_proto::peering::{
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::routing_update;
 use broker_proto::{EndpointId, Url};
 use broker_proto::{Link, Protection};
 use bytes::Bytes;
@@ -211,8 +212,16 @@ impl World {
                     conn.installed = None;
                 }
             }
-            Action::SetFilter { peer, filter } => {
-                assert!(self.conn_of(peer).is_some() && filter.len() <= 4);
+            Action::Announce { conn, frame } => {
+                assert!(self.conn(conn).installed.is_some());
+                let frame = frame.to_vec();
+                let envelope = Envelope::decode(frame.get(PREFIX..).unwrap_or_default());
+                let filter =
+                    envelope.map(|envelope| routing_update::decode(envelope.payload, FILTER));
+                assert!(matches!(filter, Ok(Ok(_))), "announces what peers refuse");
+            }
+            Action::SetFilter { conn, peer, filter } => {
+                assert!(self.conn_of(peer) == Some(conn) && filter.len() <= 4);
             }
             Action::PeerChanged { peer, record } => {
                 match record {

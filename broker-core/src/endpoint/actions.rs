@@ -69,10 +69,6 @@ impl ActionHandler for Actions<'_> {
         self.shared.peers_changed.notify_waiters();
     }
 
-    fn filter_changed(&mut self) {
-        self.shared.peers_changed.notify_waiters();
-    }
-
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
         self.shared.registry.set_peer(peer, record);
     }

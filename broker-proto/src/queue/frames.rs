@@ -47,13 +47,15 @@ impl Piece {
 /// writer has nothing left to gather, and no small frame pins a large buffer.
 #[derive(Debug, Default)]
 pub(super) struct FrameQueue {
-    /// PeeringMachine frames that survived the dropping of what was around them. They come first.
+    /// Control frames that survived the dropping of what was around them. They come first.
     kept: Vec<u8>,
     kept_frames: usize,
     pieces: VecDeque<Piece>,
     messages: usize,
     memory: usize,
     control: usize,
+    /// Whether the last segment takes no more frames.
+    sealed: bool,
     spare: Vec<Vec<u8>>,
 }
 
@@ -87,7 +89,9 @@ impl FrameQueue {
     /// Appends a copy of `count` whole frames.
     pub(super) fn push(&mut self, frames: &[u8], count: usize) {
         self.messages += count;
+        let sealed = std::mem::take(&mut self.sealed);
         if let Some(Piece::Segment { bytes, frames: counted, .. }) = self.pieces.back_mut()
+            && !sealed
             && bytes.len() + frames.len() <= SEGMENT
         {
             let before = bytes.capacity();
@@ -103,6 +107,11 @@ impl FrameQueue {
         bytes.extend_from_slice(frames);
         self.memory += bytes.capacity();
         self.pieces.push_back(Piece::Segment { bytes, skip: 0, frames: count, control: 0 });
+    }
+
+    /// Makes what is pushed from now on a piece of its own.
+    pub(super) fn seal(&mut self) {
+        self.sealed = true;
     }
 
     /// Appends one large frame without copying it.

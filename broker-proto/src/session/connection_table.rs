@@ -31,8 +31,6 @@ pub trait ActionHandler {
     fn abandon(&mut self, dial: DialId);
     /// A peer has been installed.
     fn installed(&mut self);
-    /// A peer has announced another filter.
-    fn filter_changed(&mut self) {}
     /// A peer is no longer installed.
     fn uninstalled(&mut self, peer: &Peer);
     /// What is known about a peer has changed; without a record it is known no longer.
@@ -59,13 +57,19 @@ impl ConnectionTable {
         self.conns.insert(id, ConnectionHandle { queue, closing: None, peer: None });
     }
 
-    /// Does what the machine has decided, in its order.
+    /// Does what the machine has decided, in its order. New filters of peers are staged: who calls
+    /// this calls [`Router::apply_staged`] afterwards, without a lock.
     pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) {
         while let Some(action) = self.machine.next_action() {
             match action {
                 Action::Dial { dial, url } => outside.dial(dial, url),
                 Action::AbandonDial { dial } => outside.abandon(dial),
                 Action::Send { conn, frame } => self.send(conn, &frame),
+                Action::Announce { conn, frame } => {
+                    if let Some(handle) = self.conns.get(&conn) {
+                        handle.queue.push_latest(frame);
+                    }
+                }
                 Action::Close { conn, how } => self.close(conn, how),
                 Action::Install { conn, peer, filter, heard } => {
                     self.install(router, conn, filter, |queue| Peer {
@@ -82,9 +86,8 @@ impl ConnectionTable {
                         outside.uninstalled(&peer);
                     }
                 }
-                Action::SetFilter { peer, filter } => {
-                    router.set_peer_filter(peer, filter);
-                    outside.filter_changed();
+                Action::SetFilter { conn, peer, filter } => {
+                    router.stage_peer_filter(peer, conn, filter);
                 }
                 Action::PeerChanged { peer, record } => {
                     outside.peer_changed(peer, record.map(|record| *record));

@@ -163,7 +163,7 @@ fn take_notice(
 ) {
     match notice {
         Notice::RoutingUpdate(filter) => {
-            host.with_machine(|table, _| table.machine.routing_update(id, filter));
+            host.with_machine(|table, now| table.machine.routing_update(id, filter, now));
         }
         Notice::Pong(payload) => {
             if !host.answered(&payload) {

@@ -5,7 +5,11 @@ use crate::limits::FilterLimits;
 use bytes::Bytes;
 
 /// Appends the payload that announces `filter`.
-pub fn encode(out: &mut Vec<u8>, filter: &[Bytes]) {
+pub fn encode<'a>(
+    out: &mut Vec<u8>,
+    filter: impl IntoIterator<Item = &'a Bytes, IntoIter: ExactSizeIterator>,
+) {
+    let filter = filter.into_iter();
     put_varbyte(out, u32::try_from(filter.len()).unwrap_or(u32::MAX));
     for topic in filter {
         put_string(out, topic);

@@ -4,7 +4,9 @@ use arc_swap::ArcSwap;
 use broker_core::data::View;
 use broker_core::data::json::encode_data_message;
 use broker_core::endpoint::{Hub, HubSender, Message, SubscriberOptions};
-use broker_core::{Endpoint, EndpointId, PrefixIndex, SubscriberPolicy, is_internal};
+use broker_core::{
+    Endpoint, EndpointId, PrefixIndex, SubscribeError, SubscriberPolicy, is_internal,
+};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +27,7 @@ pub(crate) struct Exchange {
 }
 
 enum Command {
-    Add(Vec<Bytes>, oneshot::Sender<()>),
+    Add(Vec<Bytes>, oneshot::Sender<Result<(), SubscribeError>>),
     Remove(Vec<Bytes>),
 }
 
@@ -55,13 +57,20 @@ impl Exchange {
 
     /// Subscribes in the name of a client, which gets nothing before it is made a
     /// [member](Subscriptions::join).
-    pub(crate) async fn subscribe(self: &Arc<Self>, topics: Vec<Bytes>) -> Subscriptions {
+    ///
+    /// # Errors
+    ///
+    /// The overlay would not accept what the clients want together.
+    pub(crate) async fn subscribe(
+        self: &Arc<Self>,
+        topics: Vec<Bytes>,
+    ) -> Result<Subscriptions, SubscribeError> {
         let (done, subscribed) = oneshot::channel();
         if self.commands.send(Command::Add(topics.clone(), done)).is_ok() {
             // It is answered unless the endpoint stops, and then nothing matters any more.
-            let _ = subscribed.await;
+            subscribed.await.unwrap_or(Ok(()))?;
         }
-        Subscriptions { exchange: Arc::clone(self), topics }
+        Ok(Subscriptions { exchange: Arc::clone(self), topics })
     }
 }
 
@@ -147,51 +156,37 @@ impl Pump {
         }
     }
 
-    /// Does all requests that are waiting in one go, since each change costs the router a new
-    /// table.
-    fn change(&mut self, first: Command) {
-        let mut answers = Vec::new();
-        let (mut begun, mut ended) = (Vec::new(), Vec::new());
-        let mut next = Some(first);
-        while let Some(request) = next {
-            match request {
-                Command::Add(topics, done) => {
-                    answers.push(done);
-                    for topic in topics {
-                        let count = self.wanted.entry(topic.clone()).or_default();
-                        *count += 1;
-                        if *count == 1 {
-                            begun.push(topic);
-                        }
-                    }
-                }
-                Command::Remove(topics) => {
-                    for topic in topics {
-                        if let Some(count) = self.wanted.get_mut(&topic) {
-                            *count -= 1;
-                            if *count == 0 {
-                                self.wanted.remove(&topic);
-                                ended.push(topic);
-                            }
-                        }
-                    }
+    fn change(&mut self, request: Command) {
+        match request {
+            Command::Add(topics, done) => {
+                let added = self.add(topics);
+                // The client may have gone.
+                let _ = done.send(added);
+            }
+            Command::Remove(topics) => self.remove(&topics),
+        }
+    }
+
+    fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
+        self.hub.add(topics.iter().filter(|topic| !self.wanted.contains_key(*topic)))?;
+        for topic in topics {
+            *self.wanted.entry(topic).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, topics: &[Bytes]) {
+        let mut ended = Vec::new();
+        for topic in topics {
+            if let Some(count) = self.wanted.get_mut(topic) {
+                *count -= 1;
+                if *count == 0 {
+                    self.wanted.remove(topic);
+                    ended.push(topic);
                 }
             }
-            next = self.requests.try_recv().ok();
         }
-        // Something may have begun and ended, or the reverse.
-        begun.retain(|topic| self.wanted.contains_key(topic));
-        ended.retain(|topic| !self.wanted.contains_key(topic));
-        if !begun.is_empty() {
-            self.hub.add(begun);
-        }
-        if !ended.is_empty() {
-            self.hub.remove(ended);
-        }
-        for answer in answers {
-            // The client may have gone.
-            let _ = answer.send(());
-        }
+        self.hub.remove(ended);
     }
 }
 

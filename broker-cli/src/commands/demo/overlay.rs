@@ -30,7 +30,8 @@ pub(super) async fn start_hub(stage: &mut Stage) -> Result<Hub, Failure> {
         stage.listening(&actor.endpoint, &bound);
         urls.push(bound);
     }
-    actor.endpoint.forward(["/demo/", "/zeek/"]);
+    let forwarding = actor.endpoint.forward(["/demo/", "/zeek/"]);
+    forwarding.map_err(|error| Failure::other(error.to_string()))?;
     stage.flush().await?;
     Ok(Hub { actor, urls })
 }

@@ -88,7 +88,7 @@ impl HandshakeContext for HandshakeSteps<'_> {
 
     fn filter(&mut self) -> Vec<Bytes> {
         *self.announced = self.machine.filter.generation();
-        self.machine.filter.announced().to_vec()
+        self.machine.filter.announced()
     }
 
     fn send(&mut self, message: &HandshakeMessage) {

@@ -234,13 +234,16 @@ impl Rig {
             Action::Send { conn, frame } => {
                 format!("send {} {}", conn.0, self.describe_frame(&frame))
             }
+            Action::Announce { conn, frame } => {
+                format!("send {} {}", conn.0, self.describe_frame(&frame.to_vec()))
+            }
             Action::Close { conn, how } => format!("close {} {how:?}", conn.0).to_lowercase(),
             Action::Install { conn, peer, filter, heard } => {
                 self.heard.insert(conn.0, heard);
                 format!("install {} {} {}", conn.0, name(peer), list(&filter))
             }
             Action::Uninstall { peer } => format!("uninstall {}", name(peer)),
-            Action::SetFilter { peer, filter } => {
+            Action::SetFilter { peer, filter, .. } => {
                 format!("filter {} {}", name(peer), list(&filter))
             }
             Action::Report(fact) => describe_fact(&fact),
