@@ -6,7 +6,7 @@ const COST: Duration = Duration::from_millis(100);
 
 /// What each entry adds to that: many times what it takes to write, read and index it, so that
 /// whoever changes large filters all the time takes up no more than a small part of a processor.
-const COST_OF_ENTRY: Duration = Duration::from_micros(10);
+const COST_OF_ENTRY: Duration = Duration::from_micros(50);
 
 /// How far one may be ahead: ten changes of small filters take effect at once, whatever they follow
 /// each other by, because a program that subscribes and then asks for something expects the answer.
@@ -68,7 +68,7 @@ mod tests {
         }
         assert_eq!((pace.turn(at(5000)), pace.due()), (Turn::At(at(5100)), Some(at(5100))));
         assert_eq!(pace.turn(at(5050)), Turn::WithAnother);
-        pace.go(at(5100), 1000);
+        pace.go(at(5100), 200);
         assert_eq!((pace.turn(at(5100)), pace.due()), (Turn::At(at(5210)), Some(at(5210))));
         pace.go(at(5210), 0);
         assert_eq!(pace.due(), None);

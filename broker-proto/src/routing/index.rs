@@ -1,4 +1,4 @@
-use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
 use std::mem;
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub struct PrefixIndex {
 #[derive(Debug, Clone, Default)]
 struct Node {
     /// What this prefix has in addition to that of its parent; empty in the root only.
-    label: Box<[u8]>,
+    label: SmallVec<[u8; 16]>,
     /// In ascending order.
-    destinations: Vec<u32>,
+    destinations: SmallVec<[u32; 2]>,
     /// In ascending order of the first bytes of their labels, which differ.
     children: Vec<Child>,
 }
@@ -32,16 +32,6 @@ struct Child {
 }
 
 impl PrefixIndex {
-    /// An index over all pairs of a prefix and a destination, in any order.
-    #[must_use]
-    pub fn new(pairs: Vec<(Bytes, u32)>) -> Self {
-        let mut index = Self::default();
-        for (prefix, destination) in pairs {
-            index.insert(&prefix, destination);
-        }
-        index
-    }
-
     /// The destinations that want `topic`, in ascending order and each one once.
     #[must_use]
     pub fn lookup(&self, topic: &[u8]) -> Vec<u32> {
@@ -98,22 +88,20 @@ impl PrefixIndex {
         if depth == 0 {
             return parent.forget(destination);
         }
-        let Some(child) = parent.child_mut(rest) else { return };
-        let node = Arc::make_mut(&mut child.node);
-        node.forget(destination);
-        if !node.destinations.is_empty() {
+        let Some(at) = rest.first().and_then(|first| parent.position(*first).ok()) else { return };
+        let Some(child) = parent.children.get_mut(at) else { return };
+        // A copy of a node that goes would be made in vain.
+        if child.node.children.is_empty() && child.node.destinations.len() == 1 {
+            parent.children.remove(at);
+            if depth > 1 && parent.destinations.is_empty() && parent.children.len() == 1 {
+                parent.join_child();
+            }
             return;
         }
-        match node.children.len() {
-            0 => {
-                let first = child.first;
-                parent.children.retain(|child| child.first != first);
-                if depth > 1 && parent.destinations.is_empty() && parent.children.len() == 1 {
-                    parent.join_child();
-                }
-            }
-            1 => node.join_child(),
-            _ => {}
+        let node = Arc::make_mut(&mut child.node);
+        node.forget(destination);
+        if node.destinations.is_empty() && node.children.len() == 1 {
+            node.join_child();
         }
     }
 
@@ -130,7 +118,8 @@ impl PrefixIndex {
 
 impl Node {
     fn leaf(label: &[u8], destination: u32) -> Self {
-        Self { label: label.into(), destinations: vec![destination], children: Vec::new() }
+        let destinations = smallvec![destination];
+        Self { label: label.into(), destinations, children: Vec::new() }
     }
 
     fn position(&self, first: u8) -> Result<usize, usize> {
@@ -157,7 +146,7 @@ impl Node {
     fn join_child(&mut self) {
         let Some(child) = self.children.pop() else { return };
         let mut lower = Arc::unwrap_or_clone(child.node);
-        lower.label = [&*self.label, &*lower.label].concat().into();
+        lower.label.insert_from_slice(0, &self.label);
         *self = lower;
     }
 }
@@ -170,11 +159,9 @@ impl Child {
     /// Puts a node between this one and its parent that has the first `at` bytes of its label.
     fn split(&mut self, at: usize) {
         let mut lower = Arc::unwrap_or_clone(mem::take(&mut self.node));
-        let (head, tail) = lower.label.split_at(at);
-        let (head, tail) = (Box::from(head), Box::from(tail));
-        lower.label = tail;
+        let label = lower.label.drain(..at).collect();
         let children = vec![Self::new(lower)];
-        self.node = Arc::new(Node { label: head, destinations: Vec::new(), children });
+        self.node = Arc::new(Node { label, destinations: SmallVec::new(), children });
     }
 }
 
@@ -200,8 +187,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn index<P: Into<Bytes>>(pairs: impl IntoIterator<Item = (P, u32)>) -> PrefixIndex {
-        PrefixIndex::new(pairs.into_iter().map(|(prefix, to)| (prefix.into(), to)).collect())
+    fn index<P: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (P, u32)>) -> PrefixIndex {
+        let mut index = PrefixIndex::default();
+        pairs.into_iter().for_each(|(prefix, to)| index.insert(prefix.as_ref(), to));
+        index
     }
 
     #[test]

@@ -14,6 +14,17 @@ use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+/// What has become of a new filter of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterChange {
+    /// It is the same as before, or the peer is gone.
+    None,
+    /// It is in force.
+    Done,
+    /// It is in force after [`Router::apply_staged`].
+    Staged,
+}
+
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
 #[derive(Debug)]
 pub struct Router {
@@ -26,11 +37,28 @@ pub struct Router {
     pub published: AtomicU64,
     remember: usize,
     routes: Mutex<Routes>,
-    /// Filters of peers that are still to be put into force, in their order.
-    staged: Mutex<VecDeque<(EndpointId, ConnectionId, Vec<Bytes>)>>,
+    /// What is still to be done, in its order.
+    staged: Mutex<VecDeque<Staged>>,
+    /// Held by the one who does it.
+    applying: Mutex<()>,
     table: ArcSwap<Table>,
     /// Where the table is, for those who only want to know whether it still is theirs.
     address: AtomicUsize,
+}
+
+/// Changes of filters that are smaller are made at once.
+const LARGE: usize = 512;
+
+/// How many entries are changed before others may go on.
+const CHUNK: usize = 256;
+
+/// Work on the index that takes time and that nobody waits for.
+#[derive(Debug)]
+enum Staged {
+    /// A new filter of the peer that is on this connection.
+    Filter(EndpointId, ConnectionId, Vec<Bytes>),
+    /// What a peer that is gone wanted, and its number in the index.
+    Forget(u32, Arc<Vec<Bytes>>),
 }
 
 /// Whoever changes something brings everything here up to date, so that readers of the table never
@@ -49,7 +77,9 @@ struct Routes {
 struct PeerRoutes {
     peer: Arc<Peer>,
     number: u32,
-    filter: Vec<Bytes>,
+    filter: Arc<Vec<Bytes>>,
+    /// Filters that are staged.
+    staged: usize,
 }
 
 #[derive(Debug)]
@@ -61,33 +91,44 @@ struct SinkRoutes {
 
 impl Routes {
     fn add_peer(&mut self, peer: Arc<Peer>, filter: Vec<Bytes>) {
-        self.remove_peer(peer.id);
-        let filter = merged(filter);
+        let filter = Arc::new(merged(filter));
         let receiver = Receiver::Peer(Arc::clone(&peer));
         let number = Arc::make_mut(&mut self.receivers).add(receiver);
-        filter.iter().for_each(|prefix| self.index.insert(prefix, number));
-        self.peers.insert(peer.id, PeerRoutes { peer, number, filter });
+        self.insert(number, filter.iter());
+        self.peers.insert(peer.id, PeerRoutes { peer, number, filter, staged: 0 });
     }
 
-    fn remove_peer(&mut self, id: EndpointId) -> Option<Arc<Peer>> {
-        let PeerRoutes { peer, number, filter } = self.peers.remove(&id)?;
-        filter.iter().for_each(|prefix| self.index.remove(prefix, number));
+    /// Takes a peer away. Its number is still in the index, where nothing is found under it.
+    fn remove_peer(&mut self, id: EndpointId) -> Option<(Arc<Peer>, Staged)> {
+        let PeerRoutes { peer, number, filter, .. } = self.peers.remove(&id)?;
         Arc::make_mut(&mut self.receivers).remove(number);
-        Some(peer)
+        Some((peer, Staged::Forget(number, filter)))
+    }
+
+    /// The peer with this id, if it is on this connection.
+    fn peer_on(&mut self, id: EndpointId, conn: ConnectionId) -> Option<&mut PeerRoutes> {
+        self.peers.get_mut(&id).filter(|routes| routes.peer.conn == conn)
+    }
+
+    fn insert<'a>(&mut self, number: u32, entries: impl IntoIterator<Item = &'a Bytes>) {
+        entries.into_iter().for_each(|prefix| self.index.insert(prefix, number));
+    }
+
+    fn remove<'a>(&mut self, number: u32, entries: impl IntoIterator<Item = &'a Bytes>) {
+        entries.into_iter().for_each(|prefix| self.index.remove(prefix, number));
     }
 
     /// Returns whether the filter is another one than before.
-    fn set_filter(&mut self, id: EndpointId, filter: Vec<Bytes>) -> bool {
-        let Some(PeerRoutes { number, filter: old, .. }) = self.peers.get_mut(&id) else {
-            return false;
-        };
-        let new = merged(filter);
-        if *old == new {
+    fn set_filter(&mut self, id: EndpointId, new: Vec<Bytes>) -> bool {
+        let Some(PeerRoutes { number, filter, .. }) = self.peers.get_mut(&id) else { return false };
+        // What changes nothing is for free, for all others too.
+        if **filter == new {
             return false;
         }
-        only_in(&new, old).for_each(|prefix| self.index.insert(prefix, *number));
-        only_in(old, &new).for_each(|prefix| self.index.remove(prefix, *number));
-        *old = new;
+        let new = Arc::new(new);
+        let (number, old) = (*number, mem::replace(filter, Arc::clone(&new)));
+        self.insert(number, only_in(&new, &old));
+        self.remove(number, only_in(&old, &new));
         true
     }
 
@@ -123,7 +164,9 @@ impl Routes {
                 self.internal.remove(&topic, number);
             }
         }
-        Arc::make_mut(&mut self.receivers).remove(number);
+        let receivers = Arc::make_mut(&mut self.receivers);
+        receivers.remove(number);
+        receivers.free(number);
     }
 }
 
@@ -146,6 +189,7 @@ impl Router {
             remember,
             routes: Mutex::default(),
             staged: Mutex::default(),
+            applying: Mutex::default(),
             table: ArcSwap::default(),
             address: AtomicUsize::new(0),
         };
@@ -183,51 +227,122 @@ impl Router {
         result
     }
 
+    /// Adds a peer; the one with the same id, if there was one, has been removed before.
     pub fn add_peer(&self, peer: Arc<Peer>, filter: Vec<Bytes>) {
         self.change(|routes| routes.add_peer(peer, filter));
     }
 
-    /// Takes note of a new filter of a peer, to be put into force by [`Self::apply_staged`]. It is
-    /// for one connection: a peering that follows has its own.
-    pub fn stage_peer_filter(&self, id: EndpointId, conn: ConnectionId, filter: Vec<Bytes>) {
-        self.staged.lock().push_back((id, conn, filter));
+    /// Replaces the filter of a peer if that is soon done, and stages it otherwise. It is for one
+    /// connection: a peering that follows has its own. Returns what has become of it.
+    pub fn change_peer_filter(
+        &self,
+        id: EndpointId,
+        conn: ConnectionId,
+        filter: Vec<Bytes>,
+    ) -> FilterChange {
+        let filter = merged(filter);
+        let mut routes = self.routes.lock();
+        let Some(peer) = routes.peer_on(id, conn) else { return FilterChange::None };
+        if peer.staged > 0 || peer.filter.len() + filter.len() > LARGE {
+            peer.staged += 1;
+            self.staged.lock().push_back(Staged::Filter(id, conn, filter));
+            return FilterChange::Staged;
+        }
+        if !routes.set_filter(id, filter) {
+            return FilterChange::None;
+        }
+        self.install(&routes);
+        FilterChange::Done
     }
 
-    /// Puts the filters into force that have been staged, and returns whether that changed
-    /// anything. It takes time for everything that has changed, so it is for those who hold no
-    /// other lock.
+    /// Does what has been staged, unless somebody else is about to, and returns whether a peer has
+    /// another filter now. It takes time for everything that has changed, so it is for those who
+    /// hold no other lock.
     pub fn apply_staged(&self) -> bool {
         let mut changed = false;
         loop {
-            // The order of filters is that in which this lock is taken.
-            let mut routes = self.routes.lock();
-            let Some((id, conn, filter)) = self.staged.lock().pop_front() else { return changed };
-            if routes.peers.get(&id).is_some_and(|routes| routes.peer.conn == conn)
-                && routes.set_filter(id, filter)
-            {
-                self.install(&routes);
-                changed = true;
+            let Some(turn) = self.applying.try_lock() else { return changed };
+            loop {
+                let next = self.staged.lock().pop_front();
+                match next {
+                    Some(Staged::Filter(id, conn, filter)) => {
+                        changed |= self.apply_filter(id, conn, filter);
+                    }
+                    Some(Staged::Forget(number, filter)) => self.forget(number, &filter),
+                    None => break,
+                }
+            }
+            drop(turn);
+            // What has been staged in between was left to this one.
+            if self.staged.lock().is_empty() {
+                return changed;
             }
         }
     }
 
-    /// Replaces the filter of a peer; a peer that is not installed has none.
-    pub fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
+    /// Until it is done, the peer gets what it wanted before, and some of what it wants now. What
+    /// it wants in both cases it never misses.
+    fn apply_filter(&self, id: EndpointId, conn: ConnectionId, new: Vec<Bytes>) -> bool {
+        let old = match self.routes.lock().peer_on(id, conn) {
+            Some(peer) => (peer.number, Arc::clone(&peer.filter)),
+            None => return false,
+        };
+        let (number, old) = old;
+        let added: Vec<Bytes> = only_in(&new, &old).cloned().collect();
+        let removed: Vec<Bytes> = only_in(&old, &new).cloned().collect();
+        for (at, chunk) in added.chunks(CHUNK).enumerate() {
+            let mut routes = self.routes.lock();
+            if routes.peer_on(id, conn).is_none() {
+                drop(routes);
+                self.unindex(number, added.get(..at * CHUNK).unwrap_or_default());
+                return false;
+            }
+            routes.insert(number, chunk);
+        }
+        self.unindex(number, &removed);
         let mut routes = self.routes.lock();
-        // What changes nothing is for free, for all others too.
-        if routes.set_filter(id, filter) {
-            self.install(&routes);
+        let Some(peer) = routes.peer_on(id, conn) else {
+            drop(routes);
+            self.unindex(number, &added);
+            return false;
+        };
+        peer.filter = Arc::new(new);
+        peer.staged -= 1;
+        self.install(&routes);
+        !(added.is_empty() && removed.is_empty())
+    }
+
+    fn unindex(&self, number: u32, entries: &[Bytes]) {
+        for chunk in entries.chunks(CHUNK) {
+            self.routes.lock().remove(number, chunk);
         }
     }
 
+    fn forget(&self, number: u32, filter: &[Bytes]) {
+        self.unindex(number, filter);
+        self.change(|routes| Arc::make_mut(&mut routes.receivers).free(number));
+    }
+
+    /// Replaces the filter of a peer; for tests.
+    #[cfg(test)]
+    pub fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
+        if let Some(conn) = self.peer(id).map(|peer| peer.conn) {
+            self.change_peer_filter(id, conn, filter);
+            self.apply_staged();
+        }
+    }
+
+    /// Takes a peer away at once, and stages the rest.
     pub fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
-        self.change(|routes| routes.remove_peer(id))
+        let (peer, rest) = self.change(|routes| routes.remove_peer(id))?;
+        self.staged.lock().push_back(rest);
+        Some(peer)
     }
 
     /// The filter that a peer has announced, in ascending order and without entries that another
     /// one covers.
     pub fn peer_filter(&self, id: EndpointId) -> Option<Vec<Bytes>> {
-        self.routes.lock().peers.get(&id).map(|routes| routes.filter.clone())
+        self.routes.lock().peers.get(&id).map(|routes| routes.filter.to_vec())
     }
 
     /// An installed peer.

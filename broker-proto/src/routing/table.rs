@@ -75,33 +75,39 @@ pub(super) enum Receiver {
 pub(super) struct Receivers {
     /// By the numbers they have in the index.
     numbered: Vec<Option<Receiver>>,
+    /// Numbers that the index knows nothing of.
+    free: Vec<u32>,
     /// In ascending order of their ids.
     peers: Vec<Arc<Peer>>,
 }
 
 impl Receivers {
-    /// Adds somebody under the lowest number that is free.
+    /// Adds somebody under a number that is free.
     pub(super) fn add(&mut self, receiver: Receiver) -> u32 {
         if let Receiver::Peer(peer) = &receiver
             && let Err(at) = self.peers.binary_search_by_key(&peer.id, |peer| peer.id)
         {
             self.peers.insert(at, Arc::clone(peer));
         }
-        let free = self.numbered.iter().position(Option::is_none);
-        let number = free.unwrap_or(self.numbered.len());
-        match self.numbered.get_mut(number) {
+        let number = self.free.pop().unwrap_or(self.numbered.len() as u32);
+        match self.numbered.get_mut(number as usize) {
             Some(place) => *place = Some(receiver),
             None => self.numbered.push(Some(receiver)),
         }
-        number as u32
+        number
     }
 
-    /// Forgets somebody, whom the index must not know any more.
+    /// Takes somebody away.
     pub(super) fn remove(&mut self, number: u32) {
         let place = self.numbered.get_mut(number as usize);
         if let Some(Receiver::Peer(peer)) = place.and_then(Option::take) {
             self.peers.retain(|other| other.id != peer.id);
         }
+    }
+
+    /// The index does not know the number any more.
+    pub(super) fn free(&mut self, number: u32) {
+        self.free.push(number);
     }
 }
 

@@ -3,7 +3,7 @@ use crate::peering::{
     Action, Close, ConnectionId, DialId, PeerRecord, PeeringMachine, PendingDial,
 };
 use crate::queue::{BoundedQueue, Closing, Push};
-use crate::routing::{Peer, PeerCounters, Router};
+use crate::routing::{FilterChange, Peer, PeerCounters, Router};
 use crate::{EndpointId, Failure, Url};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -31,6 +31,8 @@ pub trait ActionHandler {
     fn abandon(&mut self, dial: DialId);
     /// A peer has been installed.
     fn installed(&mut self);
+    /// A peer has another filter.
+    fn filter_changed(&mut self) {}
     /// A peer is no longer installed.
     fn uninstalled(&mut self, peer: &Peer);
     /// What is known about a peer has changed; without a record it is known no longer.
@@ -57,9 +59,10 @@ impl ConnectionTable {
         self.conns.insert(id, ConnectionHandle { queue, closing: None, peer: None });
     }
 
-    /// Does what the machine has decided, in its order. New filters of peers are staged: who calls
-    /// this calls [`Router::apply_staged`] afterwards, without a lock.
-    pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) {
+    /// Does what the machine has decided, in its order. Returns whether something has been staged
+    /// that takes time: then [`Router::apply_staged`] is to be called when no lock is held.
+    pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) -> bool {
+        let mut staged = false;
         while let Some(action) = self.machine.next_action() {
             match action {
                 Action::Dial { dial, url } => outside.dial(dial, url),
@@ -82,12 +85,17 @@ impl ConnectionTable {
                     outside.installed();
                 }
                 Action::Uninstall { peer } => {
+                    staged = true;
                     if let Some(peer) = router.remove_peer(peer) {
                         outside.uninstalled(&peer);
                     }
                 }
                 Action::SetFilter { conn, peer, filter } => {
-                    router.stage_peer_filter(peer, conn, filter);
+                    match router.change_peer_filter(peer, conn, filter) {
+                        FilterChange::None => {}
+                        FilterChange::Done => outside.filter_changed(),
+                        FilterChange::Staged => staged = true,
+                    }
                 }
                 Action::PeerChanged { peer, record } => {
                     outside.peer_changed(peer, record.map(|record| *record));
@@ -103,6 +111,7 @@ impl ConnectionTable {
                 }
             }
         }
+        staged
     }
 
     fn send(&mut self, conn: ConnectionId, frame: &[u8]) {

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// Topics whose receivers are remembered.
@@ -195,12 +194,16 @@ impl Pump {
 struct Members {
     list: Mutex<List>,
     table: ArcSwap<Table>,
-    outdated: AtomicBool,
 }
 
+/// Whoever changes something brings everything here up to date, and the table with it.
 #[derive(Debug, Default)]
 struct List {
-    members: BTreeMap<EndpointId, Arc<Member>>,
+    /// The members with the numbers they have in the indexes.
+    members: BTreeMap<EndpointId, (Arc<Member>, u32)>,
+    numbered: Arc<Vec<Option<Arc<Member>>>>,
+    index: PrefixIndex,
+    internal: PrefixIndex,
     stopped: bool,
 }
 
@@ -217,26 +220,24 @@ impl Members {
         if list.stopped {
             member.queue.interrupt(Interrupt::Stopping);
         }
-        list.members.insert(member.id, Arc::new(member));
-        self.outdated.store(true, Ordering::Release);
+        list.add(Arc::new(member));
+        self.table.store(Arc::new(list.table()));
     }
 
     fn remove(&self, id: EndpointId) {
         let mut list = self.list.lock();
-        list.members.remove(&id);
-        self.outdated.store(true, Ordering::Release);
+        list.remove(id);
+        self.table.store(Arc::new(list.table()));
     }
 
     fn stop(&self) {
         let mut list = self.list.lock();
         list.stopped = true;
-        list.members.values().for_each(|member| member.queue.interrupt(Interrupt::Stopping));
+        let members = list.members.values();
+        members.for_each(|(member, _)| member.queue.interrupt(Interrupt::Stopping));
     }
 
     fn deliver(&self, topic: &[u8], value: View<'_>, except: Option<EndpointId>) {
-        if self.outdated.load(Ordering::Acquire) {
-            self.rebuild();
-        }
         let receivers = self.table.load().receivers(topic);
         let mut receivers = receivers.iter().filter(|member| Some(member.id) != except).peekable();
         if receivers.peek().is_none() {
@@ -245,11 +246,46 @@ impl Members {
         let frame = text_frame(|out| encode_data_message(topic, &value, out));
         receivers.for_each(|member| member.queue.push(&frame));
     }
+}
 
-    fn rebuild(&self) {
-        let list = self.list.lock();
-        if self.outdated.swap(false, Ordering::AcqRel) {
-            self.table.store(Arc::new(Table::new(list.members.values().cloned())));
+impl List {
+    fn add(&mut self, member: Arc<Member>) {
+        let free = self.numbered.iter().position(Option::is_none);
+        let number = free.unwrap_or(self.numbered.len());
+        let numbered = Arc::make_mut(&mut self.numbered);
+        match numbered.get_mut(number) {
+            Some(place) => *place = Some(Arc::clone(&member)),
+            None => numbered.push(Some(Arc::clone(&member))),
+        }
+        let number = number as u32;
+        for topic in &member.topics {
+            self.index.insert(topic, number);
+            if is_internal(topic) {
+                self.internal.insert(topic, number);
+            }
+        }
+        self.members.insert(member.id, (member, number));
+    }
+
+    fn remove(&mut self, id: EndpointId) {
+        let Some((member, number)) = self.members.remove(&id) else { return };
+        for topic in &member.topics {
+            self.index.remove(topic, number);
+            if is_internal(topic) {
+                self.internal.remove(topic, number);
+            }
+        }
+        if let Some(place) = Arc::make_mut(&mut self.numbered).get_mut(number as usize) {
+            *place = None;
+        }
+    }
+
+    fn table(&self) -> Table {
+        Table {
+            numbered: Arc::clone(&self.numbered),
+            index: self.index.clone(),
+            internal: self.internal.clone(),
+            remembered: RwLock::default(),
         }
     }
 }
@@ -260,7 +296,7 @@ type Receivers = Arc<[Arc<Member>]>;
 /// A snapshot of all subscriptions.
 #[derive(Debug, Default)]
 struct Table {
-    members: Vec<Arc<Member>>,
+    numbered: Arc<Vec<Option<Arc<Member>>>>,
     index: PrefixIndex,
     /// Only the prefixes of internal topics: a subscription to everything does not include these.
     internal: PrefixIndex,
@@ -268,29 +304,13 @@ struct Table {
 }
 
 impl Table {
-    fn new(members: impl Iterator<Item = Arc<Member>>) -> Self {
-        let members: Vec<Arc<Member>> = members.collect();
-        let mut pairs = Vec::new();
-        for (at, member) in (0_u32..).zip(&members) {
-            pairs.extend(member.topics.iter().map(|topic| (topic.clone(), at)));
-        }
-        let internal = pairs.iter().filter(|(topic, _)| is_internal(topic)).cloned().collect();
-        Self {
-            members,
-            index: PrefixIndex::new(pairs),
-            internal: PrefixIndex::new(internal),
-            remembered: RwLock::default(),
-        }
-    }
-
     fn receivers(&self, topic: &[u8]) -> Receivers {
         if let Some(known) = self.remembered.read().get(topic) {
             return Arc::clone(known);
         }
         let index = if is_internal(topic) { &self.internal } else { &self.index };
-        let found = index.lookup(topic);
-        let found: Receivers =
-            found.into_iter().filter_map(|at| self.members.get(at as usize).cloned()).collect();
+        let member = |number: u32| self.numbered.get(number as usize).cloned().flatten();
+        let found: Receivers = index.lookup(topic).into_iter().filter_map(member).collect();
         let mut remembered = self.remembered.write();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
