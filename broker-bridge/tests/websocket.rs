@@ -54,13 +54,13 @@ async fn a_bridge_carries_each_topic_in_its_direction() {
     let server = Server::start().await;
     let mut at_server = server.endpoint.subscribe(["/"]);
     let node = node();
-    node.endpoint.forward(["/from/"]);
+    node.endpoint.forward(["/from/"]).unwrap();
     let (peer, mut at_peer) = native(&node, "/").await;
     let url = at(server.url.port(), "?to=/to/&from=/from/");
     node.endpoint.peer(&url, Retry::never()).await.unwrap();
     wait_for(|| node.endpoint.peers().len() == 2).await;
     wait_for(|| peer.peer_filter(node.endpoint.id()).is_some_and(|f| f == ["/from/"])).await;
-    node.endpoint.forward(["/to/"]);
+    node.endpoint.forward(["/to/"]).unwrap();
     wait_for(|| peer.peer_filter(node.endpoint.id()).is_some_and(|f| f.len() == 2)).await;
     peer.publish("/to/x", &1_u64).await.unwrap();
     peer.publish("/from/x", &2_u64).await.unwrap();
@@ -88,7 +88,7 @@ async fn without_directions_a_server_sends_what_the_endpoint_has_subscribed_to()
     server.endpoint.publish("/a", &1_u64).await.unwrap();
     assert_eq!(next(&mut subscriber).await.1, Value::Count(1));
     // Another subscription is one of the server's as soon as it is one of the endpoint's.
-    subscriber.add(["/b"]);
+    subscriber.add(["/b"]).unwrap();
     wait_for(|| {
         let clients = server.endpoint.clients();
         clients.len() == 1 && clients[0].info.subscriptions == ["/a", "/b"]
@@ -373,8 +373,8 @@ async fn two_bridges_in_opposite_directions_carry_an_event_once_each() {
     let (peer, mut at_peer) = native(&out, "/t").await;
     let url = back.endpoint.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
     peer.peer(&url, Retry::never()).await.unwrap();
-    out.endpoint.forward(["/t"]);
-    back.endpoint.forward(["/t"]);
+    out.endpoint.forward(["/t"]).unwrap();
+    back.endpoint.forward(["/t"]).unwrap();
     let port = server.url.port();
     out.endpoint.peer(&at(port, "?to=/t&from=/other"), Retry::never()).await.unwrap();
     back.endpoint.peer(&at(port, "?from=/t"), Retry::never()).await.unwrap();
@@ -447,7 +447,7 @@ async fn from_one_server_to_another_messages_go_only_when_asked_to() {
     let mut received = to.endpoint.subscribe(["/t"]);
     for (transit, crossed) in [("", 1), ("&transit=1", 0)] {
         let node = node();
-        node.endpoint.forward(["/t"]);
+        node.endpoint.forward(["/t"]).unwrap();
         let out = at(to.url.port(), &format!("?to=/t&from=/o{transit}"));
         node.endpoint.peer(&out, Retry::never()).await.unwrap();
         node.endpoint.peer(&at(from.url.port(), "?from=/t"), Retry::never()).await.unwrap();

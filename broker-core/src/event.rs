@@ -170,6 +170,8 @@ log_ids! {
     PeerReconnected = "peer-reconnected";
     /// An address is no longer tried.
     PeeringCancelled = "peering-cancelled";
+    /// A subscription was refused, because peers would not accept the filter that it makes.
+    SubscriptionRefused = "subscription-refused";
     /// Nobody was asked to end a peering that exists.
     UnpeerFailed = "unpeer-failed";
 }

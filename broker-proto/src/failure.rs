@@ -223,6 +223,16 @@ impl From<&Protection> for HangUpGuess {
     }
 }
 
+impl From<InvalidHandshakeMessage> for Failure {
+    fn from(mut invalid: InvalidHandshakeMessage) -> Self {
+        if let Some(error) = invalid.filter {
+            return Self::LimitReached(format!("the filter of the peer: {error}"));
+        }
+        invalid.description.truncate(TEXT_SHOWN);
+        Self::InvalidMessage(invalid)
+    }
+}
+
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self::Transport(error)

@@ -35,7 +35,7 @@ pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use link::{Link, Protection};
 pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
-pub use peering::{Direction, PeerStatus};
+pub use peering::{Direction, PeerStatus, SubscribeError};
 pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};

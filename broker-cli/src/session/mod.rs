@@ -181,7 +181,8 @@ impl Session {
 
     /// Listens where it should, and says where that is, before anything else is said.
     pub(crate) async fn listen(&mut self) -> Result<(), Stop> {
-        self.endpoint.forward(&self.settings.forward);
+        let forwarding = self.endpoint.forward(&self.settings.forward);
+        forwarding.map_err(|error| Failure::usage(format!("forward: {error}")))?;
         for url in self.settings.listen.clone() {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;

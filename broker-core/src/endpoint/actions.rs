@@ -10,15 +10,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Shared {
-    /// Does what the machine has decided, in its order. Nothing here waits.
-    pub(super) fn perform(self: &Arc<Self>, state: &mut State) {
+    /// Does what the machine has decided, in its order. Nothing here waits. Returns whether changes
+    /// of the routes have been staged.
+    pub(super) fn perform(self: &Arc<Self>, state: &mut State) -> bool {
         let State { table, dials, armed } = state;
-        table.apply_actions(&self.router, &mut Actions { shared: self, dials });
+        let staged = table.apply_actions(&self.router, &mut Actions { shared: self, dials });
         let next = table.machine.next_deadline();
         if next != *armed {
             *armed = next;
             self.timer.notify_one();
         }
+        staged
     }
 
     /// Tells the event streams, and local consumers that subscribed to the internal topics. An

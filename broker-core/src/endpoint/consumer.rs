@@ -1,6 +1,9 @@
 use super::message::Message;
 use super::shared::Shared;
 use super::{Endpoint, SubscriberOptions};
+use crate::Reason;
+use crate::event::{Event, LogEvent, LogId, Severity};
+use broker_proto::SubscribeError;
 use broker_proto::limits::Limits;
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Sink, SinkKind};
@@ -29,28 +32,53 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) fn new<T: AsRef<[u8]>>(
+    /// Subscribes to topics, for which peers are asked.
+    ///
+    /// # Errors
+    ///
+    /// They would make the filter larger than peers accept.
+    pub(super) fn new(
         endpoint: Endpoint,
         kind: SinkKind,
-        prefixes: impl IntoIterator<Item = T>,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        let mut consumer = Self::idle(endpoint, kind, options);
+        consumer.add(topics)?;
+        Ok(consumer)
+    }
+
+    /// Like [`Self::new`]. If that fails, the consumer has ended, and the log says why.
+    pub(super) fn or_ended(
+        endpoint: Endpoint,
+        kind: SinkKind,
+        topics: Vec<Bytes>,
         options: SubscriberOptions,
     ) -> Self {
+        let mut consumer = Self::idle(endpoint, kind, options);
+        if let Err(error) = consumer.add(topics) {
+            consumer.sink.queue.close(Closing::Now);
+            consumer.shared().emit(Event::Log(LogEvent {
+                level: Severity::Error,
+                id: LogId::SubscriptionRefused,
+                description: error.to_string(),
+                reason: Some(Reason::LimitReached),
+            }));
+        }
+        consumer
+    }
+
+    /// A consumer without subscriptions.
+    fn idle(endpoint: Endpoint, kind: SinkKind, options: SubscriberOptions) -> Self {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
         let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
-        let topics = topics(prefixes);
-        shared.router.set_sink(&sink, topics.clone());
-        shared.control(|control, _| control.subscribe(&topics));
+        shared.router.set_sink(&sink, Vec::new());
         if shared.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
-        Self {
-            sink,
-            topics: topics.into_iter().collect(),
-            current: Bytes::new(),
-            segment: Bytes::new(),
-            endpoint,
-        }
+        let (current, segment) = (Bytes::new(), Bytes::new());
+        Self { sink, topics: BTreeSet::new(), current, segment, endpoint }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -70,17 +98,25 @@ impl Consumer {
         self.sink.queue.stats().dropped
     }
 
-    pub(super) fn change<T: AsRef<[u8]>, U: AsRef<[u8]>>(
-        &mut self,
-        add: impl IntoIterator<Item = T>,
-        remove: impl IntoIterator<Item = U>,
-    ) {
-        let add: Vec<Bytes> =
-            topics(add).into_iter().filter(|topic| self.topics.insert(topic.clone())).collect();
-        let remove: Vec<Bytes> =
-            topics(remove).into_iter().filter(|topic| self.topics.remove(topic)).collect();
-        self.shared().router.set_sink(&self.sink, self.topics.iter().cloned().collect());
-        self.shared().control(|control, _| control.resubscribe(&add, &remove));
+    /// Subscribes to more topics, or to none of them if there is an error.
+    pub(super) fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
+        let mut new = topics;
+        new.retain(|topic| !self.topics.contains(topic));
+        // What peers send because of it finds its way already.
+        self.shared().router.change_sink(self.sink.id, &new, &[]);
+        let added = self.shared().control(|control, now| control.subscribe(&new, now));
+        match added {
+            Ok(()) => self.topics.extend(new),
+            Err(_) => self.shared().router.change_sink(self.sink.id, &[], &new),
+        }
+        added
+    }
+
+    pub(super) fn remove(&mut self, topics: Vec<Bytes>) {
+        let mut gone = topics;
+        gone.retain(|topic| self.topics.remove(topic));
+        self.shared().router.change_sink(self.sink.id, &[], &gone);
+        self.shared().control(|control, now| control.unsubscribe(&gone, now));
     }
 
     /// The next message, if one is there.
@@ -143,7 +179,7 @@ impl Drop for Consumer {
         let topics: Vec<Bytes> = self.topics.iter().cloned().collect();
         self.shared().router.remove_sink(self.sink.id);
         self.sink.queue.close(Closing::Now);
-        self.shared().control(|control, _| control.unsubscribe(&topics));
+        self.shared().control(|control, now| control.unsubscribe(&topics, now));
     }
 }
 

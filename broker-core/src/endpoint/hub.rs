@@ -1,8 +1,9 @@
-use super::consumer::Consumer;
-use super::{Endpoint, Message, SubscriberOptions};
+use super::consumer::{Consumer, topics};
+use super::{Endpoint, Message};
 use crate::EndpointId;
+use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
-use broker_proto::routing::{Origin, PublishError, Published, SinkKind};
+use broker_proto::routing::{Origin, PublishError, Published};
 
 /// A producer and consumer in one. See [`Endpoint::hub`].
 #[derive(Debug)]
@@ -11,12 +12,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new<T: AsRef<[u8]>>(
-        endpoint: Endpoint,
-        prefixes: impl IntoIterator<Item = T>,
-        options: SubscriberOptions,
-    ) -> Self {
-        Self { consumer: Consumer::new(endpoint, SinkKind::Hub, prefixes, options) }
+    pub(super) fn new(consumer: Consumer) -> Self {
+        Self { consumer }
     }
 
     /// Waits for the next message; `None` after the endpoint has shut down and everything has been
@@ -51,13 +48,20 @@ impl Hub {
     }
 
     /// Receives these topics as well.
-    pub fn add<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
-        self.consumer.change(prefixes, std::iter::empty::<&[u8]>());
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+    pub fn add<T: AsRef<[u8]>>(
+        &mut self,
+        prefixes: impl IntoIterator<Item = T>,
+    ) -> Result<(), SubscribeError> {
+        self.consumer.add(topics(prefixes))
     }
 
     /// No longer receives these topics.
     pub fn remove<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
-        self.consumer.change(std::iter::empty::<&[u8]>(), prefixes);
+        self.consumer.remove(topics(prefixes));
     }
 
     /// How many messages were dropped because this hub was too slow.

@@ -43,10 +43,12 @@ pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};
+use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::{Time, Unpeer};
-use broker_proto::routing::{Origin, PublishError, Published};
+use broker_proto::routing::{Origin, PublishError, Published, SinkKind};
 use bytes::Bytes;
+use consumer::Consumer;
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -241,6 +243,11 @@ impl Endpoint {
 
     /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks
     /// the peers for it.
+    ///
+    /// Peers accept filters up to certain limits, which are taken to be those of this endpoint:
+    /// `filter-entries`, `filter-entry` and `filter-bytes`, of what its consumers want together. A
+    /// subscriber that would go beyond them is refused: it has ended from the start, and the log
+    /// says why. Where topics come from somebody else, see [`Self::try_subscribe`].
     #[must_use]
     pub fn subscribe<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Subscriber {
         self.subscribe_with(prefixes, SubscriberOptions::default())
@@ -253,12 +260,28 @@ impl Endpoint {
         prefixes: impl IntoIterator<Item = T>,
         options: SubscriberOptions,
     ) -> Subscriber {
-        Subscriber::new(self.clone(), prefixes, options)
+        let (kind, topics) = (SinkKind::Subscriber, consumer::topics(prefixes));
+        Subscriber::new(Consumer::or_ended(self.clone(), kind, topics, options))
+    }
+
+    /// Like [`Self::subscribe_with`].
+    ///
+    /// # Errors
+    ///
+    /// Peers would not accept the filter that these topics make.
+    pub fn try_subscribe<T: AsRef<[u8]>>(
+        &self,
+        prefixes: impl IntoIterator<Item = T>,
+        options: SubscriberOptions,
+    ) -> Result<Subscriber, SubscribeError> {
+        let (kind, topics) = (SinkKind::Subscriber, consumer::topics(prefixes));
+        Consumer::new(self.clone(), kind, topics, options).map(Subscriber::new)
     }
 
     /// A producer and consumer in one. It receives everything on its prefixes, including what this
     /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
-    /// publishes.
+    /// publishes. If its topics are refused, which [`Self::subscribe`] explains, it receives
+    /// nothing.
     #[must_use]
     pub fn hub<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Hub {
         self.hub_with(prefixes, SubscriberOptions::default())
@@ -271,14 +294,36 @@ impl Endpoint {
         prefixes: impl IntoIterator<Item = T>,
         options: SubscriberOptions,
     ) -> Hub {
-        Hub::new(self.clone(), prefixes, options)
+        let topics = consumer::topics(prefixes);
+        Hub::new(Consumer::or_ended(self.clone(), SinkKind::Hub, topics, options))
+    }
+
+    /// Like [`Self::hub_with`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::try_subscribe`].
+    pub fn try_hub<T: AsRef<[u8]>>(
+        &self,
+        prefixes: impl IntoIterator<Item = T>,
+        options: SubscriberOptions,
+    ) -> Result<Hub, SubscribeError> {
+        let topics = consumer::topics(prefixes);
+        Consumer::new(self.clone(), SinkKind::Hub, topics, options).map(Hub::new)
     }
 
     /// Asks peers for these topics without a local consumer, so that they are passed on to the
     /// peers that want them. Holds until the endpoint shuts down.
-    pub fn forward<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) {
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::try_subscribe`]; then peers are asked for none of them.
+    pub fn forward<T: AsRef<[u8]>>(
+        &self,
+        prefixes: impl IntoIterator<Item = T>,
+    ) -> Result<(), SubscribeError> {
         let topics = consumer::topics(prefixes);
-        self.shared().control(|control, _| control.subscribe(&topics));
+        self.shared().control(|control, now| control.subscribe(&topics, now))
     }
 
     /// Ends all peerings in an orderly way and waits until everything has stopped: what was

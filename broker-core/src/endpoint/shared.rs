@@ -161,7 +161,12 @@ impl Shared {
     ) -> R {
         let mut state = self.lock();
         let result = tell(&mut state.table, self.now());
-        self.perform(&mut state);
+        let staged = self.perform(&mut state);
+        drop(state);
+        // What a peer wants may be a lot, and nobody has to wait for it but those who ask for it.
+        if staged && self.router.apply_staged() {
+            self.peers_changed.notify_waiters();
+        }
         result
     }
 

@@ -1,7 +1,7 @@
-use super::consumer::Consumer;
-use super::{Endpoint, Message};
+use super::Message;
+use super::consumer::{Consumer, topics};
 use crate::SubscriberPolicy;
-use broker_proto::routing::SinkKind;
+use broker_proto::SubscribeError;
 
 /// Bounds and policy of a local consumer's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,12 +31,8 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new<T: AsRef<[u8]>>(
-        endpoint: Endpoint,
-        prefixes: impl IntoIterator<Item = T>,
-        options: SubscriberOptions,
-    ) -> Self {
-        Self { consumer: Consumer::new(endpoint, SinkKind::Subscriber, prefixes, options) }
+    pub(super) fn new(consumer: Consumer) -> Self {
+        Self { consumer }
     }
 
     /// Waits for the next message; `None` after the endpoint has shut down and everything has been
@@ -51,13 +47,21 @@ impl Subscriber {
     }
 
     /// Receives these topics as well.
-    pub fn add<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
-        self.consumer.change(prefixes, std::iter::empty::<&[u8]>());
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`](super::Endpoint::try_subscribe); then none of them is
+    /// received.
+    pub fn add<T: AsRef<[u8]>>(
+        &mut self,
+        prefixes: impl IntoIterator<Item = T>,
+    ) -> Result<(), SubscribeError> {
+        self.consumer.add(topics(prefixes))
     }
 
     /// No longer receives these topics. Peers are told if nobody else wants them.
     pub fn remove<T: AsRef<[u8]>>(&mut self, prefixes: impl IntoIterator<Item = T>) {
-        self.consumer.change(std::iter::empty::<&[u8]>(), prefixes);
+        self.consumer.remove(topics(prefixes));
     }
 
     /// How many messages were dropped because this subscriber was too slow.

@@ -2,7 +2,7 @@ use super::ConnectionTable;
 use crate::Failure;
 use crate::fact::Fact;
 use crate::limits::Limits;
-use crate::peering::{Close, ConnectionId, Time};
+use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::sniff_length;
@@ -96,7 +96,8 @@ impl Receiver {
                 Err(too_large) => return Err(self.too_large(too_large, host)),
             };
             let payload = frame.get(PREFIX..).unwrap_or_default();
-            host.with_machine(|table, now| table.machine.handshake_frame(self.id, payload, now));
+            let frame = HandshakeFrame::read(payload, self.limits.filter);
+            host.with_machine(|table, now| table.machine.handshake_frame(self.id, frame, now));
             let (peer, closing) = host.read_machine(|table| {
                 let handle = table.conns.get(&self.id);
                 handle
@@ -168,7 +169,7 @@ fn take_notice(
 ) {
     match notice {
         Notice::RoutingUpdate(filter) => {
-            host.with_machine(|table, _| table.machine.routing_update(id, filter));
+            host.with_machine(|table, now| table.machine.routing_update(id, filter, now));
         }
         Notice::Pong(payload) => {
             if !host.answered(&payload) {

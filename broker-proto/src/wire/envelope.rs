@@ -232,6 +232,33 @@ pub fn routing_update_frame(from: EndpointId, to: EndpointId, filter: &[Bytes]) 
     control(EnvelopeType::RoutingUpdate, from, to, |out| routing_update::encode(out, filter))
 }
 
+/// A frame of which the larger part is shared with those for other receivers.
+#[derive(Debug, Clone)]
+pub struct SharedFrame {
+    /// Everything before the payload, the prefix included.
+    head: Vec<u8>,
+    payload: Bytes,
+}
+
+impl SharedFrame {
+    /// A routing update with a payload that has been encoded before.
+    #[must_use]
+    pub fn routing_update(from: EndpointId, to: EndpointId, payload: Bytes) -> Self {
+        let mut head = control(EnvelopeType::RoutingUpdate, from, to, |_| {});
+        let length = head.len().saturating_sub(frame::PREFIX) + payload.len();
+        if let Some(prefix) = head.first_chunk_mut() {
+            *prefix = (length as u32).to_be_bytes();
+        }
+        Self { head, payload }
+    }
+
+    /// The frame.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        [&self.head[..], &self.payload].concat()
+    }
+}
+
 /// A ping, as a frame.
 #[must_use]
 pub fn ping_frame(from: EndpointId, to: EndpointId, payload: &[u8]) -> Vec<u8> {

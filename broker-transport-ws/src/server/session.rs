@@ -59,9 +59,22 @@ pub(crate) async fn serve(
         subscriptions,
         permit,
     } = accepted;
-    place.establish();
-    let reserved = exchange.subscribe(subscriptions.clone()).await;
     let label = ClientLabel { kind: "web-socket", application };
+    let reserved = match exchange.subscribe(subscriptions.clone()).await {
+        Ok(reserved) => reserved,
+        Err(error) => {
+            let text = format!("{label} at {remote}: closed: {error}");
+            endpoint.log(Severity::Warning, "client-ended", text, Some("limit-reached"));
+            let queue = Arc::new(Outgoing::new(bounds(&options), Arc::default()));
+            let (reader, writer) = tokio::io::split(stream);
+            let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
+            let writer = AbortOnDropHandle::new(writer);
+            place.close();
+            let closing = Closing { reader, framing, queue, close_time: options.close_time };
+            return closing.run(End::Refused(error.to_string()), writer).await;
+        }
+    };
+    place.establish();
     let id = EndpointId::random();
     let info = ClientInfo { id, label, remote, protection, subscriptions };
     let session = endpoint.attach_client(info);
@@ -136,6 +149,7 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
         End::Violation(violation) => {
             (Severity::Warning, "violation", format!("closed: {violation}"))
         }
+        End::Refused(why) => (Severity::Warning, "limit-reached", format!("closed: {why}")),
         End::Silent => {
             (Severity::Warning, "silent", "closed because it gave no sign of life".to_owned())
         }
@@ -203,6 +217,7 @@ impl Closing {
                 return Ending::Now(std::mem::take(self.framing.output()));
             }
             End::Violation(violation) => (None, violation.code, violation.reason, false),
+            End::Refused(why) => (Some(code::SUBSCRIPTION), CloseCode::TRY_AGAIN_LATER, why, true),
             End::Silent => (None, CloseCode::INTERNAL, "Ping timeout".to_owned(), false),
             End::Interrupted(Interrupt::Overflow) => {
                 let reason = "this client does not read fast enough".to_owned();
