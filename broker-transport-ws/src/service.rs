@@ -2,7 +2,7 @@ use crate::WsOptions;
 use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
 use broker_core::endpoint::WeakEndpoint;
-use broker_core::event::Severity;
+use broker_core::event::{LogId, Severity};
 use broker_core::transport::{Admission, Established, Place, TransportError};
 use broker_core::{Endpoint, EndpointId, PeerStatus, Url};
 use parking_lot::Mutex;
@@ -87,20 +87,14 @@ impl Service {
     }
 
     /// Adds to the log of the endpoint.
-    pub(crate) fn log(
-        &self,
-        level: Severity,
-        id: &'static str,
-        text: impl Into<String>,
-        reason: Option<&'static str>,
-    ) {
+    pub(crate) fn log(&self, level: Severity, id: LogId, text: impl Into<String>) {
         if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.log(level, id, text, reason);
+            endpoint.log(level, id, text, None);
         }
     }
 
     /// Warns of something that anybody outside can cause; the log has its limits for that.
-    pub(crate) fn complain(&self, id: &'static str, text: String, reason: Option<&'static str>) {
-        self.log(Severity::Warning, id, text, reason);
+    pub(crate) fn complain(&self, id: LogId, text: String) {
+        self.log(Severity::Warning, id, text);
     }
 }

@@ -7,7 +7,7 @@ use crate::Shared;
 use crate::client::{ClientEvent, JsonClient, ReceivedMessage};
 use broker_core::data::View;
 use broker_core::endpoint::{EventStream, Hub, Message};
-use broker_core::event::StatusCode;
+use broker_core::event::{LogId, StatusCode};
 use broker_core::transport::TransportError;
 use broker_core::{Endpoint, EndpointId};
 use bytes::Bytes;
@@ -20,9 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the server may take to read what is left when the endpoint has gone.
 const LAST_MESSAGES: Duration = Duration::from_secs(10);
-
-/// The id of log entries about messages that a server does not get or does not take.
-pub const LOSS: &str = "bridge-loss";
 
 /// How long the endpoint in between may take until it tells of a peering that has begun.
 const PEERING_TIME: Duration = Duration::from_secs(1);
@@ -352,17 +349,17 @@ impl FromServer<'_> {
 }
 
 fn complain(shared: &Shared, counters: &Counters, what: String) {
-    log(shared, counters, "bridge", &what);
+    log(shared, counters, LogId::Bridge, &what);
 }
 
 /// Reports that the server does not have something that it should have.
 fn lose(shared: &Shared, counters: &Counters, what: String) {
-    log(shared, counters, LOSS, &what);
+    log(shared, counters, LogId::BridgeLoss, &what);
 }
 
-fn log(shared: &Shared, counters: &Counters, id: &'static str, what: &str) {
+fn log(shared: &Shared, counters: &Counters, id: LogId, what: &str) {
     if let Some(service) = shared.service.get() {
         let text = format!("bridge to {}: {what}", counters.server());
-        service.complain(id, text, Some("bridge"));
+        service.complain(id, text);
     }
 }

@@ -56,7 +56,6 @@ use broker_core::transport::{
 };
 use broker_core::{Endpoint, EndpointId, Limits, SubscriberPolicy, Url};
 use glue::Glue;
-pub use glue::LOSS;
 pub(crate) use guard::Around;
 use guard::Guard;
 use handed::Handed;
