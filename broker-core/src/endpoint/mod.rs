@@ -14,6 +14,7 @@ mod hub;
 mod listener;
 mod message;
 mod metrics;
+mod outbox;
 mod ping;
 mod publisher;
 mod registry;

@@ -106,7 +106,8 @@ impl Metrics {
     }
 
     /// Hands the last numbers of a peering to the recorder.
-    pub(super) fn ended(&self, peer: &Peer) {
+    pub(super) fn ended(&self, peer: std::sync::Arc<Peer>) {
+        let peer = &*peer;
         let mut state = self.state.lock();
         state.series(peer, &self.labels).update(peer);
         if let Some(buffer) = state.peers.remove(&peer.id).and_then(|series| series.buffer) {
