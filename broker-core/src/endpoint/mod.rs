@@ -40,7 +40,7 @@ pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use subscriber::{Subscriber, SubscriberOptions};
-pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};

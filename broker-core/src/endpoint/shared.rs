@@ -102,7 +102,7 @@ impl Shared {
             events: EventBus::new(limits, config.log_level),
             outbox: Outbox::default(),
             pings: Pings::default(),
-            clients: Clients::default(),
+            clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
