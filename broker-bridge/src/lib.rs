@@ -44,5 +44,4 @@ pub mod websocket;
 
 pub use directions::{Directions, InvalidDirections};
 pub use mark::{BRIDGES_CROSSED, ENDPOINTS_CROSSED};
-pub use overlay::LOSS;
 pub use status::{BridgeStatus, Carried};

@@ -1,16 +1,10 @@
 use crate::status::Counters;
 use broker_core::endpoint::WeakEndpoint;
-use broker_core::event::Severity;
+use broker_core::event::{LogId, Severity};
 use broker_core::transport::TransportError;
 use broker_core::{Endpoint, EndpointId};
 use bytes::Bytes;
 use std::sync::OnceLock;
-
-/// The id of log entries about messages that the other side does not get or does not take.
-pub const LOSS: &str = "bridge-loss";
-
-/// The id of the other log entries of bridges.
-const BRIDGE: &str = "bridge";
 
 /// The endpoint that the bridges belong to, as soon as it runs and as long as it does.
 #[derive(Debug, Default)]
@@ -65,15 +59,15 @@ impl Overlay {
     /// Reports something odd about a bridge; anybody outside can cause it, and the log has its
     /// limits for that.
     pub(crate) fn complain(&self, bridge: &Counters, what: &str) {
-        self.log(BRIDGE, bridge, what);
+        self.log(LogId::Bridge, bridge, what);
     }
 
     /// Reports that the other side does not have something that it should have.
     pub(crate) fn lose(&self, bridge: &Counters, what: &str) {
-        self.log(LOSS, bridge, what);
+        self.log(LogId::BridgeLoss, bridge, what);
     }
 
-    fn log(&self, id: &'static str, bridge: &Counters, what: &str) {
+    fn log(&self, id: LogId, bridge: &Counters, what: &str) {
         if let Ok(endpoint) = self.endpoint() {
             let text = format!("bridge to {}: {what}", bridge.server());
             endpoint.log(Severity::Warning, id, text, None);

@@ -98,7 +98,7 @@ impl ActionHandler for Performer<'_> {
         self.effects.borrow_mut().installed += 1;
     }
 
-    fn uninstalled(&mut self, _: &broker_proto::routing::Peer) {}
+    fn uninstalled(&mut self, _: Arc<broker_proto::routing::Peer>) {}
 
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
         let mut registry = self.registry.borrow_mut();
@@ -118,7 +118,8 @@ impl ActionHandler for Performer<'_> {
         self.effects.borrow_mut().resolved.push((dial, outcome));
     }
 
-    fn stopped(&mut self) {
+    fn stopped(&mut self, router: &Router) {
+        router.close_sinks();
         self.effects.borrow_mut().stopped = true;
     }
 }

@@ -1,7 +1,7 @@
 use crate::WsOptions;
 use crate::server::{Accepted, Exchange, serve};
 use broker_core::endpoint::WeakEndpoint;
-use broker_core::event::Severity;
+use broker_core::event::{LogId, Severity};
 use broker_core::transport::{Admission, Established, Place, TransportError};
 use broker_core::{Endpoint, Url};
 use parking_lot::Mutex;
@@ -63,15 +63,9 @@ impl Service {
     }
 
     /// Adds to the log of the endpoint.
-    pub(crate) fn log(
-        &self,
-        level: Severity,
-        id: &'static str,
-        text: impl Into<String>,
-        reason: Option<&'static str>,
-    ) {
+    pub(crate) fn log(&self, level: Severity, id: LogId, text: impl Into<String>) {
         if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.log(level, id, text, reason);
+            endpoint.log(level, id, text, None);
         }
     }
 }

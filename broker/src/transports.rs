@@ -92,18 +92,19 @@ pub fn builder_with_tls(
 #[cfg(any(feature = "tls", feature = "quic"))]
 fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder {
     use crate::Reason;
+    use crate::event::LogId;
     use crate::event::Severity::{Info, Warning};
     builder.on_start(move |endpoint| {
         let odd = |endpoint: &Endpoint, warnings: &[String]| {
             for warning in warnings {
-                endpoint.log(Warning, "certificates-odd", warning.clone(), None);
+                endpoint.log(Warning, LogId::CertificatesOdd, warning.clone(), None);
             }
         };
         let endpoint = endpoint.downgrade();
         let observer = endpoint.clone();
         tls.on_leniency(move |text| {
             if let Some(endpoint) = observer.upgrade() {
-                endpoint.log(Warning, "certificates-odd", text, None);
+                endpoint.log(Warning, LogId::CertificatesOdd, text, None);
             }
         });
         let observer = endpoint.clone();
@@ -118,12 +119,12 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
                 Ok(warnings) => {
                     odd(&endpoint, warnings);
                     let text = "certificates and keys have been read again, for new connections";
-                    endpoint.log(Info, "certificates-read", text, None);
+                    endpoint.log(Info, LogId::CertificatesRead, text, None);
                 }
                 Err(error) => {
                     let text = format!("{error}; what was read before stays in use");
-                    let reason = Some(Reason::OwnCertificate.name());
-                    endpoint.log(Warning, "certificates-unusable", text, reason);
+                    let reason = Some(Reason::OwnCertificate);
+                    endpoint.log(Warning, LogId::CertificatesUnusable, text, reason);
                 }
             }
         });

@@ -4,7 +4,7 @@ use super::{HEALTH, HttpAddress, HttpOptions, METRICS, STATUS, Status};
 use crate::failure::Failure;
 use crate::output::diagnose;
 use broker::endpoint::{QUEUE_SECONDS, queue_seconds_buckets};
-use broker::event::Severity;
+use broker::event::{LogId, Severity};
 use broker::limits::MAX_DURATION;
 use broker::transport::{Admission, Place};
 use broker::{Endpoint, Reason, Url};
@@ -77,8 +77,8 @@ impl Server {
                 }
                 Err(error) => {
                     let text = format!("accepting on {url}: {error}");
-                    let reason = Reason::OutOfResources.name();
-                    endpoint.log(Severity::Warning, "http-accept-failed", text, Some(reason));
+                    let reason = Reason::OutOfResources;
+                    endpoint.log(Severity::Warning, LogId::HttpAcceptFailed, text, Some(reason));
                     // It may be these that use up the descriptors.
                     if places.make_room() {
                         let _ = timeout(PAUSE, places.room_made()).await;
@@ -92,7 +92,7 @@ impl Server {
 }
 
 fn cut(endpoint: &Endpoint, text: String, reason: Reason) {
-    endpoint.log(Severity::Info, "http-cut", text, Some(reason.name()));
+    endpoint.log(Severity::Info, LogId::HttpCut, text, Some(reason));
 }
 
 /// Makes what is recorded by the `metrics` facade available as text.

@@ -79,7 +79,7 @@ pub(super) fn lost(lines: u64) -> Event {
     let description = format!("{lines} lines are missing here: standard output did not take them");
     Event::Log(LogEvent {
         level: Severity::Warning,
-        id: LogId::Other("output-lost"),
+        id: LogId::OutputLost,
         description,
         reason: None,
     })

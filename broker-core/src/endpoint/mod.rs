@@ -14,6 +14,7 @@ mod hub;
 mod listener;
 mod message;
 mod metrics;
+mod outbox;
 mod ping;
 mod publisher;
 mod registry;
@@ -39,7 +40,7 @@ pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use subscriber::{Subscriber, SubscriberOptions};
-pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};

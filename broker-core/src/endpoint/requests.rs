@@ -58,11 +58,10 @@ impl Future for PeerHandle {
 
 pub(super) fn peer(shared: &Arc<Shared>, url: &Url, retry: Retry) -> PeerHandle {
     let (waiter, outcome) = oneshot::channel();
-    let mut state = shared.lock();
-    let now = shared.now();
-    let dial = state.table.machine.peer(url.clone(), retry.0, now);
-    state.dials.entry(dial).or_default().waiters.push(waiter);
-    shared.perform(&mut state);
+    shared.decide(|state, now| {
+        let dial = state.table.machine.peer(url.clone(), retry.0, now);
+        state.dials.entry(dial).or_default().waiters.push(waiter);
+    });
     PeerHandle { outcome }
 }
 

@@ -78,6 +78,8 @@ pub struct QueueStats {
     pub dropped: u64,
     /// Those of them that never entered the queue.
     pub refused: u64,
+    /// Those of them that were in the queue when it ended.
+    pub discarded: u64,
     /// Messages that entered the queue. They have been taken, were dropped, or are in it.
     pub pushed: u64,
     /// Bytes that entered the queue.
@@ -553,7 +555,9 @@ impl State {
 
     fn discard(&mut self) {
         self.latest = None;
-        self.stats.dropped += self.queue.clear() as u64;
+        let discarded = self.queue.clear() as u64;
+        self.stats.dropped += discarded;
+        self.stats.discarded += discarded;
         self.stopwatch.cleared();
     }
 }

@@ -36,7 +36,7 @@ pub trait ActionHandler {
     /// A peer has another filter.
     fn filter_changed(&mut self) {}
     /// A peer is no longer installed.
-    fn uninstalled(&mut self, peer: &Peer);
+    fn uninstalled(&mut self, peer: Arc<Peer>);
     /// What is known about a peer has changed; without a record it is known no longer.
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>);
     /// What is known about a request without a peering has changed; `None` if it has one now, or
@@ -46,8 +46,9 @@ pub trait ActionHandler {
     fn report(&mut self, fact: Fact);
     /// Tells everyone who waits for a request.
     fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>);
-    /// Everything has been wound up.
-    fn stopped(&mut self);
+    /// Everything has been wound up. The local consumers are still to be told, after the facts
+    /// that were reported before ([`Router::close_sinks`]).
+    fn stopped(&mut self, router: &Router);
 }
 
 impl ConnectionTable {
@@ -90,7 +91,7 @@ impl ConnectionTable {
                 Action::Uninstall { peer } => {
                     staged = true;
                     if let Some(peer) = router.remove_peer(peer) {
-                        outside.uninstalled(&peer);
+                        outside.uninstalled(peer);
                     }
                 }
                 Action::SetFilter { conn, peer, filter } => {
@@ -108,10 +109,7 @@ impl ConnectionTable {
                 }
                 Action::Report(fact) => outside.report(fact),
                 Action::Resolve { dial, outcome } => outside.resolve(dial, outcome),
-                Action::Stopped => {
-                    router.close_sinks();
-                    outside.stopped();
-                }
+                Action::Stopped => outside.stopped(router),
             }
         }
         staged

@@ -7,9 +7,9 @@ use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession};
-use broker_core::event::{ClientLabel, Severity};
+use broker_core::event::{ClientLabel, LogId, Severity};
 use broker_core::transport::{Place, Protection};
-use broker_core::{Endpoint, EndpointId, Url};
+use broker_core::{Endpoint, EndpointId, Reason, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,8 @@ pub(crate) async fn serve(
         Ok(reserved) => reserved,
         Err(error) => {
             let text = format!("{label} at {remote}: closed: {error}");
-            endpoint.log(Severity::Warning, "client-ended", text, Some("limit-reached"));
+            let reason = Some(Reason::LimitReached);
+            endpoint.log(Severity::Warning, LogId::ClientEnded, text, reason);
             let queue = Arc::new(Outgoing::new(bounds(&options), Arc::default()));
             let (reader, writer) = tokio::io::split(stream);
             let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
@@ -143,29 +144,37 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
     let ClientInfo { label, remote, .. } = session.info();
     let (level, reason, what) = match end {
         End::Closed(code, reason) => {
-            (Severity::Info, "closed", format!("closed with code {code} {reason:?}"))
+            (Severity::Info, Some(Reason::Closed), format!("closed with code {code} {reason:?}"))
         }
-        End::Gone(why) => (Severity::Info, "gone", why.clone()),
-        End::Violation(violation) => {
-            (Severity::Warning, "violation", format!("closed: {violation}"))
+        End::Gone(why) => (Severity::Info, None, why.clone()),
+        End::Violation(violation) => (Severity::Warning, None, format!("closed: {violation}")),
+        End::Refused(why) => {
+            (Severity::Warning, Some(Reason::LimitReached), format!("closed: {why}"))
         }
-        End::Refused(why) => (Severity::Warning, "limit-reached", format!("closed: {why}")),
-        End::Silent => {
-            (Severity::Warning, "silent", "closed because it gave no sign of life".to_owned())
-        }
-        End::Interrupted(Interrupt::Overflow) => {
-            (Severity::Warning, "overflow", "closed because it reads too slowly".to_owned())
-        }
-        End::Interrupted(Interrupt::Stopping) => {
-            (Severity::Info, "stopping", "closed because the endpoint shuts down".to_owned())
-        }
+        End::Silent => (
+            Severity::Warning,
+            Some(Reason::Silent),
+            "closed because it gave no sign of life".to_owned(),
+        ),
+        End::Interrupted(Interrupt::Overflow) => (
+            Severity::Warning,
+            Some(Reason::Overflow),
+            "closed because it reads too slowly".to_owned(),
+        ),
+        End::Interrupted(Interrupt::Stopping) => (
+            Severity::Info,
+            Some(Reason::ShuttingDown),
+            "closed because the endpoint shuts down".to_owned(),
+        ),
         End::Interrupted(Interrupt::Broken) => {
-            (Severity::Info, "gone", "the connection takes no more bytes".to_owned())
+            (Severity::Info, None, "the connection takes no more bytes".to_owned())
         }
-        End::Evicted(why) => (Severity::Warning, "evicted", format!("closed: {why}")),
+        End::Evicted(why) => {
+            (Severity::Warning, Some(Reason::LimitReached), format!("closed: {why}"))
+        }
         End::TooMany => {
             let what = "closed: there are too many clients, and most come from its address";
-            (Severity::Warning, "too-many-clients", what.to_owned())
+            (Severity::Warning, Some(Reason::LimitReached), what.to_owned())
         }
     };
     let text = format!("{label} at {remote}: {what}");
@@ -176,7 +185,7 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
         End::Evicted(_) | End::TooMany => session.removed("too many connections"),
         _ => drop(session),
     }
-    endpoint.log(level, "client-ended", text, Some(reason));
+    endpoint.log(level, LogId::ClientEnded, text, reason);
 }
 
 /// The end of a connection.
