@@ -189,7 +189,8 @@ impl Master {
         sides
     }
 
-    /// What the Finished message of a side says; `transcript` is the hash of the messages before it.
+    /// What the Finished message of a side says; `transcript` is the hash of the messages before
+    /// it.
     pub(super) fn finished(&self, client: bool, transcript: &[u8]) -> VerifyData {
         let label: &[u8] = if client { b"client finished" } else { b"server finished" };
         let mut data = [0; 12];

@@ -117,8 +117,8 @@ impl Tls {
         self.0.leniency_observer.set(observer);
     }
 
-    /// Lets somebody know, with a sentence that names it, when a listener turns out to speak nothing
-    /// but anonymous TLS. The first observer counts; it must not block, nor call back.
+    /// Lets somebody know, with a sentence that names it, when a listener turns out to speak
+    /// nothing but anonymous TLS. The first observer counts; it must not block, nor call back.
     pub fn on_anonymous_listener(&self, observer: impl Fn(&str) + Send + Sync + 'static) {
         self.0.anonymous_observer.set(observer);
     }

@@ -84,8 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for AnonymousStream<S> {
                     this.connection.consume(count);
                     return Poll::Ready(Ok(()));
                 }
-                // Answers are sent with the next write or the end: a read that waited to write would
-                // take the place of whoever does write.
+                // Answers are sent with the next write or the end: a read that waited to write
+                // would take the place of whoever does write.
                 Ok(Status::Closed) => return Poll::Ready(Ok(())),
                 Ok(Status::Input) => {}
                 Err(error) => {
