@@ -37,6 +37,19 @@ impl Overlay {
         endpoint.ok_or_else(TransportError::closed)
     }
 
+    /// Runs a task that the end of the endpoint waits for, if there is one: whoever only looks
+    /// whether a server can be reached has none.
+    pub(crate) fn spawn<F>(&self, task: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self.endpoint() {
+            Ok(endpoint) => drop(endpoint.spawn(task)),
+            Err(_) => drop(tokio::spawn(task)),
+        }
+    }
+
     pub(crate) fn id(&self) -> Option<EndpointId> {
         self.endpoint().ok().map(|endpoint| endpoint.id())
     }

@@ -75,14 +75,13 @@ impl WebSocketBridges {
         let invalid = |reason: String| {
             TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
         };
-        let overlay = self.overlay.endpoint()?;
         let directions = Directions::parse(to).map_err(|error| invalid(error.to_string()))?;
         let wanted = self.overlay.wanted();
         let connector = Connector { ws: self.ws.clone(), to: to.clone(), directions };
         let (client, met) = connector.connect(&wanted).await?;
         let between = Between::new(to).map_err(|error| invalid(error.to_string()))?;
         if let Some(reason) = self.circle(&connector.directions, &met, between.endpoint.id()) {
-            overlay.spawn(client.close(CLOSE_TIME));
+            self.overlay.spawn(client.close(CLOSE_TIME));
             between.endpoint.shutdown().await;
             return Err(invalid(reason));
         }
@@ -116,7 +115,7 @@ impl WebSocketBridges {
             signals: Signals { asked, ending: ending.clone(), gone: gone.clone() },
         };
         let finished = done.clone().drop_guard();
-        overlay.spawn(async move {
+        self.overlay.spawn(async move {
             task.run().await;
             drop(finished);
         });

@@ -256,8 +256,7 @@ impl BridgeTask {
         let _ = timeout(LAST_MESSAGES, self.settle()).await;
         self.report_lost();
         let old = std::mem::replace(&mut self.client, client);
-        // Without an endpoint there is nobody who could wait for it.
-        self.overlay.endpoint()?.spawn(old.close(LAST_MESSAGES));
+        self.overlay.spawn(old.close(LAST_MESSAGES));
         Ok(())
     }
 
