@@ -22,7 +22,8 @@ impl SubscriberOptions {
     }
 }
 
-/// Receives messages on topics with certain prefixes. See [`Endpoint::subscribe`](super::Endpoint::subscribe).
+/// Receives messages on topics with certain prefixes. See
+/// [`Endpoint::subscribe`](super::Endpoint::subscribe).
 ///
 /// Dropping it takes its subscriptions back.
 #[derive(Debug)]

@@ -368,7 +368,8 @@ mod tests {
                     changed.unwrap_or_default()
                 } else {
                     wanted.retain(|topic| !list.contains(topic));
-                    let held = filter.subscriptions.iter().filter(|(topic, _)| list.contains(topic));
+                    let subscribed = filter.subscriptions.iter();
+                    let held = subscribed.filter(|(topic, _)| list.contains(topic));
                     let all: Vec<Bytes> =
                         held.flat_map(|(topic, n)| vec![topic.clone(); *n]).collect();
                     filter.remove(&all)
