@@ -8,10 +8,10 @@ use broker_bridge::BridgeStatus;
 use broker_bridge::websocket::WebSocketBridges;
 use broker_core::data::Value;
 use broker_core::data::zeek::{Event, Message, MessageView};
-use broker_core::endpoint::{Retry, Subscriber};
+use broker_core::endpoint::{EndpointBuilder, Retry, Subscriber};
 use broker_core::event::StatusCode;
 use broker_core::transport::{Protection, Transport};
-use broker_core::{Endpoint, OverflowPolicy, Url};
+use broker_core::{Config, Endpoint, Limits, OverflowPolicy, Url};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{PATIENCE, Server, log_event, read_head, wait_for};
@@ -25,10 +25,12 @@ struct Node {
 }
 
 fn node() -> Node {
+    node_of(Endpoint::builder().overflow_policy(OverflowPolicy::Wait))
+}
+
+fn node_of(builder: EndpointBuilder) -> Node {
     let ws = WebSocketBridges::new(WsTransport::new(WsOptions::default()).unwrap());
-    let builder = Endpoint::builder()
-        .overflow_policy(OverflowPolicy::Wait)
-        .transport(broker_transport_tcp::TcpTransport::default());
+    let builder = builder.transport(broker_transport_tcp::TcpTransport::default());
     let endpoint = ws.clone().install(builder).build().unwrap();
     Node { endpoint, ws }
 }
@@ -477,27 +479,6 @@ async fn a_server_that_is_the_endpoint_itself_or_a_native_peer_is_refused() {
 }
 
 #[tokio::test]
-async fn a_bridge_ends_when_its_server_becomes_a_native_peer() {
-    let server = Server::start().await;
-    let node = node();
-    let mut events = node.endpoint.events();
-    node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
-    let native: Url = format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
-    node.endpoint.peer(&native, Retry::never()).await.unwrap();
-    // The bridge looks when there is something to carry, and every tenth of a second at most.
-    let publishing = async {
-        loop {
-            node.endpoint.publish("/t", &ping(1)).await.unwrap();
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        () = publishing => {}
-        text = log_event(&mut events, "bridge") => assert!(text.contains("native peers"), "{text}"),
-    }
-}
-
-#[tokio::test]
 async fn a_second_bridge_the_other_way_is_refused_under_any_name() {
     let server = Server::start().await;
     let node = node();
@@ -592,4 +573,53 @@ async fn what_is_larger_than_a_server_takes_is_not_handed_to_it() {
     assert_eq!(next(&mut at_server).await.1, Value::from("behind"));
     let [status] = &node.ws.bridges()[..] else { panic!() };
     assert_eq!((status.to_server, status.too_large, status.lost), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_bridge_ends_when_its_server_becomes_a_native_peer() {
+    let server = Server::start().await;
+    let node = node();
+    let mut events = node.endpoint.events();
+    node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    let native: Url = format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
+    node.endpoint.peer(&native, Retry::never()).await.unwrap();
+    let text = log_event(&mut events, "bridge").await;
+    assert!(text.contains("native peers"), "{text}");
+    wait_for(|| server.endpoint.client_count() == 0).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_peering_is_the_end_of_the_connection_to_the_server() {
+    let server = Server::start().await;
+    let node = node();
+    let url = at(server.url.port(), "?to=/t");
+    node.endpoint.peer(&url, Retry::never()).await.unwrap();
+    assert_eq!(server.endpoint.client_count(), 1);
+    assert!(node.endpoint.unpeer(&url));
+    wait_for(|| server.endpoint.client_count() == 0 && node.ws.bridges().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_the_bridges_of_the_endpoint() {
+    let zeek = Zeek::start().await;
+    let limits = Limits { linger: Duration::from_millis(10), ..Limits::default() };
+    let node = node_of(Endpoint::builder().config(Config { limits, ..Config::default() }));
+    let peering = node.endpoint.peer(&zeek.url("?to=/t&from=/o"), Retry::never());
+    let (mut stream, _) = zeek.accept().await;
+    peering.await.unwrap();
+    node.endpoint.publish("/t", &ping(1)).await.unwrap();
+    recv(&mut stream).await;
+    let mut events = node.endpoint.events();
+    let ending = tokio::spawn({
+        let (endpoint, ws) = (node.endpoint.clone(), node.ws.clone());
+        async move {
+            endpoint.shutdown().await;
+            ws.bridges().len()
+        }
+    });
+    // The peering is over, and the server has not confirmed the message.
+    while timeout(PATIENCE, events.next()).await.unwrap().is_some() {}
+    assert_eq!(node.ws.bridges().len(), 1);
+    drop(stream);
+    assert_eq!(timeout(PATIENCE, ending).await.unwrap().unwrap(), 0);
 }

@@ -111,6 +111,8 @@ impl BridgeTask {
         let endpoint = self.endpoint.clone();
         let mut peer = None;
         let mut changed = Box::pin(endpoint.peers_changed());
+        let Ok(outer) = self.overlay.endpoint() else { return Over::Peer };
+        let mut around_changed = Box::pin(outer.peers_changed());
         let ending = self.signals.ending.clone();
         let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
@@ -141,6 +143,7 @@ impl BridgeTask {
                     }
                 }
                 () = &mut changed => changed = Box::pin(endpoint.peers_changed()),
+                () = &mut around_changed => around_changed = Box::pin(outer.peers_changed()),
                 slot = sender.reserve(), if !self.outgoing.is_empty() => {
                     // Fails only if the server is gone, which shows in the events of the client.
                     if let (Ok(slot), Some(next)) = (slot, self.outgoing.pop_front()) {
