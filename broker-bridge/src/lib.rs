@@ -32,13 +32,19 @@
 //! What is left out is counted and reported in the log. A bridge of an endpoint that has no other
 //! peer and no client marks nothing and bounds nothing, because from there nothing can go on.
 
+mod bridges;
 mod delivery;
 mod directions;
 mod guard;
 mod mark;
+mod other_side;
 mod overlay;
+mod passage;
+mod reader;
 mod repeats;
+mod stand_in;
 mod status;
+mod task;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 
