@@ -80,7 +80,7 @@ impl Bridges {
         server: Option<EndpointId>,
         stand_in: EndpointId,
     ) -> Option<String> {
-        if self.overlay.around(stand_in, server).server {
+        if self.overlay.around(stand_in, server).contains_other_side {
             return Some(IN_THE_OVERLAY.to_owned());
         }
         let open = self.open.lock();

@@ -18,7 +18,7 @@ pub(crate) struct Around {
     /// Whether there are other peers or clients, to whom messages can go on.
     pub(crate) others: bool,
     /// Whether the other side of the bridge is one of them, or the endpoint itself.
-    pub(crate) server: bool,
+    pub(crate) contains_other_side: bool,
 }
 
 impl Overlay {
@@ -47,13 +47,13 @@ impl Overlay {
     }
 
     /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
-    /// endpoint `server`. Cheap enough to be asked for every message.
-    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
+    /// endpoint `other`. Cheap enough to be asked for every message.
+    pub(crate) fn around(&self, bridge: EndpointId, other: Option<EndpointId>) -> Around {
         let Ok(endpoint) = self.endpoint() else { return Around::default() };
         let own = usize::from(endpoint.is_peered(bridge));
         let others = endpoint.peer_count() > own || endpoint.client_count() > 0;
-        let is_server = |id| id == endpoint.id() || endpoint.is_peered(id);
-        Around { others, server: server.is_some_and(is_server) }
+        let is_here = |id| id == endpoint.id() || endpoint.is_peered(id);
+        Around { others, contains_other_side: other.is_some_and(is_here) }
     }
 
     /// Reports something odd about a bridge; anybody outside can cause it, and the log has its

@@ -27,12 +27,12 @@ impl Passage {
         outbox: &mut Outbox<S::Text>,
     ) {
         let (topic, view) = (message.topic(), message.view());
-        let (texts, left_out) = match self.guard.judge(Way::ToServer, topic, view) {
+        let (texts, left_out) = match self.guard.judge(Way::Outward, topic, view) {
             Verdict::Carry => side.encode(topic, view),
             Verdict::CarryMarked(payload) => {
                 side.encode(topic, View::parse(&payload).unwrap_or(view))
             }
-            Verdict::Leave(left) => return self.leave(left, Way::ToServer, topic),
+            Verdict::Leave(left) => return self.leave(left, Way::Outward, topic),
         };
         let largest = self.directions.largest as usize;
         for text in texts {
@@ -91,13 +91,13 @@ impl Passage {
 
     async fn publish(&mut self, hub: &Hub, topic: &[u8], payload: &[u8]) {
         let verdict =
-            View::parse(payload).map(|view| (view, self.guard.judge(Way::FromServer, topic, view)));
+            View::parse(payload).map(|view| (view, self.guard.judge(Way::Inward, topic, view)));
         let published = match verdict {
             Ok((view, Verdict::Carry)) => hub.publish(topic, &view).await,
             Ok((view, Verdict::CarryMarked(marked))) => {
                 hub.publish(topic, &View::parse(&marked).unwrap_or(view)).await
             }
-            Ok((_, Verdict::Leave(left))) => return self.leave(left, Way::FromServer, topic),
+            Ok((_, Verdict::Leave(left))) => return self.leave(left, Way::Inward, topic),
             Err(error) => return self.cannot_publish(topic, &error),
         };
         match published {
@@ -123,7 +123,8 @@ impl Passage {
         if lost > 0 {
             self.counters.add(Carried::Lost, lost);
             self.lose(&format!(
-                "the connection ended before the server had confirmed {lost} messages: they are lost"
+                "the connection ended before the server had confirmed {lost} messages: they are \
+                 lost"
             ));
         }
     }

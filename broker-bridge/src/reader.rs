@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
 /// The receiving half of a bridge's connection. It holds back the pongs of the endpoint in between
-/// until the server has confirmed what came before the ping: a pong says that everything was read.
+/// until the other side has confirmed what came before the ping: a pong says that everything was
+/// read.
 pub(crate) struct Reader {
     inner: Box<dyn FrameReader>,
     bridge: EndpointId,

@@ -142,8 +142,8 @@ impl Counters {
         *self.last_refusal.lock() = Some(reason.to_owned());
     }
 
-    /// Whether this bridge leads to this endpoint and carries a topic the other way: the address, and
-    /// the topic.
+    /// The address and the topic, if this bridge leads to this endpoint and carries a topic the
+    /// other way.
     pub(crate) fn against(
         &self,
         endpoint: EndpointId,

@@ -66,7 +66,7 @@ impl<C: Connector> BridgeTask<C> {
         let ending = self.stand_in.ending.clone();
         let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
-            if self.passage.guard.around().server {
+            if self.passage.guard.around().contains_other_side {
                 self.passage.complain(IN_THE_OVERLAY);
                 return Ended::OtherSide;
             }
