@@ -1,7 +1,7 @@
 use crate::delivery::Outbox;
 use crate::guard::Guard;
 use crate::other_side::{Connector, Introduction, OtherSide};
-use crate::overlay::Overlay;
+use crate::overlay::{IN_THE_OVERLAY, Overlay};
 use crate::passage::Passage;
 use crate::stand_in::StandIn;
 use crate::status::Counters;
@@ -15,10 +15,6 @@ use std::time::Duration;
 
 /// How long the other side may take to agree to the end, where nothing is left to be said.
 pub(crate) const CLOSE_TIME: Duration = Duration::from_millis(300);
-
-/// What is wrong with a server that is reached without the bridge.
-pub(crate) const IN_THE_OVERLAY: &str = "this server is the endpoint itself or one of its native \
-    peers, and messages would go in circles; end that peering, or do without the bridge";
 
 /// All bridges of one kind that an endpoint has.
 #[derive(Debug, Default)]
@@ -45,14 +41,16 @@ impl Bridges {
         directions: Directions,
         connector: impl Connector,
     ) -> Result<Connection, TransportError> {
-        let own = self.overlay.endpoint()?;
+        if self.overlay.has_ended() {
+            return Err(TransportError::closed());
+        }
         let wanted = self.overlay.wanted();
         let (side, introduction) = connector.connect(directions.subscriptions(&wanted)).await?;
         let Introduction { version, endpoint: server, protection } = introduction;
         let stand_in = StandIn::new(to).map_err(|error| invalid(to, &error.to_string()))?;
         let id = stand_in.endpoint.id();
         if let Some(reason) = self.circle(&directions, server, id) {
-            own.spawn(side.close(CLOSE_TIME));
+            self.overlay.spawn(side.close(CLOSE_TIME));
             stand_in.endpoint.shutdown().await;
             return Err(invalid(to, &reason));
         }
@@ -63,7 +61,8 @@ impl Bridges {
         let guard = Guard::new(Arc::clone(&overlay), &directions, id, server);
         let passage = Passage { overlay, directions, guard, counters };
         let outbox = Outbox::new();
-        own.spawn(BridgeTask { stand_in, passage, outbox, connector, side, wanted }.run());
+        let task = BridgeTask { stand_in, passage, outbox, connector, side, wanted };
+        self.overlay.spawn(task.run());
         Ok(connection)
     }
 

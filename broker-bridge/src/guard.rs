@@ -97,8 +97,8 @@ pub(crate) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
     match left {
         Carried::Crossed => format!(
             "a message on the topic {topic:?} has been carried by another bridge and does not go \
-             on {to}; transit=1 in the address lets it unless it has been there before, which is safe \
-             only if there is no way back"
+             on {to}; transit=1 in the address lets it unless it has been there before, which is \
+             safe only if there is no way back"
         ),
         _ => format!(
             "the same message on the topic {topic:?} came so often within {} s that it seems to go \

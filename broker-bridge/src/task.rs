@@ -1,6 +1,6 @@
-use crate::bridges::IN_THE_OVERLAY;
 use crate::delivery::Outbox;
 use crate::other_side::{Connector, OtherSide};
+use crate::overlay::IN_THE_OVERLAY;
 use crate::passage::Passage;
 use crate::stand_in::ConnectedStandIn;
 use broker_core::EndpointId;
@@ -58,11 +58,12 @@ impl<C: Connector> BridgeTask<C> {
     }
 
     async fn carry(&mut self) -> Ended {
-        let Ok(own) = self.passage.overlay.endpoint() else { return Ended::Peering };
+        let own = self.passage.overlay.endpoint();
         let stand_in = self.stand_in.endpoint.clone();
         let mut peer = None;
         let mut wish_changed = Box::pin(stand_in.peers_changed());
-        let mut around_changed = Box::pin(own.peers_changed());
+        let peers_of_own = || own.as_ref().map(|own| Box::pin(own.peers_changed()));
+        let mut around_changed = peers_of_own();
         let ending = self.stand_in.ending.clone();
         let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
@@ -93,7 +94,7 @@ impl<C: Connector> BridgeTask<C> {
                     }
                 }
                 () = &mut wish_changed => wish_changed = Box::pin(stand_in.peers_changed()),
-                () = &mut around_changed => around_changed = Box::pin(own.peers_changed()),
+                Some(()) = optional(&mut around_changed) => around_changed = peers_of_own(),
                 Some(asked_by) = self.stand_in.asked.recv() => {
                     // Everything that came before the question is in the queue.
                     self.take_from_hub();
@@ -165,10 +166,16 @@ impl<C: Connector> BridgeTask<C> {
         let _ = timeout(LAST_MESSAGES, self.settle()).await;
         self.passage.report_lost(&mut self.outbox);
         let old = std::mem::replace(&mut self.side, side);
-        // Without an endpoint there is nobody who could wait for it.
-        let Ok(own) = self.passage.overlay.endpoint() else { return Err(Ended::Peering) };
-        own.spawn(old.close(LAST_MESSAGES));
+        self.passage.overlay.spawn(old.close(LAST_MESSAGES));
         Ok(())
+    }
+}
+
+/// What a future gives, if there is one.
+async fn optional<F: Future + Unpin>(future: &mut Option<F>) -> Option<F::Output> {
+    match future {
+        Some(future) => Some(future.await),
+        None => None,
     }
 }
 

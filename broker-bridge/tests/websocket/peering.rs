@@ -1,13 +1,14 @@
 //! A server as a peer: how that begins and ends.
 
 use crate::support::{Zeek, at, next, node};
+use broker_bridge::websocket::WebSocketBridges;
 use broker_core::Endpoint;
 use broker_core::data::Value;
 use broker_core::endpoint::Retry;
 use broker_core::event::StatusCode;
 use broker_core::transport::{Protection, Transport};
 use broker_testkit::websocket::{PATIENCE, Server, wait_for};
-use broker_transport_ws::WsOptions;
+use broker_transport_ws::{WsOptions, WsTransport};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -53,6 +54,17 @@ async fn a_connection_that_never_becomes_a_peering_ends_all_the_same() {
     let server = Server::start().await;
     let node = node();
     let mut connection = node.ws.connect(&at(server.url.port(), "?from=/t")).await.unwrap();
+    assert_eq!(server.endpoint.client_count(), 1);
+    timeout(PATIENCE, connection.writer.shutdown()).await.expect("an end in time");
+    wait_for(|| server.endpoint.client_count() == 0).await;
+}
+
+/// As those do who only look what is at an address.
+#[tokio::test]
+async fn a_server_can_be_dialled_without_an_endpoint() {
+    let server = Server::start().await;
+    let ws = WebSocketBridges::new(WsTransport::new(WsOptions::default()).unwrap());
+    let mut connection = ws.connect(&at(server.url.port(), "?from=/t")).await.unwrap();
     assert_eq!(server.endpoint.client_count(), 1);
     timeout(PATIENCE, connection.writer.shutdown()).await.expect("an end in time");
     wait_for(|| server.endpoint.client_count() == 0).await;
