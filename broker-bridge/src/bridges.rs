@@ -1,6 +1,6 @@
 use crate::delivery::Outbox;
 use crate::guard::Guard;
-use crate::other_side::{Connector, Introduction, OtherSide};
+use crate::other_side::{CLOSE_TIME, Connector, Introduction, OtherSide};
 use crate::overlay::{IN_THE_OVERLAY, Overlay};
 use crate::passage::Passage;
 use crate::stand_in::StandIn;
@@ -11,10 +11,6 @@ use broker_core::transport::{Connection, TransportError, TransportErrorKind as K
 use broker_core::{Endpoint, EndpointId, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
-
-/// How long the other side may take to agree to the end, where nothing is left to be said.
-pub(crate) const CLOSE_TIME: Duration = Duration::from_millis(300);
 
 /// All bridges of one kind that an endpoint has.
 #[derive(Debug, Default)]
@@ -97,4 +93,90 @@ impl Bridges {
 /// An address that cannot be bridged to.
 pub(crate) fn invalid(to: &Url, reason: &str) -> TransportError {
     TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::other_side::{Incoming, Outgoing};
+    use crate::task::LAST_MESSAGES;
+    use async_trait::async_trait;
+    use broker_core::data::View;
+    use broker_core::endpoint::Retry;
+    use broker_core::transport::{Listener, Protection, Transport};
+    use std::collections::VecDeque;
+    use std::future::pending;
+    use std::time::Duration;
+    use tokio::time::{sleep, timeout};
+
+    /// Another side that takes messages, confirms none, and agrees to no end.
+    struct Silent;
+
+    impl Connector for Silent {
+        type Side = Self;
+
+        async fn connect(&self, _: Vec<String>) -> Result<(Self, Introduction), TransportError> {
+            let (version, protection) = (String::new(), Protection::Plain);
+            Ok((Self, Introduction { version, endpoint: None, protection }))
+        }
+    }
+
+    impl OtherSide for Silent {
+        type Text = Vec<u8>;
+
+        fn encode(&self, _: &[u8], value: View<'_>) -> (Vec<Vec<u8>>, u64) {
+            (vec![value.raw().to_vec()], 0)
+        }
+
+        async fn exchange(
+            &mut self,
+            outgoing: &mut VecDeque<Outgoing<Vec<u8>>>,
+        ) -> Option<Incoming> {
+            match outgoing.pop_front() {
+                Some(_) => Some(Incoming::Sent),
+                None => pending().await,
+            }
+        }
+
+        async fn close(self, limit: Duration) {
+            sleep(limit).await;
+        }
+    }
+
+    /// A transport whose every address is a bridge to a silent side.
+    #[derive(Debug, Clone, Default)]
+    struct ToSilent(Arc<Bridges>);
+
+    #[async_trait]
+    impl Transport for ToSilent {
+        fn schemes(&self) -> &'static [&'static str] {
+            &["ws"]
+        }
+
+        async fn listen(&self, _: &Url) -> Result<Box<dyn Listener>, TransportError> {
+            Err(TransportError::closed())
+        }
+
+        async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+            let directions = Directions::parse(to).map_err(|e| invalid(to, &e.to_string()))?;
+            self.0.open(to, directions, Silent).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_messages_and_the_end_of_a_connection_have_one_time_limit() {
+        let transport = ToSilent::default();
+        let bridges = Arc::clone(&transport.0);
+        let endpoint = Endpoint::builder()
+            .transport(transport)
+            .on_start(move |endpoint| bridges.join(endpoint))
+            .build()
+            .unwrap();
+        let url: Url = "ws://host:1/?to=/t".parse().unwrap();
+        endpoint.peer(&url, Retry::never()).await.unwrap();
+        endpoint.publish("/t", &1_u64).await.unwrap();
+        // With a second for each, what is in front of the end and the end itself.
+        let limit = LAST_MESSAGES + 5 * Duration::from_secs(1);
+        timeout(limit, endpoint.shutdown()).await.expect("an end in time");
+    }
 }

@@ -4,6 +4,9 @@ use broker_core::transport::{Protection, TransportError};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// How long the other side may take to agree to the end, where nothing is left to be said.
+pub(crate) const CLOSE_TIME: Duration = Duration::from_millis(300);
+
 /// Makes connections to the other side of one bridge. A kind of bridge is an implementation of
 /// this and of [`OtherSide`]; everything else is shared.
 pub(crate) trait Connector: Send + Sync + 'static {

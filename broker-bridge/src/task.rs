@@ -1,5 +1,5 @@
 use crate::delivery::Outbox;
-use crate::other_side::{Connector, OtherSide};
+use crate::other_side::{CLOSE_TIME, Connector, OtherSide};
 use crate::overlay::IN_THE_OVERLAY;
 use crate::passage::Passage;
 use crate::stand_in::ConnectedStandIn;
@@ -7,11 +7,12 @@ use broker_core::EndpointId;
 use broker_core::event::StatusCode;
 use bytes::Bytes;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-/// How long the other side may take to read what is left when the endpoint has gone.
-const LAST_MESSAGES: Duration = Duration::from_secs(10);
+/// How long the other side may take to read what is left, and then to agree to the end, when the
+/// endpoint has gone.
+pub(crate) const LAST_MESSAGES: Duration = Duration::from_secs(10);
 
 /// How long the stand-in may take until it tells of a peering that has begun.
 const PEERING_TIME: Duration = Duration::from_secs(1);
@@ -44,13 +45,17 @@ impl<C: Connector> BridgeTask<C> {
         let ended = self.carry().await;
         // Everything that came before the end is in the queue.
         self.take_from_hub();
+        let deadline = Instant::now() + LAST_MESSAGES;
         if matches!(ended, Ended::Peering) {
-            let _ = timeout(LAST_MESSAGES, self.settle()).await;
+            let _ = timeout_at(deadline, self.settle()).await;
         }
         self.passage.report_lost(&mut self.outbox);
         let Self { side, stand_in, .. } = self;
         match ended {
-            Ended::Peering => side.close(LAST_MESSAGES).await,
+            Ended::Peering => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                side.close(left.max(CLOSE_TIME)).await;
+            }
             Ended::OtherSide => drop(side),
         }
         // After a loss this tells the peer, which comes back if it wants to.

@@ -1,7 +1,6 @@
 use super::texts::{takes_only_events, texts};
 use crate::Directions;
-use crate::bridges::CLOSE_TIME;
-use crate::other_side::{Connector, Incoming, Introduction, OtherSide, Outgoing};
+use crate::other_side::{CLOSE_TIME, Connector, Incoming, Introduction, OtherSide, Outgoing};
 use crate::stand_in::WAITING;
 use broker_core::data::View;
 use broker_core::transport::TransportError;
