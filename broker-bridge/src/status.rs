@@ -1,7 +1,8 @@
 use crate::Directions;
 use broker_core::{EndpointId, Url};
-use metrics::{Counter, counter};
+use metrics::{Counter, SharedString, counter};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What became of messages at a bridge.
@@ -93,13 +94,20 @@ pub struct BridgeStatus {
 #[derive(Debug)]
 pub(crate) struct Counters {
     server: Url,
+    /// The server as a label of metrics.
+    name: Arc<str>,
     version: String,
     /// The endpoint that serves, if the server names one.
     endpoint: Option<EndpointId>,
     directions: Directions,
     counts: [AtomicU64; 9],
-    metrics: [Counter; 9],
     last_refusal: Mutex<Option<String>>,
+}
+
+/// The counter for an outcome. Not kept, as a recorder may forget it while nothing is carried.
+fn metric(server: &Arc<str>, outcome: Carried) -> Counter {
+    counter!("broker_bridge_messages_total",
+        "server" => SharedString::from(Arc::clone(server)), "outcome" => outcome.name())
 }
 
 impl Counters {
@@ -111,14 +119,13 @@ impl Counters {
         endpoint: Option<EndpointId>,
     ) -> Self {
         let server = to.clone().with_query("");
-        let metrics = Carried::ALL.map(|outcome| {
-            counter!("broker_bridge_messages_total",
-                "server" => server.to_string(), "outcome" => outcome.name())
-        });
+        let name = server.to_string().into();
+        // A counter that shows up with its first message hides that message from rates.
+        Carried::ALL.iter().for_each(|outcome| metric(&name, *outcome).increment(0));
         let counts = Default::default();
         let directions = directions.clone();
         let last_refusal = Mutex::default();
-        Self { server, version, endpoint, directions, counts, metrics, last_refusal }
+        Self { server, name, version, endpoint, directions, counts, last_refusal }
     }
 
     pub(crate) fn server(&self) -> &Url {
@@ -132,9 +139,7 @@ impl Counters {
 
     /// Counts several messages at once.
     pub(crate) fn add(&self, what: Carried, more: u64) -> u64 {
-        if let Some(metric) = self.metrics.get(what as usize) {
-            metric.increment(more);
-        }
+        metric(&self.name, what).increment(more);
         self.counts.get(what as usize).map_or(0, |count| count.fetch_add(more, Relaxed) + more)
     }
 

@@ -9,8 +9,8 @@
 //! | `/v1/native` | peerings, with the sub-protocol `broker-native.v1` |
 //! | `/` | the example page, if it is switched on |
 //!
-//! A URL that is dialled picks by its path as well: the JSON API of a server becomes a peer through
-//! a [`bridge`], anything else is a peering.
+//! A URL that is dialled is a peering. Servers of the JSON API become peers through the crate
+//! `broker-bridge`, which stands in front of this transport.
 //!
 //! To the endpoint, [`WsTransport`] is a transport like others: it yields peers, and it dials them.
 //! Clients are a service beside that: [`WsTransport::install`] adds both to an endpoint that is

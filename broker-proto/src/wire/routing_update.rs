@@ -61,7 +61,8 @@ impl InvalidRoutingUpdate {
 
 /// Reads a filter. The count in front is not believed (the C++ Broker skips it, too): entries are
 /// read until the payload ends, and an empty payload is an empty filter. The entries share one copy
-/// of the payload, and are [merged].
+/// of the payload, and are merged: sorted,
+/// and without those that another one covers.
 ///
 /// # Errors
 ///

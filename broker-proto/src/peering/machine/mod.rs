@@ -237,9 +237,8 @@ pub struct PendingDial {
 /// methods are of four kinds:
 ///
 /// 1. *What a user wants*: [`peer`](Self::peer), [`unpeer`](Self::unpeer) and
-///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe),
-///    [`unsubscribe`](Self::unsubscribe) and [`resubscribe`](Self::resubscribe),
-///    [`shut_down`](Self::shut_down).
+///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe) and
+///    [`unsubscribe`](Self::unsubscribe), [`shut_down`](Self::shut_down).
 /// 2. *What happens to connections*: [`accepted`](Self::accepted), [`dialled`](Self::dialled) or
 ///    [`dial_failed`](Self::dial_failed) at their begin, [`handshake_frame`](Self::handshake_frame)
 ///    until the connection is installed, then [`routing_update`](Self::routing_update),
