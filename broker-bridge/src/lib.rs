@@ -6,6 +6,11 @@
 //! what is at the other side depends on the kind of the bridge. So far there is one kind,
 //! [`websocket`].
 //!
+//! A kind is a feature and a folder: an implementation of `Connector` and `OtherSide`, which make a
+//! connection, send and receive on it, and say what has been read, and a transport that opens
+//! bridges for addresses of that kind. What may pass, the account of it, the end and the retries
+//! are shared.
+//!
 //! Which topics go which way is part of the address, see [`Directions`]. No topic goes both ways,
 //! so no message comes back through the bridge that carried it.
 //!
@@ -32,13 +37,22 @@
 //! What is left out is counted and reported in the log. A bridge of an endpoint that has no other
 //! peer and no client marks nothing and bounds nothing, because from there nothing can go on.
 
+// What is shared has no user in a build without any kind.
+#![cfg_attr(not(feature = "websocket"), allow(dead_code))]
+
+mod bridges;
 mod delivery;
 mod directions;
 mod guard;
 mod mark;
+mod other_side;
 mod overlay;
+mod passage;
+mod reader;
 mod repeats;
+mod stand_in;
 mod status;
+mod task;
 #[cfg(feature = "websocket")]
 pub mod websocket;
 

@@ -1,10 +1,13 @@
 use crate::status::Counters;
 use broker_core::endpoint::WeakEndpoint;
 use broker_core::event::{LogId, Severity};
-use broker_core::transport::TransportError;
 use broker_core::{Endpoint, EndpointId};
 use bytes::Bytes;
 use std::sync::OnceLock;
+
+/// What is wrong with a server that is reached without the bridge.
+pub(crate) const IN_THE_OVERLAY: &str = "this server is the endpoint itself or one of its native \
+    peers, and messages would go in circles; end that peering, or do without the bridge";
 
 /// The endpoint that the bridges belong to, as soon as it runs and as long as it does.
 #[derive(Debug, Default)]
@@ -18,7 +21,7 @@ pub(crate) struct Around {
     /// Whether there are other peers or clients, to whom messages can go on.
     pub(crate) others: bool,
     /// Whether the other side of the bridge is one of them, or the endpoint itself.
-    pub(crate) server: bool,
+    pub(crate) contains_other_side: bool,
 }
 
 impl Overlay {
@@ -27,31 +30,26 @@ impl Overlay {
         let _ = self.endpoint.set(endpoint.downgrade());
     }
 
-    /// The endpoint, while it runs.
-    ///
-    /// # Errors
-    ///
-    /// It does not.
-    pub(crate) fn endpoint(&self) -> Result<Endpoint, TransportError> {
-        let endpoint = self.endpoint.get().and_then(WeakEndpoint::upgrade);
-        endpoint.ok_or_else(TransportError::closed)
+    /// The endpoint, while it runs. There is none where somebody only looks what is at an address.
+    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
+        self.endpoint.get().and_then(WeakEndpoint::upgrade)
     }
 
-    /// Runs a task that the end of the endpoint waits for, if there is one: whoever only looks
-    /// whether a server can be reached has none.
-    pub(crate) fn spawn<F>(&self, task: F)
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
+    /// Whether there was an endpoint and is none any more.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.endpoint.get().is_some() && self.endpoint().is_none()
+    }
+
+    /// Runs a task that the end of the endpoint waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         match self.endpoint() {
-            Ok(endpoint) => drop(endpoint.spawn(task)),
-            Err(_) => drop(tokio::spawn(task)),
+            Some(endpoint) => _ = endpoint.spawn(task),
+            None => _ = tokio::spawn(task),
         }
     }
 
     pub(crate) fn id(&self) -> Option<EndpointId> {
-        self.endpoint().ok().map(|endpoint| endpoint.id())
+        self.endpoint().map(|endpoint| endpoint.id())
     }
 
     /// What the endpoint asks its peers for.
@@ -60,13 +58,13 @@ impl Overlay {
     }
 
     /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
-    /// endpoint `server`. Cheap enough to be asked for every message.
-    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
-        let Ok(endpoint) = self.endpoint() else { return Around::default() };
+    /// endpoint `other`. Cheap enough to be asked for every message.
+    pub(crate) fn around(&self, bridge: EndpointId, other: Option<EndpointId>) -> Around {
+        let Some(endpoint) = self.endpoint() else { return Around::default() };
         let own = usize::from(endpoint.is_peered(bridge));
         let others = endpoint.peer_count() > own || endpoint.client_count() > 0;
-        let is_server = |id| id == endpoint.id() || endpoint.is_peered(id);
-        Around { others, server: server.is_some_and(is_server) }
+        let is_here = |id| id == endpoint.id() || endpoint.is_peered(id);
+        Around { others, contains_other_side: other.is_some_and(is_here) }
     }
 
     /// Reports something odd about a bridge; anybody outside can cause it, and the log has its
@@ -81,7 +79,7 @@ impl Overlay {
     }
 
     fn log(&self, id: LogId, bridge: &Counters, what: &str) {
-        if let Ok(endpoint) = self.endpoint() {
+        if let Some(endpoint) = self.endpoint() {
             let text = format!("bridge to {}: {what}", bridge.server());
             endpoint.log(Severity::Warning, id, text, None);
         }

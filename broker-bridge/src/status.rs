@@ -2,8 +2,8 @@ use crate::Directions;
 use broker_core::{EndpointId, Url};
 use metrics::{Counter, SharedString, counter};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 
 /// What became of messages at a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(crate) struct Counters {
     server: Url,
     /// The server as a label of metrics.
     name: Arc<str>,
-    pub(crate) version: String,
+    version: String,
     /// The endpoint that serves, if the server names one.
     endpoint: Option<EndpointId>,
     directions: Directions,
@@ -147,7 +147,18 @@ impl Counters {
         *self.last_refusal.lock() = Some(reason.to_owned());
     }
 
-    fn status(&self) -> BridgeStatus {
+    /// The address and the topic, if this bridge leads to this endpoint and carries a topic the
+    /// other way.
+    pub(crate) fn against(
+        &self,
+        endpoint: EndpointId,
+        directions: &Directions,
+    ) -> Option<(Url, String)> {
+        let topic = self.directions.against(directions)?;
+        (self.endpoint == Some(endpoint)).then(|| (self.server.clone(), topic.to_owned()))
+    }
+
+    pub(crate) fn status(&self) -> BridgeStatus {
         let [
             to_server,
             from_server,
@@ -174,37 +185,5 @@ impl Counters {
             repeated,
             last_refusal: self.last_refusal.lock().clone(),
         }
-    }
-}
-
-/// All bridges of a transport.
-#[derive(Debug, Default)]
-pub(crate) struct Bridges(Mutex<Vec<Weak<Counters>>>);
-
-impl Bridges {
-    pub(crate) fn add(&self, counters: &Arc<Counters>) {
-        let mut list = self.0.lock();
-        list.retain(|bridge| bridge.strong_count() > 0);
-        list.push(Arc::downgrade(counters));
-    }
-
-    /// A bridge to the same endpoint that carries a topic the other way, and the topic.
-    pub(crate) fn against(
-        &self,
-        endpoint: Option<EndpointId>,
-        directions: &Directions,
-    ) -> Option<(Url, String)> {
-        let list = self.0.lock();
-        let same = list.iter().filter_map(Weak::upgrade);
-        let mut same = same.filter(|bridge| endpoint.is_some() && bridge.endpoint == endpoint);
-        same.find_map(|bridge| {
-            let topic = bridge.directions.against(directions)?.to_owned();
-            Some((bridge.server.clone(), topic))
-        })
-    }
-
-    pub(crate) fn status(&self) -> Vec<BridgeStatus> {
-        let list = self.0.lock();
-        list.iter().filter_map(Weak::upgrade).map(|bridge| bridge.status()).collect()
     }
 }

@@ -7,8 +7,9 @@ use std::collections::VecDeque;
 use tokio::sync::{mpsc, oneshot};
 
 /// The receiving half of a bridge's connection. It holds back the pongs of the endpoint in between
-/// until the server has confirmed what came before the ping: a pong says that everything was read.
-pub(super) struct Reader {
+/// until the other side has confirmed what came before the ping: a pong says that everything was
+/// read.
+pub(crate) struct Reader {
     inner: Box<dyn FrameReader>,
     bridge: EndpointId,
     /// Asks for a confirmation.
@@ -20,7 +21,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(
+    pub(crate) fn new(
         inner: Box<dyn FrameReader>,
         bridge: EndpointId,
         asks: mpsc::UnboundedSender<oneshot::Sender<()>>,
