@@ -30,7 +30,7 @@ mod write_batch;
 
 pub use broker_data as data;
 pub use error::ErrorCode;
-pub use failure::{Failure, HangUpGuess, PeerError, sniff_length};
+pub use failure::{Failure, HangUpGuess, PeerError};
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use link::{Link, Protection};

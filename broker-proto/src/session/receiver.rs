@@ -5,7 +5,6 @@ use crate::limits::Limits;
 use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
-use crate::sniff_length;
 use crate::wire::frame::PREFIX;
 use crate::{FrameTooLarge, Link, ReadBuffer};
 use std::sync::Arc;
@@ -118,7 +117,7 @@ impl Receiver {
         host: &impl EndpointContext,
     ) -> Failure {
         let fresh = host.read_machine(|table| table.machine.is_fresh(self.id));
-        match sniff_length(self.buffer.pending()).filter(|_| fresh) {
+        match Failure::of_first_bytes(self.buffer.pending()).filter(|_| fresh) {
             Some(failure) => failure,
             None => Failure::FrameTooLarge { length, limit },
         }
