@@ -140,3 +140,21 @@ fn a_lone_message_costs_what_a_batch_costs() {
     println!("a lone message: {direct} allocations, {} more for a hub", forwarded - direct);
     assert!(direct <= 6.0 && forwarded - direct <= 4.0, "{direct} {forwarded}");
 }
+
+#[test]
+fn a_message_that_cannot_be_published_costs_the_next_one_nothing() {
+    let overlay = Overlay::new(0);
+    let endpoint = overlay._endpoints.last().unwrap();
+    let topic = "x".repeat(0x10000);
+    let attempts = |count| {
+        overlay.runtime.block_on(async {
+            for _ in 0..count {
+                endpoint.publish(&topic, &1_u64).await.unwrap_err();
+                endpoint.publish("/nobody", &1_u64).await.unwrap();
+            }
+        });
+    };
+    attempts(1);
+    let allocated = measure(|| attempts(1000)).count_total;
+    assert!(allocated < 100, "{allocated}");
+}

@@ -7,6 +7,7 @@ mod raw;
 use broker_core::endpoint::{PingError, Retry, SubscriberOptions};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::MemTransport;
+use broker_core::wire::envelope::{Envelope, pong_frame};
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
 use raw::{OWN, RAW, Raw};
 use std::time::Duration;
@@ -89,6 +90,28 @@ async fn a_ping_ends_with_the_peering_and_not_later() {
     assert_eq!(answer, Err(PingError::NotPeered(RAW)));
     assert_eq!(endpoint.ping(RAW, Duration::MAX).await, Err(PingError::NotPeered(RAW)));
     assert_eq!(began.elapsed(), Duration::ZERO, "it waited for a clock");
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_by_the_peer_that_got_it_alone() {
+    const OTHER: EndpointId = EndpointId::from_bytes([0xdd; 16]);
+    let net = MemTransport::new();
+    let endpoint = Endpoint::builder().id(OWN).transport(net.clone()).build().unwrap();
+    let url = endpoint.listen(&at("here")).await.unwrap();
+    let mut asked = Raw::peer(&net, &url, RAW, &[]).await;
+    let mut other = Raw::peer(&net, &url, OTHER, &[]).await;
+    let ping = tokio::spawn({
+        let endpoint = endpoint.clone();
+        async move { endpoint.ping(RAW, Duration::MAX).await }
+    });
+    let frame = asked.frame().await.unwrap();
+    let payload = Envelope::decode(&frame).unwrap().payload;
+    other.send(&pong_frame(OTHER, OWN, payload)).await.unwrap();
+    other.settle().await;
+    tokio::task::yield_now().await;
+    assert!(!ping.is_finished(), "the answer of another peer counts");
+    asked.send(&pong_frame(RAW, OWN, payload)).await.unwrap();
+    ping.await.unwrap().unwrap();
 }
 
 #[tokio::test]

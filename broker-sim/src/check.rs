@@ -185,8 +185,8 @@ impl Node {
         if table.conns.len() != connections {
             return Err(format!("{} handles, {connections} connections", table.conns.len()));
         }
-        if peered.len() + shaking > self.limits.peers {
-            return Err(format!("{} peers and {shaking} to come", peered.len()));
+        if peered.len() > self.limits.peers {
+            return Err(format!("{} peers", peered.len()));
         }
         if ended > self.limits.remembered_peers {
             return Err(format!("{ended} ended peers are remembered"));

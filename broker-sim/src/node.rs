@@ -5,7 +5,7 @@ use broker_proto::peering::{
     DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
 };
 use broker_proto::queue::{BoundedQueue, Bounds};
-use broker_proto::routing::{Outbound, Router, Sink, SinkKind};
+use broker_proto::routing::{Outbound, Peer, Router, Sink, SinkKind};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use broker_proto::{EndpointId, Url};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
@@ -149,7 +149,7 @@ impl EndpointContext for Node {
         self.effects.borrow_mut().facts.push(fact);
     }
 
-    fn answered(&self, _: &[u8]) -> bool {
+    fn answered(&self, _: &Peer, _: &[u8]) -> bool {
         false
     }
 }

@@ -58,6 +58,15 @@ async fn a_value_that_is_too_deep_goes_no_further() {
 }
 
 #[tokio::test]
+async fn a_value_that_may_be_deeper_than_usual_can_be_decoded() {
+    let (endpoint, net, url, _events) = endpoint("data-depth = 100").await;
+    let mut received = endpoint.subscribe(["/t"]);
+    let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+    raw.publish("/t", &[&[14, 1].repeat(90)[..], &[0]].concat()).await;
+    assert!(received.recv().await.unwrap().data().is_ok());
+}
+
+#[tokio::test]
 async fn a_routing_update_above_the_limits_ends_the_peering() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),

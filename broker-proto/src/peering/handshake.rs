@@ -52,6 +52,8 @@ pub(super) trait HandshakeContext {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
     /// Whether a connection with `id` is being made or exists, for all this side knows.
     fn believes_in(&self, id: EndpointId) -> bool;
+    /// Whether there is room for another peer; if not, which limit is in the way.
+    fn has_room(&self) -> Result<(), String>;
     /// Whether the filter of a peer is within the limits; if not, what is wrong with it.
     fn accepts(&self, filter: &[Bytes]) -> Result<(), String>;
     /// The filter to announce, taken at this instant.
@@ -222,6 +224,9 @@ impl Handshake {
                 Step::Failed(Failure::Refused { code, description })
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {
+                if let Err(what) = around.has_room() {
+                    return self.refuse_for_room(what, around);
+                }
                 if let Err(what) = around.accepts(&filter) {
                     return self.refuse_filter(what, around);
                 }
@@ -232,6 +237,9 @@ impl Handshake {
                 Step::Continue
             }
             (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
+                if let Err(what) = around.has_room() {
+                    return self.refuse_for_room(what, around);
+                }
                 if let Err(what) = around.accepts(&filter) {
                     return self.refuse_filter(what, around);
                 }
@@ -239,7 +247,11 @@ impl Handshake {
                 around.send(&M::OriginatorAck);
                 self.established()
             }
-            (S::AwaitAck, M::OriginatorAck) => self.established(),
+            (S::AwaitAck, M::OriginatorAck) => match around.has_room() {
+                Ok(()) => self.established(),
+                // The peer takes no message of the handshake any more.
+                Err(what) => Step::Failed(Failure::LimitReached(what)),
+            },
             (S::AwaitSelect, M::Hello { sender, .. }) if sender == self.own => {
                 Step::Failed(Failure::SameId(sender))
             }
@@ -255,6 +267,11 @@ impl Handshake {
         let description = "too many subscriptions".into();
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
         Step::Failed(Failure::LimitReached(what))
+    }
+
+    fn refuse_for_room(&self, what: String, around: &mut impl HandshakeContext) -> Step {
+        let refusal = Refusal::LimitReached(what);
+        self.refuse_peer(self.peer.unwrap_or(EndpointId::NIL), refusal, around)
     }
 
     fn hello(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {

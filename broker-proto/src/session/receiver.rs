@@ -17,8 +17,8 @@ pub trait EndpointContext {
     /// Looks something up.
     fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R;
     fn report(&self, fact: Fact);
-    /// Whether a pong with this payload answers a ping of the endpoint's user.
-    fn answered(&self, pong: &[u8]) -> bool;
+    /// Whether a pong of this peer with this payload answers a ping of the endpoint's user.
+    fn answered(&self, peer: &Peer, pong: &[u8]) -> bool;
 }
 
 /// What a connection waits for.
@@ -165,7 +165,7 @@ fn take_notice(
             host.with_machine(|table, _| table.machine.routing_update(id, filter));
         }
         Notice::Pong(payload) => {
-            if !host.answered(&payload) {
+            if !host.answered(peer, &payload) {
                 host.with_machine(|table, _| table.machine.pong(id, &payload));
             }
         }

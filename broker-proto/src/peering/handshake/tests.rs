@@ -38,6 +38,10 @@ impl HandshakeContext for Fake {
         self.believes
     }
 
+    fn has_room(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
         if filter.len() > 2 { Err("too many".to_owned()) } else { Ok(()) }
     }

@@ -22,18 +22,11 @@ pub(super) struct HandshakeSteps<'a> {
 
 impl HandshakeSteps<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
-        // Those that shake hands count as well: each of them may be a peer in a moment.
-        let taken = self.machine.peered + self.machine.pending.len();
-        let limit = self.machine.settings.peers;
-        if taken >= limit {
-            let what = format!("this endpoint has {taken} peers, the limit is {limit}");
+        if let Err(what) = self.has_room() {
             return Admission::Refuse(Refusal::LimitReached(what));
         }
-        let known = self
-            .machine
-            .registry
-            .get(id)
-            .map(|record| (record.last_error.clone(), record.reconnects));
+        let former = self.machine.registry.get(id).cloned();
+        let known = former.as_ref().map(|record| (record.last_error.clone(), record.reconnects));
         let (last_error, reconnects) = known.unwrap_or_default();
         let record = PeerRecord {
             status,
@@ -46,7 +39,8 @@ impl HandshakeSteps<'_> {
             reconnects,
         };
         self.machine.registry.insert(id, record);
-        self.machine.pending.insert(id, Pending { owner: self.conn, paused: Vec::new() });
+        let (owner, paused) = (self.conn, Vec::new());
+        self.machine.pending.insert(id, Pending { owner, paused, former });
         Admission::Proceed
     }
 }
@@ -84,6 +78,16 @@ impl HandshakeContext for HandshakeSteps<'_> {
         use PeerStatus as S;
         let status = self.machine.registry.status(id);
         matches!(status, Some(S::Connecting | S::Connected | S::Peered))
+    }
+
+    /// Handshakes that are not done count for nothing: whoever holds them up would keep the others
+    /// out.
+    fn has_room(&self) -> Result<(), String> {
+        let (peers, limit) = (self.machine.peered, self.machine.settings.peers);
+        if peers < limit {
+            return Ok(());
+        }
+        Err(format!("this endpoint has {peers} peers, the limit peers is {limit}"))
     }
 
     fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {

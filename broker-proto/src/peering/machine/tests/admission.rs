@@ -35,6 +35,29 @@ fn a_former_peer_is_admitted_and_counts_as_reconnecting() {
 }
 
 #[test]
+fn a_failed_handshake_with_a_former_peer_takes_nothing_away_of_what_is_known_of_it() {
+    for peer in [SMALL, LARGE] {
+        let mut rig = Rig::new();
+        for _ in 0..2 {
+            let conn = rig.peered_by(peer);
+            rig.closed(conn);
+        }
+        let known = format!("{:?}", rig.registry[&peer]);
+        ask(&mut rig, peer);
+        assert_eq!(
+            (rig.status(peer), rig.registry[&peer].reconnects),
+            (Some(PeerStatus::Reconnecting), 1)
+        );
+        let conn = rig.control.last_conn;
+        rig.closed(conn);
+        assert_eq!(format!("{:?}", rig.registry[&peer]), known);
+        let conn = rig.peered_by(peer);
+        assert_eq!(rig.registry[&peer].reconnects, 2);
+        rig.closed(conn);
+    }
+}
+
+#[test]
 fn behind_another_handshake_the_originator_pauses_and_says_nothing() {
     let mut rig = Rig::new();
     for former in [false, true] {
