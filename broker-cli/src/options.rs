@@ -7,6 +7,7 @@ use broker::event::Severity;
 use broker::{Config, EndpointId, OverflowPolicy, Preset, Retry, TransportOptions, Url};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -135,8 +136,9 @@ impl EndpointOptions {
         }
         config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
         config.log_level = self.log_level.unwrap_or(config.log_level);
-        config.limits.outbox_messages =
-            self.peer_buffer_size.unwrap_or(config.limits.outbox_messages);
+        if let Some(messages) = self.peer_buffer_size.and_then(NonZeroUsize::new) {
+            config.limits.outbox_messages = messages;
+        }
         config.forwarding &= !self.disable_forwarding;
         let peers = or_else(&self.peer, file.peer);
         #[cfg_attr(not(any(feature = "tls", feature = "quic", feature = "ws")), allow(unused_mut))]
@@ -251,7 +253,7 @@ mod tests {
         assert!(!from_file.config.forwarding);
         assert_eq!(from_file.config.overflow_policy, OverflowPolicy::Disconnect);
         assert_eq!(from_file.config.log_level, Severity::Debug);
-        assert_eq!(from_file.config.limits.outbox_messages, 7);
+        assert_eq!(from_file.config.limits.outbox_messages.get(), 7);
         assert_eq!(from_file.config.limits.bye, Duration::from_secs(1));
         assert_eq!(from_file.listen, ["127.0.0.1:1".parse().unwrap()]);
         let peers = ["host:2".parse().unwrap(), "127.0.0.1:3".parse().unwrap()];
@@ -277,7 +279,7 @@ mod tests {
         ]);
         assert_eq!(settings.config.overflow_policy, OverflowPolicy::Wait);
         assert_eq!(settings.config.log_level, Severity::Error);
-        assert_eq!(settings.config.limits.outbox_messages, 5);
+        assert_eq!(settings.config.limits.outbox_messages.get(), 5);
         assert_eq!(settings.listen, ["[::1]:9".parse().unwrap()]);
         assert_eq!(settings.peers, ["other:4".parse().unwrap()]);
         assert_eq!(settings.forward, ["/b"]);
@@ -289,7 +291,7 @@ mod tests {
         let zeek = settle(&["--preset", "zeek"]).config;
         assert!(!zeek.forwarding);
         let broker = settle(&["--preset", "broker", "--peer-buffer-size", "9"]).config;
-        assert_eq!(broker.limits.outbox_messages, 9);
+        assert_eq!(broker.limits.outbox_messages.get(), 9);
         assert_eq!(broker.overflow_policy, OverflowPolicy::Disconnect);
     }
 }

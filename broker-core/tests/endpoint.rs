@@ -10,6 +10,7 @@ use broker_core::transport::MemTransport;
 use broker_core::wire::envelope::{Envelope, pong_frame};
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
 use raw::{OWN, RAW, Raw};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 const LOW: &str = "11111111-1111-4111-8111-111111111111";
@@ -177,7 +178,7 @@ async fn subscribing_and_unsubscribing_later_changes_what_peers_send() {
 async fn waiting_publishers_lose_nothing_to_a_slow_reader() {
     let net = MemTransport::new();
     let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 16;
+    config.limits.outbox_messages = NonZeroUsize::new(16).unwrap();
     let a = Endpoint::builder().config(config).transport(net.clone()).build().unwrap();
     let b = endpoint(&net, HIGH);
     let options =

@@ -185,7 +185,7 @@ impl Node {
         if table.conns.len() != connections {
             return Err(format!("{} handles, {connections} connections", table.conns.len()));
         }
-        if peered.len() > self.limits.peers {
+        if peered.len() > self.limits.peers.get() {
             return Err(format!("{} peers", peered.len()));
         }
         if ended > self.limits.remembered_peers {
@@ -220,16 +220,16 @@ impl Node {
             let limits = &self.limits;
             within(
                 &queue,
-                limits.outbox_messages,
-                limits.outbox_bytes,
-                limits.outbox_control_bytes,
+                limits.outbox_messages.get(),
+                limits.outbox_bytes.get(),
+                limits.outbox_control_bytes.get(),
             )
             .map_err(|what| format!("an outbox {what}"))?;
         }
         for consumer in self.consumers.values() {
             let limits = &self.limits;
             let queue = &consumer.sink.queue;
-            within(queue, limits.subscriber_messages, limits.subscriber_bytes, 0)
+            within(queue, limits.subscriber_messages.get(), limits.subscriber_bytes.get(), 0)
                 .map_err(|what| format!("the queue of consumer {} {what}", consumer.sink.id))?;
             let (taken, got) = (queue.stats().taken, consumer.got);
             if taken != got {

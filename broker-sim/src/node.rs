@@ -162,7 +162,7 @@ impl Node {
             handshake_time: limits.handshake_time,
             bye: limits.bye,
             liveness: limits.liveness,
-            peers: limits.peers,
+            peers: limits.peers.get(),
             filter: limits.filter(),
             remembered_peers: limits.remembered_peers,
             retry_jitter: 0.1,
@@ -170,7 +170,7 @@ impl Node {
             seed,
         };
         let control = PeeringMachine::new(settings);
-        let remember = limits.routes_remembered;
+        let remember = limits.routes_remembered.get();
         Self {
             life,
             id,
@@ -214,9 +214,9 @@ impl Node {
     /// A queue for a new connection.
     pub(super) fn new_queue(&mut self) -> Arc<BoundedQueue> {
         let queue = Arc::new(BoundedQueue::new(Bounds {
-            messages: self.limits.outbox_messages,
-            memory: self.limits.outbox_bytes,
-            control: self.limits.outbox_control_bytes,
+            messages: self.limits.outbox_messages.get(),
+            memory: self.limits.outbox_bytes.get(),
+            control: self.limits.outbox_control_bytes.get(),
             policy: self.policy,
         }));
         self.queues.push(Arc::downgrade(&queue));
@@ -232,8 +232,8 @@ impl Node {
     ) {
         self.last_sink += 1;
         let queue = BoundedQueue::new(Bounds {
-            messages: self.limits.subscriber_messages,
-            memory: self.limits.subscriber_bytes,
+            messages: self.limits.subscriber_messages.get(),
+            memory: self.limits.subscriber_bytes.get(),
             control: 0,
             policy: policy.into(),
         });

@@ -37,14 +37,14 @@ pub(crate) async fn establish(
     let limits = merger::Limits {
         frame: options.frame,
         handshake_frame: options.handshake_frame,
-        assembly: options.assembly,
+        assembly: options.assembly.get(),
     };
     let window = config::full_window(options);
     let protection = link.witness.protection();
     let sorter = Sorter::new(total_order);
     Ok(Connection {
         reader: Box::new(QuicReader::new(link.clone(), control, Merger::new(limits), window)),
-        writer: Box::new(QuicWriter::new(sorter, outgoing, options.backlog, link)),
+        writer: Box::new(QuicWriter::new(sorter, outgoing, options.backlog.get(), link)),
         link: transport::Link { remote, protection },
     })
 }

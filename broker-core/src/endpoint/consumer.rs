@@ -149,8 +149,8 @@ impl Drop for Consumer {
 
 fn bounds(limits: &Limits, options: SubscriberOptions) -> Bounds {
     Bounds {
-        messages: options.messages.unwrap_or(limits.subscriber_messages),
-        memory: options.bytes.unwrap_or(limits.subscriber_bytes),
+        messages: options.messages.unwrap_or(limits.subscriber_messages.get()),
+        memory: options.bytes.unwrap_or(limits.subscriber_bytes.get()),
         control: 0,
         policy: options.policy.into(),
     }

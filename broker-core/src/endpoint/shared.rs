@@ -92,7 +92,12 @@ impl Shared {
         let limits = &config.limits;
         Self {
             id,
-            router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
+            router: Router::new(
+                id,
+                config.forwarding,
+                limits.data_depth,
+                limits.routes_remembered.get(),
+            ),
             registry: PeerRegistry::default(),
             events: EventBus::new(limits, config.log_level),
             pings: Pings::default(),
@@ -100,7 +105,7 @@ impl Shared {
             listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
-            half_open: Arc::new(HalfOpen::new(limits.half_open)),
+            half_open: Arc::new(HalfOpen::new(limits.half_open.get())),
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
@@ -190,9 +195,9 @@ impl Shared {
     pub(super) fn outbox_bounds(&self) -> Bounds {
         let limits = &self.config.limits;
         Bounds {
-            messages: limits.outbox_messages,
-            memory: limits.outbox_bytes,
-            control: limits.outbox_control_bytes,
+            messages: limits.outbox_messages.get(),
+            memory: limits.outbox_bytes.get(),
+            control: limits.outbox_control_bytes.get(),
             policy: self.config.overflow_policy,
         }
     }
@@ -209,7 +214,7 @@ impl Shared {
             return Err(PublishError::ShutDown);
         }
         yield_if_over_budget().await;
-        let limit = self.config.limits.frame;
+        let limit = self.config.limits.frame.get();
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound =
             Outbound::along(route, &self.router, origin, receiver, topic, limit, encode)?;

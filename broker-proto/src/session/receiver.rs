@@ -48,9 +48,9 @@ impl Receiver {
             link,
             buffer: ReadBuffer::new(),
             inbound: None,
-            handshake_frame: limits.handshake_frame,
+            handshake_frame: limits.handshake_frame.get(),
             filter_frame: limits.filter_frame(),
-            frame: limits.frame,
+            frame: limits.frame.get(),
             limits: limits.into(),
         }
     }
