@@ -7,6 +7,7 @@ use broker_proto::limits::SEGMENT;
 use broker_proto::peering::{Census, ConnectionId, PeerStatus};
 use broker_proto::queue::{BoundedQueue, QueueStats};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which wire, and which end of it.
@@ -124,7 +125,11 @@ impl World {
             .map_err(|what| format!("n{slot}: {what}"));
         self.verify(outcome);
         let (queues, sinks) = (std::mem::take(&mut node.queues), std::mem::take(&mut node.sinks));
+        let memory = Arc::clone(&node.memory);
         drop(node);
+        if memory.used() > 0 {
+            self.broken(format!("n{slot}: {} bytes still count after the end", memory.used()));
+        }
         let left = queues.iter().filter(|queue| queue.strong_count() > 0).count()
             + sinks.iter().filter(|sink| sink.strong_count() > 0).count();
         if left > 0 {

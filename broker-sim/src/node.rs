@@ -1,6 +1,7 @@
 use super::plan::Plan;
 use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
+use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{
     DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
 };
@@ -25,6 +26,8 @@ pub(super) struct Node {
     pub(super) jumped_at: Time,
     pub(super) limits: Limits,
     policy: OverflowPolicy,
+    /// What its queues and unfinished frames hold in all.
+    pub(super) memory: Arc<MemoryBudget>,
     pub(super) router: Router,
     /// What is known about the peers, as the machine tells.
     pub(super) registry: RefCell<BTreeMap<EndpointId, PeerRecord>>,
@@ -180,6 +183,7 @@ impl Node {
             jumped_at: Time::ZERO,
             router: Router::new(id, plan.forwarding, limits.data_depth, remember),
             policy: plan.policy,
+            memory: Arc::new(MemoryBudget::new(limits.memory)),
             limits,
             registry: RefCell::default(),
             table: RefCell::new(ConnectionTable::new(control)),
@@ -213,12 +217,13 @@ impl Node {
 
     /// A queue for a new connection.
     pub(super) fn new_queue(&mut self) -> Arc<BoundedQueue> {
-        let queue = Arc::new(BoundedQueue::new(Bounds {
+        let queue = BoundedQueue::new(Bounds {
             messages: self.limits.outbox_messages.get(),
             memory: self.limits.outbox_bytes.get(),
             control: self.limits.outbox_control_bytes.get(),
             policy: self.policy,
-        }));
+        });
+        let queue = Arc::new(queue.within(&self.memory));
         self.queues.push(Arc::downgrade(&queue));
         queue
     }
@@ -237,6 +242,7 @@ impl Node {
             control: 0,
             policy: policy.into(),
         });
+        let queue = queue.within(&self.memory);
         let sink = Arc::new(Sink { id: self.last_sink, kind, queue });
         self.sinks.push(Arc::downgrade(&sink));
         self.router.set_sink(&sink, topics.clone());

@@ -2,6 +2,7 @@ use super::message::Message;
 use super::shared::Shared;
 use super::{Endpoint, SubscriberOptions};
 use broker_proto::limits::Limits;
+use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Sink, SinkKind};
 use broker_proto::wire::frame::PREFIX;
@@ -26,6 +27,8 @@ pub(super) struct Consumer {
     current: Bytes,
     /// The segment that these are in.
     segment: Bytes,
+    /// Makes the queue a part of what the endpoint holds.
+    _held: Registration,
 }
 
 impl Consumer {
@@ -37,7 +40,10 @@ impl Consumer {
     ) -> Self {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
+        let queue = queue.within(&shared.memory);
         let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
+        let holder: Arc<dyn Holder> = sink.clone();
+        let held = shared.memory.register(Arc::downgrade(&holder));
         let topics = topics(prefixes);
         shared.router.set_sink(&sink, topics.clone());
         shared.control(|control, _| control.subscribe(&topics));
@@ -49,6 +55,7 @@ impl Consumer {
             topics: topics.into_iter().collect(),
             current: Bytes::new(),
             segment: Bytes::new(),
+            _held: held,
             endpoint,
         }
     }

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::transport::{Transport, TransportError, TransportErrorKind};
 use crate::{EndpointId, Url};
 use broker_proto::data::Encode;
+use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{ConnectionId, DialId, Failure, PeeringMachine, Time};
 use broker_proto::queue::{Bounds, Clock};
 use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) drops: Drops,
     pub(super) half_open: Arc<HalfOpen>,
+    /// What connections and consumers hold in all.
+    pub(super) memory: Arc<MemoryBudget>,
     /// Notified whenever a peer comes or changes its filter, or the endpoint stops.
     pub(super) peers_changed: Notify,
     /// Wakes the timer when the next deadline has changed.
@@ -106,6 +109,7 @@ impl Shared {
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
             half_open: Arc::new(HalfOpen::new(limits.half_open.get())),
+            memory: Arc::new(MemoryBudget::new(limits.memory)),
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),

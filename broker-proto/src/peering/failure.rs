@@ -51,8 +51,10 @@ pub enum Failure {
         guess: HangUpGuess,
     },
     /// A frame that is larger than allowed.
-    #[error("the peer announced a frame of {length} bytes, the limit is {limit}")]
+    #[error("the peer announced a frame of {length} bytes, the limit {key} is {limit}")]
     FrameTooLarge {
+        /// The key of the limit in a configuration file.
+        key: &'static str,
         /// The announced length.
         length: usize,
         /// The limit in force.
@@ -83,7 +85,10 @@ pub enum Failure {
     #[error("redundant: a connection with {0} exists already")]
     Redundant(EndpointId),
     /// The peer sends mostly what no conforming peer sends.
-    #[error("the peer sent over {limit} more bad messages than good ones; at last it {last}")]
+    #[error(
+        "the peer sent over {limit} more bad messages than good ones, the limit bad-messages; at \
+         last it {last}"
+    )]
     Misbehaved {
         /// The limit in force.
         limit: usize,
@@ -103,10 +108,13 @@ pub enum Failure {
     #[error("the peer does not keep up: its queue overflowed (caf::sec::backpressure_overflow)")]
     Overflow,
     /// The peer causes answers and does not read them.
-    #[error("the peer causes routing updates and pongs and does not read them")]
+    #[error(
+        "the peer causes routing updates and pongs and does not read them: more of them wait than \
+         the limit outbox-control-bytes allows"
+    )]
     ControlOverflow,
     /// The peer accepted no data for too long.
-    #[error("the peer accepted no data for {} s", .0.as_secs_f64())]
+    #[error("the peer accepted no data for {} s, the limit stalled-write", .0.as_secs_f64())]
     StalledWrite(Duration),
     /// The peer did not acknowledge the end of the peering in time.
     #[error("the peer did not acknowledge the end of the peering")]

@@ -33,7 +33,7 @@ pub enum PublishError {
     #[error("topics below <$>/local/ are reserved for the endpoint itself")]
     InternalTopic,
     /// The message is larger than a frame may be.
-    #[error("a message of {size} bytes is too large, the limit is {limit}")]
+    #[error("a message of {size} bytes is too large, the limit frame is {limit}")]
     TooLarge {
         /// Bytes of the envelope.
         size: usize,

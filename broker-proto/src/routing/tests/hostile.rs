@@ -165,7 +165,10 @@ fn a_filter_that_is_too_large_cuts_the_peer() {
     let update =
         |filter: &[&'static str]| wire::envelope::routing_update_frame(Q, OWN, &topics(filter));
     let long = "/".repeat(1001).leak();
-    for (filter, reason) in [(&["/a", "/b", "/c"][..], "more than 2 entries"), (&[long], "1000")] {
+    for (filter, reason) in [
+        (&["/a", "/b", "/c"][..], "more than 2 entries, the limit filter-entries"),
+        (&[long], "1000, the limit filter-bytes"),
+    ] {
         let (number, text) = until_cut([update(&["/a"]), update(filter)].into_iter());
         assert_eq!(number, 1);
         assert!(text.starts_with("limit-reached: ") && text.ends_with(reason), "{text}");
