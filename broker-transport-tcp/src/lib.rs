@@ -14,6 +14,7 @@ mod link;
 mod listen;
 mod names;
 mod options;
+mod persistent;
 mod places;
 #[cfg(feature = "tls")]
 pub mod tls;

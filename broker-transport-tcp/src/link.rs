@@ -1,3 +1,4 @@
+use crate::persistent::PersistentWriter;
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
@@ -13,7 +14,7 @@ pub(crate) fn connection(stream: TcpStream, remote: Url) -> Connection {
     let (reader, writer) = stream.into_split();
     Connection {
         reader: Box::new(TcpReader { socket: StreamReader(reader) }),
-        writer: Box::new(StreamWriter(writer)),
+        writer: Box::new(StreamWriter(PersistentWriter(writer))),
         link: Link { remote, protection: Protection::Plain },
     }
 }
