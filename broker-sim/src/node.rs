@@ -3,7 +3,7 @@ use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
 use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{
-    DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
+    ConnectionId, DialId, Failure, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
 };
 use broker_proto::queue::{BoundedQueue, Bounds};
 use broker_proto::routing::{Outbound, Peer, Router, Sink, SinkKind};
@@ -81,6 +81,36 @@ pub(super) struct Effects {
     pub(super) facts: Vec<Fact>,
     pub(super) installed: u64,
     pub(super) stopped: bool,
+    /// A rule that was broken on the way.
+    pub(super) wrong: Option<String>,
+}
+
+/// Peerings that wait for the answer to a bye, and how many messages their queues have dropped.
+struct Leaving(Vec<(ConnectionId, u64)>);
+
+impl Leaving {
+    fn of(table: &ConnectionTable) -> Self {
+        let dropped = |conn: &ConnectionId| Some(table.conns.get(conn)?.queue.stats().dropped);
+        let census = table.machine.census();
+        let leaving = census.leaving.iter().filter_map(|(conn, _)| Some((*conn, dropped(conn)?)));
+        Self(leaving.collect())
+    }
+
+    /// When the answer comes, what waits for the peer is still sent: it may be the answer to a bye
+    /// of the peer.
+    fn lost_something(&self, table: &ConnectionTable, facts: &[Fact]) -> Option<String> {
+        if self.0.is_empty() || facts.iter().any(|fact| matches!(fact, Fact::ByeTimedOut(_))) {
+            return None;
+        }
+        let census = table.machine.census();
+        self.0.iter().find_map(|(conn, before)| {
+            let waits = census.leaving.iter().any(|(other, _)| other == conn);
+            let answered = !waits && census.peered.iter().any(|(other, _)| other == conn);
+            let lost = table.conns.get(conn)?.queue.stats().dropped - before;
+            (answered && lost > 0)
+                .then(|| format!("{conn} drops {lost} messages at the end of an answered bye"))
+        })
+    }
 }
 
 /// Notes what the machine wants done, and what it says of its peers.
@@ -138,9 +168,14 @@ impl EndpointContext for Node {
 
     fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R {
         let mut table = self.table.borrow_mut();
+        let leaving = Leaving::of(&table);
+        let facts = self.effects.borrow().facts.len();
         let result = tell(&mut table, self.now.get());
         let Self { effects, registry, .. } = self;
         table.apply_actions(&self.router, &mut Performer { effects, registry });
+        let mut effects = effects.borrow_mut();
+        let wrong = leaving.lost_something(&table, effects.facts.get(facts..).unwrap_or_default());
+        effects.wrong = effects.wrong.take().or(wrong);
         result
     }
 
