@@ -84,6 +84,26 @@ pub enum Failure {
     /// There is another connection between the two endpoints already.
     #[error("redundant: a connection with {0} exists already")]
     Redundant(EndpointId),
+    /// The other side takes this connection for a second one, and there is no other.
+    #[error(
+        "the peer refused the handshake as redundant, and this endpoint has no other connection with \
+         it: either it has not noticed yet that an earlier one is gone, or another endpoint has the \
+         id {0} as well"
+    )]
+    NotRedundant(EndpointId),
+    /// Two endpoints that are not the same have one id.
+    #[error(
+        "two endpoints have the id {id}: the one that is peered is authenticated as {peered}, this \
+         one as {other}"
+    )]
+    IdUsedTwice {
+        /// The id of both.
+        id: EndpointId,
+        /// Who the peer has proved to be.
+        peered: String,
+        /// Who the newcomer has proved to be.
+        other: String,
+    },
     /// The peer sends mostly what no conforming peer sends.
     #[error(
         "the peer sent over {limit} more bad messages than good ones, the limit bad-messages; at \
@@ -146,10 +166,10 @@ impl Failure {
             Self::FrameTooLarge { .. } => Reason::FrameTooLarge,
             Self::EmptyFrame => Reason::EmptyFrame,
             Self::HandshakeTimeout { .. } => Reason::HandshakeTimeout,
-            Self::SameId(_) => Reason::SameId,
+            Self::SameId(_) | Self::IdUsedTwice { .. } => Reason::SameId,
             Self::ConnectedToItself(_) => Reason::ConnectedToItself,
             Self::NilId => Reason::NilId,
-            Self::Redundant(_) => Reason::Redundant,
+            Self::Redundant(_) | Self::NotRedundant(_) => Reason::Redundant,
             Self::Misbehaved { .. } => Reason::BadMessages,
             Self::LimitReached(_) => Reason::LimitReached,
             Self::ShuttingDown => Reason::ShuttingDown,

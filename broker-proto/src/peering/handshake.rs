@@ -2,7 +2,7 @@ use super::Failure;
 use super::failure::{TEXT_SHOWN, sniff};
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
-use crate::{EndpointId, ErrorCode};
+use crate::{EndpointId, ErrorCode, Reason};
 use bytes::Bytes;
 
 /// Who leads a handshake: the endpoint with the smaller id, whoever opened the connection.
@@ -30,9 +30,23 @@ pub(super) enum Refusal {
     RedundantAtResponder,
     ShuttingDown,
     LimitReached(String),
+    /// The certificates show that the other connection is with another endpoint.
+    IdUsedTwice {
+        role: Role,
+        peered: String,
+        other: String,
+    },
 }
 
 impl Refusal {
+    /// There is, or will be, another connection.
+    pub(super) fn redundant(role: Role) -> Self {
+        match role {
+            Role::Originator => Self::Redundant,
+            Role::Responder => Self::RedundantAtResponder,
+        }
+    }
+
     /// The answer to the peer.
     fn answer(&self) -> (ErrorCode, &'static str) {
         match self {
@@ -42,6 +56,8 @@ impl Refusal {
             }
             Self::ShuttingDown => (ErrorCode::ShuttingDown, "shutting down"),
             Self::LimitReached(_) => (ErrorCode::Unspecified, "too many peers"),
+            // Who looks like a connection too many is told so.
+            Self::IdUsedTwice { role, .. } => Self::redundant(*role).answer(),
         }
     }
 }
@@ -219,9 +235,13 @@ impl Handshake {
                 S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect,
                 M::DropConn { sender, code: ErrorCode::RedundantConnection, .. },
             ) if around.believes_in(sender) => Step::Redundant { peer: sender },
-            (_, M::DropConn { code, mut description, .. }) => {
+            (_, M::DropConn { sender, code, mut description }) => {
                 description.truncate(TEXT_SHOWN);
-                Step::Failed(Failure::Refused { code, description })
+                let failure = Failure::Refused { code, description };
+                if failure.reason() == Reason::Redundant && !around.believes_in(sender) {
+                    return Step::Failed(Failure::NotRedundant(self.own));
+                }
+                Step::Failed(failure)
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {
                 if let Err(what) = around.has_room() {
@@ -339,6 +359,9 @@ impl Handshake {
             Refusal::RedundantAtResponder => Step::Failed(Failure::Redundant(peer)),
             Refusal::ShuttingDown => Step::Failed(Failure::ShuttingDown),
             Refusal::LimitReached(what) => Step::Failed(Failure::LimitReached(what)),
+            Refusal::IdUsedTwice { peered, other, .. } => {
+                Step::Failed(Failure::IdUsedTwice { id: peer, peered, other })
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 use super::{Action, PeeringMachine, Pending, Phase};
 use crate::EndpointId;
-use crate::Link;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
+use crate::{Link, Protection};
 use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
@@ -45,22 +45,38 @@ impl HandshakeSteps<'_> {
     }
 }
 
+impl HandshakeSteps<'_> {
+    /// Whether the peer with this id and this connection have proved to be two endpoints. Addresses
+    /// prove nothing: an endpoint may have many. What a transport knows of an endpoint another one
+    /// may know under another name.
+    fn is_somebody_else(&self, id: EndpointId, role: Role) -> Option<Refusal> {
+        let record = self.machine.registry.get(id)?;
+        let same_transport = record.network.url.scheme() == self.link.remote.scheme();
+        match (&record.protection, &self.link.protection) {
+            (Protection::Authenticated(peered), Protection::Authenticated(other))
+                if same_transport && peered != other =>
+            {
+                let (peered, other) = (peered.clone(), other.clone());
+                Some(Refusal::IdUsedTwice { role, peered, other })
+            }
+            _ => None,
+        }
+    }
+}
+
 impl HandshakeContext for HandshakeSteps<'_> {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission {
         if self.machine.phase != Phase::Running {
             return Admission::Refuse(Refusal::ShuttingDown);
         }
         *self.peer = Some(id);
-        let redundant = match role {
-            Role::Originator => Refusal::Redundant,
-            Role::Responder => Refusal::RedundantAtResponder,
-        };
+        let redundant = Refusal::redundant(role);
         match self.machine.registry.status(id) {
             None | Some(PeerStatus::Initialized) => self.proceed(id, PeerStatus::Connecting),
             Some(PeerStatus::Disconnected) => self.proceed(id, PeerStatus::Reconnecting),
             Some(PeerStatus::Connected | PeerStatus::Peered) => {
                 self.machine.suspect(id, self.now);
-                Admission::Refuse(redundant)
+                Admission::Refuse(self.is_somebody_else(id, role).unwrap_or(redundant))
             }
             Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => match role {
                 Role::Responder => Admission::Refuse(redundant),
