@@ -69,7 +69,6 @@ impl MemoryBudget {
     }
 
     /// Makes a holder known, so that it can be asked to give way, until the result is dropped.
-    #[must_use]
     pub fn register(self: &Arc<Self>, holder: Weak<dyn Holder>) -> Registration {
         let mut holders = self.holders.lock();
         holders.last += 1;

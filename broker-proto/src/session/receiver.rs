@@ -32,7 +32,7 @@ pub enum ReadInterest {
 }
 
 /// The memory of a frame that has not arrived in full, within the budget of the endpoint.
-pub struct UnfinishedFrame {
+struct UnfinishedFrame {
     share: Share,
     /// Whether it is the other side that is waited for.
     awaited: AtomicBool,
