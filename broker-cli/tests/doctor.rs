@@ -196,7 +196,7 @@ async fn frames_are_as_long_as_those_of_an_endpoint_may_be() {
         });
         let url = format!("tcp://127.0.0.1:{}", port.await);
         let found = finding(&url, 4, &config).await;
-        assert_finding(&found, "handshake", "frame-too-large", &format!("limit is {limit}"));
+        assert_finding(&found, "handshake", "frame-too-large", &format!(" is {limit}"));
     }
 }
 

@@ -86,9 +86,9 @@ pub enum Failure {
     Redundant(EndpointId),
     /// The other side takes this connection for a second one, and there is no other.
     #[error(
-        "the peer refused the handshake as redundant, and this endpoint has no other connection with \
-         it: either it has not noticed yet that an earlier one is gone, or another endpoint has the \
-         id {0} as well"
+        "the peer refused the handshake as redundant, and this endpoint has no other connection \
+         with it: either it has not noticed yet that an earlier one is gone, or another endpoint \
+         has the id {0} as well"
     )]
     NotRedundant(EndpointId),
     /// Two endpoints that are not the same have one id.

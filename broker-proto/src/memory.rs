@@ -1,7 +1,6 @@
 //! What the connections and local consumers of one endpoint hold in all. Each of them has bounds of
 //! its own; here is the bound of their sum.
 
-use crate::routing::Sink;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -182,16 +181,6 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         let _ = self.set(0);
-    }
-}
-
-impl Holder for Sink {
-    fn held(&self) -> usize {
-        self.queue.held()
-    }
-
-    fn give_way(&self, excess: usize) -> usize {
-        self.queue.give_way(excess)
     }
 }
 

@@ -529,8 +529,8 @@ impl Holder for BoundedQueue {
         self.share.bytes()
     }
 
-    /// The oldest messages go where the policy says so; else there is no room for new ones until the
-    /// consumer has taken enough, with whatever the policy says about that.
+    /// The oldest messages go where the policy says so; else there is no room for new ones until
+    /// the consumer has taken enough, with whatever the policy says about that.
     fn give_way(&self, excess: usize) -> usize {
         let mut state = self.state.lock();
         let before = state.queue.memory();

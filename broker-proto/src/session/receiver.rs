@@ -118,8 +118,8 @@ impl Receiver {
         Arc::downgrade(&memory)
     }
 
-    /// Since when a frame of the peer has been incomplete, if there is one. A handshake has a time of
-    /// its own.
+    /// Since when a frame of the peer has been incomplete, if there is one. A handshake has a time
+    /// of its own.
     pub fn incomplete_since(&self) -> Option<Time> {
         self.incomplete_since
     }

@@ -34,7 +34,7 @@ pub enum InvalidRoutingUpdate {
         limit: usize,
     },
     /// An entry that is longer than this side is ready to compare with others.
-    #[error("an entry of {bytes} bytes, the limit is {limit}")]
+    #[error("an entry of {bytes} bytes, the limit filter-entry is {limit}")]
     EntryTooLong {
         /// Its length.
         bytes: usize,
