@@ -53,7 +53,7 @@ async fn a_connection_that_breaks_is_reported_by_both_sides_and_made_again() {
             assert_eq!(status(&mut a_events, code).await, b.id());
             assert_eq!(status(&mut b_events, code).await, a.id());
         }
-        assert!(a.await_peer(b.id(), LONG).await);
+        assert!(timeout(LONG, a.await_peer(b.id())).await.unwrap());
         a.publish("/t", &number).await.unwrap();
         assert_eq!(received.recv().await.unwrap().view().as_count(), Some(number));
         network.faults.cut();

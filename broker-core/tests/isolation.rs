@@ -39,7 +39,7 @@ impl Overlay {
             let peer = Endpoint::builder().transport(net.clone()).build().unwrap();
             let subscriber = peer.subscribe(["/t"]);
             peer.peer(&url, Retry::never()).await.unwrap();
-            assert!(hub.await_peer(peer.id(), Duration::from_secs(30)).await);
+            assert!(timeout(Duration::from_secs(30), hub.await_peer(peer.id())).await.unwrap());
             peers.push((peer, subscriber));
         }
         let frozen = match frozen {
@@ -73,7 +73,7 @@ async fn freeze(net: &MemTransport, url: &Url, hub: &Endpoint) -> Connection {
     connection.writer.send(&mut batch).await.unwrap();
     // The probe, so that the link has been used in both directions.
     connection.reader.recv(&mut ReadBuffer::new()).await.unwrap();
-    assert!(hub.await_peer(FROZEN, Duration::from_secs(30)).await);
+    assert!(timeout(Duration::from_secs(30), hub.await_peer(FROZEN)).await.unwrap());
     connection
 }
 

@@ -1,17 +1,17 @@
 use crate::WsOptions;
 use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
-use broker_core::endpoint::WeakEndpoint;
+use broker_core::endpoint::{ServiceContext, WeakServiceContext};
 use broker_core::event::Severity;
 use broker_core::transport::{Admission, Established, Place, TransportError};
-use broker_core::{Endpoint, EndpointId, PeerStatus, Url};
+use broker_core::{EndpointId, PeerStatus, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
 /// The clients of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Service {
-    endpoint: WeakEndpoint,
+    context: WeakServiceContext,
     options: Arc<WsOptions>,
     /// Lives as long as there are clients.
     exchange: Mutex<Weak<Exchange>>,
@@ -23,28 +23,29 @@ pub(crate) struct Service {
 pub(crate) type ClientPermit = Place;
 
 impl Service {
-    pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
-        let endpoint = endpoint.downgrade();
+    pub(crate) fn new(context: &ServiceContext, options: Arc<WsOptions>) -> Self {
+        let context = context.downgrade();
         let clients = Arc::new(Admission::new(usize::MAX, options.clients));
-        Self { endpoint, options, exchange: Mutex::default(), clients }
+        Self { context, options, exchange: Mutex::default(), clients }
     }
 
     /// The id of the endpoint, while it runs.
     pub(crate) fn endpoint_id(&self) -> Option<EndpointId> {
-        self.endpoint.upgrade().map(|endpoint| endpoint.id())
+        self.context.upgrade().map(|context| context.endpoint().id())
     }
 
     /// What the endpoint asks its peers for.
     pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
-        self.endpoint.upgrade().map(|endpoint| endpoint.filter())
+        self.context.upgrade().map(|context| context.endpoint().filter())
     }
 
     /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
     /// endpoint `server`.
     pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
-        let Some(endpoint) = self.endpoint.upgrade() else {
+        let Some(context) = self.context.upgrade() else {
             return Around { others: false, server: false };
         };
+        let endpoint = context.endpoint();
         let peers = endpoint.peers();
         let ids = || peers.iter().filter(|peer| peer.status == PeerStatus::Peered).map(|p| p.id);
         let others = ids().any(|id| id != Some(bridge)) || endpoint.client_count() > 0;
@@ -71,18 +72,18 @@ impl Service {
     ///
     /// The endpoint is gone.
     pub(crate) fn serve(&self, client: Accepted) -> Result<Established, TransportError> {
-        let endpoint = self.endpoint.upgrade().ok_or_else(TransportError::closed)?;
+        let context = self.context.upgrade().ok_or_else(TransportError::closed)?;
         let exchange = {
             let mut current = self.exchange.lock();
             current.upgrade().unwrap_or_else(|| {
-                let exchange = Exchange::start(&endpoint);
+                let exchange = Exchange::start(&context);
                 *current = Arc::downgrade(&exchange);
                 exchange
             })
         };
         let options = Arc::clone(&self.options);
         Ok(Established::Client(Box::new(move |place| {
-            Box::pin(serve(client, place, endpoint, exchange, options))
+            Box::pin(serve(client, place, context, exchange, options))
         })))
     }
 
@@ -94,8 +95,8 @@ impl Service {
         text: impl Into<String>,
         reason: Option<&'static str>,
     ) {
-        if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.log(level, id, text, reason);
+        if let Some(context) = self.context.upgrade() {
+            context.log(level, id, text, reason);
         }
     }
 

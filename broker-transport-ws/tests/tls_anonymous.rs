@@ -21,7 +21,7 @@ async fn clients_that_know_only_anonymous_ciphers_are_served() {
     let options = WsOptions::default();
     let ws = WsTransport::with_tls(TcpTransport::default(), tls(), options).unwrap();
     let endpoint = ws.install(Endpoint::builder()).build().unwrap();
-    let url = endpoint.listen(&"wss://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = endpoint.listen("wss://127.0.0.1:0").await.unwrap();
 
     match anonymous_client(url.port()).await {
         Ok(answer) => assert_eq!(answer, "HTTP/1.1 101"),

@@ -11,8 +11,8 @@ use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
+use broker::core::transport::ListenerProtection;
 use broker::event::Severity;
-use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -119,7 +119,7 @@ impl Session {
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {
-            endpoint.log(Severity::Warning, "certificates-odd", warning, None);
+            endpoint.service_context().log(Severity::Warning, "certificates-odd", warning, None);
         }
         Ok(Self {
             events,
@@ -189,7 +189,12 @@ impl Session {
             self.out.record(&listening);
             self.peerings.accept();
             if let Some(warning) = unprotected(&bound, listening.protection()) {
-                self.endpoint.log(Severity::Warning, "unprotected-listener", warning, None);
+                self.endpoint.service_context().log(
+                    Severity::Warning,
+                    "unprotected-listener",
+                    warning,
+                    None,
+                );
             }
         }
         for url in &self.also_listening {

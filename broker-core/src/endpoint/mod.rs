@@ -1,16 +1,14 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
+mod arguments;
 mod builder;
 mod client;
 mod client_totals;
-mod companion;
 mod connection;
 mod consumer;
-mod dialler;
 mod drops;
 mod events;
-mod hub;
 mod listener;
 mod message;
 mod metrics;
@@ -18,33 +16,32 @@ mod ping;
 mod publisher;
 mod registry;
 mod requests;
+mod service;
 mod shared;
 mod status_values;
-mod subscriber;
 mod table;
 mod throttle;
 mod timer;
-mod turns;
 mod writer;
 
+pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
 pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
-pub use companion::WeakEndpoint;
+pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
-pub use hub::{Hub, HubSender};
 pub use listener::ListenerInfo;
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
-pub use subscriber::{Subscriber, SubscriberOptions};
+pub use service::{ServiceContext, WeakServiceContext};
 pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};
 use broker_proto::data::Encode;
-use broker_proto::peering::{Time, Unpeer};
+use broker_proto::peering::Unpeer;
 use broker_proto::routing::{Origin, PublishError, Published};
 use bytes::Bytes;
 use shared::Shared;
@@ -112,9 +109,9 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// No transport serves the scheme, or the address cannot be listened on.
-    pub async fn listen(&self, at: &Url) -> Result<Url, TransportError> {
-        listener::listen(self.shared(), at).await
+    /// The address is not one, no transport serves its scheme, or it cannot be listened on.
+    pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
+        listener::listen(self.shared(), at.into_url()).await
     }
 
     /// Where this endpoint listens, and what protects the links that it accepts there.
@@ -128,8 +125,8 @@ impl Endpoint {
     /// The outcome arrives as events, and at the handle for those who want to wait. With a retry
     /// time the request is tried until it is fulfilled, and again whenever the peering is lost,
     /// until [`Self::unpeer`] or the end of the endpoint. There is one request for each address.
-    pub fn peer(&self, url: &Url, retry: Retry) -> PeerHandle {
-        requests::peer(self.shared(), url, retry)
+    pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
+        requests::peer(self.shared(), url.into_url(), retry)
     }
 
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
@@ -137,8 +134,8 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: &Url) -> bool {
-        self.shared().control(|control, now| control.unpeer(url, now)) != Unpeer::Unknown
+    pub fn unpeer(&self, url: impl IntoUrl) -> bool {
+        requests::unpeer(self.shared(), url.into_url())
     }
 
     /// Ends the peering with an endpoint.
@@ -149,8 +146,9 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: &Url) -> bool {
-        self.shared().control(|control, _| control.is_outbound(url))
+    pub fn is_outbound_peering(&self, url: impl IntoUrl) -> bool {
+        let url = url.into_url();
+        url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }
 
     /// All peers, and all addresses that are still tried (`Broker::peers`).
@@ -183,20 +181,21 @@ impl Endpoint {
         self.shared().events.stream()
     }
 
-    /// Waits until `id` is a peer. Returns false if it is not within `limit`, or never will be
-    /// because the endpoint shuts down. Cancel safe.
-    pub async fn await_peer(&self, id: EndpointId, limit: Duration) -> bool {
-        requests::await_peer(self.shared(), id, limit).await
+    /// Waits until `id` is a peer, however long that takes; `tokio::time::timeout` sets a limit.
+    /// Returns false if it never will be one, because the endpoint shuts down. Cancel safe.
+    pub async fn await_peer(&self, id: EndpointId) -> bool {
+        requests::await_peer(self.shared(), id).await
     }
 
     /// Measures the time to a peer and back with a ping of the protocol, which every
-    /// implementation answers.
+    /// implementation answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a
+    /// limit. Cancel safe.
     ///
     /// # Errors
     ///
-    /// There is no such peer, or it did not answer within `limit`.
-    pub async fn ping(&self, id: EndpointId, limit: Duration) -> Result<Duration, PingError> {
-        ping::ping(self.shared(), id, limit).await
+    /// There is no such peer, or the peering ended before the answer came.
+    pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
+        ping::ping(self.shared(), id).await
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
@@ -242,42 +241,38 @@ impl Endpoint {
     /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks
     /// the peers for it.
     #[must_use]
-    pub fn subscribe<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Subscriber {
-        self.subscribe_with(prefixes, SubscriberOptions::default())
+    pub fn subscribe(&self, topics: impl IntoTopics) -> Subscriber {
+        self.subscribe_with(topics, SubscriberOptions::default())
     }
 
     /// Like [`Self::subscribe`], with bounds and policy of the subscriber's queue.
     #[must_use]
-    pub fn subscribe_with<T: AsRef<[u8]>>(
+    pub fn subscribe_with(
         &self,
-        prefixes: impl IntoIterator<Item = T>,
+        topics: impl IntoTopics,
         options: SubscriberOptions,
     ) -> Subscriber {
-        Subscriber::new(self.clone(), prefixes, options)
+        Subscriber::new(self.clone(), topics.into_topics(), options)
     }
 
     /// A producer and consumer in one. It receives everything on its prefixes, including what this
     /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
     /// publishes.
     #[must_use]
-    pub fn hub<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Hub {
-        self.hub_with(prefixes, SubscriberOptions::default())
+    pub fn hub(&self, topics: impl IntoTopics) -> Hub {
+        self.hub_with(topics, SubscriberOptions::default())
     }
 
     /// Like [`Self::hub`], with bounds and policy of the hub's queue.
     #[must_use]
-    pub fn hub_with<T: AsRef<[u8]>>(
-        &self,
-        prefixes: impl IntoIterator<Item = T>,
-        options: SubscriberOptions,
-    ) -> Hub {
-        Hub::new(self.clone(), prefixes, options)
+    pub fn hub_with(&self, topics: impl IntoTopics, options: SubscriberOptions) -> Hub {
+        Hub::new(self.clone(), topics.into_topics(), options)
     }
 
     /// Asks peers for these topics without a local consumer, so that they are passed on to the
     /// peers that want them. Holds until the endpoint shuts down.
-    pub fn forward<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) {
-        let topics = consumer::topics(prefixes);
+    pub fn forward(&self, topics: impl IntoTopics) {
+        let topics = topics.into_topics();
         self.shared().control(|control, _| control.subscribe(&topics));
     }
 
@@ -300,7 +295,13 @@ impl Endpoint {
 
     /// The time since this endpoint was started, the clock of its statistics.
     #[must_use]
-    pub fn uptime(&self) -> Time {
+    pub fn uptime(&self) -> Duration {
         self.shared().now()
+    }
+
+    /// What services and transports of this endpoint need of it.
+    #[must_use]
+    pub fn service_context(&self) -> ServiceContext {
+        ServiceContext::new(Arc::clone(self.shared()))
     }
 }

@@ -65,7 +65,7 @@ impl Glue {
         match self.carry().await {
             Over::Peer => {
                 // Everything that came before the end is in the queue.
-                while let Some(message) = self.hub.try_recv() {
+                while let Ok(message) = self.hub.try_recv() {
                     self.hand_over(&message).await;
                 }
                 let _ = timeout(LAST_MESSAGES, self.settle()).await;
@@ -76,7 +76,7 @@ impl Glue {
             }
             // The peer is told by the end of this endpoint, and comes back if it wants to.
             Over::Server => {
-                while self.hub.try_recv().is_some() {
+                while self.hub.try_recv().is_ok() {
                     self.handed.add();
                 }
                 self.report_lost();
@@ -88,7 +88,8 @@ impl Glue {
     async fn carry(&mut self) -> Over {
         let endpoint = self.endpoint.clone();
         let mut peer = None;
-        let mut changed = Box::pin(endpoint.peers_changed());
+        let context = endpoint.service_context();
+        let mut changed = Box::pin(context.peers_changed());
         let ending = self.ending.clone();
         let mut unpeered = std::pin::pin!(never_peered(&ending));
         loop {
@@ -117,7 +118,7 @@ impl Glue {
                         _ => {}
                     }
                 }
-                () = &mut changed => changed = Box::pin(endpoint.peers_changed()),
+                () = &mut changed => changed = Box::pin(context.peers_changed()),
                 message = self.hub.recv() => match message {
                     Some(message) => self.hand_over(&message).await,
                     None => return Over::Peer,
@@ -136,7 +137,7 @@ impl Glue {
     /// Asks the server to confirm what has been published so far.
     async fn ask(&mut self, asked_by: oneshot::Sender<()>) {
         // Everything that came before the question is in the queue.
-        while let Some(message) = self.hub.try_recv() {
+        while let Ok(message) = self.hub.try_recv() {
             self.hand_over(&message).await;
         }
         let number = self.handed.ping(Some(asked_by));

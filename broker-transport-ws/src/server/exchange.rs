@@ -1,8 +1,8 @@
 use super::members::{Member, Members};
 use super::queue::Outgoing;
 use broker_core::data::View;
-use broker_core::endpoint::{Hub, HubSender, Message, SubscriberOptions};
-use broker_core::{Endpoint, EndpointId, SubscriberPolicy};
+use broker_core::endpoint::{Hub, HubSender, Message, ServiceContext, SubscriberOptions};
+use broker_core::{EndpointId, SubscriberPolicy};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,16 +37,15 @@ enum Command {
 }
 
 impl Exchange {
-    /// An exchange on `endpoint`, which lives until it is dropped or the endpoint stops.
-    pub(crate) fn start(endpoint: &Endpoint) -> Arc<Self> {
-        let companion = endpoint.companion();
+    /// An exchange, which lives until it is dropped or the endpoint stops.
+    pub(crate) fn start(context: &ServiceContext) -> Arc<Self> {
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
-        let hub = companion.hub_with(std::iter::empty::<&[u8]>(), options);
+        let hub = context.endpoint().hub_with([""; 0], options);
         let members = Arc::<Members>::default();
         let (commands, requests) = mpsc::unbounded_channel();
         let exchange = Self { sender: hub.sender(), members: Arc::clone(&members), commands };
         let pump = Pump {
-            endpoint: companion,
+            context: context.clone(),
             hub,
             members,
             requests,
@@ -58,7 +57,7 @@ impl Exchange {
             unsubscribe_at: None,
             changed: None,
         };
-        endpoint.spawn(pump.run());
+        context.spawn(pump.run());
         Arc::new(exchange)
     }
 
@@ -128,7 +127,7 @@ impl Drop for Membership {
 
 /// Takes what the overlay has for the clients, and subscribes to what they want.
 struct Pump {
-    endpoint: Endpoint,
+    context: ServiceContext,
     hub: Hub,
     members: Arc<Members>,
     requests: mpsc::UnboundedReceiver<Command>,
@@ -148,8 +147,8 @@ struct Pump {
 
 impl Pump {
     async fn run(mut self) {
-        let endpoint = self.endpoint.clone();
-        let mut stopping = std::pin::pin!(endpoint.stopping());
+        let context = self.context.clone();
+        let mut stopping = std::pin::pin!(context.stopping());
         loop {
             tokio::select! {
                 biased;
@@ -173,7 +172,7 @@ impl Pump {
         // What is addressed to another endpoint passes through here like in the C++ Broker, but is
         // none of the clients' business.
         let receiver = message.receiver();
-        if receiver.is_nil() || receiver == self.endpoint.id() {
+        if receiver.is_nil() || receiver == self.context.endpoint().id() {
             self.members.deliver(message.topic(), message.view(), None);
         }
     }
@@ -280,12 +279,13 @@ async fn until(time: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use broker_core::Endpoint;
     use tokio::time::sleep;
 
     #[tokio::test(start_paused = true)]
     async fn a_prefix_that_the_next_client_wants_as_well_stays_wanted() {
         let endpoint = Endpoint::builder().build().unwrap();
-        let exchange = Exchange::start(&endpoint);
+        let exchange = Exchange::start(&endpoint.service_context());
         let topic = Bytes::from_static(b"/x");
         let subscribe = || exchange.subscribe(vec![topic.clone()]);
         let first = subscribe().await;
@@ -306,7 +306,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn clients_that_come_at_once_cost_few_changes_and_get_what_they_want() {
         let endpoint = Endpoint::builder().build().unwrap();
-        let exchange = Exchange::start(&endpoint);
+        let exchange = Exchange::start(&endpoint.service_context());
         let began = Instant::now();
         let clients: Vec<_> = (0..1000)
             .map(|number| {

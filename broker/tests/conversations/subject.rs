@@ -194,7 +194,7 @@ impl Subject {
                 leftover.push(format!("event {event}"));
             }
         }
-        while let Some(message) = self.subscriber.try_recv() {
+        while let Ok(message) = self.subscriber.try_recv() {
             if has_events {
                 leftover.push(format!("message {message:?}"));
             }

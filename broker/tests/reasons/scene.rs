@@ -124,7 +124,7 @@ fn check(event: &Event) -> Option<Reason> {
     let name = match event {
         Event::Error(error) => error.reason?,
         Event::Log(log) => log.reason?,
-        Event::Status(_) => return None,
+        _ => return None,
     };
     assert!(!event.message().is_empty());
     Some(name)

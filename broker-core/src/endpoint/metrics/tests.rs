@@ -128,7 +128,9 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let mut events = hub.events();
     hub.unpeer_id(sensor.id());
     while events.next().await.unwrap().name() != "peer_added" {}
-    sensor.await_peer(hub.id(), std::time::Duration::from_secs(10)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(10), sensor.await_peer(hub.id()))
+        .await
+        .unwrap();
     for endpoint in [&hub, &sensor, &late] {
         endpoint.record_metrics();
     }
@@ -159,7 +161,11 @@ async fn peers_above_the_limit_share_one_label_and_their_gauges_are_added_up() {
         let peer = builder(&net).build().unwrap();
         let subscriber = peer.subscribe(["/t"]);
         peer.peer(&url, Retry::never()).await.unwrap();
-        assert!(hub.await_peer(peer.id(), std::time::Duration::from_secs(10)).await);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_secs(10), hub.await_peer(peer.id()))
+                .await
+                .unwrap()
+        );
         peers.push((peer, subscriber));
         // The first one to be recorded is the one with a label.
         hub.record_metrics();

@@ -5,8 +5,8 @@ use super::pki::{Authority, Files, Issued};
 use crate::interop::cell::{Cell, Check, Context, ensure, same};
 use crate::interop::child::{Child, free_port};
 use crate::interop::ours::Ours;
+use broker::core::transport::Protection;
 use broker::tls::{Passphrase, TlsOptions};
-use broker::transport::Protection;
 use broker::{PeerStatus, Retry, Url};
 use std::path::Path;
 
