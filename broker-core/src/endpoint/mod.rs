@@ -52,6 +52,28 @@ use std::time::Duration;
 ///
 /// Cheap to clone; the clones are one endpoint. When the last clone, and the last publisher,
 /// subscriber and hub made from it, is gone, the endpoint shuts down by itself.
+///
+/// # Examples
+///
+/// ```
+/// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker::core::transport::MemTransport;
+/// use broker::{Endpoint, Retry};
+///
+/// let network = MemTransport::new();
+/// let sensor = Endpoint::builder().transport(network.clone()).build()?;
+/// let collector = Endpoint::builder().transport(network).build()?;
+/// let mut alerts = collector.subscribe("/alerts/");
+/// sensor.peer(collector.listen("mem://collector:0").await?, Retry::never()).await?;
+///
+/// sensor.publish("/alerts/scan", "10.0.0.7").await?;
+/// assert_eq!(alerts.recv().await.ok_or("shut down")?.topic(), "/alerts/scan");
+/// sensor.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     guard: Arc<Guard>,
@@ -75,6 +97,21 @@ impl Drop for Guard {
 
 impl Endpoint {
     /// Starts describing an endpoint.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use broker::Endpoint;
+    /// use broker::core::transport::MemTransport;
+    ///
+    /// let endpoint = Endpoint::builder().transport(MemTransport::new()).forwarding(false).build()?;
+    /// assert_eq!(endpoint.schemes(), ["mem"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn builder() -> EndpointBuilder {
         EndpointBuilder::default()
@@ -110,6 +147,26 @@ impl Endpoint {
     /// # Errors
     ///
     /// The address is not one, no transport serves its scheme, or it cannot be listened on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::TransportErrorKind;
+    ///
+    /// let url = collector.listen("mem://collector:0").await?;
+    /// assert_eq!(url.port(), 1, "port 0 asks for one that is free");
+    ///
+    /// let error = collector.listen("collector").await.unwrap_err();
+    /// assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
         listener::listen(self.shared(), at.into_url()).await
     }
@@ -125,6 +182,26 @@ impl Endpoint {
     /// The outcome arrives as events, and at the handle for those who want to wait. With a retry
     /// time the request is tried until it is fulfilled, and again whenever the peering is lost,
     /// until [`Self::unpeer`] or the end of the endpoint. There is one request for each address.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    ///
+    /// let url = collector.listen("mem://collector:1").await?;
+    /// let retry = Retry::every(Duration::from_secs(1));
+    /// assert_eq!(sensor.peer(&url, retry).await?, collector.id());
+    /// assert!(sensor.peer("mem://nobody:1", Retry::never()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
         requests::peer(self.shared(), url.into_url(), retry)
     }
@@ -176,6 +253,30 @@ impl Endpoint {
     }
 
     /// Everything that happens from now on. Every stream gets every event, once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use broker::event::StatusCode;
+    ///
+    /// let mut events = collector.events();
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event}");
+    ///     if event.status() == Some(StatusCode::PeerAdded) {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn events(&self) -> EventStream {
         self.shared().events.stream()
@@ -183,6 +284,26 @@ impl Endpoint {
 
     /// Waits until `id` is a peer, however long that takes; `tokio::time::timeout` sets a limit.
     /// Returns false if it never will be one, because the endpoint shuts down. Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// let url = collector.listen("mem://collector:1").await?;
+    /// let _request = sensor.peer(url, Retry::default());
+    /// assert!(timeout(Duration::from_secs(5), collector.await_peer(sensor.id())).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn await_peer(&self, id: EndpointId) -> bool {
         requests::await_peer(self.shared(), id).await
     }
@@ -194,6 +315,26 @@ impl Endpoint {
     /// # Errors
     ///
     /// There is no such peer, or the peering ended before the answer came.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    /// let time = timeout(Duration::from_secs(5), sensor.ping(collector.id())).await??;
+    /// println!("there and back in {time:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
         ping::ping(self.shared(), id).await
     }
@@ -208,6 +349,25 @@ impl Endpoint {
     /// # Errors
     ///
     /// The topic is reserved or too long, the message too large, or the endpoint shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// use broker::data::{Value, vector};
+    ///
+    /// let mut hub = endpoint.hub("/numbers/");
+    /// let published = endpoint.publish("/numbers/primes", &vector![2u64, 3u64, 5u64]).await?;
+    /// assert_eq!(published.peers, 0, "it has none");
+    ///
+    /// let message = hub.recv().await.ok_or("shut down")?;
+    /// assert_eq!(message.data()?, Value::from(vector![2u64, 3u64, 5u64]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn publish(
         &self,
         topic: impl AsRef<[u8]>,
@@ -233,6 +393,23 @@ impl Endpoint {
     }
 
     /// A producer for one topic. What it publishes is seen like what [`Self::publish`] publishes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// let mut hub = endpoint.hub("/count");
+    /// let publisher = endpoint.publisher("/count");
+    /// for number in 1..=3u64 {
+    ///     publisher.publish(&number).await?;
+    /// }
+    /// assert_eq!(hub.recv().await.ok_or("shut down")?.view().as_count(), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn publisher(&self, topic: impl AsRef<[u8]>) -> Publisher {
         Publisher::new(self.clone(), topic.as_ref())
@@ -240,6 +417,28 @@ impl Endpoint {
 
     /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks
     /// the peers for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::{Retry, TryRecvError};
+    ///
+    /// let mut both = collector.subscribe(["/alerts/", "/logs/"]);
+    /// let mut alerts = collector.subscribe("/alerts/");
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    ///
+    /// sensor.publish("/logs/start", &1u64).await?;
+    /// assert_eq!(both.recv().await.ok_or("shut down")?.topic(), "/logs/start");
+    /// assert_eq!(alerts.try_recv().unwrap_err(), TryRecvError::Empty);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn subscribe(&self, topics: impl IntoTopics) -> Subscriber {
         self.subscribe_with(topics, SubscriberOptions::default())
@@ -258,6 +457,26 @@ impl Endpoint {
     /// A producer and consumer in one. It receives everything on its prefixes, including what this
     /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
     /// publishes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// let mut hub = endpoint.hub("/chat/");
+    /// let mut subscriber = endpoint.subscribe("/chat/");
+    ///
+    /// hub.publish("/chat/hello", "it does not hear itself").await?;
+    /// assert!(subscriber.recv().await.is_some());
+    /// assert!(hub.try_recv().is_err());
+    ///
+    /// endpoint.publish("/chat/hello", "but it hears its endpoint").await?;
+    /// assert!(hub.recv().await.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn hub(&self, topics: impl IntoTopics) -> Hub {
         self.hub_with(topics, SubscriberOptions::default())
