@@ -1,5 +1,7 @@
 //! What the public interface of an endpoint promises in itself.
 
+#![allow(clippy::unwrap_used)]
+
 use broker_core::endpoint::{BuildError, EndpointBuilder, Retry, TryRecvError};
 use broker_core::event::Event;
 use broker_core::transport::{MemTransport, TransportErrorKind};
@@ -102,5 +104,5 @@ async fn addresses_are_taken_as_text_or_as_urls() {
     let url = b.listen("mem://b:0").await.unwrap();
     assert_eq!(a.peer(url.to_string(), Retry::never()).await.unwrap(), b.id());
     assert!(a.is_outbound_peering(&url) && a.is_outbound_peering(url.clone()));
-    assert!(a.unpeer(&url.to_string()));
+    assert!(a.unpeer(url.to_string()));
 }

@@ -35,7 +35,7 @@ async fn end(network: &Faulty, endpoints: &[&Endpoint]) {
 
 async fn pair(network: &Faulty) -> (Endpoint, Endpoint, Url) {
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::never()).await;
     (a, b, url)
 }
@@ -46,12 +46,12 @@ async fn listening_can_be_given_up_and_the_address_is_free_again() {
     for polls in 0..POLLS {
         let network = network();
         let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
-        let url = match give_up_after(polls, b.listen(&at("b"))).await {
+        let url = match give_up_after(polls, b.listen(at("b"))).await {
             Some(outcome) => {
                 done += 1;
                 outcome.unwrap()
             }
-            None => b.listen(&at("b")).await.unwrap(),
+            None => b.listen(at("b")).await.unwrap(),
         };
         peer(&a, &b, &url, Retry::never()).await;
         end(&network, &[&a, &b]).await;
@@ -66,7 +66,7 @@ async fn whoever_asked_for_a_peering_may_stop_waiting_for_it() {
         let network = network();
         let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
         let mut events = a.events();
-        let url = b.listen(&at("b")).await.unwrap();
+        let url = b.listen(at("b")).await.unwrap();
         done += usize::from(give_up_after(polls, a.peer(&url, Retry::never())).await.is_some());
         assert_eq!(status(&mut events, StatusCode::PeerAdded).await, b.id());
         assert!(a.is_outbound_peering(&url));
@@ -83,7 +83,7 @@ async fn waiting_for_a_peer_can_be_given_up() {
     for polls in 0..POLLS {
         let network = network();
         let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
-        let url = b.listen(&at("b")).await.unwrap();
+        let url = b.listen(at("b")).await.unwrap();
         let request = a.peer(&url, Retry::never());
         done += usize::from(give_up_after(polls, b.await_peer(a.id())).await.is_some());
         assert!(tokio::time::timeout(LONG, b.await_peer(a.id())).await.unwrap());
@@ -147,7 +147,7 @@ async fn waiting_for_events_can_be_given_up_and_loses_none() {
     let network = network();
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
     let (mut patient, mut hasty) = (a.events(), a.events());
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     let mut seen = Vec::new();
     for polls in 0..POLLS {
         let request = a.peer(&url, Retry::never());
@@ -214,7 +214,7 @@ async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_mess
         let mut received = b.subscribe_with(["/t"], options);
         let mut local = a.hub(["/t"]);
         let other = a.hub(["/other"]);
-        let url = b.listen(&at("b")).await.unwrap();
+        let url = b.listen(at("b")).await.unwrap();
         peer(&a, &b, &url, Retry::never()).await;
         let (mut sent, mut given_up) = (Vec::new(), 0);
         let (mut got, mut seen) = (Vec::new(), Vec::new());
@@ -257,7 +257,7 @@ async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_mess
 async fn what_services_of_an_endpoint_wait_for_can_be_given_up() {
     let network = network();
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     let service = a.service_context();
     for polls in 0..4 {
         assert!(give_up_after(polls, service.stopping()).await.is_none());
@@ -316,7 +316,7 @@ async fn everyone_who_waits_is_released_by_a_shutdown() {
         let (a, b) = (a.clone(), b.id());
         async move { tokio::time::timeout(LONG, a.ping(b)).await.unwrap() }
     });
-    let request = a.peer(&at("nobody"), Retry::every(LONG));
+    let request = a.peer(at("nobody"), Retry::every(LONG));
     support::turns(20).await;
     a.shutdown().await;
     publisher.await.unwrap();

@@ -44,7 +44,7 @@ async fn both_sides_report_the_life_of_a_peering_in_order() {
         let net = MemTransport::new();
         let (a, b) = (endpoint(&net, a), endpoint(&net, b));
         let (mut a_events, mut b_events) = (a.events(), b.events());
-        let url = b.listen(&at("b")).await.unwrap();
+        let url = b.listen(at("b")).await.unwrap();
         peer(&a, &b, &url).await;
         assert!(a.is_outbound_peering(&url));
         assert!(a.unpeer(&url));
@@ -69,7 +69,7 @@ async fn both_sides_report_the_life_of_a_peering_in_order() {
 async fn a_thread_without_a_runtime_may_ask_for_a_peering() {
     let net = MemTransport::new();
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     let thread = {
         let (a, url) = (a.clone(), url.clone());
         std::thread::spawn(move || a.peer(&url, Retry::never()))
@@ -82,7 +82,7 @@ async fn a_thread_without_a_runtime_may_ask_for_a_peering() {
 async fn a_ping_ends_with_the_peering_and_not_later() {
     let net = MemTransport::new();
     let endpoint = Endpoint::builder().id(OWN).transport(net.clone()).build().unwrap();
-    let url = endpoint.listen(&at("here")).await.unwrap();
+    let url = endpoint.listen(at("here")).await.unwrap();
     let raw = Raw::peer(&net, &url, RAW, &[]).await;
     let began = tokio::time::Instant::now();
     let (answer, ()) = tokio::join!(endpoint.ping(RAW), async { drop(raw) });
@@ -97,7 +97,7 @@ async fn messages_reach_subscribers_of_a_prefix_in_order_and_nobody_else() {
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
     let mut all = b.subscribe(["/test"]);
     let mut other = b.subscribe(["/other"]);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url).await;
     for number in 0..1000_u64 {
         assert_eq!(a.publish("/test/x", &number).await.unwrap().peers, 1);
@@ -120,7 +120,7 @@ async fn a_hub_in_the_middle_passes_messages_on_and_spends_a_hop() {
     let (a, hub, b) = (endpoint(&net, LOW), endpoint(&net, MID), endpoint(&net, HIGH));
     hub.forward(["/test"]);
     let mut received = b.subscribe(["/test"]);
-    let url = hub.listen(&at("hub")).await.unwrap();
+    let url = hub.listen(at("hub")).await.unwrap();
     peer(&a, &hub, &url).await;
     peer(&b, &hub, &url).await;
     let large = vec![7_u8; 100_000];
@@ -137,7 +137,7 @@ async fn a_hub_in_the_middle_passes_messages_on_and_spends_a_hop() {
 async fn subscribing_and_unsubscribing_later_changes_what_peers_send() {
     let net = MemTransport::new();
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url).await;
     assert_eq!(a.publish("/t", &1_u64).await.unwrap().peers, 0);
     let mut subscriber = b.subscribe(["/t"]);
@@ -160,7 +160,7 @@ async fn waiting_publishers_lose_nothing_to_a_slow_reader() {
     let options =
         SubscriberOptions { messages: Some(8), bytes: None, policy: SubscriberPolicy::Wait };
     let mut subscriber = b.subscribe_with(["/t"], options);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url).await;
     let sender = tokio::spawn(async move {
         for number in 0..50_000_u64 {
@@ -185,7 +185,7 @@ async fn a_publisher_that_never_waits_does_not_keep_its_writers_from_running() {
     let net = MemTransport::new();
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
     let _subscriber = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url).await;
     for number in 0..100_000_u64 {
         a.publish("/t", &number).await.unwrap();

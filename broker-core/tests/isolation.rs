@@ -33,7 +33,7 @@ impl Overlay {
         config.limits.outbox_messages = BOUND;
         config.limits.stalled_write = Duration::ZERO;
         let hub = Endpoint::builder().transport(net.clone()).config(config).build().unwrap();
-        let url = hub.listen(&Url::new("mem", "hub", 1)).await.unwrap();
+        let url = hub.listen(Url::new("mem", "hub", 1)).await.unwrap();
         let mut peers = Vec::new();
         for _ in 0..healthy {
             let peer = Endpoint::builder().transport(net.clone()).build().unwrap();

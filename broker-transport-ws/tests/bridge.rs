@@ -82,7 +82,7 @@ async fn without_directions_a_server_sends_what_the_endpoint_has_subscribed_to()
     let server = Server::start().await;
     let node = node();
     let mut subscriber = node.endpoint.subscribe(["/a"]);
-    node.endpoint.peer(&at(server.url.port(), ""), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), ""), Retry::never()).await.unwrap();
     assert_eq!(server.endpoint.clients()[0].info.subscriptions, ["/a"]);
     server.endpoint.publish("/a", &1_u64).await.unwrap();
     assert_eq!(next(&mut subscriber).await.1, Value::Count(1));
@@ -103,14 +103,14 @@ async fn topics_that_would_go_in_circles_are_refused_or_left_out() {
     let node = node();
     let error = node
         .endpoint
-        .peer(&at(server.url.port(), "?to=/a&from=/a/b"), Retry::never())
+        .peer(at(server.url.port(), "?to=/a&from=/a/b"), Retry::never())
         .await
         .unwrap_err()
         .to_string();
     assert!(error.contains("in circles"), "{error}");
     let mut events = node.endpoint.events();
     let _subscriber = node.endpoint.subscribe(["/a/x", "/b"]);
-    node.endpoint.peer(&at(server.url.port(), "?to=/a"), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), "?to=/a"), Retry::never()).await.unwrap();
     assert_eq!(server.endpoint.clients()[0].info.subscriptions, ["/b"]);
     let text = log_event(&mut events, "bridge").await;
     assert!(text.contains("/a/x"), "{text}");
@@ -121,7 +121,7 @@ async fn the_end_of_a_peering_waits_for_what_was_published_before() {
     let server = Server::start().await;
     let mut subscriber = server.endpoint.subscribe(["/t"]);
     let node = node();
-    let id = node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    let id = node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
     for number in 0..2000_u64 {
         node.endpoint.publish("/t", &number).await.unwrap();
     }
@@ -161,7 +161,7 @@ async fn a_lost_server_is_a_lost_peer_that_comes_back() {
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_peer_that_cannot_be_reached() {
     let node = node();
-    let error = node.endpoint.peer(&at(1, ""), Retry::never()).await.unwrap_err().to_string();
+    let error = node.endpoint.peer(at(1, ""), Retry::never()).await.unwrap_err().to_string();
     assert!(error.contains("nothing listens there"), "{error}");
 }
 
@@ -328,8 +328,8 @@ async fn two_bridges_in_opposite_directions_carry_an_event_once_each() {
     out.endpoint.forward(["/t"]);
     back.endpoint.forward(["/t"]);
     let port = server.url.port();
-    out.endpoint.peer(&at(port, "?to=/t&from=/other"), Retry::never()).await.unwrap();
-    back.endpoint.peer(&at(port, "?from=/t"), Retry::never()).await.unwrap();
+    out.endpoint.peer(at(port, "?to=/t&from=/other"), Retry::never()).await.unwrap();
+    back.endpoint.peer(at(port, "?from=/t"), Retry::never()).await.unwrap();
     wait_for(|| peer.peers().len() == 2 && server.endpoint.client_count() == 2).await;
     wait_for(|| peer.peer_filter(out.endpoint.id()).is_some_and(|f| !f.is_empty())).await;
     peer.publish("/t", &ping(1)).await.unwrap();
@@ -351,8 +351,8 @@ async fn two_servers_that_take_from_each_other_end_after_one_round() {
     let ((one, at_one), (two, at_two)) = (serving().await, serving().await);
     let mut received = two.endpoint.subscribe(["/t"]);
     let mut at_home = one.endpoint.subscribe(["/t"]);
-    one.endpoint.peer(&at(at_two, "?from=/t"), Retry::never()).await.unwrap();
-    two.endpoint.peer(&at(at_one, "?from=/t"), Retry::never()).await.unwrap();
+    one.endpoint.peer(at(at_two, "?from=/t"), Retry::never()).await.unwrap();
+    two.endpoint.peer(at(at_one, "?from=/t"), Retry::never()).await.unwrap();
     wait_for(|| one.endpoint.client_count() == 1 && two.endpoint.client_count() == 1).await;
     one.endpoint.publish("/t", &ping(1)).await.unwrap();
     // It is in the first one already, and does not come back.
@@ -367,8 +367,8 @@ async fn two_servers_that_take_from_each_other_end_after_one_round() {
 async fn two_servers_that_hand_to_each_other_end_after_one_round() {
     let ((one, at_one), (two, at_two)) = (serving().await, serving().await);
     let mut received = two.endpoint.subscribe(["/t"]);
-    one.endpoint.peer(&at(at_two, "?to=/t&from=/o"), Retry::never()).await.unwrap();
-    two.endpoint.peer(&at(at_one, "?to=/t&from=/o"), Retry::never()).await.unwrap();
+    one.endpoint.peer(at(at_two, "?to=/t&from=/o"), Retry::never()).await.unwrap();
+    two.endpoint.peer(at(at_one, "?to=/t&from=/o"), Retry::never()).await.unwrap();
     wait_for(|| one.endpoint.client_count() == 1 && two.endpoint.client_count() == 1).await;
     one.endpoint.publish("/t", &ping(1)).await.unwrap();
     wait_for(|| counted(&two, |b| b.crossed) == 1).await;
@@ -381,8 +381,8 @@ async fn what_has_no_place_for_a_mark_goes_round_a_bounded_number_of_times() {
     let ((one, at_one), (two, at_two)) = (serving().await, serving().await);
     let mut received = two.endpoint.subscribe(["/t"]);
     let query = "?to=/t&from=/o&repeats=5";
-    one.endpoint.peer(&at(at_two, query), Retry::never()).await.unwrap();
-    two.endpoint.peer(&at(at_one, query), Retry::never()).await.unwrap();
+    one.endpoint.peer(at(at_two, query), Retry::never()).await.unwrap();
+    two.endpoint.peer(at(at_one, query), Retry::never()).await.unwrap();
     wait_for(|| one.endpoint.client_count() == 1 && two.endpoint.client_count() == 1).await;
     let mut events = one.endpoint.events();
     one.endpoint.publish("/t", &1_u64).await.unwrap();
@@ -402,7 +402,7 @@ async fn from_one_server_to_another_messages_go_only_when_asked_to() {
         node.endpoint.forward(["/t"]);
         let out = at(to.url.port(), &format!("?to=/t&from=/o{transit}"));
         node.endpoint.peer(&out, Retry::never()).await.unwrap();
-        node.endpoint.peer(&at(from.url.port(), "?from=/t"), Retry::never()).await.unwrap();
+        node.endpoint.peer(at(from.url.port(), "?from=/t"), Retry::never()).await.unwrap();
         from.endpoint.publish("/t", &ping(1)).await.unwrap();
         wait_for(|| counted(&node, |b| b.to_server + b.crossed) == 1).await;
         assert_eq!(counted(&node, |b| b.crossed), crossed);
@@ -416,7 +416,7 @@ async fn from_one_server_to_another_messages_go_only_when_asked_to() {
 async fn a_server_that_is_the_endpoint_itself_or_a_native_peer_is_refused() {
     let (node, port) = serving().await;
     let peering = async |port| {
-        let outcome = node.endpoint.peer(&at(port, "?to=/t"), Retry::never()).await;
+        let outcome = node.endpoint.peer(at(port, "?to=/t"), Retry::never()).await;
         outcome.unwrap_err().to_string()
     };
     let error = peering(port).await;
@@ -433,7 +433,7 @@ async fn a_bridge_ends_when_its_server_becomes_a_native_peer() {
     let server = Server::start().await;
     let node = node();
     let mut events = node.endpoint.events();
-    node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
     let native: Url = format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
     node.endpoint.peer(&native, Retry::never()).await.unwrap();
     // The bridge looks when there is something to carry, and every tenth of a second at most.
@@ -453,7 +453,7 @@ async fn a_bridge_ends_when_its_server_becomes_a_native_peer() {
 async fn a_second_bridge_the_other_way_is_refused_under_any_name() {
     let server = Server::start().await;
     let node = node();
-    node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
     let url = format!("ws://localhost:{}/v1/messages/json?from=/t/x", server.url.port());
     let outcome = node.endpoint.peer(url, Retry::never()).await;
     let error = outcome.unwrap_err().to_string();
@@ -490,7 +490,7 @@ async fn a_connection_that_never_becomes_a_peering_ends_all_the_same() {
 async fn what_protects_a_bridge_is_what_protects_its_connection_to_the_server() {
     let server = Server::start().await;
     let node = node();
-    node.endpoint.peer(&at(server.url.port(), ""), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), ""), Retry::never()).await.unwrap();
     assert_eq!(node.endpoint.peers()[0].protection, Some(Protection::Plain));
 }
 
@@ -501,7 +501,7 @@ async fn what_a_server_refuses_is_known_before_the_end_is_confirmed() {
     let server = Server::with(WsOptions { access, ..WsOptions::default() }).await;
     let node = node();
     let mut events = node.endpoint.events();
-    let id = node.endpoint.peer(&at(server.url.port(), "?to=/"), Retry::never()).await.unwrap();
+    let id = node.endpoint.peer(at(server.url.port(), "?to=/"), Retry::never()).await.unwrap();
     for number in 0..10_u64 {
         node.endpoint.publish("/allowed", &number).await.unwrap();
         node.endpoint.publish("/other", &number).await.unwrap();
@@ -518,7 +518,7 @@ async fn what_a_server_has_not_read_when_it_closes_is_lost_and_never_confirmed()
     let mut at_server = server.endpoint.subscribe(["/t"]);
     let node = node();
     let mut events = node.endpoint.events();
-    let id = node.endpoint.peer(&at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
+    let id = node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
     node.endpoint.publish("/t", "first").await.unwrap();
     timeout(PATIENCE, node.endpoint.ping(id)).await.unwrap().unwrap();
     assert_eq!(counted(&node, |b| b.to_server), 1);

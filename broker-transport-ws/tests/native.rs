@@ -149,7 +149,7 @@ async fn wrong_addresses_are_explained() {
         let error = peer.peer(&url, Retry::never()).await.unwrap_err().to_string();
         assert!(error.contains(text), "{url}: {error}");
     }
-    peer.peer(&at(&guarded, "/?access_token=t"), Retry::never()).await.unwrap();
+    peer.peer(at(&guarded, "/?access_token=t"), Retry::never()).await.unwrap();
 }
 
 #[tokio::test]

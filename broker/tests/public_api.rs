@@ -14,6 +14,8 @@
 //! After a change that is wanted, `RECORD=1 cargo test -p broker --test public_api` writes the file
 //! anew.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

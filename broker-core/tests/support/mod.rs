@@ -54,7 +54,7 @@ pub(crate) async fn waiting_pair(
     let a = endpoint_with(transport.clone(), LOW, config);
     let b = endpoint(transport, HIGH);
     let received = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::never()).await;
     (a, b, received)
 }

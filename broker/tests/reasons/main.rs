@@ -163,7 +163,7 @@ async fn cancelled() -> Scene {
 
 async fn unknown_peer() -> Scene {
     let scene = Scene::new(|_| {});
-    assert!(!scene.endpoint.unpeer(&Url::new("tcp", "127.0.0.1", 1)));
+    assert!(!scene.endpoint.unpeer(Url::new("tcp", "127.0.0.1", 1)));
     scene
 }
 

@@ -86,7 +86,7 @@ impl Ours {
 
     /// Listens on a free port, or the given one.
     pub(super) async fn listen(&self, port: u16) -> Check<Url> {
-        let listening = self.endpoint.listen(&Url::new("tcp", "127.0.0.1", port)).await;
+        let listening = self.endpoint.listen(Url::new("tcp", "127.0.0.1", port)).await;
         listening.map_err(|error| format!("ours: {error}"))
     }
 

@@ -61,7 +61,7 @@ fn builder(net: &MemTransport) -> EndpointBuilder {
 }
 
 async fn listening(endpoint: &Endpoint, name: &str) -> Url {
-    endpoint.listen(&Url::new("mem", name, 0)).await.unwrap()
+    endpoint.listen(Url::new("mem", name, 0)).await.unwrap()
 }
 
 async fn until(endpoint: &Endpoint, condition: impl Fn(&Endpoint) -> bool) {
@@ -119,7 +119,7 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let sensor = builder(&net).build().unwrap();
-    sensor.peer(&Url::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
+    sensor.peer(Url::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
     let retry = Retry::every(std::time::Duration::from_millis(1));
     sensor.peer(&url, retry).await.unwrap();
     let late = builder(&net).build().unwrap();

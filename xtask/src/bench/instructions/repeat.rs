@@ -142,11 +142,11 @@ fn overlay(with_hub: bool, times: u64) -> Result<()> {
         let source = endpoint(&net)?;
         let end = endpoint(&net)?;
         let mut subscriber = end.subscribe([TOPIC]);
-        let url = end.listen(&Url::new("mem", "end", 1)).await?;
+        let url = end.listen(Url::new("mem", "end", 1)).await?;
         let hub = endpoint(&net)?;
         if with_hub {
             hub.forward([TOPIC]);
-            let url_of_hub = hub.listen(&Url::new("mem", "hub", 1)).await?;
+            let url_of_hub = hub.listen(Url::new("mem", "hub", 1)).await?;
             hub.peer(&url, Retry::never()).await?;
             source.peer(&url_of_hub, Retry::never()).await?;
         } else {
