@@ -32,16 +32,16 @@
 //! them, or in an orderly way by [`Endpoint::shutdown`].
 //!
 //! **Peerings.** [`Endpoint::listen`] accepts them and [`Endpoint::peer`] asks for them. The scheme
-//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`, or `mem://`
-//! inside one process. [`Retry`] says whether a peering is tried again until it works and made anew
-//! after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that says whose
-//! business it is.
+//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`, or
+//! `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
+//! made anew after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that
+//! says whose business it is.
 //!
 //! **Messages.** [`Endpoint::publish`] takes whatever has an [encoding](data::Encode): numbers,
-//! text, times, addresses, and [values](data::Value) made of those. A [`Publisher`] is for one topic
-//! again and again. A [`Subscriber`] receives what others publish; a [`Hub`] publishes and receives,
-//! also within its own endpoint. Both are streams (`futures_core::Stream`). A received [`Message`]
-//! is a view of the bytes that came; [`Message::data`] makes an owned value of it.
+//! text, times, addresses, and [values](data::Value) made of those. A [`Publisher`] is for one
+//! topic again and again. A [`Subscriber`] receives what others publish; a [`Hub`] publishes and
+//! receives, also within its own endpoint. Both are streams (`futures_core::Stream`). A received
+//! [`Message`] is a view of the bytes that came; [`Message::data`] makes an owned value of it.
 //!
 //! **Zeek.** Zeek's events and logs are values of a certain form; [`data::zeek`] builds and reads
 //! them. [`Event`] and [`Message`] of this crate are something else: what an endpoint reports, and
@@ -60,13 +60,13 @@
 //!
 //! # Features
 //!
-//! | feature    | default | what it adds                                                            |
-//! |------------|---------|-------------------------------------------------------------------------|
-//! | `tcp`      | yes     | `tcp://`                                                                |
-//! | `tls`      | yes     | `tls://` over `tcp`, and `wss://` if there is `ws`                      |
-//! | `anon-tls` | no      | encryption without certificates that the C++ Broker understands (OpenSSL) |
-//! | `ws`       | no      | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers   |
-//! | `quic`     | no      | `quic://`                                                               |
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tcp` | yes | `tcp://` |
+//! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
+//! | `anon-tls` | no | encryption without certificates that the C++ Broker understands (OpenSSL) |
+//! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
+//! | `quic` | no | `quic://` |
 //!
 //! `mem://`, inside one process, is always there.
 

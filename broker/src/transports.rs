@@ -1,6 +1,6 @@
 //! The transports that the features of this crate pick, as one set.
 
-use broker_core::endpoint::{EndpointBuilder, ServiceContext};
+use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::MemTransport;
 use broker_core::{Endpoint, Limits};
 use serde::Deserialize;
@@ -93,6 +93,7 @@ pub fn builder_with_tls(
 #[cfg(any(feature = "tls", feature = "quic"))]
 fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder {
     use broker_core::Reason;
+    use broker_core::endpoint::ServiceContext;
     use broker_core::event::Severity::{Info, Warning};
     builder.on_start(move |context| {
         let odd = |context: &ServiceContext, warnings: &[String]| {
