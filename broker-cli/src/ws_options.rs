@@ -78,7 +78,7 @@ pub(crate) fn said_twice(urls: &[Url]) -> Option<&Url> {
 
 /// Why an address cannot be meant as it is written, if it is one of these.
 pub(crate) fn check(url: &Url) -> Result<(), String> {
-    use broker::ws::bridge::Directions;
+    use broker::bridge::Directions;
     let checked = match url.scheme() {
         "ws" | "wss" if is_json(url) => Directions::parse(url).map(drop),
         "ws" | "wss" => Directions::check_native(url),
@@ -89,7 +89,7 @@ pub(crate) fn check(url: &Url) -> Result<(), String> {
 
 /// What comes from a server, as far as its address says so.
 pub(crate) fn topics_from(url: &Url) -> Vec<String> {
-    let directions = broker::ws::bridge::Directions::parse(url);
+    let directions = broker::bridge::Directions::parse(url);
     directions.ok().and_then(|directions| directions.from).unwrap_or_default()
 }
 

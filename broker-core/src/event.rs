@@ -162,8 +162,22 @@ macro_rules! log_ids {
 log_ids! {
     /// A listener could not accept a connection.
     AcceptFailed = "accept-failed";
+    /// A listener without a certificate was connected to, which takes two connections.
+    AnonymousTls = "anonymous-tls";
+    /// A bridge to a server of the JSON API has something to say.
+    Bridge = "bridge";
+    /// A message did not get over a bridge to a server of the JSON API.
+    BridgeLoss = "bridge-loss";
     /// A peer did not acknowledge the end of the peering in time.
     ByeTimeout = "bye-timeout";
+    /// Certificates or keys that are used have something odd about them.
+    CertificatesOdd = "certificates-odd";
+    /// Certificates and keys have been read again.
+    CertificatesRead = "certificates-read";
+    /// Certificates and keys could not be read again; those from before stay in use.
+    CertificatesUnusable = "certificates-unusable";
+    /// Why the session of a client has ended.
+    ClientEnded = "client-ended";
     /// An attempt to be peered failed.
     DialFailed = "dial-failed";
     /// An error that has no kind of its own.
@@ -172,6 +186,10 @@ log_ids! {
     ForgedSender = "forged-sender";
     /// An accepted connection did not get through the handshake.
     HandshakeFailed = "handshake-failed";
+    /// The listener for pages could not accept a connection.
+    HttpAcceptFailed = "http-accept-failed";
+    /// A connection to the listener for pages was cut.
+    HttpCut = "http-cut";
     /// A message of a peer on a topic that is internal was dropped.
     InternalTopic = "internal-topic";
     /// A listener could not be started.
@@ -184,6 +202,10 @@ log_ids! {
     MessagesDropped = "messages-dropped";
     /// Messages of a peer were dropped.
     MessagesRefused = "messages-refused";
+    /// Anybody who reaches a listener for clients may publish and subscribe to everything.
+    OpenListener = "open-listener";
+    /// Lines for standard output were lost.
+    OutputLost = "output-lost";
     /// Why a peering was lost.
     PeerLost = "peer-lost";
     /// Why a peer was cut.
@@ -192,8 +214,12 @@ log_ids! {
     PeerReconnected = "peer-reconnected";
     /// An address is no longer tried.
     PeeringCancelled = "peering-cancelled";
+    /// A subscription was refused, because peers would not accept the filter that it makes.
+    SubscriptionRefused = "subscription-refused";
     /// Nobody was asked to end a peering that exists.
     UnpeerFailed = "unpeer-failed";
+    /// A listener that others reach has no protection.
+    UnprotectedListener = "unprotected-listener";
 }
 
 impl fmt::Display for LogId {

@@ -9,7 +9,8 @@ pub mod transport;
 pub use broker_proto::{
     Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
     InvalidEndpointId, InvalidUrl, Limits, OverflowPolicy, PeerError, PeerStatus, PrefixIndex,
-    Protection, PublishError, Published, Reason, SubscriberPolicy, UnknownPolicy, Url, is_internal,
+    Protection, PublishError, Published, Reason, SubscribeError, SubscriberPolicy, UnknownPolicy,
+    Url, is_internal,
 };
 pub use broker_proto::{data, limits, wire};
 pub use config::{Config, Preset};

@@ -7,7 +7,8 @@
 use allocation_counter::measure;
 use broker_core::endpoint::{Publisher, Retry, Subscriber, SubscriberOptions};
 use broker_core::transport::MemTransport;
-use broker_core::{Config, Endpoint, OverflowPolicy, SubscriberPolicy, Url};
+use broker_core::wire::handshake::HandshakeMessage;
+use broker_core::{Config, Endpoint, Limits, OverflowPolicy, SubscriberPolicy, Url};
 use tokio::runtime::{Builder, Runtime};
 
 const TOPIC: &str = "/allocations";
@@ -47,7 +48,7 @@ impl Overlay {
                 let last = line.last().unwrap();
                 let at = Url::new("mem", &format!("hop-{number}"), 1);
                 let url = last.listen(&at).await.unwrap();
-                next.forward([TOPIC]);
+                next.forward([TOPIC]).unwrap();
                 next.peer(&url, Retry::never()).await.unwrap();
                 line.push(next);
             }
@@ -139,4 +140,33 @@ fn a_lone_message_costs_what_a_batch_costs() {
     let forwarded = Overlay::new(1).one_by_one(1000) as f64 / 1000.0;
     println!("a lone message: {direct} allocations, {} more for a hub", forwarded - direct);
     assert!(direct <= 6.0 && forwarded - direct <= 4.0, "{direct} {forwarded}");
+}
+
+#[test]
+fn a_filter_above_the_limits_is_refused_before_anything_is_made_of_it() {
+    let million = [0xc0, 0x84, 0x3d];
+    let payload = [&[10][..], &million, &vec![0; 1_000_000]].concat();
+    let limits = Limits::default().filter();
+    let cost = measure(|| {
+        let refused = HandshakeMessage::decode(&payload, limits).unwrap_err();
+        assert!(refused.filter.is_some());
+    });
+    assert!(cost.bytes_total < 1000, "{cost:?}");
+}
+
+#[test]
+fn a_subscription_costs_what_it_changes_whatever_others_want() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let endpoint = endpoint(&MemTransport::new());
+    let subscribe = || {
+        let mut subscriber = endpoint.subscribe(["/one/more"]);
+        subscriber.add(["/another"]).unwrap();
+    };
+    let alone = measure(subscribe);
+    let many: Vec<_> = (0..10_000).map(|number| format!("/many/{number:04}")).collect();
+    let _many = endpoint.subscribe(many);
+    assert_eq!(endpoint.filter().len(), 10_000);
+    let (alone, among_many) = (alone.bytes_total, measure(subscribe).bytes_total);
+    assert!(among_many < alone + 10_000, "{among_many} bytes instead of {alone}");
 }

@@ -118,7 +118,7 @@ async fn messages_reach_subscribers_of_a_prefix_in_order_and_nobody_else() {
 async fn a_hub_in_the_middle_passes_messages_on_and_spends_a_hop() {
     let net = MemTransport::new();
     let (a, hub, b) = (endpoint(&net, LOW), endpoint(&net, MID), endpoint(&net, HIGH));
-    hub.forward(["/test"]);
+    hub.forward(["/test"]).unwrap();
     let mut received = b.subscribe(["/test"]);
     let url = hub.listen(at("hub")).await.unwrap();
     peer(&a, &hub, &url).await;

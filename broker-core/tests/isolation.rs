@@ -149,7 +149,7 @@ async fn only_who_chose_to_wait_does_and_goes_on_when_the_frozen_peer_is_gone() 
 async fn forwarded_messages_pass_a_frozen_peer_even_where_publishers_would_wait() {
     let mut overlay = Overlay::new(OverflowPolicy::Wait, 2, true).await;
     let (source, _) = overlay.healthy.pop().unwrap();
-    overlay.hub.forward(["/t"]);
+    overlay.hub.forward(["/t"]).unwrap();
     let hub = overlay.hub.id();
     while source.peer_filter(hub).is_none_or(|filter| filter.is_empty()) {
         tokio::task::yield_now().await;

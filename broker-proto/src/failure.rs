@@ -223,6 +223,16 @@ impl From<&Protection> for HangUpGuess {
     }
 }
 
+impl From<InvalidHandshakeMessage> for Failure {
+    fn from(mut invalid: InvalidHandshakeMessage) -> Self {
+        if let Some(error) = invalid.filter {
+            return Self::LimitReached(format!("the filter of the peer: {error}"));
+        }
+        invalid.description.truncate(TEXT_SHOWN);
+        Self::InvalidMessage(invalid)
+    }
+}
+
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self::Transport(error)
@@ -303,7 +313,7 @@ pub(super) fn sniff(bytes: &[u8]) -> Option<Failure> {
 /// What the first bytes of a connection are, if they are no frame of Broker: TLS, HTTP, SSH, or
 /// text, which would be a length above 500 MB.
 #[must_use]
-pub fn sniff_length(bytes: &[u8]) -> Option<Failure> {
+fn sniff_length(bytes: &[u8]) -> Option<Failure> {
     let text = "it sent text, as servers for mail and databases do";
     sniff(bytes).or_else(|| is_text(bytes).then_some(Failure::NotBroker(text)))
 }

@@ -30,12 +30,12 @@ mod write_batch;
 
 pub use broker_data as data;
 pub use error::ErrorCode;
-pub use failure::{Failure, HangUpGuess, PeerError, sniff_length};
+pub use failure::{Failure, HangUpGuess, PeerError};
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use link::{Link, Protection};
 pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
-pub use peering::{Direction, PeerStatus};
+pub use peering::{Direction, PeerStatus, SubscribeError};
 pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};

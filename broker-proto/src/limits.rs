@@ -35,6 +35,8 @@ pub const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60)
 pub struct FilterLimits {
     /// The most entries.
     pub entries: usize,
+    /// The most bytes of one entry.
+    pub entry: usize,
     /// The most bytes of all entries together.
     pub bytes: usize,
 }
@@ -84,11 +86,19 @@ pub struct Limits {
     /// which every stack has room for.
     pub data_depth: usize,
 
-    /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut.
+    /// Entries in the filter of one peer. Default 16384; a peer that announces more is cut, and a
+    /// local subscription that would make the own filter larger is refused.
     pub filter_entries: usize,
 
+    /// Bytes of one entry in a filter. Default 1024, many times what Zeek uses; topics are mostly
+    /// below a hundred, and what two entries have in common is gone through whenever one of them
+    /// comes or goes. A peer that announces a longer one is cut, a local subscription to it is
+    /// refused.
+    pub filter_entry: usize,
+
     /// Bytes of all entries in the filter of one peer. Default 1 MiB; a peer that announces more
-    /// is cut. A frame may be much larger, and a filter stays as long as the peer does.
+    /// is cut, and a local subscription that would make the own filter larger is refused. A frame
+    /// may be much larger, and a filter stays as long as the peer does.
     pub filter_bytes: usize,
 
     /// How many more bad messages than good ones a peer may send before it is cut: malformed ones,
@@ -168,6 +178,7 @@ impl Default for Limits {
             peers: 4096,
             data_depth: 64,
             filter_entries: 16384,
+            filter_entry: 1024,
             filter_bytes: 1024 * 1024,
             bad_messages: 1024,
             outbox_messages: 8192,
@@ -212,9 +223,10 @@ impl Limits {
         self.handshake_frame.saturating_add(filter).min(self.frame).max(self.handshake_frame)
     }
 
-    /// How large the filter of a peer may be.
+    /// How large the filter of a peer may be, and the own one, since peers have such limits too.
     pub fn filter(&self) -> FilterLimits {
-        FilterLimits { entries: self.filter_entries, bytes: self.filter_bytes }
+        let Self { filter_entries: entries, filter_entry: entry, filter_bytes: bytes, .. } = *self;
+        FilterLimits { entries, entry, bytes }
     }
 
     /// The same limits with no time above [`MAX_DURATION`].

@@ -98,7 +98,7 @@ impl ActionHandler for Performer<'_> {
         self.effects.borrow_mut().installed += 1;
     }
 
-    fn uninstalled(&mut self, _: &broker_proto::routing::Peer) {}
+    fn uninstalled(&mut self, _: Arc<broker_proto::routing::Peer>) {}
 
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
         let mut registry = self.registry.borrow_mut();
@@ -118,7 +118,8 @@ impl ActionHandler for Performer<'_> {
         self.effects.borrow_mut().resolved.push((dial, outcome));
     }
 
-    fn stopped(&mut self) {
+    fn stopped(&mut self, router: &Router) {
+        router.close_sinks();
         self.effects.borrow_mut().stopped = true;
     }
 }
@@ -137,6 +138,7 @@ impl EndpointContext for Node {
         let result = tell(&mut table, self.now.get());
         let Self { effects, registry, .. } = self;
         table.apply_actions(&self.router, &mut Performer { effects, registry });
+        self.router.apply_staged();
         result
     }
 
@@ -239,7 +241,8 @@ impl Node {
         let sink = Arc::new(Sink { id: self.last_sink, kind, queue });
         self.sinks.push(Arc::downgrade(&sink));
         self.router.set_sink(&sink, topics.clone());
-        self.with_machine(|table, _| table.machine.subscribe(&topics));
+        let accepted = self.with_machine(|table, now| table.machine.subscribe(&topics, now));
+        assert_eq!(accepted, Ok(()), "the topics of a run are few and short");
         let consumer = Consumer { sink, topics, idle: false, scheduled: false, got: 0 };
         self.consumers.insert(self.last_sink, consumer);
     }
@@ -249,7 +252,7 @@ impl Node {
         let Some(consumer) = self.consumers.remove(&id) else { return };
         self.router.remove_sink(id);
         consumer.sink.queue.close(broker_proto::queue::Closing::Now);
-        self.with_machine(|table, _| table.machine.unsubscribe(&consumer.topics));
+        self.with_machine(|table, now| table.machine.unsubscribe(&consumer.topics, now));
     }
 
     /// The installed peers and the connections they are installed on.

@@ -1,7 +1,12 @@
 //! Errors of this crate, and what failures of TLS mean for whoever runs the endpoint.
 
+use crate::anonymous;
 use broker_core::transport::TransportErrorKind as Kind;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
+
+/// What to say of a key that its passphrase does not open.
+pub(crate) const WRONG_PASSPHRASE: &str =
+    "the passphrase is wrong (option passphrase, or BROKER_TLS_PASSPHRASE for broker-cli)";
 
 /// The kinds of keys whose signatures can be checked, for messages.
 pub(crate) const USABLE: &str =
@@ -44,7 +49,7 @@ pub(crate) fn rustls_error(
         Error::NoCertificatesPresented => {
             return (Kind::PeerCertificate, nothing_presented(own));
         }
-        Error::PeerIncompatible(cause) => incompatible(cause, own),
+        Error::PeerIncompatible(cause) => incompatible(cause),
         Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
         Error::DecryptError => "what arrived does not decrypt".to_owned(),
         Error::General(other) => format!("an error of TLS: {other}"),
@@ -73,7 +78,7 @@ fn invalid_message(cause: &InvalidMessage) -> String {
     }
 }
 
-fn incompatible(cause: &PeerIncompatible, own: Option<&str>) -> String {
+fn incompatible(cause: &PeerIncompatible) -> String {
     match cause {
         PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
@@ -82,11 +87,6 @@ fn incompatible(cause: &PeerIncompatible, own: Option<&str>) -> String {
         | PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => {
             "the other side speaks no TLS version from 1.2 on".to_owned()
-        }
-        PeerIncompatible::NoCipherSuitesInCommon if own.is_none() => {
-            "the other side speaks only the anonymous TLS 1.2 of old Broker endpoints without \
-             certificates, which needs the feature `anon-tls` here"
-                .to_owned()
         }
         PeerIncompatible::NoCipherSuitesInCommon => {
             "no cipher is common to both sides (endpoints without certificates offer only \
@@ -160,12 +160,6 @@ fn alert_without_certificate(alert: Alert) -> String {
                 .to_owned()
         }
         Alert::AccessDenied => "the other side expects another key".to_owned(),
-        Alert::HandshakeFailure if !cfg!(feature = "anon-tls") => {
-            "the other side has no certificate either and speaks the anonymous TLS of such \
-             endpoints, for which this program has to be built with the feature `anon-tls`; it is \
-             not needed with certificates at both sides, nor for tcp://"
-                .to_owned()
-        }
         Alert::HandshakeFailure => "the other side found no common parameters, as endpoints with \
              certificates do: both sides have to have certificates, or neither"
             .to_owned(),
@@ -185,45 +179,21 @@ fn other_alert(alert: Alert) -> String {
     }
 }
 
-/// The kind and the reason of an error of OpenSSL, which serves only the anonymous mode.
-#[cfg(feature = "anon-tls")]
-pub(crate) fn openssl_error(error: &openssl::ssl::Error) -> (Kind, String) {
-    /// OpenSSL numbers the alerts that arrive from here on.
-    const ALERTS: i32 = 1000;
-    let Some(first) = error.ssl_error().and_then(|stack| stack.errors().first()) else {
-        return match error.io_error() {
-            Some(error) => {
-                let error = broker_core::transport::TransportError::from_io(error, "encryption");
-                (error.kind(), error.to_string())
+/// The kind and the reason of an error of anonymous TLS.
+pub(crate) fn anonymous_error(error: &anonymous::Error) -> (Kind, String) {
+    match error {
+        anonymous::Error::AlertReceived(alert) => {
+            (alert_kind(*alert), alert_without_certificate(*alert))
+        }
+        anonymous::Error::Refused { alert, reason } => match alert {
+            Alert::HandshakeFailure | Alert::ProtocolVersion => (Kind::Tls, (*reason).to_owned()),
+            Alert::BadRecordMac | Alert::InternalError => {
+                (Kind::Tls, format!("an error of TLS: {reason}"))
             }
-            None => closed(),
-        };
-    };
-    if let Ok(alert) = u8::try_from(first.reason_code() - ALERTS) {
-        let alert = Alert::from(alert);
-        return (alert_kind(alert), alert_without_certificate(alert));
+            _ => {
+                let reason = format!("what the other side sends is not valid TLS ({reason})");
+                (Kind::WrongProtocol, reason)
+            }
+        },
     }
-    match first.reason().unwrap_or_default() {
-        "unexpected eof while reading" => closed(),
-        "wrong version number" | "http request" | "https proxy request" | "packet length too long" => {
-            (Kind::WrongProtocol, "the other side does not speak TLS".to_owned())
-        }
-        "unsupported protocol" | "version too low" => {
-            (Kind::Tls, "the other side speaks no TLS version from 1.2 on".to_owned())
-        }
-        "no shared cipher" => (
-            Kind::Tls,
-            "no cipher is common to both sides: endpoints with certificates and without cannot talk"
-                .to_owned(),
-        ),
-        "unexpected message" | "length mismatch" | "bad length" => {
-            (Kind::WrongProtocol, "what the other side sends is not valid TLS".to_owned())
-        }
-        reason => (Kind::Tls, format!("an error of TLS: {reason}")),
-    }
-}
-
-#[cfg(feature = "anon-tls")]
-fn closed() -> (Kind, String) {
-    (Kind::Closed, "the other side closed the connection".to_owned())
 }

@@ -1,6 +1,6 @@
 //! Who a peer may be, beyond having a certificate of a trusted CA.
 
-use crate::refusal::Refusal;
+use crate::chain::Refusal;
 use crate::x509::Certificate;
 use crate::{Pin, TlsError, TlsOptions};
 use rustls::CertificateError;

@@ -1,6 +1,7 @@
 //! Keys: which kinds can be used, and the private one of an endpoint from all the forms in which
 //! OpenSSL writes it.
 
+use crate::errors::WRONG_PASSPHRASE;
 use crate::{Passphrase, TlsError, files, legacy_key};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
@@ -88,9 +89,6 @@ fn decrypt_pkcs8(bytes: &[u8], passphrase: &Passphrase) -> Result<Vec<u8>, Strin
         Err(_) => Err(WRONG_PASSPHRASE.to_owned()),
     }
 }
-
-pub(crate) const WRONG_PASSPHRASE: &str =
-    "the passphrase is wrong (option passphrase, or BROKER_TLS_PASSPHRASE for broker-cli)";
 
 /// What the key is, if its signatures cannot be checked here.
 pub(crate) fn unusable_kind(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {

@@ -7,7 +7,7 @@
 //! passphrases at billions a second, and nothing shows that the file has been changed. It is no
 //! danger to anybody who does not get the file.
 
-use crate::key::WRONG_PASSPHRASE;
+use crate::errors::WRONG_PASSPHRASE;
 use cbc::Decryptor;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};

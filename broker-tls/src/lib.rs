@@ -11,18 +11,15 @@
 //! each other by; and none of these.
 //!
 //! Without certificates links are encrypted only. Two programs built with rustls then agree on TLS
-//! 1.3; the C++ Broker dials such endpoints but cannot be dialled that way. The feature `anon-tls`
-//! adds what it speaks, through OpenSSL, and for that one mode.
+//! 1.3; the C++ Broker dials such endpoints but cannot be dialled that way. What it speaks then is
+//! in [`anonymous`].
 //!
 //! The cryptography is that of `ring`: it builds with a C compiler alone (its competitor
 //! `aws-lc-rs` wants more tools on some platforms and takes much longer), and it has the algorithms
 //! that endpoints of the C++ Broker use, P-384 key exchange included.
 
-mod anonymous;
-#[cfg(feature = "anon-tls")]
-mod anonymous_openssl;
+pub mod anonymous;
 mod authorities;
-mod ca_as_leaf;
 mod chain;
 mod errors;
 mod expectations;
@@ -33,15 +30,13 @@ mod legacy_key;
 mod leniency;
 mod material;
 mod names;
+mod observer;
 mod options;
-mod refusal;
-mod reload;
 mod report;
 mod self_signed;
 mod tls;
 mod turns;
 mod verifier;
-mod version_1;
 mod x509;
 
 pub use errors::TlsError;

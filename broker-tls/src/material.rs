@@ -3,7 +3,7 @@ use crate::errors::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;
-use crate::{HandshakeReport, Pin, TlsError, TlsOptions, anonymous};
+use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
@@ -11,20 +11,9 @@ use std::sync::Arc;
 
 /// What configurations are made of.
 pub(crate) enum Material {
-    Certificates {
-        identity: Identity,
-        authorities: Arc<Authorities>,
-    },
-    SelfSigned {
-        resolver: Arc<SingleCertAndKey>,
-        pin: Option<Pin>,
-    },
-    Anonymous {
-        resolver: Arc<SingleCertAndKey>,
-        pin: Option<Pin>,
-        #[cfg(feature = "anon-tls")]
-        openssl: crate::anonymous_openssl::Contexts,
-    },
+    Certificates { identity: Identity, authorities: Arc<Authorities> },
+    SelfSigned { resolver: Arc<SingleCertAndKey>, pin: Option<Pin> },
+    Anonymous { resolver: Arc<SingleCertAndKey>, pin: Option<Pin> },
 }
 
 impl Material {
@@ -40,12 +29,10 @@ impl Material {
             return Ok(Self::SelfSigned { resolver: own.resolver(provider)?, pin: own.pin() });
         }
         if options.is_anonymous() {
-            let throwaway = anonymous::throwaway()?;
+            let throwaway = SelfSigned::throwaway()?;
             return Ok(Self::Anonymous {
                 resolver: throwaway.resolver(provider)?,
                 pin: throwaway.pin(),
-                #[cfg(feature = "anon-tls")]
-                openssl: crate::anonymous_openssl::Contexts::new(&throwaway)?,
             });
         }
         let identity = Identity::load(options, provider)?;

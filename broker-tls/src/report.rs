@@ -140,10 +140,6 @@ impl HandshakeReport {
             let refusal = self.0.findings.lock().refusal.clone();
             return Some(errors::rustls_error(error, refusal, self.0.own.as_deref()));
         }
-        #[cfg(feature = "anon-tls")]
-        if let Some(error) = inner.downcast_ref::<openssl::ssl::Error>() {
-            return Some(errors::openssl_error(error));
-        }
-        None
+        inner.downcast_ref().map(errors::anonymous_error)
     }
 }

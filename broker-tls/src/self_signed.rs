@@ -35,6 +35,13 @@ impl SelfSigned {
         Ok(Self { certificate: certificate.der().clone(), key })
     }
 
+    /// Makes one for this process alone, for endpoints without certificates: whoever dials verifies
+    /// nothing then, and TLS 1.3 wants some certificate. Its curve is the one that dialling
+    /// endpoints of the C++ Broker are limited to.
+    pub(crate) fn throwaway() -> Result<Self, TlsError> {
+        Self::generate("Broker endpoint without certificate", &rcgen::PKCS_ECDSA_P384_SHA384)
+    }
+
     /// Reads the file, or makes it if it does not exist.
     pub(crate) fn load_or_generate(path: &Path) -> Result<Self, TlsError> {
         if path.try_exists().unwrap_or(true) {
@@ -67,12 +74,6 @@ impl SelfSigned {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options.open(path)?.write_all(text.as_bytes())
-    }
-
-    /// The key in PKCS #8.
-    #[cfg(feature = "anon-tls")]
-    pub(crate) fn key(&self) -> &PrivateKeyDer<'static> {
-        &self.key
     }
 
     /// What peers pin.

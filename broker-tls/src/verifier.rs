@@ -4,7 +4,7 @@ use crate::Pin;
 use crate::authorities::Authorities;
 use crate::chain::Presented;
 use crate::expectations::Expectations;
-use crate::leniency::LeniencyObserver;
+use crate::observer::TextObserver;
 use crate::report::HandshakeReport;
 use crate::x509::{Certificate, Usage};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -53,7 +53,7 @@ pub(crate) struct PeerVerifier {
     pub(crate) host: Option<String>,
     pub(crate) strict: bool,
     pub(crate) report: HandshakeReport,
-    pub(crate) leniency_observer: LeniencyObserver,
+    pub(crate) leniency_observer: TextObserver,
     pub(crate) algorithms: WebPkiSupportedAlgorithms,
 }
 

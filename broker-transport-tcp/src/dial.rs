@@ -52,7 +52,8 @@ where
     dial_first(&addresses, &doing, dial).await
 }
 
-async fn dial_address(
+/// Connects to one address.
+pub(crate) async fn dial_address(
     address: SocketAddr,
     doing: &str,
     options: &TcpOptions,

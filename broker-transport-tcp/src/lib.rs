@@ -58,6 +58,16 @@ impl TcpTransport {
         dial::dial(to, &self.options).await
     }
 
+    /// Connects a socket to an address that was dialled before.
+    #[cfg(feature = "tls")]
+    async fn dial_address(
+        &self,
+        address: std::net::SocketAddr,
+        doing: &str,
+    ) -> Result<TcpStream, TransportError> {
+        dial::dial_address(address, doing, &self.options).await
+    }
+
     /// Listens at host and port of `at`, whatever its scheme.
     ///
     /// | host | listens at |

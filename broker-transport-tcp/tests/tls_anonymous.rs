@@ -1,4 +1,5 @@
-//! TLS without certificates, with OpenSSL set up as the C++ Broker sets it up at the other end.
+//! TLS without certificates: with endpoints of this project, with OpenSSL set up as the C++ Broker
+//! sets it up, and with what has certificates at one side alone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../broker-tls/tests/pki/mod.rs"]
@@ -9,93 +10,136 @@ mod tls_support;
 
 use broker_core::Url;
 use broker_core::transport::{
-    Connection, Protection, ReadBuffer, StreamReader, StreamWriter, Transport,
-    TransportErrorKind as Kind,
+    Connection, Protection, ReadBuffer, Transport, TransportError, TransportErrorKind as Kind,
 };
-use broker_transport_tcp::tls::TlsOptions;
-use openssl::ssl::{
-    Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslVerifyMode, SslVersion,
-};
-use std::pin::Pin;
+use broker_transport_tcp::TcpTransport;
+use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, LazyLock};
 use support::{batch_of, expect_frames, mixed_frames};
 use tls_support::{Setting, accept, listen, meet, transport};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_openssl::SslStream;
+use tokio::process::{Child, ChildStdout, Command};
 
-/// A context as the C++ Broker has it without certificates.
-fn reference() -> SslContextBuilder {
-    let mut context = SslContext::builder(SslMethod::tls()).unwrap();
-    context.set_verify(SslVerifyMode::NONE);
-    context.set_groups_list("P-384").unwrap();
-    context.set_cipher_list("AECDH-AES256-SHA@SECLEVEL=0").unwrap();
-    context.set_min_proto_version(Some(SslVersion::TLS1_2)).unwrap();
-    context
+/// The side of the C++ Broker; see the script.
+struct CppBroker {
+    /// Ends the program when it is dropped.
+    _child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// A context as the C++ Broker has it with certificates.
-fn reference_with(options: &TlsOptions) -> SslContextBuilder {
-    let mut context = SslContext::builder(SslMethod::tls()).unwrap();
-    context.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
-    context.set_certificate_chain_file(options.certificate.as_ref().unwrap()).unwrap();
-    context.set_private_key_file(options.key.as_ref().unwrap(), SslFiletype::PEM).unwrap();
-    context.set_ca_file(options.ca_file.as_ref().unwrap()).unwrap();
-    context.set_cipher_list("HIGH:!aNULL:!MD5").unwrap();
-    context.set_min_proto_version(Some(SslVersion::TLS1_2)).unwrap();
-    context
+impl CppBroker {
+    fn start(arguments: &[&str]) -> Option<Self> {
+        const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/cpp_broker.py");
+        static IS_THERE: LazyLock<bool> = LazyLock::new(|| {
+            let mut python = std::process::Command::new("python3");
+            let output = python.args([SCRIPT, "check", "0"]).output();
+            output.is_ok_and(|output| output.status.success())
+        });
+        if !*IS_THERE {
+            eprintln!("skipped: no python3 with anonymous TLS is here");
+            return None;
+        }
+        let mut child = Command::new("python3")
+            .arg(SCRIPT)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Some(Self { _child: child, lines })
+    }
+
+    /// One that listens.
+    async fn listen(arguments: &[&str]) -> Option<(Self, Url)> {
+        let mut cpp = Self::start(&[&["listen", "0"], arguments].concat())?;
+        let line = cpp.line().await;
+        let port = line.strip_prefix("port ").unwrap().parse().unwrap();
+        Some((cpp, Url::new("tls", "127.0.0.1", port)))
+    }
+
+    /// One that dials.
+    fn dial(url: &Url, arguments: &[&str]) -> Option<Self> {
+        Self::start(&[&["dial", &url.port().to_string()], arguments].concat())
+    }
+
+    async fn line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().unwrap_or_default()
+    }
 }
 
-fn session(context: SslContextBuilder) -> Ssl {
-    Ssl::new(&context.build()).unwrap()
+const ANONYMOUS: &str = "TLSv1.2 AECDH-AES256-SHA";
+
+/// The arguments for files with a certificate.
+fn files(options: &TlsOptions) -> Vec<&str> {
+    let TlsOptions { certificate, key, ca_file, .. } = options;
+    let paths = [certificate, key, ca_file].into_iter().flatten();
+    std::iter::once("--files").chain(paths.map(|path| path.to_str().unwrap())).collect()
 }
 
-async fn reference_accepts(
-    context: SslContextBuilder,
-    listener: &TcpListener,
-) -> Result<SslStream<TcpStream>, openssl::ssl::Error> {
-    let (socket, _) = listener.accept().await.unwrap();
-    let mut stream = SslStream::new(session(context), socket).unwrap();
-    Pin::new(&mut stream).accept().await.map(|()| stream)
+/// Sends frames to somebody who echoes them.
+async fn echo_frames(connection: &mut Connection) {
+    let frames = mixed_frames();
+    let mut batch = batch_of(&frames);
+    let (sent, ()) = tokio::join!(
+        connection.writer.send(&mut batch),
+        expect_frames(&mut *connection.reader, &frames)
+    );
+    sent.unwrap();
 }
 
-async fn reference_dials(
-    context: SslContextBuilder,
-    url: &Url,
-) -> Result<SslStream<TcpStream>, openssl::ssl::Error> {
-    let socket = TcpStream::connect((url.host(), url.port())).await.unwrap();
-    let mut stream = SslStream::new(session(context), socket).unwrap();
-    Pin::new(&mut stream).connect().await.map(|()| stream)
+fn anonymous() -> TlsTransport {
+    transport(TlsOptions::default())
 }
 
-async fn socket_and_url() -> (TcpListener, Url) {
+/// Stands before a listener and refuses every hello that offers more than the anonymous mode, as a
+/// listener of the C++ Broker without certificates does; counts the connections.
+async fn only_anonymous(to: &Url) -> (Url, Arc<AtomicUsize>) {
+    use broker_tls::anonymous::{Hello, inspect};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
-    (listener, url)
+    let (port, count) = (to.port(), Arc::new(AtomicUsize::new(0)));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            counted.fetch_add(1, SeqCst);
+            tokio::spawn(async move {
+                let mut hello = Vec::new();
+                while inspect(&hello, &[]) == Hello::Incomplete {
+                    client.read_buf(&mut hello).await.unwrap();
+                }
+                if inspect(&hello, &[]) != Hello::Anonymous {
+                    client.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+                    return;
+                }
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                server.write_all(&hello).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, count)
 }
 
-/// Sends frames both ways between a connection and a stream of the C++ Broker.
-async fn exchange_frames(connection: &mut Connection, stream: SslStream<TcpStream>) {
-    use broker_core::transport::FrameWriter;
-    let frames = mixed_frames();
-    let (reader, writer) = tokio::io::split(stream);
-    let (mut reader, mut writer) = (StreamReader(reader), StreamWriter(writer));
-    let (mut there, mut back) = (batch_of(&frames), batch_of(&frames));
-    let (sent_there, sent_back, (), ()) = tokio::join!(
-        connection.writer.send(&mut there),
-        writer.send(&mut back),
-        expect_frames(&mut reader, &frames),
-        expect_frames(&mut *connection.reader, &frames),
-    );
-    sent_there.unwrap();
-    sent_back.unwrap();
-}
-
+/// Both ends of a link in the anonymous mode.
 async fn pair() -> (Connection, Connection) {
-    let (left, right) = (transport(TlsOptions::default()), transport(TlsOptions::default()));
-    let (dialled, accepted) = meet(&left, &right).await;
+    let mut listener = listen(&anonymous()).await;
+    let (url, _) = only_anonymous(listener.url()).await;
+    let dialler = anonymous();
+    let (dialled, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
     (dialled.unwrap(), accepted.unwrap())
 }
 
 support::contract::contract_tests!(pair());
+
+#[track_caller]
+fn assert_says(error: &TransportError, kind: Kind, words: &str) {
+    assert_eq!(error.kind(), kind, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+}
 
 #[tokio::test]
 async fn links_are_encrypted_and_nobody_is_authenticated() {
@@ -105,55 +149,116 @@ async fn links_are_encrypted_and_nobody_is_authenticated() {
 }
 
 #[tokio::test]
-async fn the_cpp_broker_without_certificates_can_be_dialled() {
-    let (listener, url) = socket_and_url().await;
-    let dialler = transport(TlsOptions::default());
-    let (dialled, accepted) =
-        tokio::join!(dialler.connect(&url), reference_accepts(reference(), &listener));
-    let (mut dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
-    assert_eq!(accepted.ssl().version_str(), "TLSv1.2");
-    assert_eq!(accepted.ssl().current_cipher().unwrap().name(), "AECDH-AES256-SHA");
-    assert_eq!(dialled.link.protection, Protection::Encrypted);
-    exchange_frames(&mut dialled, accepted).await;
+async fn the_mode_is_used_only_where_nothing_better_is_there() {
+    let mut listener = listen(&anonymous()).await;
+    let url = listener.url().clone();
+    let examine = async {
+        let socket = TcpStream::connect((url.host(), url.port())).await.unwrap();
+        anonymous().examine(socket, &url).await
+    };
+    let ((dialled, details), accepted) = tokio::join!(examine, accept(&mut *listener));
+    assert_eq!(details.version.as_deref(), Some("TLSv1_3"));
+    assert_eq!(dialled.unwrap().link.protection, Protection::Encrypted);
+    accepted.unwrap();
+
+    let (url, _) = only_anonymous(&url).await;
+    let examine = async {
+        let socket = TcpStream::connect((url.host(), url.port())).await.unwrap();
+        anonymous().examine(socket, &url).await
+    };
+    let ((dialled, details), accepted) = tokio::join!(examine, accept(&mut *listener));
+    dialled.unwrap();
+    accepted.unwrap();
+    assert_eq!(details.version.as_deref(), Some("TLSv1_2"));
+    assert_eq!(details.cipher.as_deref(), Some("TLS_ECDH_anon_WITH_AES_256_CBC_SHA"));
 }
 
 #[tokio::test]
-async fn the_cpp_broker_without_certificates_can_dial() {
-    let mut old = reference();
-    old.set_max_proto_version(Some(SslVersion::TLS1_2)).unwrap();
-    for (context, version) in [(reference(), "TLSv1.3"), (old, "TLSv1.2")] {
-        let mut listener = listen(&transport(TlsOptions::default())).await;
-        let url = listener.url().clone();
-        let (dialled, accepted) =
-            tokio::join!(reference_dials(context, &url), accept(&mut *listener));
-        let (dialled, mut accepted) = (dialled.unwrap(), accepted.unwrap());
-        assert_eq!(dialled.ssl().version_str(), version);
-        assert_eq!(accepted.link.protection, Protection::Encrypted);
-        exchange_frames(&mut accepted, dialled).await;
+async fn a_listener_without_certificates_is_dialled_twice_once_and_the_log_is_told() {
+    let mut listener = listen(&anonymous()).await;
+    let (url, count) = only_anonymous(listener.url()).await;
+    let tls = Tls::new(TlsOptions::default()).unwrap();
+    let (told, tell) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let telling = told.clone();
+    let address = url.to_string();
+    tls.on_anonymous_listener(move |text| {
+        assert!(text.starts_with(&address), "{text}");
+        telling.store(tell.fetch_add(1, SeqCst) + 1, SeqCst);
+    });
+    let dialler = TlsTransport::new(TcpTransport::default(), tls);
+    for connections in [2, 3, 4] {
+        let (dialled, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
+        dialled.unwrap();
+        accepted.unwrap();
+        assert_eq!(count.load(SeqCst), connections);
+        assert_eq!(told.load(SeqCst), 1);
     }
 }
 
 #[tokio::test]
-async fn a_program_without_the_feature_can_dial_and_be_dialled() {
-    let own = broker_transport_tcp::tls::Tls::new(TlsOptions::default()).unwrap();
-    let name = rustls::pki_types::ServerName::try_from("unused").unwrap();
-    let other = transport(TlsOptions::default());
+async fn a_listener_that_has_got_a_certificate_meanwhile_is_dialled_with_tls_1_3_again() {
+    let Some((mut cpp, url)) = CppBroker::listen(&[]).await else { return };
+    let dialler = anonymous();
+    dialler.connect(&url).await.unwrap();
+    assert!(cpp.line().await.starts_with("failed"), "TLS 1.3 cannot be agreed on");
+    assert_eq!(cpp.line().await, ANONYMOUS);
+    drop(cpp);
 
-    let mut listener = listen(&other).await;
-    let (config, _) = own.rustls_client("host").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
-    let socket = TcpStream::connect(("127.0.0.1", listener.url().port())).await.unwrap();
-    let (dialled, accepted) = tokio::join!(connector.connect(name, socket), accept(&mut *listener));
-    dialled.unwrap();
-    accepted.unwrap();
+    let setting = Setting::new();
+    let options = setting.files.options("theirs", &setting.ca.issue("theirs"), &setting.ca.pem);
+    let port = url.port().to_string();
+    let arguments = [&["listen", &port][..], &files(&options)].concat();
+    let mut cpp = loop {
+        // Until the port is free again.
+        let mut cpp = CppBroker::start(&arguments).unwrap();
+        if cpp.line().await.starts_with("port") {
+            break cpp;
+        }
+    };
+    let mut dialled = dialler.connect(&url).await.unwrap();
+    assert!(cpp.line().await.starts_with("failed"), "the anonymous mode is refused");
+    assert!(cpp.line().await.starts_with("TLSv1.3"));
+    assert_eq!(dialled.link.protection, Protection::Encrypted);
+    echo_frames(&mut dialled).await;
+}
 
-    let (listener, url) = socket_and_url().await;
-    let (config, _) = own.rustls_server().unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    let accepting = async { acceptor.accept(listener.accept().await.unwrap().0).await };
-    let (dialled, accepted) = tokio::join!(other.connect(&url), accepting);
-    dialled.unwrap();
-    accepted.unwrap();
+#[tokio::test]
+async fn the_cpp_broker_without_certificates_can_be_dialled() {
+    let Some((mut cpp, url)) = CppBroker::listen(&[]).await else { return };
+    let mut dialled = anonymous().connect(&url).await.unwrap();
+    assert!(cpp.line().await.starts_with("failed"));
+    assert_eq!(cpp.line().await, ANONYMOUS);
+    assert_eq!(dialled.link.protection, Protection::Encrypted);
+    echo_frames(&mut dialled).await;
+    dialled.writer.shutdown().await;
+    let end = dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
+    assert!(end.is_closed(), "{end}");
+}
+
+#[tokio::test]
+async fn the_cpp_broker_without_certificates_can_dial() {
+    for (arguments, version) in [(&[][..], "TLSv1.3"), (&["-tls1_2"], ANONYMOUS)] {
+        let mut listener = listen(&anonymous()).await;
+        let Some(mut cpp) = CppBroker::dial(listener.url(), arguments) else { return };
+        let mut accepted = accept(&mut *listener).await.unwrap();
+        assert!(cpp.line().await.starts_with(version));
+        assert_eq!(accepted.link.protection, Protection::Encrypted);
+        echo_frames(&mut accepted).await;
+    }
+}
+
+#[tokio::test]
+async fn a_listener_with_a_certificate_and_no_demands_can_be_dialled() {
+    let setting = Setting::new();
+    let options = setting.files.options("theirs", &setting.ca.issue("theirs"), &setting.ca.pem);
+    for version in [&[][..], &["-tls1_2"]] {
+        let arguments = [&files(&options)[..], version].concat();
+        let Some((mut cpp, url)) = CppBroker::listen(&arguments).await else { return };
+        let mut dialled = anonymous().connect(&url).await.unwrap();
+        assert!(cpp.line().await.starts_with("TLSv1."), "with the first connection");
+        assert_eq!(dialled.link.protection, Protection::Encrypted);
+        echo_frames(&mut dialled).await;
+    }
 }
 
 #[tokio::test]
@@ -161,62 +266,100 @@ async fn the_cpp_broker_with_certificates_talks_both_ways_with_an_endpoint_that_
     let setting = Setting::new();
     let own = setting.endpoint("own");
     let theirs = setting.files.options("theirs", &setting.ca.issue("theirs"), &setting.ca.pem);
+    let arguments = [&files(&theirs)[..], &["--demand"]].concat();
 
-    let (listener, url) = socket_and_url().await;
-    let accepting = reference_accepts(reference_with(&theirs), &listener);
-    let (dialled, accepted) = tokio::join!(own.connect(&url), accepting);
-    let mut dialled = dialled.unwrap();
+    let Some((_cpp, url)) = CppBroker::listen(&arguments).await else { return };
+    let mut dialled = own.connect(&url).await.unwrap();
     assert_eq!(dialled.link.protection.to_string(), "authenticated as CN=theirs");
-    exchange_frames(&mut dialled, accepted.unwrap()).await;
+    echo_frames(&mut dialled).await;
 
     let mut listener = listen(&own).await;
-    let url = listener.url().clone();
-    let dialling = reference_dials(reference_with(&theirs), &url);
-    let (dialled, accepted) = tokio::join!(dialling, accept(&mut *listener));
-    let mut accepted = accepted.unwrap();
+    let Some(_cpp) = CppBroker::dial(listener.url(), &arguments) else { return };
+    let mut accepted = accept(&mut *listener).await.unwrap();
     assert_eq!(accepted.link.protection.to_string(), "authenticated as CN=theirs");
-    exchange_frames(&mut accepted, dialled.unwrap()).await;
+    echo_frames(&mut accepted).await;
 }
 
 #[tokio::test]
 async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
     let setting = Setting::new();
     let options = setting.files.options("theirs", &setting.ca.issue("theirs"), &setting.ca.pem);
-    let (without, with) = (transport(TlsOptions::default()), setting.endpoint("own"));
+    let arguments = [&files(&options)[..], &["--demand"]].concat();
+    let (without, with) = (anonymous(), setting.endpoint("own"));
 
-    let (listener, url) = socket_and_url().await;
-    let accepting = async {
-        reference_accepts(reference_with(&options), &listener).await.map(drop).unwrap_err()
-    };
-    let (dialled, _) = tokio::join!(without.connect(&url), accepting);
-    let error = match dialled {
+    let Some((_cpp, url)) = CppBroker::listen(&arguments).await else { return };
+    let error = match without.connect(&url).await {
         Ok(mut dialled) => dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err(),
         Err(error) => error,
     };
-    assert_eq!(error.kind(), Kind::OwnCertificate, "{error}");
-    assert!(error.to_string().contains("demands a certificate"), "{error}");
+    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
 
-    let accepting =
-        async { reference_accepts(reference(), &listener).await.map(drop).unwrap_err() };
-    let (dialled, _) = tokio::join!(with.connect(&url), accepting);
-    let error = dialled.err().unwrap();
-    assert_eq!(error.kind(), Kind::Tls, "{error}");
-    assert!(error.to_string().contains("both sides have to have certificates"), "{error}");
+    let (mut cpp, url) = CppBroker::listen(&[]).await.unwrap();
+    let error = with.connect(&url).await.err().unwrap();
+    assert_says(&error, Kind::Tls, "both sides have to have certificates");
+    assert!(cpp.line().await.starts_with("failed"));
 
     let mut listener = listen(&without).await;
-    let url = listener.url().clone();
-    let dialling = reference_dials(reference_with(&options), &url);
-    let (dialled, accepted) = tokio::join!(dialling, accept(&mut *listener));
-    assert!(dialled.is_err());
-    let error = accepted.err().unwrap();
-    assert_eq!(error.kind(), Kind::OwnCertificate, "{error}");
-    assert!(error.to_string().contains("demands a certificate"), "{error}");
+    let _cpp = CppBroker::dial(listener.url(), &arguments);
+    let error = accept(&mut *listener).await.err().unwrap();
+    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
 
-    let mut listener = tls_support::listen(&with).await;
-    let url = listener.url().clone();
-    let (_dialled, accepted) =
-        tokio::join!(reference_dials(reference(), &url), accept(&mut *listener));
-    let error = accepted.err().unwrap();
-    assert_eq!(error.kind(), Kind::PeerCertificate, "{error}");
-    assert!(error.to_string().contains("presented no certificate"), "{error}");
+    let mut listener = listen(&with).await;
+    let _cpp = CppBroker::dial(listener.url(), &[]);
+    let error = accept(&mut *listener).await.err().unwrap();
+    assert_says(&error, Kind::PeerCertificate, "presented no certificate");
+}
+
+#[tokio::test]
+async fn an_endpoint_with_certificates_neither_dials_nor_accepts_anonymously() {
+    let setting = Setting::new();
+    let listener = listen(&anonymous()).await;
+    let (url, count) = only_anonymous(listener.url()).await;
+    let error = setting.endpoint("own").connect(&url).await.err().unwrap();
+    assert_says(&error, Kind::Tls, "both sides have to have certificates, or neither");
+    assert_eq!(count.load(SeqCst), 1, "there was a second attempt");
+
+    let mut strict = listen(&setting.endpoint("own")).await;
+    let client = broker_tls::anonymous::Connection::client().unwrap();
+    let mut socket = TcpStream::connect(("127.0.0.1", strict.url().port())).await.unwrap();
+    socket.write_all(client.output()).await.unwrap();
+    let mut answer = Vec::new();
+    let (read, accepted) = tokio::join!(socket.read_to_end(&mut answer), accept(&mut *strict));
+    read.unwrap();
+    assert_eq!(answer, [0x15, 3, 3, 0, 2, 2, 40], "no common parameters");
+    assert_says(&accepted.err().unwrap(), Kind::PeerCertificate, "certificates are configured");
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_that_nobody_announced_is_no_orderly_end() {
+    let (left, mut right) = pair().await;
+    drop(left);
+    let error = right.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
+    assert_says(&error, Kind::Closed, "receiving");
+}
+
+#[tokio::test]
+async fn what_refuses_both_modes_is_explained() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let server = async {
+        for _ in 0..2 {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.read_u8().await.unwrap();
+            socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+            // Everything is read, so that the alert is not destroyed by a reset.
+            socket.shutdown().await.unwrap();
+            tokio::io::copy(&mut socket, &mut tokio::io::sink()).await.unwrap();
+        }
+    };
+    let dialler = anonymous();
+    let (dialled, ()) = tokio::join!(dialler.connect(&url), server);
+    assert_says(&dialled.err().unwrap(), Kind::Tls, "both sides have to have certificates");
+}
+
+#[tokio::test]
+async fn two_endpoints_without_certificates_meet() {
+    let (dialled, accepted) = meet(&anonymous(), &anonymous()).await;
+    assert_eq!(dialled.unwrap().link.protection, Protection::Encrypted);
+    assert_eq!(accepted.unwrap().link.protection, Protection::Encrypted);
 }

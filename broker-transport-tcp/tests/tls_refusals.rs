@@ -243,20 +243,3 @@ async fn endpoints_with_and_without_certificates_tell_each_other_so() {
     let error = accepted.err().unwrap();
     assert_says(&error, Kind::OwnCertificate, "demands a certificate, and none is configured here");
 }
-
-#[cfg(not(feature = "anon-tls"))]
-#[tokio::test]
-async fn an_acceptor_that_needs_the_missing_feature_is_recognised() {
-    // The answer of an endpoint of the C++ Broker without certificates: no shared cipher.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
-    let server = async {
-        let (mut socket, _) = listener.accept().await.unwrap();
-        socket.read_u8().await.unwrap();
-        socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
-        socket
-    };
-    let dialler = transport(TlsOptions::default());
-    let (dialled, _socket) = tokio::join!(dialler.connect(&url), server);
-    assert_says(&dialled.err().unwrap(), Kind::Tls, "built with the feature `anon-tls`");
-}

@@ -1,11 +1,10 @@
 //! The client's side of the opening handshake.
 
-use crate::bridge::Directions;
 use crate::framing::Side;
 use crate::http::{HeadError, parse_response, read_head};
 use crate::security::is_secure;
 use crate::stream::Stream;
-use crate::{NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
+use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
 use broker_core::Url;
 use broker_core::transport::{Connection, Link, TransportError, TransportErrorKind as Kind};
 use std::fmt::Write as _;
@@ -27,9 +26,10 @@ pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, Transp
         "" | "/" => NATIVE_PATH,
         path => path,
     };
-    Directions::check_native(to).map_err(|error| {
-        TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {error}"))
-    })?;
+    if path == JSON_PATH {
+        let detail = format!("connecting to {to}: that is a server of the JSON API and no peer");
+        return Err(TransportError::new(Kind::InvalidAddress, detail));
+    }
     let (mut stream, protection) = shared.security.dial(to).await?;
     let target = target(to, path);
     let opening = Opening { to, path: &target, protocol: Some(NATIVE_PROTOCOL), fields: &[] };

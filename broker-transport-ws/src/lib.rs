@@ -9,8 +9,8 @@
 //! | `/v1/native` | peerings, with the sub-protocol `broker-native.v1` |
 //! | `/` | the example page, if it is switched on |
 //!
-//! A URL that is dialled picks by its path as well: the JSON API of a server becomes a peer through
-//! a [`bridge`], anything else is a peering.
+//! A URL that is dialled is a peering. Servers of the JSON API become peers through the crate
+//! `broker-bridge`, which stands in front of this transport.
 //!
 //! To the endpoint, [`WsTransport`] is a transport like others: it yields peers, and it dials them.
 //! Clients are a service beside that: [`WsTransport::install`] adds both to an endpoint that is
@@ -58,7 +58,6 @@
 //! | a client that does not read | see [`WsOptions::overflow_policy`] |
 
 mod access;
-pub mod bridge;
 pub mod client;
 mod dial;
 mod framing;
@@ -111,7 +110,6 @@ struct Shared {
     security: Security,
     options: Arc<WsOptions>,
     service: OnceLock<Service>,
-    bridges: bridge::Bridges,
 }
 
 impl WsTransport {
@@ -153,7 +151,6 @@ impl WsTransport {
             security,
             options: Arc::new(options.clamp_durations()),
             service: OnceLock::new(),
-            bridges: bridge::Bridges::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -173,10 +170,11 @@ impl WsTransport {
         let _ = self.shared.service.set(Service::new(context, options));
     }
 
-    /// The servers of the JSON API that are peers now, see [`bridge`].
+    /// A client of a server of the JSON API, over the sockets and with the encryption of this
+    /// transport. Starts connecting, and returns at once; has to be called on a tokio runtime.
     #[must_use]
-    pub fn bridges(&self) -> Vec<bridge::BridgeStatus> {
-        self.shared.bridges.status()
+    pub fn client(&self, url: Url, options: client::ClientOptions) -> client::JsonClient {
+        client::JsonClient::over(self.shared.security.clone(), url, options)
     }
 }
 
@@ -191,9 +189,6 @@ impl Transport for WsTransport {
     }
 
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
-        match to.path() {
-            JSON_PATH => bridge::connect(&self.shared, to).await,
-            _ => dial::peer(&self.shared, to).await,
-        }
+        dial::peer(&self.shared, to).await
     }
 }

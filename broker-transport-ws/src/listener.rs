@@ -3,7 +3,7 @@ use crate::security::is_secure;
 use crate::{NATIVE_PATH, Shared};
 use async_trait::async_trait;
 use broker_core::Url;
-use broker_core::event::Severity;
+use broker_core::event::{LogId, Severity};
 use broker_core::transport::{
     Established, Incoming, Listener, ListenerProtection, Protection, TransportError,
     TransportErrorKind as Kind,
@@ -41,7 +41,7 @@ fn warn_if_open(shared: &Shared, url: &Url) {
             "{url}: whoever reaches this address may publish and subscribe to everything; set \
              access rules, or listen on 127.0.0.1"
         );
-        service.log(Severity::Warning, "open-listener", text, None);
+        service.log(Severity::Warning, LogId::OpenListener, text);
     }
 }
 

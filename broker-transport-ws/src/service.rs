@@ -1,10 +1,9 @@
 use crate::WsOptions;
-use crate::bridge::Around;
 use crate::server::{Accepted, Exchange, serve};
+use broker_core::Url;
 use broker_core::endpoint::{ServiceContext, WeakServiceContext};
-use broker_core::event::Severity;
+use broker_core::event::{LogId, Severity};
 use broker_core::transport::{Admission, Established, Place, TransportError};
-use broker_core::{EndpointId, PeerStatus, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -27,30 +26,6 @@ impl Service {
         let context = context.downgrade();
         let clients = Arc::new(Admission::new(usize::MAX, options.clients));
         Self { context, options, exchange: Mutex::default(), clients }
-    }
-
-    /// The id of the endpoint, while it runs.
-    pub(crate) fn endpoint_id(&self) -> Option<EndpointId> {
-        self.context.upgrade().map(|context| context.endpoint().id())
-    }
-
-    /// What the endpoint asks its peers for.
-    pub(crate) fn wanted(&self) -> Option<Vec<bytes::Bytes>> {
-        self.context.upgrade().map(|context| context.endpoint().filter())
-    }
-
-    /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
-    /// endpoint `server`.
-    pub(crate) fn around(&self, bridge: EndpointId, server: Option<EndpointId>) -> Around {
-        let Some(context) = self.context.upgrade() else {
-            return Around { others: false, server: false };
-        };
-        let endpoint = context.endpoint();
-        let peers = endpoint.peers();
-        let ids = || peers.iter().filter(|peer| peer.status == PeerStatus::Peered).map(|p| p.id);
-        let others = ids().any(|id| id != Some(bridge)) || endpoint.client_count() > 0;
-        let is_server = server.is_some() && ids().any(|id| id == server);
-        Around { others, server: is_server || server == Some(endpoint.id()) }
     }
 
     /// Whether another client from there can be served now.
@@ -88,20 +63,9 @@ impl Service {
     }
 
     /// Adds to the log of the endpoint.
-    pub(crate) fn log(
-        &self,
-        level: Severity,
-        id: &'static str,
-        text: impl Into<String>,
-        reason: Option<&'static str>,
-    ) {
+    pub(crate) fn log(&self, level: Severity, id: LogId, text: impl Into<String>) {
         if let Some(context) = self.context.upgrade() {
-            context.log(level, id, text, reason);
+            context.log(level, id, text, None);
         }
-    }
-
-    /// Warns of something that anybody outside can cause; the log has its limits for that.
-    pub(crate) fn complain(&self, id: &'static str, text: String, reason: Option<&'static str>) {
-        self.log(Severity::Warning, id, text, reason);
     }
 }

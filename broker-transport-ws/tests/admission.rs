@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::{Config, Endpoint};
 use broker_transport_ws::WsOptions;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::transport::TransportErrorKind;
 use broker_core::{OverflowPolicy, Url};

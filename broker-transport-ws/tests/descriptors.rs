@@ -4,7 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Frame, Server, log_event};

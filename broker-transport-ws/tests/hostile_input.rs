@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::data::View;
 use broker_core::data::json::JsonReader;

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
-use broker_core::Endpoint;
 use broker_core::endpoint::Retry;
+use broker_core::{Config, Endpoint};
 use broker_transport_ws::WsOptions;
 use std::time::Duration;
 use support::{Frame, PATIENCE, SERVER_ID, Server, count, frame, statuses};
@@ -49,6 +49,35 @@ async fn a_message_without_a_topic_or_of_another_type_is_an_error_and_is_not_pub
     client.text(&format!("{{\"topic\":\"/t\",{value}}}")).await;
     let message = timeout(PATIENCE, subscriber.recv()).await.unwrap().unwrap();
     assert_eq!(message.topic().to_string(), "/t");
+}
+
+#[tokio::test]
+async fn a_client_that_wants_more_than_peers_accept_is_refused_and_costs_nobody_else_anything() {
+    let mut config = Config::default();
+    config.limits.filter_entries = 4;
+    config.limits.filter_entry = 20;
+    let builder = Endpoint::builder()
+        .config(config)
+        .id(SERVER_ID.parse().unwrap())
+        .transport(broker_transport_tcp::TcpTransport::default());
+    let server = Server::build(builder, WsOptions::default()).await;
+    let peer = native(&server).await;
+    let mut good = server.client(r#"["/good", "/b"]"#).await;
+    for subscriptions in [r#"["/1", "/2", "/3"]"#, r#"["/longer/than/20/bytes"]"#] {
+        let mut greedy = server.open().await;
+        greedy.text(subscriptions).await;
+        let answer = greedy.recv_json().await;
+        assert_eq!(answer["code"], "too_many_subscriptions");
+        let context = answer["context"].as_str().unwrap();
+        assert!(context.contains("the limit filter-entr"), "{context}");
+        assert_eq!(greedy.recv_close().await.0, 1013);
+    }
+    assert_eq!(server.endpoint.client_count(), 1);
+    // What is covered does not count, and nothing of those who were refused was announced.
+    let _covered = server.client(r#"["/good/1", "/good/2", "/good/3", "/c"]"#).await;
+    wants(&peer, &server, &["/b", "/c", "/good"]).await;
+    peer.publish("/good/1", &1_u64).await.unwrap();
+    assert_eq!(good.recv_json().await["topic"], "/good/1");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_transport_ws::WsOptions;
 use support::{PATIENCE, Server, count, frame};

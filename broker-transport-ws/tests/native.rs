@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
 use broker_core::{Endpoint, OverflowPolicy, Url};

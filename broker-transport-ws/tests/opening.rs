@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::transport::TransportErrorKind;
 use broker_core::{Endpoint, Url};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::OverflowPolicy;
 use broker_core::endpoint::SubscriberOptions;

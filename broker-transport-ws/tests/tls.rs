@@ -4,7 +4,7 @@
 
 #[path = "../../broker-tls/tests/pki/mod.rs"]
 mod pki;
-mod support;
+use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
 use broker_core::transport::{Protection, TransportErrorKind};

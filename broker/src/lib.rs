@@ -64,7 +64,6 @@
 //! |---|---|---|
 //! | `tcp` | yes | `tcp://` |
 //! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
-//! | `anon-tls` | no | encryption without certificates that the C++ Broker understands (OpenSSL) |
 //! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
 //! | `quic` | no | `quic://` |
 //!
@@ -114,6 +113,9 @@ pub mod metrics {
 
 mod transports;
 
+#[cfg(feature = "ws")]
+#[doc(no_inline)]
+pub use broker_bridge as bridge;
 #[cfg(any(feature = "tls", feature = "quic"))]
 pub use broker_tls as tls;
 #[cfg(feature = "quic")]

@@ -58,7 +58,8 @@ pub enum TransportSetupError {
 /// `certificates-read`, or `certificates-unusable` with the reason if those read before stay in
 /// use, and under `certificates-odd` what is strange about files that can be used, and about
 /// certificates of peers that strict libraries would refuse. Of the files read here `Tls::warnings`
-/// tells that, as nobody sees the log yet.
+/// tells that, as nobody sees the log yet. Under `anonymous-tls` it names listeners that have no
+/// certificate and so were connected to twice.
 ///
 /// # Errors
 ///
@@ -94,18 +95,25 @@ pub fn builder_with_tls(
 fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder {
     use broker_core::Reason;
     use broker_core::endpoint::ServiceContext;
+    use broker_core::event::LogId;
     use broker_core::event::Severity::{Info, Warning};
     builder.on_start(move |context| {
         let odd = |context: &ServiceContext, warnings: &[String]| {
             for warning in warnings {
-                context.log(Warning, "certificates-odd", warning.clone(), None);
+                context.log(Warning, LogId::CertificatesOdd, warning.clone(), None);
             }
         };
         let context = context.downgrade();
         let observer = context.clone();
         tls.on_leniency(move |text| {
             if let Some(context) = observer.upgrade() {
-                context.log(Warning, "certificates-odd", text, None);
+                context.log(Warning, LogId::CertificatesOdd, text, None);
+            }
+        });
+        let observer = context.clone();
+        tls.on_anonymous_listener(move |text| {
+            if let Some(context) = observer.upgrade() {
+                context.log(Info, LogId::AnonymousTls, text, None);
             }
         });
         tls.on_reload(move |read| {
@@ -114,12 +122,12 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
                 Ok(warnings) => {
                     odd(&context, warnings);
                     let text = "certificates and keys have been read again, for new connections";
-                    context.log(Info, "certificates-read", text, None);
+                    context.log(Info, LogId::CertificatesRead, text, None);
                 }
                 Err(error) => {
                     let text = format!("{error}; what was read before stays in use");
-                    let reason = Some(Reason::OwnCertificate.name());
-                    context.log(Warning, "certificates-unusable", text, reason);
+                    let reason = Some(Reason::OwnCertificate);
+                    context.log(Warning, LogId::CertificatesUnusable, text, reason);
                 }
             }
         });
@@ -146,10 +154,11 @@ fn with_transports(
     #[cfg(feature = "tls")]
     let builder = builder.transport(tls_links.clone());
     #[cfg(all(feature = "ws", feature = "tls"))]
-    let builder =
-        broker_transport_ws::WsTransport::with_tls(tcp, tls_links, options.ws)?.install(builder);
+    let ws = broker_transport_ws::WsTransport::with_tls(tcp, tls_links, options.ws)?;
     #[cfg(all(feature = "ws", not(feature = "tls")))]
-    let builder = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?.install(builder);
+    let ws = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?;
+    #[cfg(feature = "ws")]
+    let builder = broker_bridge::websocket::WebSocketBridges::new(ws).install(builder);
     #[cfg(feature = "quic")]
     let builder = builder.transport(broker_transport_quic::QuicTransport::new(
         tls.clone(),

@@ -1,7 +1,7 @@
-use super::world::{OWN, World, url};
+use super::world::{FILTER, OWN, World, url};
 use broker_proto::Failure;
 use broker_proto::fuzzing::Input;
-use broker_proto::peering::ConnectionId;
+use broker_proto::peering::{ConnectionId, HandshakeFrame};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::{EndpointId, ErrorCode};
@@ -36,7 +36,8 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         }
         4..=8 => on_connection(world, input, |world, conn, input| {
             let payload = payload(input);
-            world.tell(|control, now| control.handshake_frame(conn, &payload, now));
+            let frame = HandshakeFrame::read(&payload, FILTER);
+            world.tell(|control, now| control.handshake_frame(conn, frame, now));
         }),
         9 => on_connection(world, input, |world, conn, input| {
             let failure = match input.below(3) {
@@ -63,7 +64,7 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         15 => on_connection(world, input, |world, conn, input| {
             let filter = filter(input);
             world.heard(conn);
-            world.tell(|control, _| control.routing_update(conn, filter));
+            world.tell(|control, now| control.routing_update(conn, filter, now));
         }),
         16 => on_connection(world, input, |world, conn, input| {
             let token = world.token(conn).filter(|_| input.u8() > 0).unwrap_or_default();
@@ -101,12 +102,11 @@ fn filter(input: &mut Input<'_>) -> Vec<Bytes> {
 }
 
 fn subscriptions(world: &mut World, input: &mut Input<'_>) {
-    let (kind, topics) = (input.below(3), filter(input));
-    let more = filter(input);
-    world.tell(|control, _| match kind {
-        0 => control.subscribe(&topics),
-        1 => control.unsubscribe(&topics),
-        _ => control.resubscribe(&topics, &more),
+    let (more, topics) = (input.below(2) == 0, filter(input));
+    world.tell(|control, now| match more {
+        // Too many are refused.
+        true => drop(control.subscribe(&topics, now)),
+        false => control.unsubscribe(&topics, now),
     });
 }
 

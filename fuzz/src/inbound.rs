@@ -33,7 +33,7 @@ pub(super) fn inbound(bytes: &[u8]) {
         add_sink(&router, 2, Policy::Wait, &[b"/w"]),
     ];
     let Some(source) = peers.first() else { return };
-    let filter = FilterLimits { entries: 8, bytes: 100 };
+    let filter = FilterLimits { entries: 8, entry: 50, bytes: 100 };
     let limits = InboundLimits { filter, bad_messages: usize::from(options) };
     let mut inbound = Inbound::new(Arc::clone(source), limits);
     let mut buffer = ReadBuffer::new();

@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
+    ("anonymous_tls", broker_tls::anonymous::fuzzing::anonymous_tls),
     ("binary", data::binary),
     ("config", config::config),
     ("control", control::control),

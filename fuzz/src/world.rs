@@ -7,6 +7,7 @@ use broker_proto::peering::{
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::routing_update;
 use broker_proto::{EndpointId, Url};
 use broker_proto::{Link, Protection};
 use bytes::Bytes;
@@ -44,6 +45,9 @@ pub(super) struct World {
     stopped: bool,
 }
 
+/// How large the filter of a peer may be.
+pub(super) const FILTER: FilterLimits = FilterLimits { entries: 4, entry: 50, bytes: 100 };
+
 impl World {
     pub(super) fn new(peers: usize) -> Self {
         let settings = Settings {
@@ -52,7 +56,7 @@ impl World {
             bye: BYE,
             liveness: LIVENESS,
             peers,
-            filter: FilterLimits { entries: 4, bytes: 100 },
+            filter: FILTER,
             remembered_peers: 2,
             retry_jitter: 0.5,
             retry_max: Some(Duration::from_secs(60)),
@@ -209,8 +213,16 @@ impl World {
                     conn.installed = None;
                 }
             }
-            Action::SetFilter { peer, filter } => {
-                assert!(self.conn_of(peer).is_some() && filter.len() <= 4);
+            Action::Announce { conn, frame } => {
+                assert!(self.conn(conn).installed.is_some());
+                let frame = frame.to_vec();
+                let envelope = Envelope::decode(frame.get(PREFIX..).unwrap_or_default());
+                let filter =
+                    envelope.map(|envelope| routing_update::decode(envelope.payload, FILTER));
+                assert!(matches!(filter, Ok(Ok(_))), "announces what peers refuse");
+            }
+            Action::SetFilter { conn, peer, filter } => {
+                assert!(self.conn_of(peer) == Some(conn) && filter.len() <= 4);
             }
             Action::PeerChanged { peer, record } => {
                 match record {

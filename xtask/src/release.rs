@@ -15,8 +15,14 @@ pub(crate) fn hand_over() -> Result<ExitStatus> {
 
 fn build() -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build =
-        ["build", "--release", "--package", "xtask", "--message-format=json-render-diagnostics"];
+    let build = [
+        "build",
+        "--profile",
+        "dist",
+        "--package",
+        "xtask",
+        "--message-format=json-render-diagnostics",
+    ];
     let output = Command::new(cargo).args(build).stderr(std::process::Stdio::inherit()).output()?;
     if !output.status.success() {
         return Err("the release could not be built".into());

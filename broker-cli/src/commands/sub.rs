@@ -50,7 +50,8 @@ impl Sub {
         };
         let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
-        let subscriber = session.endpoint.subscribe_with(&self.prefixes, options);
+        let subscriber = session.endpoint.try_subscribe(&self.prefixes, options);
+        let subscriber = subscriber.map_err(|error| Failure::usage(error.to_string()))?;
         let mut receiver = Receiver { subscriber, received: 0, count: self.count };
         let outcome = self.receive(&mut session, &mut receiver, persistence).await;
         let outcome = match receiver.is_owed_the_rest(&outcome) {

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::output::diagnose;
 use broker::core::limits::MAX_DURATION;
 use broker::core::transport::{Admission, Place};
-use broker::event::Severity;
+use broker::event::{LogId, Severity};
 use broker::metrics::{QUEUE_SECONDS, queue_seconds_buckets};
 use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
@@ -17,6 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,6 +27,10 @@ use tokio::time::{sleep, timeout};
 
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a time series is shown that nobody counts in any more: those of peers that are gone
+/// would be ever more. It is the time after which Prometheus takes a series for ended.
+const FORGET_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// Tells about an endpoint over HTTP: `/metrics`, `/v1/status/json` and `/health`.
 pub(crate) struct Server {
@@ -77,13 +82,9 @@ impl Server {
                 }
                 Err(error) => {
                     let text = format!("accepting on {url}: {error}");
-                    let reason = Reason::OutOfResources.name();
-                    endpoint.service_context().log(
-                        Severity::Warning,
-                        "http-accept-failed",
-                        text,
-                        Some(reason),
-                    );
+                    let context = endpoint.service_context();
+                    let reason = Some(Reason::OutOfResources);
+                    context.log(Severity::Warning, LogId::HttpAcceptFailed, text, reason);
                     // It may be these that use up the descriptors.
                     if places.make_room() {
                         let _ = timeout(PAUSE, places.room_made()).await;
@@ -97,7 +98,7 @@ impl Server {
 }
 
 fn cut(endpoint: &Endpoint, text: String, reason: Reason) {
-    endpoint.service_context().log(Severity::Info, "http-cut", text, Some(reason.name()));
+    endpoint.service_context().log(Severity::Info, LogId::HttpCut, text, Some(reason));
 }
 
 /// Makes what is recorded by the `metrics` facade available as text.
@@ -107,6 +108,7 @@ fn recorder() -> Result<PrometheusHandle, Failure> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(QUEUE_SECONDS.to_owned()), &buckets)
         .map_err(|error| failed(&error))?
+        .idle_timeout(MetricKindMask::ALL, Some(FORGET_AFTER))
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|error| failed(&error))?;

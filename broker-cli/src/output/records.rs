@@ -77,7 +77,8 @@ pub(crate) struct EventRecord<'a> {
 /// What stands in the place of lines that could not be written.
 pub(super) fn lost(lines: u64) -> Event {
     let description = format!("{lines} lines are missing here: standard output did not take them");
-    Event::Log(LogEvent::new(Severity::Warning, LogId::Other("output-lost"), description))
+    let id = LogId::OutputLost;
+    Event::Log(LogEvent::new(Severity::Warning, id, description))
 }
 
 /// What is known of a client that is no peer.

@@ -12,7 +12,7 @@ use crate::reporter::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
 use broker::core::transport::ListenerProtection;
-use broker::event::Severity;
+use broker::event::{LogId, Severity};
 use broker::{Endpoint, Event, EventStream, Url};
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -119,7 +119,8 @@ impl Session {
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {
-            endpoint.service_context().log(Severity::Warning, "certificates-odd", warning, None);
+            let context = endpoint.service_context();
+            context.log(Severity::Warning, LogId::CertificatesOdd, warning, None);
         }
         Ok(Self {
             events,
@@ -181,7 +182,8 @@ impl Session {
 
     /// Listens where it should, and says where that is, before anything else is said.
     pub(crate) async fn listen(&mut self) -> Result<(), Stop> {
-        self.endpoint.forward(&self.settings.forward);
+        let forwarding = self.endpoint.forward(&self.settings.forward);
+        forwarding.map_err(|error| Failure::usage(format!("forward: {error}")))?;
         for url in self.settings.listen.clone() {
             let bound = self.endpoint.listen(&url).await;
             let bound = bound.map_err(|error| Failure::listening(&error))?;
@@ -189,12 +191,8 @@ impl Session {
             self.out.record(&listening);
             self.peerings.accept();
             if let Some(warning) = unprotected(&bound, listening.protection()) {
-                self.endpoint.service_context().log(
-                    Severity::Warning,
-                    "unprotected-listener",
-                    warning,
-                    None,
-                );
+                let context = self.endpoint.service_context();
+                context.log(Severity::Warning, LogId::UnprotectedListener, warning, None);
             }
         }
         for url in &self.also_listening {

@@ -1,5 +1,7 @@
 use crate::failure::{Exit, Failure};
 use crate::options::retry;
+#[cfg(feature = "ws")]
+use broker::event::LogId;
 use broker::event::{RemovalCause, StatusCode};
 use broker::{Endpoint, EndpointId, Event, PeerHandle, Url};
 use std::collections::BTreeSet;
@@ -92,7 +94,7 @@ impl Peerings {
     pub(super) fn note(&mut self, event: &Event) {
         #[cfg(feature = "ws")]
         if let Event::Log(log) = event
-            && log.id == broker::ws::bridge::LOSS
+            && log.id == LogId::BridgeLoss
         {
             self.refusal.get_or_insert_with(|| log.description.clone());
         }

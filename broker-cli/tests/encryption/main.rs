@@ -7,6 +7,7 @@ mod common;
 #[path = "../../../broker-tls/tests/pki/mod.rs"]
 mod pki;
 
+mod anonymous;
 mod protection;
 mod refusals;
 mod renewal;

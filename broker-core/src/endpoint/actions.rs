@@ -1,6 +1,6 @@
+use super::outbox::Notice;
+use super::requests;
 use super::shared::{DialWaiters, Shared, State};
-use super::{requests, status_values};
-use crate::event::Event;
 use crate::{EndpointId, Failure, Url};
 use broker_proto::fact::Fact;
 use broker_proto::peering::{DialId, PeerRecord, PendingDial, Time};
@@ -10,41 +10,44 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl Shared {
-    /// Does what the machine has decided, in its order. Nothing here waits.
-    pub(super) fn perform(self: &Arc<Self>, state: &mut State) {
+    /// Tells the machine and its connections something, does what is decided, in its order, and
+    /// hands out what there is to say once the lock is released, but before it returns.
+    pub(super) fn decide<R>(self: &Arc<Self>, tell: impl FnOnce(&mut State, Time) -> R) -> R {
+        let mut state = self.lock();
+        let result = tell(&mut state, self.now());
+        let (said, staged) = self.perform(&mut state);
+        drop(state);
+        // What a peer wants may be a lot, and nobody has to wait for it but those who ask for it.
+        if staged && self.router.apply_staged() {
+            self.peers_changed.notify_waiters();
+        }
+        if said {
+            self.outbox.deliver(self);
+        }
+        result
+    }
+
+    /// Does what the machine has decided. Returns whether there is something to hand out, and
+    /// whether changes of the routes have been staged.
+    fn perform(self: &Arc<Self>, state: &mut State) -> (bool, bool) {
         let State { table, dials, armed } = state;
-        table.apply_actions(&self.router, &mut Actions { shared: self, dials });
+        let mut actions = Actions { shared: self, dials, notices: Vec::new() };
+        let staged = table.apply_actions(&self.router, &mut actions);
+        let notices = actions.notices;
         let next = table.machine.next_deadline();
         if next != *armed {
             *armed = next;
             self.timer.notify_one();
         }
-    }
-
-    /// Tells the event streams, and local consumers that subscribed to the internal topics. An
-    /// error is an entry of the log as well.
-    pub(super) fn emit(&self, event: Event) {
-        let entry = match &event {
-            Event::Error(error) => Some(Event::Log(error.log_entry())),
-            _ => None,
-        };
-        std::iter::once(event).chain(entry).for_each(|event| self.tell_all(&event));
-    }
-
-    fn tell_all(&self, event: &Event) {
-        if let Some((topic, value)) = status_values::as_message(event) {
-            self.router.publish_internally(topic, &value.encode());
-        }
-        self.metrics.count(event);
-        if self.events.emit(event, self.now()) {
-            self.timer.notify_one();
-        }
+        // Under the control lock, so that their order is that of the decisions.
+        (self.outbox.extend(notices), staged)
     }
 }
 
 struct Actions<'a> {
     shared: &'a Arc<Shared>,
     dials: &'a mut HashMap<DialId, DialWaiters>,
+    notices: Vec<Notice>,
 }
 
 impl ActionHandler for Actions<'_> {
@@ -59,18 +62,16 @@ impl ActionHandler for Actions<'_> {
         }
     }
 
-    fn uninstalled(&mut self, peer: &Peer) {
-        self.shared.drops.ended(self.shared, peer);
-        self.shared.metrics.ended(peer);
-        self.shared.pings.ended(peer);
+    fn uninstalled(&mut self, peer: Arc<Peer>) {
+        self.notices.push(Notice::Ended(peer));
     }
 
     fn installed(&mut self) {
-        self.shared.peers_changed.notify_waiters();
+        self.notices.push(Notice::PeersChanged);
     }
 
     fn filter_changed(&mut self) {
-        self.shared.peers_changed.notify_waiters();
+        self.notices.push(Notice::PeersChanged);
     }
 
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>) {
@@ -82,21 +83,16 @@ impl ActionHandler for Actions<'_> {
     }
 
     fn report(&mut self, fact: Fact) {
-        self.shared.emit(fact.into());
+        self.notices.push(Notice::Event(fact.into()));
     }
 
     fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>) {
-        let handle = self.dials.remove(&dial).unwrap_or_default();
-        for waiter in handle.waiters {
-            // Whoever asked may have lost interest.
-            let _ = waiter.send(outcome.clone());
-        }
+        let DialWaiters { waiters, .. } = self.dials.remove(&dial).unwrap_or_default();
+        self.notices.push(Notice::Resolved(waiters, outcome));
     }
 
-    fn stopped(&mut self) {
-        self.shared.events.close();
-        self.shared.stopped.cancel();
-        self.shared.peers_changed.notify_waiters();
+    fn stopped(&mut self, _: &Router) {
+        self.notices.push(Notice::Stopped);
     }
 }
 

@@ -1,4 +1,4 @@
-use super::client_totals::{ClientTotals, Totals};
+use super::client_totals::{ClientTotals, Counted, Totals};
 use super::shared::Shared;
 use super::{Endpoint, ServiceContext};
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
@@ -68,7 +68,7 @@ pub struct ClientStatus {
 }
 
 /// All clients of an endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Clients {
     attached: Mutex<BTreeMap<EndpointId, Record>>,
     totals: Mutex<ClientTotals>,
@@ -79,6 +79,8 @@ struct Record {
     info: ClientInfo,
     since: Time,
     counters: Arc<ClientCounters>,
+    /// The name under which it is counted, once that is decided.
+    counted_as: Option<Arc<str>>,
 }
 
 impl ServiceContext {
@@ -88,8 +90,12 @@ impl ServiceContext {
     pub fn attach_client(&self, info: ClientInfo) -> ClientSession {
         let shared = self.shared();
         let counters = Arc::<ClientCounters>::default();
-        let record =
-            Record { info: info.clone(), since: shared.now(), counters: Arc::clone(&counters) };
+        let record = Record {
+            info: info.clone(),
+            since: shared.now(),
+            counters: Arc::clone(&counters),
+            counted_as: None,
+        };
         shared.clients.attached.lock().insert(info.id, record);
         let session = ClientSession { context: self.clone(), info, counters, removed: None };
         session.report(StatusCode::EndpointDiscovered, "found a new client in the network");
@@ -107,6 +113,18 @@ impl Endpoint {
         attached.values().map(|record| record.status(now)).collect()
     }
 
+    /// How many endpoints are peered with this one.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.shared().registry.peered()
+    }
+
+    /// Whether this endpoint is peered with another one.
+    #[must_use]
+    pub fn is_peered(&self, id: EndpointId) -> bool {
+        self.shared().registry.status(id) == Some(crate::PeerStatus::Peered)
+    }
+
     /// How many clients are attached now.
     #[must_use]
     pub fn client_count(&self) -> usize {
@@ -115,6 +133,11 @@ impl Endpoint {
 }
 
 impl Clients {
+    /// No clients yet; `names` is how many of their names are told apart when they are counted.
+    pub(super) fn new(names: usize) -> Self {
+        Self { attached: Mutex::default(), totals: Mutex::new(ClientTotals::new(names)) }
+    }
+
     /// How many there are of each kind.
     pub(super) fn kinds(&self) -> BTreeMap<&'static str, usize> {
         let mut kinds = BTreeMap::new();
@@ -124,19 +147,22 @@ impl Clients {
         kinds
     }
 
-    /// What clients have sent and received so far, by what they call themselves; `limit` is how
-    /// many names are told apart.
-    pub(super) fn totals(&self, limit: usize) -> BTreeMap<Arc<str>, Totals> {
+    /// What clients have sent and received so far, by what they call themselves.
+    pub(super) fn totals(&self) -> BTreeMap<Arc<str>, Totals> {
         // Whoever leaves is either among the attached or among those who have left.
-        let attached = self.attached.lock();
-        let clients = attached.values().map(|record| (&record.info.label, &*record.counters));
-        self.totals.lock().with(clients, limit)
+        let mut attached = self.attached.lock();
+        let clients = attached.values_mut().map(|record| Counted {
+            label: &record.info.label,
+            counters: &record.counters,
+            name: &mut record.counted_as,
+        });
+        self.totals.lock().with(clients)
     }
 
-    fn leave(&self, id: EndpointId, limit: usize) {
+    fn leave(&self, id: EndpointId) {
         let mut attached = self.attached.lock();
-        if let Some(record) = attached.remove(&id) {
-            self.totals.lock().leave(&record.info.label, &record.counters, limit);
+        if let Some(Record { info, counters, counted_as, .. }) = attached.remove(&id) {
+            self.totals.lock().leave(&info.label, &counters, counted_as);
         }
     }
 }
@@ -208,7 +234,7 @@ impl ClientSession {
 impl Drop for ClientSession {
     fn drop(&mut self) {
         let shared = self.shared();
-        shared.clients.leave(self.info.id, shared.config.limits.metrics_peers);
+        shared.clients.leave(self.info.id);
         match &self.removed {
             Some(message) => self.report(StatusCode::PeerRemoved, message),
             None => self.report(StatusCode::PeerLost, "lost connection to client"),

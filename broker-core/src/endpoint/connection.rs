@@ -68,15 +68,14 @@ fn register(
     link: Link,
     queue: &Arc<BoundedQueue>,
 ) -> Option<ConnectionId> {
-    let mut state = shared.lock();
-    let now = shared.now();
-    let id = match source {
-        Source::Accepted(began) => state.table.machine.accepted(link, began, now),
-        Source::Dialled(dial) => state.table.machine.dialled(dial, link, now),
-    }?;
-    state.table.register(id, queue);
-    shared.perform(&mut state);
-    Some(id)
+    shared.decide(|state, now| {
+        let id = match source {
+            Source::Accepted(began) => state.table.machine.accepted(link, began, now),
+            Source::Dialled(dial) => state.table.machine.dialled(dial, link, now),
+        }?;
+        state.table.register(id, queue);
+        Some(id)
+    })
 }
 
 /// Reports the end of a connection even if its task is dropped.

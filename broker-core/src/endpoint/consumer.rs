@@ -3,7 +3,9 @@
 use super::message::Message;
 use super::shared::Shared;
 use super::{Endpoint, IntoTopics};
-use crate::{EndpointId, SubscriberPolicy};
+use crate::event::{Event, LogEvent, LogId, Severity};
+use crate::{EndpointId, Reason, SubscriberPolicy};
+use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::limits::Limits;
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
@@ -57,8 +59,22 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    pub(super) fn new(endpoint: Endpoint, topics: Vec<Bytes>, options: SubscriberOptions) -> Self {
-        Self { consumer: Consumer::new(endpoint, SinkKind::Subscriber, topics, options) }
+    pub(super) fn new(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        Consumer::new(endpoint, SinkKind::Subscriber, topics, options)
+            .map(|consumer| Self { consumer })
+    }
+
+    /// Like [`Self::new`]. If that fails, it has ended from the start, and the log says why.
+    pub(super) fn or_ended(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Self {
+        Self { consumer: Consumer::or_ended(endpoint, SinkKind::Subscriber, topics, options) }
     }
 
     /// Waits for the next message; `None` after the endpoint has shut down and everything has been
@@ -77,8 +93,12 @@ impl Subscriber {
     }
 
     /// Receives these topics as well.
-    pub fn add(&mut self, topics: impl IntoTopics) {
-        self.consumer.add(topics.into_topics());
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+    pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+        self.consumer.add(topics.into_topics())
     }
 
     /// No longer receives these topics. Peers are told if nobody else wants them.
@@ -108,8 +128,21 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new(endpoint: Endpoint, topics: Vec<Bytes>, options: SubscriberOptions) -> Self {
-        Self { consumer: Consumer::new(endpoint, SinkKind::Hub, topics, options) }
+    pub(super) fn new(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        Consumer::new(endpoint, SinkKind::Hub, topics, options).map(|consumer| Self { consumer })
+    }
+
+    /// Like [`Self::new`]. If that fails, it has ended from the start, and the log says why.
+    pub(super) fn or_ended(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Self {
+        Self { consumer: Consumer::or_ended(endpoint, SinkKind::Hub, topics, options) }
     }
 
     /// Waits for the next message; `None` after the endpoint has shut down and everything has been
@@ -148,8 +181,12 @@ impl Hub {
     }
 
     /// Receives these topics as well.
-    pub fn add(&mut self, topics: impl IntoTopics) {
-        self.consumer.add(topics.into_topics());
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+    pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+        self.consumer.add(topics.into_topics())
     }
 
     /// No longer receives these topics.
@@ -216,27 +253,53 @@ struct Consumer {
 }
 
 impl Consumer {
+    /// Subscribes to topics, for which peers are asked.
+    ///
+    /// # Errors
+    ///
+    /// They would make the filter larger than peers accept.
     fn new(
         endpoint: Endpoint,
         kind: SinkKind,
         topics: Vec<Bytes>,
         options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        let mut consumer = Self::idle(endpoint, kind, options);
+        consumer.add(topics)?;
+        Ok(consumer)
+    }
+
+    /// Like [`Self::new`]. If that fails, the consumer has ended, and the log says why.
+    fn or_ended(
+        endpoint: Endpoint,
+        kind: SinkKind,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
     ) -> Self {
+        let mut consumer = Self::idle(endpoint, kind, options);
+        if let Err(error) = consumer.add(topics) {
+            consumer.sink.queue.close(Closing::Now);
+            consumer.shared().emit(Event::Log(LogEvent {
+                level: Severity::Error,
+                id: LogId::SubscriptionRefused,
+                description: error.to_string(),
+                reason: Some(Reason::LimitReached),
+            }));
+        }
+        consumer
+    }
+
+    /// A consumer without subscriptions.
+    fn idle(endpoint: Endpoint, kind: SinkKind, options: SubscriberOptions) -> Self {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
         let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
-        shared.router.set_sink(&sink, topics.clone());
-        shared.control(|control, _| control.subscribe(&topics));
+        shared.router.set_sink(&sink, Vec::new());
         if shared.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
-        Self {
-            sink,
-            topics: topics.into_iter().collect(),
-            current: Bytes::new(),
-            segment: Bytes::new(),
-            endpoint,
-        }
+        let (current, segment) = (Bytes::new(), Bytes::new());
+        Self { sink, topics: BTreeSet::new(), current, segment, endpoint }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -256,21 +319,25 @@ impl Consumer {
         self.sink.queue.stats().dropped
     }
 
-    fn add(&mut self, topics: Vec<Bytes>) {
-        let added: Vec<Bytes> =
-            topics.into_iter().filter(|topic| self.topics.insert(topic.clone())).collect();
-        self.changed(&added, &[]);
+    /// Subscribes to more topics, or to none of them if there is an error.
+    fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
+        let mut new = topics;
+        new.retain(|topic| !self.topics.contains(topic));
+        // What peers send because of it finds its way already.
+        self.shared().router.change_sink(self.sink.id, &new, &[]);
+        let added = self.shared().control(|control, now| control.subscribe(&new, now));
+        match added {
+            Ok(()) => self.topics.extend(new),
+            Err(_) => self.shared().router.change_sink(self.sink.id, &[], &new),
+        }
+        added
     }
 
     fn remove(&mut self, topics: Vec<Bytes>) {
-        let removed: Vec<Bytes> =
-            topics.into_iter().filter(|topic| self.topics.remove(topic)).collect();
-        self.changed(&[], &removed);
-    }
-
-    fn changed(&self, added: &[Bytes], removed: &[Bytes]) {
-        self.shared().router.set_sink(&self.sink, self.topics.iter().cloned().collect());
-        self.shared().control(|control, _| control.resubscribe(added, removed));
+        let mut gone = topics;
+        gone.retain(|topic| self.topics.remove(topic));
+        self.shared().router.change_sink(self.sink.id, &[], &gone);
+        self.shared().control(|control, now| control.unsubscribe(&gone, now));
     }
 
     /// The next message, if one is there.
@@ -345,7 +412,7 @@ impl Drop for Consumer {
         let topics: Vec<Bytes> = self.topics.iter().cloned().collect();
         self.shared().router.remove_sink(self.sink.id);
         self.sink.queue.close(Closing::Now);
-        self.shared().control(|control, _| control.unsubscribe(&topics));
+        self.shared().control(|control, now| control.unsubscribe(&topics, now));
     }
 }
 

@@ -1,10 +1,11 @@
-use super::shared::Shared;
 use super::table::{PeeringStats, peer_stats};
 use crate::EndpointId;
 use crate::event::{Event, LogEvent, LogId, Severity};
+use broker_proto::peering::ConnectionId;
 use broker_proto::routing::Peer;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is said that messages are being dropped.
@@ -13,7 +14,7 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// What has been said about messages that did not get through, for each peering.
 #[derive(Debug, Default)]
 pub(super) struct Drops {
-    said: Mutex<HashMap<EndpointId, Said>>,
+    said: Mutex<HashMap<ConnectionId, Said>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -23,46 +24,61 @@ struct Said {
 }
 
 impl Drops {
-    /// Says for each peer how many messages have been dropped since it was said last, on their way
-    /// to the peer or because of what the peer sent.
-    pub(super) fn report(&self, shared: &Shared) {
-        for peer in shared.router.peers() {
-            self.report_peer(shared, &peer);
-        }
+    /// What there is to say for each peer of how many messages have been dropped since it was said
+    /// last, on their way to the peer or because of what the peer sent.
+    ///
+    /// The peers are asked for under the lock: so none of them has got to [`Self::ended`] yet.
+    pub(super) fn report(&self, installed: impl FnOnce() -> Vec<Arc<Peer>>) -> Vec<Event> {
+        let mut said = self.said.lock();
+        installed().iter().flat_map(|peer| news(&mut said, peer)).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.said.is_locked()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.said.lock().is_empty()
     }
 
     /// The same for a peering that has ended.
-    pub(super) fn ended(&self, shared: &Shared, peer: &Peer) {
-        self.report_peer(shared, peer);
-        self.said.lock().remove(&peer.id);
+    pub(super) fn ended(&self, peer: &Peer) -> Vec<Event> {
+        let mut said = self.said.lock();
+        let news = news(&mut said, peer);
+        said.remove(&peer.conn);
+        news
     }
+}
 
-    fn report_peer(&self, shared: &Shared, peer: &Peer) {
-        let stats = peer_stats(peer);
-        let refused = stats.malformed + stats.forged + stats.internal + stats.expired;
-        let now = Said { dropped: stats.dropped, refused };
-        if now.dropped == 0 && now.refused == 0 {
-            return;
-        }
-        let before = self.said.lock().insert(peer.id, now).unwrap_or_default();
-        let lost = now.dropped.saturating_sub(before.dropped);
-        if lost > 0 {
-            let total = now.dropped;
-            say(
-                shared,
-                LogId::MessagesDropped,
-                format!(
-                    "{}: dropped {lost} messages for this peer, which does not read fast enough \
-                 (policy {}; {total} since it was peered)",
-                    peer.id, stats.policy
-                ),
-            );
-        }
-        // The first one has been reported with its cause when it came.
-        if now.refused > before.refused.max(1) {
-            say(shared, LogId::MessagesRefused, refusal(peer.id, &stats));
-        }
+fn news(said: &mut HashMap<ConnectionId, Said>, peer: &Peer) -> Vec<Event> {
+    let stats = peer_stats(peer);
+    let refused = stats.malformed + stats.forged + stats.internal + stats.expired;
+    // What comes when a peering is ending is no matter of how fast the peer reads.
+    let now = Said { dropped: stats.dropped - stats.drops.late, refused };
+    let mut news = Vec::new();
+    if now.dropped == 0 && now.refused == 0 {
+        return news;
     }
+    let before = said.insert(peer.conn, now).unwrap_or_default();
+    let lost = now.dropped.saturating_sub(before.dropped);
+    if lost > 0 {
+        let total = now.dropped;
+        news.push(warning(
+            LogId::MessagesDropped,
+            format!(
+                "{}: dropped {lost} messages for this peer, which does not read fast enough \
+                 (policy {}; {total} since it was peered)",
+                peer.id, stats.policy
+            ),
+        ));
+    }
+    // The first one has been reported with its cause when it came.
+    if now.refused > before.refused.max(1) {
+        news.push(warning(LogId::MessagesRefused, refusal(peer.id, &stats)));
+    }
+    news
 }
 
 fn refusal(peer: EndpointId, stats: &PeeringStats) -> String {
@@ -73,7 +89,7 @@ fn refusal(peer: EndpointId, stats: &PeeringStats) -> String {
     )
 }
 
-fn say(shared: &Shared, id: LogId, description: String) {
+fn warning(id: LogId, description: String) -> Event {
     let level = Severity::Warning;
-    shared.emit(Event::Log(LogEvent { level, id, description, reason: None }));
+    Event::Log(LogEvent { level, id, description, reason: None })
 }

@@ -90,18 +90,16 @@ impl EventBus {
     }
 
     fn for_each(&self, mut change: impl FnMut(&mut Waiting)) {
+        let mut wakers = Vec::new();
         self.streams.lock().list.retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
-            let waker = {
-                let mut waiting = stream.lock();
-                change(&mut waiting);
-                waiting.waker.take()
-            };
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            let mut waiting = stream.lock();
+            change(&mut waiting);
+            wakers.extend(waiting.waker.take());
             true
         });
+        // Whoever is woken may use the endpoint at once.
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -12,6 +12,7 @@ mod events;
 mod listener;
 mod message;
 mod metrics;
+mod outbox;
 mod ping;
 mod publisher;
 mod registry;
@@ -36,10 +37,11 @@ pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ServiceContext, WeakServiceContext};
-pub use table::{PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};
+use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
 use broker_proto::routing::{Origin, PublishError, Published};
@@ -418,6 +420,11 @@ impl Endpoint {
     /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks
     /// the peers for it.
     ///
+    /// Peers accept filters up to certain limits, which are taken to be those of this endpoint:
+    /// `filter-entries`, `filter-entry` and `filter-bytes`, of what its consumers want together. A
+    /// subscriber that would go beyond them is refused: it has ended from the start, and the log
+    /// says why. Where topics come from somebody else, see [`Self::try_subscribe`].
+    ///
     /// # Examples
     ///
     /// ```
@@ -451,12 +458,26 @@ impl Endpoint {
         topics: impl IntoTopics,
         options: SubscriberOptions,
     ) -> Subscriber {
+        Subscriber::or_ended(self.clone(), topics.into_topics(), options)
+    }
+
+    /// Like [`Self::subscribe_with`].
+    ///
+    /// # Errors
+    ///
+    /// Peers would not accept the filter that these topics make.
+    pub fn try_subscribe(
+        &self,
+        topics: impl IntoTopics,
+        options: SubscriberOptions,
+    ) -> Result<Subscriber, SubscribeError> {
         Subscriber::new(self.clone(), topics.into_topics(), options)
     }
 
     /// A producer and consumer in one. It receives everything on its prefixes, including what this
     /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
-    /// publishes.
+    /// publishes. If its topics are refused, which [`Self::subscribe`] explains, it receives
+    /// nothing.
     ///
     /// # Examples
     ///
@@ -485,14 +506,31 @@ impl Endpoint {
     /// Like [`Self::hub`], with bounds and policy of the hub's queue.
     #[must_use]
     pub fn hub_with(&self, topics: impl IntoTopics, options: SubscriberOptions) -> Hub {
+        Hub::or_ended(self.clone(), topics.into_topics(), options)
+    }
+
+    /// Like [`Self::hub_with`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::try_subscribe`].
+    pub fn try_hub(
+        &self,
+        topics: impl IntoTopics,
+        options: SubscriberOptions,
+    ) -> Result<Hub, SubscribeError> {
         Hub::new(self.clone(), topics.into_topics(), options)
     }
 
     /// Asks peers for these topics without a local consumer, so that they are passed on to the
     /// peers that want them. Holds until the endpoint shuts down.
-    pub fn forward(&self, topics: impl IntoTopics) {
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::try_subscribe`]; then peers are asked for none of them.
+    pub fn forward(&self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
         let topics = topics.into_topics();
-        self.shared().control(|control, _| control.subscribe(&topics));
+        self.shared().control(|control, now| control.subscribe(&topics, now))
     }
 
     /// Ends all peerings in an orderly way and waits until everything has stopped: what was

@@ -64,13 +64,10 @@ impl Future for PeerHandle {
 pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Retry) -> PeerHandle {
     let (waiter, outcome) = oneshot::channel();
     match url {
-        Ok(url) => {
-            let mut state = shared.lock();
-            let now = shared.now();
+        Ok(url) => shared.decide(|state, now| {
             let dial = state.table.machine.peer(url, retry.0, now);
             state.dials.entry(dial).or_default().waiters.push(waiter);
-            shared.perform(&mut state);
-        }
+        }),
         Err(invalid) => {
             let failure = Failure::from(TransportError::from(invalid));
             let message = format!("unable to connect to remote peer: {failure}");

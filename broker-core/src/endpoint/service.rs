@@ -64,16 +64,15 @@ impl ServiceContext {
         self.shared().spawn(task)
     }
 
-    /// Adds an entry to the log of the endpoint. `reason` names the failure behind it in a word.
+    /// Adds an entry to the log of the endpoint. `reason` is the failure behind it.
     pub fn log(
         &self,
         level: Severity,
         id: impl Into<LogId>,
         description: impl Into<String>,
-        reason: Option<&'static str>,
+        reason: Option<Reason>,
     ) {
         let (id, description) = (id.into(), description.into());
-        let reason = reason.and_then(Reason::named);
         self.shared().emit(Event::Log(LogEvent { level, id, description, reason }));
     }
 }

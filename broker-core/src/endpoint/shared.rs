@@ -3,6 +3,7 @@ use super::drops::Drops;
 use super::events::EventBus;
 use super::listener::ListenerInfo;
 use super::metrics::Metrics;
+use super::outbox::Outbox;
 use super::ping::Pings;
 use super::publisher::{charge_budget, yield_if_over_budget};
 use super::registry::PeerRegistry;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub(super) router: Router,
     pub(super) registry: PeerRegistry,
     pub(super) events: EventBus,
+    pub(super) outbox: Outbox,
     pub(super) pings: Pings,
     pub(super) clients: Clients,
     /// Where it listens, in the order in which that began.
@@ -68,10 +70,13 @@ pub(super) struct State {
     pub(super) armed: Option<Time>,
 }
 
+/// Who wants to know what has become of a request.
+pub(super) type DialWaiter = oneshot::Sender<Result<EndpointId, Failure>>;
+
 /// Who waits for a request, and the task that dials for it.
 #[derive(Default)]
 pub(super) struct DialWaiters {
-    pub(super) waiters: Vec<oneshot::Sender<Result<EndpointId, Failure>>>,
+    pub(super) waiters: Vec<DialWaiter>,
     pub(super) task: Option<AbortHandle>,
 }
 
@@ -95,8 +100,9 @@ impl Shared {
             router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
             registry: PeerRegistry::default(),
             events: EventBus::new(limits, config.log_level),
+            outbox: Outbox::default(),
             pings: Pings::default(),
-            clients: Clients::default(),
+            clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
@@ -154,15 +160,17 @@ impl Shared {
         self.state.lock()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_locked(&self) -> bool {
+        self.state.is_locked()
+    }
+
     /// Tells the machine and its connections something, and does what is decided.
     pub(super) fn with_machine<R>(
         self: &Arc<Self>,
         tell: impl FnOnce(&mut ConnectionTable, Time) -> R,
     ) -> R {
-        let mut state = self.lock();
-        let result = tell(&mut state.table, self.now());
-        self.perform(&mut state);
-        result
+        self.decide(|state, now| tell(&mut state.table, now))
     }
 
     /// Tells the machine something and does what it decides.

@@ -46,7 +46,8 @@ impl PeerInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeeringStats {
-    /// Messages that wait for the peer now.
+    /// Messages that wait for the peer now. `offered = delivered + dropped + num_queued`, under
+    /// every policy.
     pub num_queued: u64,
     /// The most messages that waited at once, in the current window.
     pub max_queued_recently: u64,
@@ -54,8 +55,15 @@ pub struct PeeringStats {
     pub num_overflows: u64,
     /// Bytes of memory that wait for the peer now.
     pub queued_bytes: u64,
-    /// Messages that were dropped because of the policy.
+    /// Messages for the peer, whatever became of them. Like all counters of messages here it
+    /// counts what follows the handshake, control messages included.
+    pub offered: u64,
+    /// Messages that have left the queue to be written.
+    pub delivered: u64,
+    /// Messages that were dropped: the sum of [`Self::drops`].
     pub dropped: u64,
+    /// The same by cause.
+    pub drops: DropCauses,
     /// The policy.
     pub policy: OverflowPolicy,
     /// Messages queued for the peer so far.
@@ -76,6 +84,38 @@ pub struct PeeringStats {
     pub expired: u64,
     /// How long messages wait for the peer.
     pub waiting: TimeInQueue,
+}
+
+/// Why messages for a peer were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DropCauses {
+    /// There was no room.
+    pub full: u64,
+    /// They had to make room for newer ones.
+    pub displaced: u64,
+    /// They waited when the peering ended.
+    pub discarded: u64,
+    /// They came when the peering was ending.
+    pub late: u64,
+}
+
+impl DropCauses {
+    /// The causes by name.
+    #[must_use]
+    pub fn by_cause(&self) -> [(&'static str, u64); 4] {
+        [
+            ("full", self.full),
+            ("displaced", self.displaced),
+            ("discarded", self.discarded),
+            ("late", self.late),
+        ]
+    }
+
+    /// Whatever the cause.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_cause().iter().map(|(_, count)| count).sum()
+    }
 }
 
 /// How long messages have waited in a queue until they were written. Messages are followed one at
@@ -131,12 +171,25 @@ pub(super) fn stats(shared: &Shared) -> PeeringStatsTable {
 pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
     let (queue, waits) = (peer.queue.stats(), peer.queue.waits());
     let counters = &peer.counters;
+    let queued = queue.queued as u64;
+    // What is left of the handshake comes first in the queue, so it is there or was discarded.
+    let handshake = queue.handshake.saturating_sub(queue.taken);
+    let waiting = handshake.min(queued);
+    let drops = DropCauses {
+        full: queue.refused,
+        displaced: queue.dropped - queue.refused - queue.discarded,
+        discarded: queue.discarded.saturating_sub(handshake - waiting),
+        late: queue.late,
+    };
     PeeringStats {
-        num_queued: queue.queued as u64,
+        num_queued: queued - waiting,
         max_queued_recently: queue.high_water as u64,
         num_overflows: queue.overflows,
         queued_bytes: queue.memory as u64,
-        dropped: queue.dropped,
+        offered: queue.pushed - queue.handshake + queue.refused + queue.late,
+        delivered: queue.taken.saturating_sub(queue.handshake),
+        dropped: drops.total(),
+        drops,
         policy: peer.queue.policy(),
         messages_out: queue.pushed - queue.handshake,
         bytes_out: queue.pushed_bytes - queue.handshake_bytes,

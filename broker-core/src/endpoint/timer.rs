@@ -24,7 +24,10 @@ async fn tick(shared: &Arc<Shared>) {
             () = events_due => shared.events.release(shared.now()),
             () = due => shared.control(|control, now| control.tick(now)),
             () = shared.timer.notified() => {}
-            _ = reports.tick() => shared.drops.report(shared),
+            _ = reports.tick() => {
+                let news = shared.drops.report(|| shared.router.peers());
+                news.into_iter().for_each(|event| shared.emit(event));
+            }
             _ = windows.tick() => {
                 for peer in shared.router.peers() {
                     peer.queue.start_window();

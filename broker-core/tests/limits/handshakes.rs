@@ -1,15 +1,19 @@
 //! Before a connection is a peering.
 
 use super::raw::{RAW, Raw, raw};
-use super::{endpoint, log, reason};
+use super::{TOO_LONG, endpoint, log, reason};
 use async_trait::async_trait;
 use broker_core::endpoint::Retry;
 use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
 };
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{Endpoint, Url};
+use broker_core::{Endpoint, Limits, Url};
 use std::time::Duration;
+
+fn last_of(frames: &[Vec<u8>]) -> HandshakeMessage {
+    HandshakeMessage::decode(frames.last().unwrap(), Limits::default().filter()).unwrap()
+}
 
 #[tokio::test]
 async fn a_handshake_frame_above_the_limit_is_not_awaited() {
@@ -28,7 +32,7 @@ async fn a_filter_of_the_largest_size_is_let_in() {
     let (endpoint, net, url, _events) = endpoint(limits).await;
     let filter = vec!["/ten/byte"; 9000];
     let _raw = Raw::peer(&net, &url, RAW, &filter).await;
-    assert_eq!(endpoint.peer_filter(RAW).unwrap().len(), 9000);
+    assert_eq!(endpoint.peer_filter(RAW).unwrap(), ["/ten/byte"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +83,7 @@ async fn one_peer_too_many_is_told_so() {
     let mut second = Raw::dial(&net, &url).await;
     second.say(&HandshakeMessage::hello(raw(0xdd))).await;
     let frames = second.until_closed().await;
-    let last = HandshakeMessage::decode(frames.last().unwrap()).unwrap();
+    let last = last_of(&frames);
     let HandshakeMessage::DropConn { description, .. } = last else { panic!("{last:?}") };
     assert_eq!(description, "too many peers");
     assert_eq!(reason(&mut events, "handshake-failed").await, "limit-reached");
@@ -90,6 +94,8 @@ async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),
         ("filter-bytes = 10", &["/more/than/ten/bytes"]),
+        ("filter-entry = 10", &["/11/bytes/x"]),
+        ("", &[TOO_LONG]),
     ] {
         let (_endpoint, net, url, mut events) = endpoint(limits).await;
         let mut raw = Raw::dial(&net, &url).await;
@@ -97,7 +103,7 @@ async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
         let topics = topics.iter().map(|topic| topic.as_bytes().into()).collect();
         raw.say(&HandshakeMessage::ResponderSynAck(topics)).await;
         let frames = raw.until_closed().await;
-        let last = HandshakeMessage::decode(frames.last().unwrap()).unwrap();
+        let last = last_of(&frames);
         assert_eq!(last.name(), "drop_conn", "{last:?}");
         assert_eq!(reason(&mut events, "handshake-failed").await, "limit-reached");
     }

@@ -21,6 +21,12 @@ use broker_core::{Config, Endpoint, Limits, Url};
 use raw::OWN;
 use std::collections::BTreeSet;
 
+/// A topic that is longer than an entry of a filter may be by default.
+const TOO_LONG: &str = match std::str::from_utf8(&[b'x'; 1025]) {
+    Ok(topic) => topic,
+    Err(_) => "",
+};
+
 /// An endpoint with the given keys in the table `limits`, the network it is in, where it listens,
 /// and its events.
 async fn endpoint(limits: &str) -> (Endpoint, MemTransport, Url, EventStream) {
@@ -58,7 +64,7 @@ async fn reason(events: &mut EventStream, id: &str) -> &'static str {
 }
 
 /// The keys and where they are reached. A limit that is added has to be reached somewhere, too.
-const REACHED: [&str; 25] = [
+const REACHED: [&str; 26] = [
     "bad-messages",
     "bye",
     "connect-time",
@@ -67,6 +73,7 @@ const REACHED: [&str; 25] = [
     "events",
     "filter-bytes",
     "filter-entries",
+    "filter-entry",
     "frame",
     "half-open",
     "handshake-frame",
@@ -114,6 +121,7 @@ async fn a_limit_of_zero_that_would_stop_everything_is_refused() {
         "data-depth",
         "filter-bytes",
         "filter-entries",
+        "filter-entry",
         "linger",
         "liveness",
         "metrics-peers",

@@ -1,11 +1,13 @@
 //! What a peer may send, and how a peering ends.
 
 use super::raw::{OWN, RAW, Raw};
-use super::{endpoint, log, reason, with};
-use broker_core::OverflowPolicy;
+use super::{TOO_LONG, endpoint, log, reason, with};
 use broker_core::data::Value;
+use broker_core::endpoint::SubscriberOptions;
 use broker_core::event::{Event, StatusCode};
-use broker_core::wire::envelope::{EnvelopeType, ping_frame, routing_update_frame};
+use broker_core::wire::envelope::{Envelope, EnvelopeType, ping_frame, routing_update_frame};
+use broker_core::wire::routing_update;
+use broker_core::{Limits, OverflowPolicy};
 use std::time::Duration;
 
 #[tokio::test]
@@ -62,6 +64,8 @@ async fn a_routing_update_above_the_limits_ends_the_peering() {
     for (limits, topics) in [
         ("filter-entries = 2", &["/a", "/b", "/c"][..]),
         ("filter-bytes = 10", &["/more/than/ten/bytes"]),
+        ("filter-entry = 10", &["/11/bytes/x"]),
+        ("", &[TOO_LONG]),
     ] {
         let (_endpoint, net, url, mut events) = endpoint(limits).await;
         let mut raw = Raw::peer(&net, &url, RAW, &["/a"]).await;
@@ -148,4 +152,63 @@ async fn a_closed_connection_takes_in_bytes_for_a_while_and_no_longer() {
     }
     let lingered = began.elapsed();
     assert!((490..=520).contains(&lingered.as_millis()), "{lingered:?}");
+}
+
+#[tokio::test]
+async fn a_local_consumer_cannot_make_the_filter_larger_than_peers_accept() {
+    let limits = "filter-entries = 3\nfilter-entry = 10\nfilter-bytes = 15";
+    let (endpoint, net, url, mut events) = endpoint(limits).await;
+    let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+    let mut first = endpoint.subscribe(["/a/1", "/a/2", "/b"]);
+    let options = SubscriberOptions::default;
+    for (topics, limit) in [
+        (&["/c"][..], "filter-entries is 3"),
+        (&["/d/10bytes"], "filter-entries is 3"),
+        (&["/b/11/bytes"], "filter-entry is 10"),
+    ] {
+        let refused = endpoint.try_subscribe(topics, options()).map(drop).unwrap_err();
+        assert!(refused.to_string().ends_with(limit), "{refused}");
+        assert_eq!(endpoint.try_hub(topics, options()).map(drop), Err(refused));
+        assert_eq!(endpoint.forward(topics), Err(refused));
+        assert_eq!(first.add(topics), Err(refused));
+    }
+    first.remove(["/b"]);
+    let refused = endpoint.try_hub(["/c/10bytes", "/a/"], options()).map(drop);
+    assert_eq!(refused, Ok(()), "it covers what is there");
+    let refused = first.add(["/d/10bytes"]).unwrap_err();
+    assert!(refused.to_string().ends_with("filter-bytes is 15"), "{refused}");
+    // Who cannot be told so ends, and the log says why.
+    let mut ended = endpoint.subscribe(["/too/long/a/topic"]);
+    assert!(ended.recv().await.is_none());
+    assert_eq!(reason(&mut events, "subscription-refused").await, "limit-reached");
+    assert_eq!(endpoint.filter(), ["/a/1", "/a/2"]);
+    // What was accepted still works, and the peer has heard of nothing else.
+    raw.publish("/a/1", &[0]).await;
+    assert!(first.recv().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_joins_and_leaves_never_costs_a_slow_peer_its_peering() {
+    let (endpoint, net, url, _events) = endpoint("outbox-control-bytes = 4000").await;
+    let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+    raw.settle().await;
+    // The peer reads nothing of this, and there is much more of it than may wait.
+    for _ in 0..100 {
+        let topics: Vec<_> = (0..100).map(|number| format!("/client/{number}")).collect();
+        drop(endpoint.subscribe(topics));
+        tokio::task::yield_now().await;
+    }
+    let _last = endpoint.subscribe(["/last"]);
+    let mut updates = 0;
+    loop {
+        let frame = raw.frame().await.expect("the peering stays");
+        let update = Envelope::decode(&frame).unwrap();
+        assert_eq!(update.kind, EnvelopeType::RoutingUpdate);
+        updates += 1;
+        if routing_update::decode(update.payload, Limits::default().filter()).unwrap() == ["/last"]
+        {
+            break;
+        }
+    }
+    assert!(updates <= 11, "{updates} announcements of changes that came all at once");
 }

@@ -8,7 +8,7 @@ use broker_core::transport::{
 use broker_core::wire::DEFAULT_TTL;
 use broker_core::wire::envelope::{Envelope, EnvelopeType, ping_frame};
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{EndpointId, Url};
+use broker_core::{EndpointId, Limits, Url};
 use bytes::Bytes;
 
 /// The id that the endpoints of these tests have: smaller than those of raw peers, so that the
@@ -69,7 +69,8 @@ impl Raw {
     async fn expect(&mut self, names: &[&'static str]) {
         for name in names.iter().copied() {
             let payload = self.frame().await.unwrap_or_else(|| panic!("closed instead of {name}"));
-            assert_eq!(HandshakeMessage::decode(&payload).map(|message| message.name()), Ok(name));
+            let message = HandshakeMessage::decode(&payload, Limits::default().filter());
+            assert_eq!(message.map(|message| message.name()), Ok(name));
         }
     }
 

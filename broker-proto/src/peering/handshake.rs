@@ -1,9 +1,34 @@
 use crate::Failure;
 use crate::failure::{TEXT_SHOWN, sniff};
+use crate::limits::FilterLimits;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
 use crate::{EndpointId, ErrorCode};
 use bytes::Bytes;
+
+/// The payload of a frame of the handshake, read before anybody is asked what follows from it:
+/// reading a filter takes time, which is to be spent where nobody else waits.
+#[derive(Debug)]
+pub struct HandshakeFrame(Result<HandshakeMessage, Unreadable>);
+
+#[derive(Debug)]
+enum Unreadable {
+    Empty,
+    /// With what it is instead, if that can be guessed.
+    Invalid(InvalidHandshakeMessage, Option<Failure>),
+}
+
+impl HandshakeFrame {
+    /// Reads a payload. A filter above the limits is refused before anything is made of it.
+    #[must_use]
+    pub fn read(payload: &[u8], limits: FilterLimits) -> Self {
+        if payload.is_empty() {
+            return Self(Err(Unreadable::Empty));
+        }
+        let message = HandshakeMessage::decode(payload, limits);
+        Self(message.map_err(|invalid| Unreadable::Invalid(invalid, sniff(payload))))
+    }
+}
 
 /// Who leads a handshake: the endpoint with the smaller id, whoever opened the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +77,6 @@ pub(super) trait HandshakeContext {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
     /// Whether a connection with `id` is being made or exists, for all this side knows.
     fn believes_in(&self, id: EndpointId) -> bool;
-    /// Whether the filter of a peer is within the limits; if not, what is wrong with it.
-    fn accepts(&self, filter: &[Bytes]) -> Result<(), String>;
     /// The filter to announce, taken at this instant.
     fn filter(&mut self) -> Vec<Bytes>;
     /// Sends a message on this connection.
@@ -158,15 +181,18 @@ impl Handshake {
         }
     }
 
-    /// Handles the payload of a frame.
-    pub(super) fn receive(&mut self, payload: &[u8], around: &mut impl HandshakeContext) -> Step {
+    /// Handles a frame.
+    pub(super) fn receive(
+        &mut self,
+        frame: HandshakeFrame,
+        around: &mut impl HandshakeContext,
+    ) -> Step {
         self.heard = true;
-        let step = if payload.is_empty() {
-            Step::Failed(Failure::EmptyFrame)
-        } else {
-            match HandshakeMessage::decode(payload) {
-                Ok(message) => self.handle(message, around),
-                Err(invalid) => self.refuse_message(invalid, payload, around),
+        let step = match frame.0 {
+            Ok(message) => self.handle(message, around),
+            Err(Unreadable::Empty) => Step::Failed(Failure::EmptyFrame),
+            Err(Unreadable::Invalid(invalid, sniffed)) => {
+                self.refuse_message(invalid, sniffed, around)
             }
         };
         if !matches!(step, Step::Continue | Step::Paused) {
@@ -183,19 +209,14 @@ impl Handshake {
 
     fn refuse_message(
         &self,
-        mut invalid: InvalidHandshakeMessage,
-        payload: &[u8],
+        invalid: InvalidHandshakeMessage,
+        sniffed: Option<Failure>,
         around: &mut impl HandshakeContext,
     ) -> Step {
-        let InvalidHandshakeMessage { code, description } = invalid.clone();
+        let InvalidHandshakeMessage { code, description, .. } = invalid.clone();
         around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
-        match sniff(payload).filter(|_| self.is_fresh()) {
-            Some(failure) => Step::Failed(failure),
-            None => {
-                invalid.description.truncate(TEXT_SHOWN);
-                Step::Failed(Failure::InvalidMessage(invalid))
-            }
-        }
+        let sniffed = sniffed.filter(|_| self.is_fresh());
+        Step::Failed(sniffed.unwrap_or_else(|| invalid.into()))
     }
 
     fn handle(&mut self, message: HandshakeMessage, around: &mut impl HandshakeContext) -> Step {
@@ -222,9 +243,6 @@ impl Handshake {
                 Step::Failed(Failure::Refused { code, description })
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {
-                if let Err(what) = around.accepts(&filter) {
-                    return self.refuse_filter(what, around);
-                }
                 self.filter = filter;
                 let own = around.filter();
                 around.send(&M::ResponderSynAck(own));
@@ -232,9 +250,6 @@ impl Handshake {
                 Step::Continue
             }
             (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
-                if let Err(what) = around.accepts(&filter) {
-                    return self.refuse_filter(what, around);
-                }
                 self.filter = filter;
                 around.send(&M::OriginatorAck);
                 self.established()
@@ -248,13 +263,6 @@ impl Handshake {
                 Step::Failed(Failure::Unexpected { message: message.name(), expected })
             }
         }
-    }
-
-    fn refuse_filter(&self, what: String, around: &mut impl HandshakeContext) -> Step {
-        let code = ErrorCode::Unspecified;
-        let description = "too many subscriptions".into();
-        around.send(&HandshakeMessage::DropConn { sender: self.own, code, description });
-        Step::Failed(Failure::LimitReached(what))
     }
 
     fn hello(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {

@@ -5,13 +5,15 @@ mod handshake;
 mod last_activity;
 mod local_filter;
 mod machine;
+mod pace;
 mod registry;
 mod status;
 mod timers;
 mod tracked;
 
+pub use handshake::HandshakeFrame;
 pub use last_activity::LastActivity;
-pub use local_filter::is_internal;
+pub use local_filter::{SubscribeError, is_internal};
 pub use machine::Census;
 pub use machine::{Action, Close, DialId, PeeringMachine, PendingDial, Settings, Unpeer};
 pub use registry::PeerRecord;

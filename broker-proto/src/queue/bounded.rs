@@ -1,10 +1,11 @@
 use super::frames::{FrameQueue, Piece};
 use super::waits::{Clock, Stopwatch, Waits};
 use super::wakers::Wakers;
-use crate::limits::WRITE_BATCH;
+use crate::limits::{SHARED_FRAME_MIN, WRITE_BATCH};
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
+use crate::wire::envelope::SharedFrame;
 use crate::wire::frame;
-use crate::{OverflowPolicy, WriteBatch};
+use crate::{Chunk, OverflowPolicy, WriteBatch};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -77,6 +78,8 @@ pub struct QueueStats {
     pub dropped: u64,
     /// Those of them that never entered the queue.
     pub refused: u64,
+    /// Those of them that were in the queue when it ended.
+    pub discarded: u64,
     /// Messages that entered the queue. They have been taken, were dropped, or are in it.
     pub pushed: u64,
     /// Bytes that entered the queue.
@@ -110,6 +113,10 @@ pub struct BoundedQueue {
 #[derive(Debug, Default)]
 struct State {
     queue: FrameQueue,
+    /// A frame that a newer one replaces as long as it has not been taken.
+    latest: Option<SharedFrame>,
+    /// Messages of the handshake that have not been taken.
+    handshake_left: usize,
     /// The consumer has seen that there is nothing, and nothing has come since.
     consumer_idle: bool,
     /// The consumer has been told to look again, and has not yet heard of it.
@@ -200,7 +207,7 @@ impl BoundedQueue {
         Push::Done
     }
 
-    /// Pushes a frame that no policy may drop: handshake messages, routing updates, pings, pongs.
+    /// Pushes a frame that no policy may drop: handshake messages, pings, pongs.
     ///
     /// Only their own bound ends the queue.
     pub fn push_control(&self, frame: &[u8]) -> Push {
@@ -224,6 +231,20 @@ impl BoundedQueue {
         state.note_level();
         self.wake(state);
         Push::Done
+    }
+
+    /// Pushes a frame that makes those that were pushed like this before worthless, such as a
+    /// routing update: one that still waits is replaced.
+    ///
+    /// So there is one at most, which no policy drops and no bound counts. It is taken before
+    /// everything but the handshake, so that nothing pushed later arrives earlier. Only then it
+    /// becomes a message of the queue; before it is in no counter.
+    pub fn push_latest(&self, frame: SharedFrame) {
+        let mut state = self.state.lock();
+        if state.closing.is_none() {
+            state.latest = Some(frame);
+            self.wake(state);
+        }
     }
 
     /// Makes room for one frame of `need` bytes, or does what else the policy says.
@@ -307,13 +328,21 @@ impl BoundedQueue {
         if state.closing == Some(Closing::Now) {
             return Taken::Closed;
         }
-        if state.queue.is_empty() {
+        if state.queue.is_empty() && state.latest.is_none() {
             state.queue.reclaim(batch);
             return state.nothing();
         }
+        // Nothing may come before the end of the handshake.
+        let mut most = WRITE_BATCH;
+        if state.handshake_left == 0 {
+            state.take_latest(batch);
+        } else if state.latest.is_some() {
+            most = 1;
+        }
         let before = state.queue.messages();
-        state.queue.take(WRITE_BATCH, batch);
+        state.queue.take(most, batch);
         let taken = before - state.queue.messages();
+        state.handshake_left = state.handshake_left.saturating_sub(taken);
         state.stats.taken += taken as u64;
         state.stopwatch.taken(taken);
         self.taken(state);
@@ -425,7 +454,10 @@ impl BoundedQueue {
 
     /// What has entered the queue so far was the handshake.
     pub fn handshake_done(&self) {
-        let stats = &mut self.state.lock().stats;
+        let mut state = self.state.lock();
+        state.handshake_left = state.queue.messages();
+        state.queue.seal();
+        let stats = &mut state.stats;
         (stats.handshake, stats.handshake_bytes) = (stats.pushed, stats.pushed_bytes);
     }
 
@@ -510,8 +542,24 @@ impl State {
         self.stats.dropped += count as u64;
     }
 
+    fn take_latest(&mut self, batch: &mut WriteBatch) {
+        let Some(frame) = self.latest.take() else { return };
+        let frame = frame.to_vec();
+        self.stats.pushed += 1;
+        self.stats.pushed_bytes += frame.len() as u64;
+        self.stats.control += 1;
+        self.stats.taken += 1;
+        batch.append(match frame.len() {
+            ..SHARED_FRAME_MIN => Chunk::Segment(frame),
+            _ => Chunk::Shared(frame.into()),
+        });
+    }
+
     fn discard(&mut self) {
-        self.stats.dropped += self.queue.clear() as u64;
+        self.latest = None;
+        let discarded = self.queue.clear() as u64;
+        self.stats.dropped += discarded;
+        self.stats.discarded += discarded;
         self.stopwatch.cleared();
     }
 }

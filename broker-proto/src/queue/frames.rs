@@ -56,6 +56,8 @@ pub(super) struct FrameQueue {
     messages: usize,
     memory: usize,
     control: usize,
+    /// Whether the last segment takes no more frames.
+    sealed: bool,
     spare: Vec<Vec<u8>>,
 }
 
@@ -89,7 +91,9 @@ impl FrameQueue {
     /// Appends a copy of `count` whole frames.
     pub(super) fn push(&mut self, frames: &[u8], count: usize) {
         self.messages += count;
+        let sealed = std::mem::take(&mut self.sealed);
         if let Some(Piece::Segment { bytes, frames: counted, .. }) = self.pieces.back_mut()
+            && !sealed
             && bytes.len() + frames.len() <= SEGMENT
         {
             let before = bytes.capacity();
@@ -105,6 +109,11 @@ impl FrameQueue {
         bytes.extend_from_slice(frames);
         self.memory += bytes.capacity();
         self.pieces.push_back(Piece::Segment { bytes, skip: 0, frames: count, control: 0 });
+    }
+
+    /// Makes what is pushed from now on a piece of its own.
+    pub(super) fn seal(&mut self) {
+        self.sealed = true;
     }
 
     /// Appends one large frame without copying it.

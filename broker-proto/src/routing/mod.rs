@@ -16,5 +16,5 @@ pub use index::PrefixIndex;
 pub use outbound::{Origin, Outbound};
 pub use outbound::{PublishError, Published};
 pub use route::FixedRoute;
-pub use router::Router;
+pub use router::{FilterChange, Router};
 pub use table::{Peer, PeerCounters, Sink, SinkKind};

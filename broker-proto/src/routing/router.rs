@@ -1,14 +1,29 @@
+use super::index::PrefixIndex;
 use super::is_internal;
-use super::table::{Peer, Sink, Table};
+use super::table::{Peer, Receiver, Receivers, Sink, Table};
 use crate::EndpointId;
+use crate::peering::ConnectionId;
 use crate::queue::Closing;
-use crate::sync::{ArcSwap, AtomicBool, AtomicUsize, Guard, Mutex};
+use crate::sync::{ArcSwap, AtomicUsize, Guard, Mutex};
 use crate::wire::DEFAULT_TTL;
 use crate::wire::envelope::{Envelope, EnvelopeType};
+use crate::wire::routing_update::merged;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+
+/// What has become of a new filter of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilterChange {
+    /// It is the same as before, or the peer is gone.
+    None,
+    /// It is in force.
+    Done,
+    /// It is in force after [`Router::apply_staged`].
+    Staged,
+}
 
 /// Holds the routes of an endpoint: changes go in on one side, snapshots come out on the other.
 #[derive(Debug)]
@@ -23,18 +38,146 @@ pub struct Router {
     pub published: AtomicU64,
     remember: usize,
     routes: Mutex<Routes>,
+    /// What is still to be done, in its order.
+    staged: Mutex<VecDeque<Staged>>,
+    /// Held by the one who does it.
+    applying: Mutex<()>,
     table: ArcSwap<Table>,
     /// Where the table is, for those who only want to know whether it still is theirs.
     address: AtomicUsize,
-    /// Set when the table no longer says what the routes say. The next reader makes a new one, so
-    /// that a storm of changes without traffic costs one table.
-    outdated: AtomicBool,
 }
 
+/// Changes of filters that are smaller are made at once.
+const LARGE: usize = 512;
+
+/// How many entries are changed before others may go on.
+const CHUNK: usize = 256;
+
+/// Work on the index that takes time and that nobody waits for.
+#[derive(Debug)]
+enum Staged {
+    /// A new filter of the peer that is on this connection.
+    Filter(EndpointId, ConnectionId, Vec<Bytes>),
+    /// What a peer that is gone wanted, and its number in the index.
+    Forget(u32, Arc<Vec<Bytes>>),
+}
+
+/// Whoever changes something brings everything here up to date, so that readers of the table never
+/// wait for anybody.
 #[derive(Debug, Default)]
 struct Routes {
-    peers: BTreeMap<EndpointId, (Arc<Peer>, Vec<Bytes>)>,
-    sinks: BTreeMap<u64, (Arc<Sink>, Vec<Bytes>)>,
+    peers: BTreeMap<EndpointId, PeerRoutes>,
+    sinks: BTreeMap<u64, SinkRoutes>,
+    receivers: Arc<Receivers>,
+    index: PrefixIndex,
+    /// The subscriptions of local consumers to internal topics.
+    internal: PrefixIndex,
+}
+
+#[derive(Debug)]
+struct PeerRoutes {
+    peer: Arc<Peer>,
+    number: u32,
+    filter: Arc<Vec<Bytes>>,
+    /// Filters that are staged.
+    staged: usize,
+}
+
+#[derive(Debug)]
+struct SinkRoutes {
+    sink: Arc<Sink>,
+    number: u32,
+    topics: BTreeSet<Bytes>,
+}
+
+impl Routes {
+    fn add_peer(&mut self, peer: Arc<Peer>, filter: Vec<Bytes>) {
+        let filter = Arc::new(merged(filter));
+        let receiver = Receiver::Peer(Arc::clone(&peer));
+        let number = Arc::make_mut(&mut self.receivers).add(receiver);
+        self.insert(number, filter.iter());
+        self.peers.insert(peer.id, PeerRoutes { peer, number, filter, staged: 0 });
+    }
+
+    /// Takes a peer away. Its number is still in the index, where nothing is found under it.
+    fn remove_peer(&mut self, id: EndpointId) -> Option<(Arc<Peer>, Staged)> {
+        let PeerRoutes { peer, number, filter, .. } = self.peers.remove(&id)?;
+        Arc::make_mut(&mut self.receivers).remove(number);
+        Some((peer, Staged::Forget(number, filter)))
+    }
+
+    /// The peer with this id, if it is on this connection.
+    fn peer_on(&mut self, id: EndpointId, conn: ConnectionId) -> Option<&mut PeerRoutes> {
+        self.peers.get_mut(&id).filter(|routes| routes.peer.conn == conn)
+    }
+
+    fn insert<'a>(&mut self, number: u32, entries: impl IntoIterator<Item = &'a Bytes>) {
+        entries.into_iter().for_each(|prefix| self.index.insert(prefix, number));
+    }
+
+    fn remove<'a>(&mut self, number: u32, entries: impl IntoIterator<Item = &'a Bytes>) {
+        entries.into_iter().for_each(|prefix| self.index.remove(prefix, number));
+    }
+
+    /// Returns whether the filter is another one than before.
+    fn set_filter(&mut self, id: EndpointId, new: Vec<Bytes>) -> bool {
+        let Some(PeerRoutes { number, filter, .. }) = self.peers.get_mut(&id) else { return false };
+        // What changes nothing is for free, for all others too.
+        if **filter == new {
+            return false;
+        }
+        let new = Arc::new(new);
+        let (number, old) = (*number, mem::replace(filter, Arc::clone(&new)));
+        self.insert(number, only_in(&new, &old));
+        self.remove(number, only_in(&old, &new));
+        true
+    }
+
+    fn add_sink(&mut self, sink: Arc<Sink>) {
+        let receiver = Receiver::Sink(Arc::clone(&sink));
+        let number = Arc::make_mut(&mut self.receivers).add(receiver);
+        self.sinks.insert(sink.id, SinkRoutes { sink, number, topics: BTreeSet::new() });
+    }
+
+    fn change_sink(&mut self, id: u64, add: &[Bytes], remove: &[Bytes]) {
+        let Some(SinkRoutes { number, topics, .. }) = self.sinks.get_mut(&id) else { return };
+        for topic in add.iter().filter(|topic| topics.insert(Bytes::clone(topic))) {
+            self.index.insert(topic, *number);
+            if is_internal(topic) {
+                self.internal.insert(topic, *number);
+            }
+        }
+        for topic in remove.iter().filter(|topic| topics.remove(*topic)) {
+            self.index.remove(topic, *number);
+            if is_internal(topic) {
+                self.internal.remove(topic, *number);
+            }
+        }
+    }
+
+    fn remove_sink(&mut self, id: u64) {
+        let topics = self.sinks.get_mut(&id).map(|routes| mem::take(&mut routes.topics));
+        let topics: Vec<Bytes> = topics.unwrap_or_default().into_iter().collect();
+        let Some(SinkRoutes { number, .. }) = self.sinks.remove(&id) else { return };
+        for topic in topics {
+            self.index.remove(&topic, number);
+            if is_internal(&topic) {
+                self.internal.remove(&topic, number);
+            }
+        }
+        let receivers = Arc::make_mut(&mut self.receivers);
+        receivers.remove(number);
+        receivers.free(number);
+    }
+}
+
+/// What is in one sorted list and not in another one.
+fn only_in<'a>(list: &'a [Bytes], other: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
+    let mut other = other.iter().peekable();
+    list.iter().filter(move |entry| {
+        while other.next_if(|next| next < entry).is_some() {}
+        other.peek() != Some(entry)
+    })
 }
 
 impl Router {
@@ -48,19 +191,18 @@ impl Router {
             published: AtomicU64::new(0),
             remember,
             routes: Mutex::default(),
+            staged: Mutex::default(),
+            applying: Mutex::default(),
             table: ArcSwap::default(),
             address: AtomicUsize::new(0),
-            outdated: AtomicBool::new(false),
         };
-        router.install(Arc::default());
+        router.install(&Routes::default());
         router
     }
 
     /// The current table.
+    #[inline]
     pub fn table(&self) -> Guard<Arc<Table>> {
-        if self.outdated.load(Ordering::Acquire) {
-            self.rebuild();
-        }
         self.table.load()
     }
 
@@ -68,110 +210,200 @@ impl Router {
     /// address from being that of another one.
     #[inline]
     pub fn is_current(&self, table: &Weak<Table>) -> bool {
-        !self.outdated.load(Ordering::Acquire)
-            && self.address.load(Ordering::Acquire) == table.as_ptr().addr()
+        self.address.load(Ordering::Acquire) == table.as_ptr().addr()
     }
 
-    fn install(&self, table: Arc<Table>) {
+    /// Shows everyone how things are.
+    fn install(&self, routes: &Routes) {
+        let Routes { receivers, index, internal, .. } = routes;
+        let (index, internal) = (index.clone(), internal.clone());
+        let table = Arc::new(Table::new(Arc::clone(receivers), index, internal, self.remember));
         let address = Arc::as_ptr(&table).addr();
         self.table.store(table);
         self.address.store(address, Ordering::Release);
     }
 
-    fn rebuild(&self) {
-        let routes = self.routes.lock();
-        if self.outdated.load(Ordering::Acquire) {
-            let peers = routes.peers.values().map(|(peer, filter)| (peer, filter.as_slice()));
-            let sinks = routes.sinks.values().map(|(sink, filter)| (sink, filter.as_slice()));
-            self.install(Arc::new(Table::new(peers, sinks, self.remember)));
-            // Not before: whoever sees this takes the table for the current one.
-            self.outdated.store(false, Ordering::Release);
-        }
-    }
-
     fn change<R>(&self, change: impl FnOnce(&mut Routes) -> R) -> R {
         let mut routes = self.routes.lock();
         let result = change(&mut routes);
-        self.outdated.store(true, Ordering::Release);
+        self.install(&routes);
         result
     }
 
-    /// Lets messages flow to a peer that wants those on topics below `filter`.
+    /// Adds a peer; the one with the same id, if there was one, has been removed before.
     pub fn add_peer(&self, peer: Arc<Peer>, filter: Vec<Bytes>) {
-        self.change(|routes| routes.peers.insert(peer.id, (peer, filter)));
+        self.change(|routes| routes.add_peer(peer, filter));
     }
 
-    /// Replaces the filter of a peer; a peer that is not installed has none.
-    pub fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
+    /// Replaces the filter of a peer if that is soon done, and stages it otherwise. It is for one
+    /// connection: a peering that follows has its own. Returns what has become of it.
+    pub fn change_peer_filter(
+        &self,
+        id: EndpointId,
+        conn: ConnectionId,
+        filter: Vec<Bytes>,
+    ) -> FilterChange {
+        let filter = merged(filter);
         let mut routes = self.routes.lock();
-        let Some((_, current)) = routes.peers.get_mut(&id) else { return };
-        // What changes nothing is for free, for all others too.
-        if *current != filter {
-            *current = filter;
-            self.outdated.store(true, Ordering::Release);
+        let Some(peer) = routes.peer_on(id, conn) else { return FilterChange::None };
+        if peer.staged > 0 || peer.filter.len() + filter.len() > LARGE {
+            peer.staged += 1;
+            self.staged.lock().push_back(Staged::Filter(id, conn, filter));
+            return FilterChange::Staged;
+        }
+        if !routes.set_filter(id, filter) {
+            return FilterChange::None;
+        }
+        self.install(&routes);
+        FilterChange::Done
+    }
+
+    /// Does what has been staged, unless somebody else is about to, and returns whether a peer has
+    /// another filter now. It takes time for everything that has changed, so it is for those who
+    /// hold no other lock.
+    pub fn apply_staged(&self) -> bool {
+        let mut changed = false;
+        loop {
+            let Some(turn) = self.applying.try_lock() else { return changed };
+            loop {
+                let next = self.staged.lock().pop_front();
+                match next {
+                    Some(Staged::Filter(id, conn, filter)) => {
+                        changed |= self.apply_filter(id, conn, filter);
+                    }
+                    Some(Staged::Forget(number, filter)) => self.forget(number, &filter),
+                    None => break,
+                }
+            }
+            drop(turn);
+            // What has been staged in between was left to this one.
+            if self.staged.lock().is_empty() {
+                return changed;
+            }
         }
     }
 
-    /// Lets no more messages flow to a peer.
-    pub fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
-        self.change(|routes| routes.peers.remove(&id)).map(|(peer, _)| peer)
+    /// Until it is done, the peer gets what it wanted before, and some of what it wants now. What
+    /// it wants in both cases it never misses.
+    fn apply_filter(&self, id: EndpointId, conn: ConnectionId, new: Vec<Bytes>) -> bool {
+        let old = match self.routes.lock().peer_on(id, conn) {
+            Some(peer) => (peer.number, Arc::clone(&peer.filter)),
+            None => return false,
+        };
+        let (number, old) = old;
+        let added: Vec<Bytes> = only_in(&new, &old).cloned().collect();
+        let removed: Vec<Bytes> = only_in(&old, &new).cloned().collect();
+        for (at, chunk) in added.chunks(CHUNK).enumerate() {
+            let mut routes = self.routes.lock();
+            if routes.peer_on(id, conn).is_none() {
+                drop(routes);
+                self.unindex(number, added.get(..at * CHUNK).unwrap_or_default());
+                return false;
+            }
+            routes.insert(number, chunk);
+        }
+        self.unindex(number, &removed);
+        let mut routes = self.routes.lock();
+        let Some(peer) = routes.peer_on(id, conn) else {
+            drop(routes);
+            self.unindex(number, &added);
+            return false;
+        };
+        peer.filter = Arc::new(new);
+        peer.staged -= 1;
+        self.install(&routes);
+        !(added.is_empty() && removed.is_empty())
     }
 
-    /// The filter that a peer has announced.
+    fn unindex(&self, number: u32, entries: &[Bytes]) {
+        for chunk in entries.chunks(CHUNK) {
+            self.routes.lock().remove(number, chunk);
+        }
+    }
+
+    fn forget(&self, number: u32, filter: &[Bytes]) {
+        self.unindex(number, filter);
+        self.change(|routes| Arc::make_mut(&mut routes.receivers).free(number));
+    }
+
+    /// Replaces the filter of a peer; for tests.
+    #[cfg(test)]
+    pub fn set_peer_filter(&self, id: EndpointId, filter: Vec<Bytes>) {
+        if let Some(conn) = self.peer(id).map(|peer| peer.conn) {
+            self.change_peer_filter(id, conn, filter);
+            self.apply_staged();
+        }
+    }
+
+    /// Takes a peer away at once, and stages the rest.
+    pub fn remove_peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
+        let (peer, rest) = self.change(|routes| routes.remove_peer(id))?;
+        self.staged.lock().push_back(rest);
+        Some(peer)
+    }
+
+    /// The filter that a peer has announced, in ascending order and without entries that another
+    /// one covers.
     pub fn peer_filter(&self, id: EndpointId) -> Option<Vec<Bytes>> {
-        self.routes.lock().peers.get(&id).map(|(_, filter)| filter.clone())
+        self.routes.lock().peers.get(&id).map(|routes| routes.filter.to_vec())
     }
 
     /// An installed peer.
     pub fn peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
-        self.routes.lock().peers.get(&id).map(|(peer, _)| Arc::clone(peer))
+        self.table().peer(id).cloned()
     }
 
     /// All installed peers.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
-        self.routes.lock().peers.values().map(|(peer, _)| Arc::clone(peer)).collect()
+        self.table().peers().to_vec()
     }
 
-    /// Adds a local consumer, or gives it another filter.
-    pub fn set_sink(&self, sink: &Arc<Sink>, filter: Vec<Bytes>) {
-        self.change(|routes| routes.sinks.insert(sink.id, (Arc::clone(sink), filter)));
+    /// Adds a local consumer, which wants nothing else than these topics from now on.
+    pub fn set_sink(&self, sink: &Arc<Sink>, topics: Vec<Bytes>) {
+        self.change(|routes| {
+            routes.remove_sink(sink.id);
+            routes.add_sink(Arc::clone(sink));
+            routes.change_sink(sink.id, &topics, &[]);
+        });
+    }
+
+    /// Changes what a local consumer wants.
+    pub fn change_sink(&self, id: u64, add: &[Bytes], remove: &[Bytes]) {
+        self.change(|routes| routes.change_sink(id, add, remove));
     }
 
     /// Takes a local consumer out.
     pub fn remove_sink(&self, id: u64) {
-        self.change(|routes| routes.sinks.remove(&id));
+        self.change(|routes| routes.remove_sink(id));
     }
 
     /// Delivers a message of the endpoint about itself to the local consumers that asked for it by
     /// a prefix below the internal topics; a subscription to everything does not.
     pub fn publish_internally(&self, topic: &[u8], payload: &[u8]) {
-        let routes = self.routes.lock();
-        let wants = |filter: &[Bytes]| {
-            filter.iter().any(|prefix| is_internal(prefix) && topic.starts_with(prefix))
+        let sinks = self.table().internal_sinks(topic);
+        if sinks.is_empty() {
+            return;
+        }
+        let envelope = Envelope {
+            sender: self.id,
+            receiver: self.id,
+            kind: EnvelopeType::Data,
+            ttl: DEFAULT_TTL,
+            topic,
+            payload,
         };
         let mut frame = Vec::new();
-        for (sink, _) in routes.sinks.values().filter(|(_, filter)| wants(filter)) {
-            if frame.is_empty() {
-                let envelope = Envelope {
-                    sender: self.id,
-                    receiver: self.id,
-                    kind: EnvelopeType::Data,
-                    ttl: DEFAULT_TTL,
-                    topic,
-                    payload,
-                };
-                if envelope.put_frame(&mut frame).is_err() {
-                    return;
-                }
-            }
-            sink.queue.push(&frame, 1, false);
+        if envelope.put_frame(&mut frame).is_ok() {
+            sinks.iter().for_each(|sink| {
+                sink.queue.push(&frame, 1, false);
+            });
         }
     }
 
     /// Ends every local consumer after what it has not read yet.
     pub fn close_sinks(&self) {
-        for (sink, _) in self.routes.lock().sinks.values() {
-            sink.queue.close(Closing::Flush);
+        for routes in self.routes.lock().sinks.values() {
+            routes.sink.queue.close(Closing::Flush);
         }
     }
 }

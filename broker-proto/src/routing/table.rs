@@ -3,7 +3,6 @@ use crate::EndpointId;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
 use crate::peering::{ConnectionId, LastActivity};
 use crate::queue::BoundedQueue;
-use bytes::Bytes;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,37 +74,73 @@ pub struct Destinations {
     pub sinks: Vec<Arc<Sink>>,
 }
 
+/// Who is at the other end of a number in the index.
+#[derive(Debug, Clone)]
+pub(super) enum Receiver {
+    Peer(Arc<Peer>),
+    Sink(Arc<Sink>),
+}
+
+/// Everyone who may want something.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Receivers {
+    /// By the numbers they have in the index.
+    numbered: Vec<Option<Receiver>>,
+    /// Numbers that the index knows nothing of.
+    free: Vec<u32>,
+    /// In ascending order of their ids.
+    peers: Vec<Arc<Peer>>,
+}
+
+impl Receivers {
+    /// Adds somebody under a number that is free.
+    pub(super) fn add(&mut self, receiver: Receiver) -> u32 {
+        if let Receiver::Peer(peer) = &receiver
+            && let Err(at) = self.peers.binary_search_by_key(&peer.id, |peer| peer.id)
+        {
+            self.peers.insert(at, Arc::clone(peer));
+        }
+        let number = self.free.pop().unwrap_or(self.numbered.len() as u32);
+        match self.numbered.get_mut(number as usize) {
+            Some(place) => *place = Some(receiver),
+            None => self.numbered.push(Some(receiver)),
+        }
+        number
+    }
+
+    /// Takes somebody away.
+    pub(super) fn remove(&mut self, number: u32) {
+        let place = self.numbered.get_mut(number as usize);
+        if let Some(Receiver::Peer(peer)) = place.and_then(Option::take) {
+            self.peers.retain(|other| other.id != peer.id);
+        }
+    }
+
+    /// The index does not know the number any more.
+    pub(super) fn free(&mut self, number: u32) {
+        self.free.push(number);
+    }
+}
+
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
 #[derive(Debug, Default)]
 pub struct Table {
-    peers: Vec<Arc<Peer>>,
-    sinks: Vec<Arc<Sink>>,
+    receivers: Arc<Receivers>,
     index: PrefixIndex,
+    /// The subscriptions of local consumers to internal topics.
+    internal: PrefixIndex,
     remembered: RwLock<HashMap<Box<[u8]>, Arc<Destinations>>>,
     remember: usize,
 }
 
 impl Table {
-    /// A table over all peers and local consumers with their filters.
-    pub fn new<'a>(
-        peers: impl Iterator<Item = (&'a Arc<Peer>, &'a [Bytes])>,
-        sinks: impl Iterator<Item = (&'a Arc<Sink>, &'a [Bytes])>,
+    pub(super) fn new(
+        receivers: Arc<Receivers>,
+        index: PrefixIndex,
+        internal: PrefixIndex,
         remember: usize,
     ) -> Self {
-        let mut table = Self { remember, ..Self::default() };
-        let mut pairs = Vec::new();
-        for (peer, filter) in peers {
-            let at = table.peers.len() as u32;
-            pairs.extend(filter.iter().map(|prefix| (prefix.clone(), at)));
-            table.peers.push(Arc::clone(peer));
-        }
-        for (sink, filter) in sinks {
-            let at = (table.peers.len() + table.sinks.len()) as u32;
-            pairs.extend(filter.iter().map(|prefix| (prefix.clone(), at)));
-            table.sinks.push(Arc::clone(sink));
-        }
-        table.index = PrefixIndex::new(pairs);
-        table
+        Self { receivers, index, internal, remembered: RwLock::default(), remember }
     }
 
     /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics that
@@ -134,20 +169,34 @@ impl Table {
     }
 
     fn resolve(&self, topic: &[u8]) -> Destinations {
+        self.receivers_of(&self.index, topic)
+    }
+
+    /// The local consumers that asked for an internal topic by a prefix that is internal as well.
+    pub(super) fn internal_sinks(&self, topic: &[u8]) -> Vec<Arc<Sink>> {
+        self.receivers_of(&self.internal, topic).sinks
+    }
+
+    fn receivers_of(&self, index: &PrefixIndex, topic: &[u8]) -> Destinations {
         let mut found = Destinations::default();
-        for at in self.index.lookup(topic) {
-            let at = at as usize;
-            if let Some(peer) = self.peers.get(at) {
-                found.peers.push(Arc::clone(peer));
-            } else if let Some(sink) = self.sinks.get(at - self.peers.len()) {
-                found.sinks.push(Arc::clone(sink));
+        for number in index.lookup(topic) {
+            match self.receivers.numbered.get(number as usize) {
+                Some(Some(Receiver::Peer(peer))) => found.peers.push(Arc::clone(peer)),
+                Some(Some(Receiver::Sink(sink))) => found.sinks.push(Arc::clone(sink)),
+                _ => {}
             }
         }
         found
     }
 
+    /// All peers, in ascending order of their ids.
+    pub fn peers(&self) -> &[Arc<Peer>] {
+        &self.receivers.peers
+    }
+
     /// The peer with this id.
     pub fn peer(&self, id: EndpointId) -> Option<&Arc<Peer>> {
-        self.peers.iter().find(|peer| peer.id == id)
+        let peers = &self.receivers.peers;
+        peers.get(peers.binary_search_by_key(&id, |peer| peer.id).ok()?)
     }
 }

@@ -32,7 +32,7 @@ fn bounds(messages: usize, policy: OverflowPolicy) -> Bounds {
 
 /// Filters of so many entries, and no more than 10 bad messages.
 fn limits(entries: usize) -> InboundLimits {
-    InboundLimits { filter: FilterLimits { entries, bytes: 1000 }, bad_messages: 10 }
+    InboundLimits { filter: FilterLimits { entries, entry: 100, bytes: 1000 }, bad_messages: 10 }
 }
 
 /// An endpoint's routes: peers P, Q and R, and consumers.

@@ -3,7 +3,7 @@ use crate::peering::{
     Action, Close, ConnectionId, DialId, PeerRecord, PeeringMachine, PendingDial,
 };
 use crate::queue::{BoundedQueue, Closing, Push};
-use crate::routing::{Peer, PeerCounters, Router};
+use crate::routing::{FilterChange, Peer, PeerCounters, Router};
 use crate::{EndpointId, Failure, Url};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -33,10 +33,10 @@ pub trait ActionHandler {
     fn abandon(&mut self, dial: DialId);
     /// A peer has been installed.
     fn installed(&mut self);
-    /// A peer has announced another filter.
+    /// A peer has another filter.
     fn filter_changed(&mut self) {}
     /// A peer is no longer installed.
-    fn uninstalled(&mut self, peer: &Peer);
+    fn uninstalled(&mut self, peer: Arc<Peer>);
     /// What is known about a peer has changed; without a record it is known no longer.
     fn peer_changed(&mut self, peer: EndpointId, record: Option<PeerRecord>);
     /// What is known about a request without a peering has changed; `None` if it has one now, or
@@ -46,8 +46,9 @@ pub trait ActionHandler {
     fn report(&mut self, fact: Fact);
     /// Tells everyone who waits for a request.
     fn resolve(&mut self, dial: DialId, outcome: Result<EndpointId, Failure>);
-    /// Everything has been wound up.
-    fn stopped(&mut self);
+    /// Everything has been wound up. The local consumers are still to be told, after the facts
+    /// that were reported before ([`Router::close_sinks`]).
+    fn stopped(&mut self, router: &Router);
 }
 
 impl ConnectionTable {
@@ -62,13 +63,20 @@ impl ConnectionTable {
         self.conns.insert(id, ConnectionHandle { queue, closing: None, peer: None });
     }
 
-    /// Does what the machine has decided, in its order.
-    pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) {
+    /// Does what the machine has decided, in its order. Returns whether something has been staged
+    /// that takes time: then [`Router::apply_staged`] is to be called when no lock is held.
+    pub fn apply_actions(&mut self, router: &Router, outside: &mut impl ActionHandler) -> bool {
+        let mut staged = false;
         while let Some(action) = self.machine.next_action() {
             match action {
                 Action::Dial { dial, url } => outside.dial(dial, url),
                 Action::AbandonDial { dial } => outside.abandon(dial),
                 Action::Send { conn, frame } => self.send(conn, &frame),
+                Action::Announce { conn, frame } => {
+                    if let Some(handle) = self.conns.get(&conn) {
+                        handle.queue.push_latest(frame);
+                    }
+                }
                 Action::Close { conn, how } => self.close(conn, how),
                 Action::Install { conn, peer, filter, heard } => {
                     self.install(router, conn, filter, |queue| Peer {
@@ -81,13 +89,17 @@ impl ConnectionTable {
                     outside.installed();
                 }
                 Action::Uninstall { peer } => {
+                    staged = true;
                     if let Some(peer) = router.remove_peer(peer) {
-                        outside.uninstalled(&peer);
+                        outside.uninstalled(peer);
                     }
                 }
-                Action::SetFilter { peer, filter } => {
-                    router.set_peer_filter(peer, filter);
-                    outside.filter_changed();
+                Action::SetFilter { conn, peer, filter } => {
+                    match router.change_peer_filter(peer, conn, filter) {
+                        FilterChange::None => {}
+                        FilterChange::Done => outside.filter_changed(),
+                        FilterChange::Staged => staged = true,
+                    }
                 }
                 Action::PeerChanged { peer, record } => {
                     outside.peer_changed(peer, record.map(|record| *record));
@@ -97,12 +109,10 @@ impl ConnectionTable {
                 }
                 Action::Report(fact) => outside.report(fact),
                 Action::Resolve { dial, outcome } => outside.resolve(dial, outcome),
-                Action::Stopped => {
-                    router.close_sinks();
-                    outside.stopped();
-                }
+                Action::Stopped => outside.stopped(router),
             }
         }
+        staged
     }
 
     fn send(&mut self, conn: ConnectionId, frame: &[u8]) {

@@ -2,10 +2,9 @@ use super::ConnectionTable;
 use crate::Failure;
 use crate::fact::Fact;
 use crate::limits::Limits;
-use crate::peering::{Close, ConnectionId, Time};
+use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
-use crate::sniff_length;
 use crate::wire::frame::PREFIX;
 use crate::{FrameTooLarge, Link, ReadBuffer};
 use std::sync::Arc;
@@ -96,7 +95,8 @@ impl Receiver {
                 Err(too_large) => return Err(self.too_large(too_large, host)),
             };
             let payload = frame.get(PREFIX..).unwrap_or_default();
-            host.with_machine(|table, now| table.machine.handshake_frame(self.id, payload, now));
+            let frame = HandshakeFrame::read(payload, self.limits.filter);
+            host.with_machine(|table, now| table.machine.handshake_frame(self.id, frame, now));
             let (peer, closing) = host.read_machine(|table| {
                 let handle = table.conns.get(&self.id);
                 handle
@@ -117,7 +117,7 @@ impl Receiver {
         host: &impl EndpointContext,
     ) -> Failure {
         let fresh = host.read_machine(|table| table.machine.is_fresh(self.id));
-        match sniff_length(self.buffer.pending()).filter(|_| fresh) {
+        match Failure::of_first_bytes(self.buffer.pending()).filter(|_| fresh) {
             Some(failure) => failure,
             None => Failure::FrameTooLarge { length, limit },
         }
@@ -168,7 +168,7 @@ fn take_notice(
 ) {
     match notice {
         Notice::RoutingUpdate(filter) => {
-            host.with_machine(|table, _| table.machine.routing_update(id, filter));
+            host.with_machine(|table, now| table.machine.routing_update(id, filter, now));
         }
         Notice::Pong(payload) => {
             if !host.answered(&payload) {

@@ -146,6 +146,15 @@ pub fn payload_at(bytes: &[u8]) -> usize {
     (HEADER_LEN + topic).min(bytes.len())
 }
 
+/// Whether the bytes at the beginning of a frame's payload are the header of an envelope of this
+/// sender and type; for those who look at a header before the rest of the frame has arrived.
+#[must_use]
+pub fn is_from(bytes: &[u8], sender: EndpointId, kind: EnvelopeType) -> bool {
+    bytes
+        .first_chunk::<HEADER_LEN>()
+        .is_some_and(|header| id_at(header, 0) == sender && header[TYPE_AT] == kind as u8)
+}
+
 fn id_at(header: &[u8; HEADER_LEN], at: usize) -> EndpointId {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&header[at..at + 16]);
@@ -221,6 +230,33 @@ fn control(
 #[must_use]
 pub fn routing_update_frame(from: EndpointId, to: EndpointId, filter: &[Bytes]) -> Vec<u8> {
     control(EnvelopeType::RoutingUpdate, from, to, |out| routing_update::encode(out, filter))
+}
+
+/// A frame of which the larger part is shared with those for other receivers.
+#[derive(Debug, Clone)]
+pub struct SharedFrame {
+    /// Everything before the payload, the prefix included.
+    head: Vec<u8>,
+    payload: Bytes,
+}
+
+impl SharedFrame {
+    /// A routing update with a payload that has been encoded before.
+    #[must_use]
+    pub fn routing_update(from: EndpointId, to: EndpointId, payload: Bytes) -> Self {
+        let mut head = control(EnvelopeType::RoutingUpdate, from, to, |_| {});
+        let length = head.len().saturating_sub(frame::PREFIX) + payload.len();
+        if let Some(prefix) = head.first_chunk_mut() {
+            *prefix = (length as u32).to_be_bytes();
+        }
+        Self { head, payload }
+    }
+
+    /// The frame.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        [&self.head[..], &self.payload].concat()
+    }
 }
 
 /// A ping, as a frame.

@@ -1,6 +1,8 @@
 //! The messages of phase 1 (any version) and phase 2 (version 1).
 
-use super::{MAGIC, PROTOCOL_VERSION, Reader, frame, put_string, put_varbyte};
+use super::routing_update::{self, InvalidRoutingUpdate};
+use super::{MAGIC, PROTOCOL_VERSION, Reader, frame, put_string};
+use crate::limits::FilterLimits;
 use crate::{EndpointId, ErrorCode};
 use bstr::BString;
 use bytes::Bytes;
@@ -51,6 +53,8 @@ pub struct InvalidHandshakeMessage {
     pub code: ErrorCode,
     /// The text of the answer.
     pub description: BString,
+    /// Set if the message is what it should be, but the filter in it is larger than allowed.
+    pub filter: Option<InvalidRoutingUpdate>,
 }
 
 const HELLO: u8 = 6;
@@ -113,13 +117,14 @@ impl HandshakeMessage {
     }
 
     /// Reads the payload of a frame; bytes behind a complete message are ignored, as in the
-    /// C++ Broker.
+    /// C++ Broker. A filter comes in ascending order and without the entries that another one
+    /// covers.
     ///
     /// # Errors
     ///
-    /// The message is not one of the handshake, or breaks one of the rules that hold in every
-    /// state; the error is the `drop_conn` to answer with.
-    pub fn decode(payload: &[u8]) -> Result<Self, InvalidHandshakeMessage> {
+    /// The message is not one of the handshake, breaks one of the rules that hold in every state,
+    /// or has a filter above the limits; the error is the `drop_conn` to answer with.
+    pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Self, InvalidHandshakeMessage> {
         let mut reader = Reader::new(payload);
         let tag = reader.u8().unwrap_or_default();
         let (name, decoded) = match tag {
@@ -128,11 +133,12 @@ impl HandshakeMessage {
             VERSION_SELECT => ("version_select_msg", decode_version_select(&mut reader)),
             DROP_CONN => ("drop_conn_msg", decode_drop_conn(&mut reader)),
             ORIGINATOR_SYN => {
-                ("v1::originator_syn_msg", filter(&mut reader).map(Self::OriginatorSyn))
+                ("v1::originator_syn_msg", filter(payload, reader, limits).map(Self::OriginatorSyn))
             }
-            RESPONDER_SYN_ACK => {
-                ("v1::responder_syn_ack_msg", filter(&mut reader).map(Self::ResponderSynAck))
-            }
+            RESPONDER_SYN_ACK => (
+                "v1::responder_syn_ack_msg",
+                filter(payload, reader, limits).map(Self::ResponderSynAck),
+            ),
             ORIGINATOR_ACK => ("v1::originator_ack_msg", Ok(Self::OriginatorAck)),
             _ => return Err(refuse(ErrorCode::InvalidMessage, "invalid message type tag")),
         };
@@ -150,15 +156,13 @@ fn put_phase_1(out: &mut Vec<u8>, tag: u8, sender: Option<&EndpointId>) {
 
 fn put_filter(out: &mut Vec<u8>, tag: u8, filter: &[Bytes]) {
     out.push(tag);
-    put_varbyte(out, u32::try_from(filter.len()).unwrap_or(u32::MAX));
-    for topic in filter {
-        put_string(out, topic);
-    }
+    routing_update::encode(out, filter);
 }
 
 enum Flaw {
     Truncated,
     Refusal(InvalidHandshakeMessage),
+    TooLarge(InvalidRoutingUpdate),
 }
 
 impl Flaw {
@@ -168,12 +172,16 @@ impl Flaw {
                 refuse(ErrorCode::InvalidMessage, &format!("failed to parse {name}"))
             }
             Self::Refusal(refusal) => refusal,
+            Self::TooLarge(error) => InvalidHandshakeMessage {
+                filter: Some(error),
+                ..refuse(ErrorCode::Unspecified, "too many subscriptions")
+            },
         }
     }
 }
 
 fn refuse(code: ErrorCode, description: &str) -> InvalidHandshakeMessage {
-    InvalidHandshakeMessage { code, description: description.into() }
+    InvalidHandshakeMessage { code, description: description.into(), filter: None }
 }
 
 fn need<T>(value: Option<T>) -> Result<T, Flaw> {
@@ -219,23 +227,29 @@ fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     match ErrorCode::from_number(number).filter(|code| *code <= ErrorCode::LogicError) {
         Some(code) => Ok(HandshakeMessage::DropConn { sender, code, description }),
         None => {
-            let refusal = InvalidHandshakeMessage { code: ErrorCode::Unspecified, description };
+            let code = ErrorCode::Unspecified;
+            let refusal = InvalidHandshakeMessage { code, description, filter: None };
             Err(Flaw::Refusal(refusal))
         }
     }
 }
 
-/// Reads a filter. Memory follows the bytes that are there: every entry takes at least one, and
-/// all of them share one copy.
-fn filter(reader: &mut Reader<'_>) -> Result<Vec<Bytes>, Flaw> {
+/// Reads a filter. A count that cannot be true is malformed whatever the limits are.
+fn filter(
+    payload: &[u8],
+    mut reader: Reader<'_>,
+    limits: FilterLimits,
+) -> Result<Vec<Bytes>, Flaw> {
     let count = need(reader.varbyte())? as usize;
     if count > reader.rest().len() {
         return Err(Flaw::Truncated);
     }
-    let bytes = Bytes::copy_from_slice(reader.rest());
-    let mut reader = Reader::new(&bytes);
-    (0..count).map(|_| need(reader.string()).map(|topic| bytes.slice_ref(topic))).collect()
+    routing_update::entries(payload, reader, Some(count), limits).map_err(|error| match error {
+        InvalidRoutingUpdate::Truncated { .. } => Flaw::Truncated,
+        error => Flaw::TooLarge(error),
+    })
 }
+
 /// Whether a payload is the message that its side ends the handshake with: the next frames of that
 /// side are envelopes, for which a transport may have other rules.
 #[must_use]

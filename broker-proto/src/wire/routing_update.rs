@@ -5,7 +5,11 @@ use crate::limits::FilterLimits;
 use bytes::Bytes;
 
 /// Appends the payload that announces `filter`.
-pub fn encode(out: &mut Vec<u8>, filter: &[Bytes]) {
+pub fn encode<'a>(
+    out: &mut Vec<u8>,
+    filter: impl IntoIterator<Item = &'a Bytes, IntoIter: ExactSizeIterator>,
+) {
+    let filter = filter.into_iter();
     put_varbyte(out, u32::try_from(filter.len()).unwrap_or(u32::MAX));
     for topic in filter {
         put_string(out, topic);
@@ -29,6 +33,14 @@ pub enum InvalidRoutingUpdate {
         /// The limit.
         limit: usize,
     },
+    /// An entry that is longer than this side is ready to compare with others.
+    #[error("an entry of {bytes} bytes, the limit is {limit}")]
+    EntryTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// More bytes than this side is ready to remember.
     #[error("{bytes} bytes are more than {limit}")]
     TooLarge {
@@ -43,66 +55,75 @@ impl InvalidRoutingUpdate {
     /// Whether the filter is well-formed as far as it was read, and larger than allowed.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        matches!(self, Self::TooManyEntries { .. } | Self::TooLarge { .. })
-    }
-}
-
-impl FilterLimits {
-    /// Checks a filter that has been read.
-    ///
-    /// # Errors
-    ///
-    /// It has too many entries, or too many bytes.
-    pub fn check(&self, filter: &[Bytes]) -> Result<(), InvalidRoutingUpdate> {
-        if filter.len() > self.entries {
-            return Err(InvalidRoutingUpdate::TooManyEntries { limit: self.entries });
-        }
-        let bytes = filter.iter().map(Bytes::len).sum();
-        if bytes > self.bytes {
-            return Err(InvalidRoutingUpdate::TooLarge { bytes, limit: self.bytes });
-        }
-        Ok(())
+        !matches!(self, Self::Truncated { .. })
     }
 }
 
 /// Reads a filter. The count in front is not believed (the C++ Broker skips it, too): entries are
 /// read until the payload ends, and an empty payload is an empty filter. The entries share one copy
-/// of the payload.
+/// of the payload, and are merged: sorted,
+/// and without those that another one covers.
 ///
 /// # Errors
 ///
 /// An entry is cut off, or there is more than `limits` allow.
 pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Vec<Bytes>, InvalidRoutingUpdate> {
-    let mut filter = Vec::new();
     if payload.is_empty() {
-        return Ok(filter);
+        return Ok(Vec::new());
     }
-    // Before anything is copied; the sizes in front of the entries are not held against them.
-    if payload.len() > limits.bytes.saturating_add(limits.entries.saturating_mul(5)) {
-        let (bytes, limit) = (payload.len(), limits.bytes);
-        return Err(InvalidRoutingUpdate::TooLarge { bytes, limit });
-    }
-    let payload = Bytes::copy_from_slice(payload);
-    let mut reader = Reader::new(&payload);
+    let mut reader = Reader::new(payload);
     reader.varbyte().ok_or(InvalidRoutingUpdate::Truncated { index: 0, offset: 0 })?;
-    while !reader.rest().is_empty() {
-        if filter.len() == limits.entries {
+    entries(payload, reader, None, limits)
+}
+
+/// Reads the entries of a filter from `reader`, which is somewhere in `payload`: `count` of them or
+/// all that there are. Nothing is allocated before everything has been checked.
+pub(super) fn entries(
+    payload: &[u8],
+    reader: Reader<'_>,
+    count: Option<usize>,
+    limits: FilterLimits,
+) -> Result<Vec<Bytes>, InvalidRoutingUpdate> {
+    let at = |reader: &Reader<'_>| payload.len() - reader.rest().len();
+    let (mut check, mut index, mut bytes) = (reader, 0, 0_usize);
+    while count.map_or(!check.rest().is_empty(), |count| index < count) {
+        if index == limits.entries {
             return Err(InvalidRoutingUpdate::TooManyEntries { limit: limits.entries });
         }
-        let offset = payload.len() - reader.rest().len();
-        let topic = reader
-            .string()
-            .ok_or(InvalidRoutingUpdate::Truncated { index: filter.len(), offset })?;
-        filter.push(payload.slice_ref(topic));
+        let offset = at(&check);
+        let topic = check.string().ok_or(InvalidRoutingUpdate::Truncated { index, offset })?;
+        if topic.len() > limits.entry {
+            let (bytes, limit) = (topic.len(), limits.entry);
+            return Err(InvalidRoutingUpdate::EntryTooLong { bytes, limit });
+        }
+        bytes += topic.len();
+        if bytes > limits.bytes {
+            return Err(InvalidRoutingUpdate::TooLarge { bytes, limit: limits.bytes });
+        }
+        index += 1;
     }
-    limits.check(&filter).map(|()| filter)
+    let (from, to) = (at(&reader), at(&check));
+    let copy = Bytes::copy_from_slice(payload.get(from..to).unwrap_or_default());
+    let mut reader = Reader::new(&copy);
+    let topics = (0..index).map_while(|_| reader.string().map(|topic| copy.slice_ref(topic)));
+    Ok(merged(topics.collect()))
+}
+
+/// A filter in ascending order and without the entries that another one covers.
+pub(crate) fn merged(mut filter: Vec<Bytes>) -> Vec<Bytes> {
+    if !filter.is_sorted() {
+        filter.sort_unstable();
+    }
+    // In this order a prefix comes directly before everything that it covers.
+    filter.dedup_by(|entry, before| entry.starts_with(before));
+    filter
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: FilterLimits = FilterLimits { entries: 3, bytes: 9 };
+    const LIMITS: FilterLimits = FilterLimits { entries: 3, entry: 7, bytes: 9 };
 
     #[test]
     fn the_count_is_skipped_whatever_it_says() {
@@ -117,16 +138,32 @@ mod tests {
         assert_eq!(error, InvalidRoutingUpdate::Truncated { index: 1, offset: 3 });
     }
 
+    fn update(lengths: &[u8]) -> Vec<u8> {
+        let mut payload = vec![lengths.len() as u8];
+        for (letter, length) in (b'a'..).zip(lengths) {
+            payload.push(*length);
+            payload.extend(vec![letter; usize::from(*length)]);
+        }
+        payload
+    }
+
     #[test]
     fn entries_and_their_bytes_are_bounded() {
-        assert_eq!(decode(&[3, 0, 0, 0], LIMITS).unwrap().len(), 3);
-        let error = decode(&[3, 0, 0, 0, 0], LIMITS).unwrap_err();
+        assert_eq!(decode(&update(&[1, 1, 1]), LIMITS).unwrap().len(), 3);
+        let error = decode(&update(&[0, 0, 0, 0]), LIMITS).unwrap_err();
         assert_eq!(error, InvalidRoutingUpdate::TooManyEntries { limit: 3 });
-        let update = |length: u8| [&[1, length][..], &vec![b'a'; length.into()]].concat();
-        assert_eq!(decode(&update(9), LIMITS).unwrap(), ["aaaaaaaaa"]);
-        for length in [10, 100] {
-            let error = decode(&update(length), LIMITS).unwrap_err();
-            assert!(matches!(error, InvalidRoutingUpdate::TooLarge { limit: 9, .. }), "{error}");
-        }
+        assert_eq!(decode(&update(&[7, 2]), LIMITS).unwrap(), ["aaaaaaa", "bb"]);
+        let error = decode(&update(&[7, 3]), LIMITS).unwrap_err();
+        assert_eq!(error, InvalidRoutingUpdate::TooLarge { bytes: 10, limit: 9 });
+        let error = decode(&update(&[8]), LIMITS).unwrap_err();
+        assert_eq!(error, InvalidRoutingUpdate::EntryTooLong { bytes: 8, limit: 7 });
+    }
+
+    #[test]
+    fn entries_are_sorted_and_those_that_another_one_covers_are_left_out() {
+        let payload = [&[5_u8][..], b"\x02/c\x04/a/x\x02/a\x02/c\x03/ab"].concat();
+        let limits = FilterLimits { entries: 9, entry: 9, bytes: 99 };
+        assert_eq!(decode(&payload, limits).unwrap(), ["/a", "/c"]);
+        assert_eq!(decode(&[&payload[..], &[0]].concat(), limits).unwrap(), [""]);
     }
 }

@@ -1,14 +1,14 @@
-//! The handshakes of both sides, with rustls or, in the anonymous mode, with OpenSSL.
+//! The handshakes of both sides, with rustls or in the anonymous mode.
 
-#[cfg(feature = "anon-tls")]
-use super::anonymous;
+use super::TlsTransport;
+use super::anonymous::{AnonymousStream, handshake as anonymous_handshake};
 use super::prefix_capture::{PREFIX_LEN, PrefixCapture};
 use super::stream::Finish;
 use super::unusable;
 use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
 use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
-use broker_tls::{HandshakeReport, Tls};
+use broker_tls::{HandshakeReport, Tls, anonymous};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,48 +16,130 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::rustls::{self, AlertDescription, CipherSuite, ClientConfig, ProtocolVersion};
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 /// Encrypts a connection that this side has opened. The report of its handshake is left in `seen`,
 /// whatever comes of it.
+///
+/// Without certificates there are two modes, and no hello that offers both. TLS 1.3 is tried first,
+/// as the better one. A listener without any certificate, as default endpoints of the C++ Broker
+/// have none, refuses it, and is dialled again in the anonymous mode; and so at once the next time.
 pub(super) async fn dial<F: Finish>(
-    tls: &Tls,
-    socket: TcpStream,
+    transport: &TlsTransport,
+    mut socket: TcpStream,
     to: &Url,
     doing: &str,
     finish: F,
     seen: &mut Option<HandshakeReport>,
 ) -> Result<F::Output, TransportError> {
-    let socket = PrefixCapture::new(socket);
-    #[cfg(feature = "anon-tls")]
-    if let Some(session) = tls.openssl_client() {
-        let (session, report) = session.map_err(|error| unusable(&error, doing))?;
-        *seen = Some(report.clone());
-        return match anonymous::connect(session, socket).await {
-            Ok(stream) => {
-                let cipher = stream.ssl().current_cipher().map_or("none", |cipher| cipher.name());
-                report.set_session(stream.ssl().version_str().to_owned(), cipher.to_owned());
-                Ok(finish.finish(stream, report))
-            }
-            Err((error, head)) => Err(dial_error(&error, &head, &report, to, doing)),
-        };
-    }
+    let tls = &transport.tls;
     let (config, report) = tls.rustls_client(to.host()).map_err(|error| unusable(&error, doing))?;
     *seen = Some(report.clone());
-    // The name is neither sent nor looked at; whether the certificate has to be valid for the host
-    // is a matter of the options.
-    let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
-    match TlsConnector::from(Arc::new(config)).connect(name, socket).into_fallible().await {
+    let address = socket.peer_addr().map_err(|error| TransportError::from_io(&error, doing))?;
+    let known = transport.anonymous_listeners.contains(address);
+    let config = Arc::new(config);
+    let anonymous = report.is_anonymous() && known;
+    let (error, mut refused) = match connect(&config, socket, anonymous).await {
+        Ok(stream) => return Ok(stream.finish(finish, report)),
+        Err(refused) => refused,
+    };
+    if !report.is_anonymous() || !wants_another_mode(&error) {
+        return Err(dial_error(&error, refused.prefix(), &report, to, doing));
+    }
+    drop(refused);
+    socket = transport.tcp.dial_address(address, doing).await?;
+    match connect(&config, socket, !anonymous).await {
         Ok(stream) => {
-            let session = stream.get_ref().1;
-            let version = session.protocol_version().and_then(|version| version.as_str());
-            let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
-            let word = |word: Option<&str>| word.unwrap_or("unknown").to_owned();
-            report.set_session(word(version), word(cipher));
-            Ok(finish.finish(stream, report))
+            if anonymous {
+                transport.anonymous_listeners.remove(address);
+            } else if transport.anonymous_listeners.insert(address) {
+                tls.found_anonymous_listener(&format!(
+                    "{to} speaks nothing but the anonymous TLS 1.2 of endpoints without \
+                     certificates, so it was connected to twice; from now on it is dialled with \
+                     that at once"
+                ));
+            }
+            Ok(stream.finish(finish, report))
         }
         Err((error, mut socket)) => Err(dial_error(&error, socket.prefix(), &report, to, doing)),
     }
+}
+
+/// A stream whose handshake is done, in either mode.
+enum Established {
+    Rustls(Box<TlsStream<PrefixCapture>>),
+    Anonymous(Box<AnonymousStream<PrefixCapture>>),
+}
+
+impl Established {
+    fn finish<F: Finish>(self, finish: F, report: HandshakeReport) -> F::Output {
+        match self {
+            Self::Rustls(stream) => {
+                let session = stream.get_ref().1;
+                let suite = session.negotiated_cipher_suite().map(|suite| suite.suite());
+                set_session(&report, session.protocol_version(), suite);
+                finish.finish(stream, report)
+            }
+            Self::Anonymous(stream) => {
+                let suite = CipherSuite::TLS_ECDH_anon_WITH_AES_256_CBC_SHA;
+                set_session(&report, Some(ProtocolVersion::TLSv1_2), Some(suite));
+                finish.finish(stream, report)
+            }
+        }
+    }
+}
+
+fn set_session(
+    report: &HandshakeReport,
+    version: Option<ProtocolVersion>,
+    suite: Option<CipherSuite>,
+) {
+    let word = |word: Option<&str>| word.unwrap_or("unknown").to_owned();
+    let version = version.as_ref().and_then(|version| version.as_str());
+    let suite = suite.as_ref().and_then(|suite| suite.as_str());
+    report.set_session(word(version), word(suite));
+}
+
+/// One handshake; the socket comes back with an error.
+async fn connect(
+    config: &Arc<ClientConfig>,
+    socket: TcpStream,
+    anonymous: bool,
+) -> Result<Established, (io::Error, PrefixCapture)> {
+    let socket = PrefixCapture::new(socket);
+    if anonymous {
+        let client = match anonymous::Connection::client() {
+            Ok(client) => client,
+            Err(error) => return Err((io::Error::other(error), socket)),
+        };
+        let stream = anonymous_handshake(client, socket).await?;
+        return Ok(Established::Anonymous(Box::new(stream)));
+    }
+    // The name is neither sent nor looked at; whether the certificate has to be valid for the host
+    // is a matter of the options.
+    let name = ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0, 0, 0, 0])));
+    let connector = TlsConnector::from(config.clone());
+    let stream = connector.connect(name, socket).into_fallible().await?;
+    Ok(Established::Rustls(Box::new(stream.into())))
+}
+
+/// Whether the listener has refused what was offered, rather than who offers it.
+fn wants_another_mode(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    let of_rustls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let of_anonymous = inner.and_then(|inner| inner.downcast_ref::<anonymous::Error>());
+    let alert = match (of_rustls, of_anonymous) {
+        (Some(rustls::Error::AlertReceived(alert)), _)
+        | (_, Some(anonymous::Error::AlertReceived(alert))) => alert,
+        _ => return false,
+    };
+    matches!(
+        alert,
+        AlertDescription::HandshakeFailure
+            | AlertDescription::InsufficientSecurity
+            | AlertDescription::ProtocolVersion
+    )
 }
 
 fn dial_error(
@@ -99,21 +181,44 @@ pub(super) async fn accept<F: Finish>(
         close(&mut socket).await;
         return Err(error);
     }
+    let mut socket = PrefixCapture::new(socket);
     let from = socket.peer_addr().map_err(|error| TransportError::from_io(&error, DOING))?.ip();
-    let socket = PrefixCapture::new(socket);
-    #[cfg(feature = "anon-tls")]
-    if let Some(session) = tls.openssl_server() {
-        let (session, report) = session.map_err(|error| unusable(&error, DOING))?;
-        return match tls.in_turn(from, anonymous::accept(session, socket)).await {
-            Ok(stream) => Ok(finish.finish(stream, report)),
-            Err(error) => Err(accept_error(&error, &report)),
-        };
-    }
+    let judge = |bytes: &[u8]| match tls.inspect_hello(bytes) {
+        anonymous::Hello::Incomplete => None,
+        hello => Some(hello == anonymous::Hello::Anonymous),
+    };
+    let is_anonymous = match socket.look(judge).await {
+        Ok(Some(is_anonymous)) => is_anonymous,
+        Ok(None) => {
+            close(&mut socket).await;
+            return Err(TransportError::new(Kind::Closed, CLOSED));
+        }
+        Err(error) => return Err(TransportError::from_io(&error, DOING)),
+    };
     let config = if anyone { tls.rustls_server_for_anyone() } else { tls.rustls_server() };
     let (config, report) = config.map_err(|error| unusable(&error, DOING))?;
-    let handshake = TlsAcceptor::from(Arc::new(config)).accept(socket).into_fallible();
+    if is_anonymous && !report.is_anonymous() {
+        // What the other side can make something of: the alert that no suite is common.
+        let _ = socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await;
+        close(&mut socket).await;
+        let detail = format!(
+            "{DOING}: the other side speaks nothing but anonymous TLS, and here certificates are \
+             configured: both sides have to have certificates, or neither"
+        );
+        return Err(TransportError::new(Kind::PeerCertificate, detail));
+    }
+    let handshake = async {
+        if !is_anonymous {
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            let stream = acceptor.accept(socket).into_fallible().await?;
+            return Ok(Established::Rustls(Box::new(stream.into())));
+        }
+        let server = anonymous::Connection::server();
+        let stream = anonymous_handshake(server, socket).await?;
+        Ok(Established::Anonymous(Box::new(stream)))
+    };
     match tls.in_turn(from, handshake).await {
-        Ok(stream) => Ok(finish.finish(stream, report)),
+        Ok(stream) => Ok(stream.finish(finish, report)),
         Err((error, mut socket)) => {
             close(&mut socket).await;
             Err(accept_error(&error, &report))
@@ -122,6 +227,7 @@ pub(super) async fn accept<F: Finish>(
 }
 
 const DOING: &str = "the TLS handshake failed";
+const CLOSED: &str = "the other side closed the connection in the middle of the TLS handshake";
 
 /// Waits for the first byte and checks that it can begin a TLS handshake.
 async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
@@ -169,8 +275,7 @@ fn cure(speaker: Speaker) -> &'static str {
 fn accept_error(error: &io::Error, report: &HandshakeReport) -> TransportError {
     let explained = report.explain(error, DOING);
     if explained.is_closed() {
-        let detail = "the other side closed the connection in the middle of the TLS handshake";
-        return TransportError::new(Kind::Closed, detail);
+        return TransportError::new(Kind::Closed, CLOSED);
     }
     explained
 }

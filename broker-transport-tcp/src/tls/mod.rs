@@ -2,8 +2,8 @@
 //!
 //! What the sides prove to each other is a matter of [`broker_tls::TlsOptions`].
 
-#[cfg(feature = "anon-tls")]
 mod anonymous;
+mod anonymous_listeners;
 mod handshake;
 mod prefix_capture;
 mod stream;
@@ -12,6 +12,7 @@ pub use broker_tls::{CertificateSummary, Details, Passphrase, Pin, Tls, TlsError
 pub use stream::{Duplex, Encrypted};
 
 use crate::{TcpAcceptor, TcpTransport, check_url};
+use anonymous_listeners::AnonymousListeners;
 use async_trait::async_trait;
 use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
@@ -30,6 +31,7 @@ pub struct TlsTransport {
     tcp: TcpTransport,
     tls: Tls,
     handshake_time: Duration,
+    anonymous_listeners: AnonymousListeners,
 }
 
 impl TlsTransport {
@@ -40,7 +42,8 @@ impl TlsTransport {
     /// the handshake of Broker.
     #[must_use]
     pub fn new(tcp: TcpTransport, tls: Tls) -> Self {
-        Self { tcp, tls, handshake_time: Limits::default().handshake_time / 2 }
+        let handshake_time = Limits::default().handshake_time / 2;
+        Self { tcp, tls, handshake_time, anonymous_listeners: AnonymousListeners::default() }
     }
 
     /// Sets how long the TLS handshake of a connection may take, the wait for its turn at computing
@@ -123,7 +126,7 @@ impl TlsTransport {
     ) -> Result<F::Output, TransportError> {
         let doing = format!("connecting to {to}");
         self.tls.watch_files();
-        timeout(self.handshake_time, handshake::dial(&self.tls, socket, to, &doing, finish, seen))
+        timeout(self.handshake_time, handshake::dial(self, socket, to, &doing, finish, seen))
             .await
             .unwrap_or_else(|_| {
                 let detail = format!(

@@ -157,6 +157,16 @@ impl ClientSender {
         self.publish_text(text).await
     }
 
+    /// Waits until there is room for one message. Cancel safe: a slot that is dropped is free
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// The client has ended.
+    pub async fn reserve(&self) -> Result<Slot<'_>, ClientEnded> {
+        self.outgoing.reserve().await.map(Slot).map_err(|_| ClientEnded)
+    }
+
     /// Publishes a data message that is JSON already.
     ///
     /// # Errors
@@ -174,5 +184,21 @@ impl ClientSender {
     /// The client has ended.
     pub async fn ask(&self, number: u64) -> Result<(), ClientEnded> {
         self.outgoing.send(Outgoing::Ping(number)).await.map_err(|_| ClientEnded)
+    }
+}
+
+/// Room for one message of a client.
+#[derive(Debug)]
+pub struct Slot<'a>(mpsc::Permit<'a, Outgoing>);
+
+impl Slot<'_> {
+    /// As [`ClientSender::publish_text`], without waiting.
+    pub fn publish_text(self, text: String) {
+        self.0.send(Outgoing::Text(text));
+    }
+
+    /// As [`ClientSender::ask`], without waiting.
+    pub fn ask(self, number: u64) {
+        self.0.send(Outgoing::Ping(number));
     }
 }

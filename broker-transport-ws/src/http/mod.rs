@@ -5,7 +5,7 @@ mod message;
 mod upgrade;
 
 pub(crate) use head::{HeadError, read_head};
-pub(crate) use message::{Request, parse_request, parse_response, percent_decoded};
+pub(crate) use message::{Request, parse_request, parse_response};
 pub(crate) use upgrade::{Response, UpgradeRequest, validate_upgrade};
 
 /// The longest head of a request or response.

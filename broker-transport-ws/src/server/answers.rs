@@ -16,6 +16,8 @@ pub(crate) mod code {
     pub(crate) const PERMISSION: &str = "permission_denied";
     /// A message was understood but cannot be published.
     pub(crate) const PUBLISH: &str = "publish_failed";
+    /// With the subscriptions of this client the endpoint would want more than its peers accept.
+    pub(crate) const SUBSCRIPTION: &str = "too_many_subscriptions";
     /// There are as many clients as are allowed.
     pub(crate) const TOO_MANY: &str = "too_many_clients";
     /// The client reads too slowly.

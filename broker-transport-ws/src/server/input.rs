@@ -21,6 +21,8 @@ const PAYLOAD_KEPT: usize = 16 * 1024;
 /// Why the session of a client is over.
 #[derive(Debug)]
 pub(super) enum End {
+    /// Its subscriptions were refused, and why.
+    Refused(String),
     /// The client closed, and its Close frame has been answered.
     Closed(CloseCode, String),
     /// The connection is gone.

@@ -5,12 +5,11 @@ use super::queue::{self, Bounds, Ending, Interrupt, Outgoing};
 use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
-use crate::service::ClientPermit;
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession, ServiceContext};
-use broker_core::event::{ClientLabel, Severity};
+use broker_core::event::{ClientLabel, LogId, Severity};
 use broker_core::transport::{Place, Protection};
-use broker_core::{EndpointId, Url};
+use broker_core::{EndpointId, Reason, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +38,7 @@ pub(crate) struct Accepted {
     pub(crate) rights: Rights,
     pub(crate) subscriptions: Vec<Bytes>,
     /// Held until the session is over.
-    pub(crate) permit: ClientPermit,
+    pub(crate) permit: Place,
 }
 
 /// Runs the session of a client from its acknowledgement to the end of the connection.
@@ -60,9 +59,23 @@ pub(crate) async fn serve(
         subscriptions,
         permit,
     } = accepted;
-    place.establish();
-    let reserved = exchange.subscribe(subscriptions.clone()).await;
     let label = ClientLabel { kind: "web-socket", application };
+    let reserved = match exchange.subscribe(subscriptions.clone()).await {
+        Ok(reserved) => reserved,
+        Err(error) => {
+            let text = format!("{label} at {remote}: closed: {error}");
+            let reason = Some(Reason::LimitReached);
+            context.log(Severity::Warning, LogId::ClientEnded, text, reason);
+            let queue = Arc::new(Outgoing::new(bounds(&options), Arc::default()));
+            let (reader, writer) = tokio::io::split(stream);
+            let writer = context.spawn(queue::write(writer, Arc::clone(&queue)));
+            let writer = AbortOnDropHandle::new(writer);
+            place.close();
+            let closing = Closing { reader, framing, queue, close_time: options.close_time };
+            return closing.run(End::Refused(error.to_string()), writer).await;
+        }
+    };
+    place.establish();
     let id = EndpointId::random();
     let info = ClientInfo { id, label, remote, protection, subscriptions };
     let session = context.attach_client(info);
@@ -131,28 +144,37 @@ fn report(context: &ServiceContext, session: ClientSession, end: &End) {
     let ClientInfo { label, remote, .. } = session.info();
     let (level, reason, what) = match end {
         End::Closed(code, reason) => {
-            (Severity::Info, "closed", format!("closed with code {code} {reason:?}"))
+            (Severity::Info, Some(Reason::Closed), format!("closed with code {code} {reason:?}"))
         }
-        End::Gone(why) => (Severity::Info, "gone", why.clone()),
-        End::Violation(violation) => {
-            (Severity::Warning, "violation", format!("closed: {violation}"))
+        End::Gone(why) => (Severity::Info, None, why.clone()),
+        End::Violation(violation) => (Severity::Warning, None, format!("closed: {violation}")),
+        End::Refused(why) => {
+            (Severity::Warning, Some(Reason::LimitReached), format!("closed: {why}"))
         }
-        End::Silent => {
-            (Severity::Warning, "silent", "closed because it gave no sign of life".to_owned())
-        }
-        End::Interrupted(Interrupt::Overflow) => {
-            (Severity::Warning, "overflow", "closed because it reads too slowly".to_owned())
-        }
-        End::Interrupted(Interrupt::Stopping) => {
-            (Severity::Info, "stopping", "closed because the endpoint shuts down".to_owned())
-        }
+        End::Silent => (
+            Severity::Warning,
+            Some(Reason::Silent),
+            "closed because it gave no sign of life".to_owned(),
+        ),
+        End::Interrupted(Interrupt::Overflow) => (
+            Severity::Warning,
+            Some(Reason::Overflow),
+            "closed because it reads too slowly".to_owned(),
+        ),
+        End::Interrupted(Interrupt::Stopping) => (
+            Severity::Info,
+            Some(Reason::ShuttingDown),
+            "closed because the endpoint shuts down".to_owned(),
+        ),
         End::Interrupted(Interrupt::Broken) => {
-            (Severity::Info, "gone", "the connection takes no more bytes".to_owned())
+            (Severity::Info, None, "the connection takes no more bytes".to_owned())
         }
-        End::Evicted(why) => (Severity::Warning, "evicted", format!("closed: {why}")),
+        End::Evicted(why) => {
+            (Severity::Warning, Some(Reason::LimitReached), format!("closed: {why}"))
+        }
         End::TooMany => {
             let what = "closed: there are too many clients, and most come from its address";
-            (Severity::Warning, "too-many-clients", what.to_owned())
+            (Severity::Warning, Some(Reason::LimitReached), what.to_owned())
         }
     };
     let text = format!("{label} at {remote}: {what}");
@@ -163,7 +185,7 @@ fn report(context: &ServiceContext, session: ClientSession, end: &End) {
         End::Evicted(_) | End::TooMany => session.removed("too many connections"),
         _ => drop(session),
     }
-    context.log(level, "client-ended", text, Some(reason));
+    context.log(level, LogId::ClientEnded, text, reason);
 }
 
 /// The end of a connection.
@@ -204,6 +226,7 @@ impl Closing {
                 return Ending::Now(std::mem::take(self.framing.output()));
             }
             End::Violation(violation) => (None, violation.code, violation.reason, false),
+            End::Refused(why) => (Some(code::SUBSCRIPTION), CloseCode::TRY_AGAIN_LATER, why, true),
             End::Silent => (None, CloseCode::INTERNAL, "Ping timeout".to_owned(), false),
             End::Interrupted(Interrupt::Overflow) => {
                 let reason = "this client does not read fast enough".to_owned();

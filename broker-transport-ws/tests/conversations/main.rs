@@ -6,8 +6,7 @@
 mod better;
 mod http;
 mod player;
-#[path = "../support/mod.rs"]
-mod support;
+use broker_testkit::websocket as support;
 
 use serde_json::Value;
 

@@ -10,8 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
-#[path = "../support/mod.rs"]
-mod support;
+use broker_testkit::websocket as support;
 mod tools;
 
 use broker_core::Endpoint;

@@ -2,7 +2,7 @@
 
 use broker::core::wire::envelope::{Envelope, EnvelopeType};
 use broker::core::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Url};
+use broker::{EndpointId, Limits, Url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -54,7 +54,8 @@ impl Stranger {
     }
 
     async fn hear_until(&mut self, name: &str) {
-        while Message::decode(&self.hear().await).unwrap().name() != name {}
+        let limits = Limits::default().filter();
+        while Message::decode(&self.hear().await, limits).unwrap().name() != name {}
     }
 
     pub(crate) async fn envelope(&mut self, sender: EndpointId, topic: &[u8], payload: &[u8]) {

@@ -30,7 +30,8 @@ pub(super) async fn start_hub(transcript: &mut Transcript) -> Result<Hub, Failur
         transcript.listening(&participant.endpoint, &bound);
         urls.push(bound);
     }
-    participant.endpoint.forward(["/demo/", "/zeek/"]);
+    let forwarding = participant.endpoint.forward(["/demo/", "/zeek/"]);
+    forwarding.map_err(|error| Failure::other(error.to_string()))?;
     transcript.flush().await?;
     Ok(Hub { participant, urls })
 }

@@ -136,7 +136,8 @@ impl Conversation {
                     if payload.is_empty() {
                         return Err(Failure::EmptyFrame);
                     }
-                    return Message::decode(payload).map_err(Failure::InvalidMessage);
+                    return Message::decode(payload, Limits::default().filter())
+                        .map_err(Failure::from);
                 }
                 Ok(None) => {}
                 Err(too_large) => {

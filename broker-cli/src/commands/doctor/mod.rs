@@ -77,6 +77,12 @@ impl Doctor {
     }
 }
 
+/// What is found out about a link in the anonymous mode.
+#[cfg(feature = "tls")]
+const ANONYMOUS: &str = ": the anonymous TLS of a Zeek without certificates; to have it \
+     authenticated set certificate, key and ca-file here, and Broker::ssl_certificate, ssl_keyfile \
+     and ssl_cafile there";
+
 /// A layer, and what is wrong with it.
 type Stop = (&'static str, Finding);
 
@@ -232,7 +238,8 @@ impl Examination {
         let unknown = || "unknown".to_owned();
         let version = details.version.unwrap_or_else(unknown);
         let cipher = details.cipher.unwrap_or_else(unknown);
-        let text = format!("{version}, {cipher}, {}", connection.link.protection);
+        let mode = if cipher.starts_with("TLS_ECDH_anon") { ANONYMOUS } else { "" };
+        let text = format!("{version}, {cipher}, {}{mode}", connection.link.protection);
         let check = Check::passed("tls", text).took(began.elapsed());
         self.report(check.with("version", version).with("cipher", cipher)).await;
         Ok(connection)

@@ -1,162 +1,195 @@
 //! What an endpoint tells the `metrics` facade: events as they happen, numbers when asked for.
 
+mod kept;
 mod names;
+mod places;
 mod series;
 
 pub use names::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 
-use super::client_totals::OUTCOMES;
+use super::client_totals::{OUTCOMES, Totals};
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, LogId, RemovalCause};
 use crate::{EndpointId, ErrorCode, Reason};
+use broker_proto::peering::ConnectionId;
+use broker_proto::queue::Closing;
 use broker_proto::routing::Peer;
 use broker_proto::wire::envelope::EnvelopeType;
-use metrics::{counter, gauge};
+use kept::Kept;
+use metrics::{SharedString, counter, gauge};
 use parking_lot::Mutex;
-use series::{Buffer, Series};
-use std::collections::{BTreeMap, HashMap, HashSet};
+pub(super) use places::{OTHER, Places};
+use series::{Buffer, Level, Series};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-
-/// The label of peers that came after the limit.
-const OTHER: &str = "other";
 
 /// What has been handed to the recorder, so that the next time only the difference is.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    labels: Mutex<Labels>,
+    places: Mutex<Places<EndpointId>>,
+    kept: Kept,
+    /// Peers that are no longer installed and not yet among those that are [`State::ending`].
+    ended: Mutex<Vec<Arc<Peer>>>,
+    /// Held while the recorder gets the numbers; those that change meanwhile are asked for under
+    /// it, so that none is counted twice.
     state: Mutex<State>,
-}
-
-/// Who has a label of its own: the first ones, gone or not, so that ever new peers do not make ever
-/// new time series.
-#[derive(Debug)]
-struct Labels {
-    limit: usize,
-    given: HashSet<EndpointId>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     described: bool,
-    peers: HashMap<EndpointId, Series>,
-    /// The gauges of the peers that have no label of their own.
-    others: Option<Buffer>,
+    peers: HashMap<ConnectionId, Series>,
+    /// Peers that are no longer installed and whose connection may still be writing.
+    ending: Vec<Arc<Peer>>,
+    /// The gauges by the label of the peers.
+    buffers: HashMap<Arc<str>, Buffer>,
     /// How many connections there were of each type that there ever was one of.
     connections: BTreeMap<&'static str, usize>,
+    clients: BTreeMap<Arc<str>, Totals>,
     published: u64,
 }
 
 impl Metrics {
     pub(super) fn new(limit: usize) -> Self {
-        let labels = Mutex::new(Labels { limit, given: HashSet::new() });
-        Self { labels, state: Mutex::default() }
+        let places = Mutex::new(Places::new(limit));
+        Self { places, kept: Kept::default(), ended: Mutex::default(), state: Mutex::default() }
     }
 
     /// Counts an event. Events are rare, and their labels come from the program text or are
     /// bounded.
     pub(super) fn count(&self, event: &Event) {
-        counter!(names::EVENTS, "event" => event.name()).increment(1);
+        self.kept.count(names::EVENTS, &[("event", event.name())], 1);
         match event {
             Event::Status(status) if status.cause == Some(RemovalCause::Overflow) => {
                 let id = status.endpoint.id;
-                let label = self.labels.lock().label(id).unwrap_or_else(|| OTHER.to_owned());
-                counter!(names::BACKPRESSURE, "peer" => label).increment(1);
+                let label = label(id, self.places.lock().find(&id));
+                counter!(names::BACKPRESSURE, "peer" => SharedString::from(label)).increment(1);
             }
             Event::Error(error) if error.code == ErrorCode::PeerUnavailable => {
-                handshake_failed("dialled", error.reason);
+                self.handshake_failed("dialled", error.reason);
             }
             Event::Status(_) | Event::Error(_) => {}
             Event::Log(LogEvent { level, id, reason, .. }) => {
-                counter!(names::LOG_EVENTS, "level" => level.name(), "id" => id.name())
-                    .increment(1);
+                let labels = [("level", level.name()), ("id", id.name())];
+                self.kept.count(names::LOG_EVENTS, &labels, 1);
                 match *id {
-                    LogId::HandshakeFailed => handshake_failed("accepted", *reason),
-                    LogId::PeerReconnected => counter!(names::RECONNECTS).increment(1),
+                    LogId::HandshakeFailed => self.handshake_failed("accepted", *reason),
+                    LogId::PeerReconnected => self.kept.count(names::RECONNECTS, &[], 1),
                     _ => {}
                 }
             }
         }
     }
 
+    fn handshake_failed(&self, side: &'static str, reason: Option<Reason>) {
+        let reason = reason.map_or("unknown", Reason::name);
+        self.kept.count(names::HANDSHAKE_FAILURES, &[("side", side), ("reason", reason)], 1);
+    }
+
     /// Hands the numbers of all current peerings to the recorder.
     pub(super) fn record(&self, shared: &Shared) {
-        let pending = shared.registry.pending();
-        let peers = shared.router.peers();
-        let clients = shared.clients.kinds();
         let mut state = self.state.lock();
         if !std::mem::replace(&mut state.described, true) {
             names::describe();
             // A counter that shows up with its first event hides that event from rates.
-            counter!(names::RECONNECTS).increment(0);
+            self.kept.count(names::RECONNECTS, &[], 0);
         }
-        gauge!(names::PENDING).set(pending as f64);
-        gauge!(names::PEERS).set(peers.len() as f64);
-        state.set_connections(peers.len(), clients);
-        for (application, totals) in shared.clients.totals(shared.config.limits.metrics_peers) {
-            for (outcome, total) in OUTCOMES.into_iter().zip(totals) {
-                let application = application.to_string();
-                counter!(names::CLIENT_MESSAGES, "application" => application, "outcome" => outcome)
-                    .absolute(total);
-            }
-        }
+        gauge!(names::PENDING).set(shared.registry.pending() as f64);
         let published = shared.router.published.load(Relaxed);
         let new = published.saturating_sub(std::mem::replace(&mut state.published, published));
-        processed(EnvelopeType::Data, new);
-        state.update_peers(&peers, &self.labels);
+        self.kept.processed(EnvelopeType::Data, new);
+        state.update_clients(shared.clients.totals());
+        let peers = self.record_peers(&mut state, || shared.router.peers());
+        gauge!(names::PEERS).set(peers as f64);
+        state.set_connections(peers, shared.clients.kinds());
+        self.kept.refresh();
     }
 
-    /// Hands the last numbers of a peering to the recorder.
-    pub(super) fn ended(&self, peer: &Peer) {
-        let mut state = self.state.lock();
-        state.series(peer, &self.labels).update(peer);
-        if let Some(buffer) = state.peers.remove(&peer.id).and_then(|series| series.buffer) {
-            buffer.set(series::Level::default());
+    /// Hands the numbers of peers to the recorder, and returns how many are installed.
+    fn record_peers(&self, state: &mut State, installed: impl FnOnce() -> Vec<Arc<Peer>>) -> usize {
+        // In this order, so that nobody is among both.
+        let mut levels = self.sweep(state);
+        let installed = installed();
+        for peer in &installed {
+            let series = state.peers.entry(peer.conn).or_insert_with(|| {
+                Series::new(label(peer.id, self.places.lock().enter(&peer.id)), peer.queue.policy())
+            });
+            let level = series.update(peer, &self.kept);
+            levels.entry(Arc::clone(&series.label)).or_default().add(level);
+        }
+        state.set_buffers(&levels);
+        installed.len()
+    }
+
+    /// Takes note of a peer that is no longer installed. Never waits for [`Self::record`], which
+    /// then does the rest.
+    pub(super) fn ended(&self, peer: Arc<Peer>) {
+        self.ended.lock().push(peer);
+        if let Some(mut state) = self.state.try_lock() {
+            self.sweep(&mut state);
         }
     }
-}
 
-fn handshake_failed(side: &'static str, reason: Option<Reason>) {
-    let reason = reason.map_or("unknown", Reason::name);
-    counter!(names::HANDSHAKE_FAILURES, "side" => side, "reason" => reason).increment(1);
-}
-
-fn processed(kind: EnvelopeType, new: u64) {
-    if new > 0 {
-        counter!(names::PROCESSED, "type" => kind.name()).increment(new);
+    /// Hands the numbers of the peers that have ended to the recorder, the last ones if nothing is
+    /// written to them any more, and returns how full their queues are.
+    fn sweep(&self, state: &mut State) -> HashMap<Arc<str>, Level> {
+        let State { peers, ending, .. } = state;
+        ending.append(&mut self.ended.lock());
+        let mut levels: HashMap<Arc<str>, Level> = HashMap::new();
+        ending.retain(|peer| {
+            // The connection has ended, writer and all, when nobody else has its queue.
+            let over = Arc::strong_count(&peer.queue) == 1;
+            if over {
+                peer.queue.close(Closing::Now);
+            }
+            let series = peers.entry(peer.conn).or_insert_with(|| {
+                Series::new(
+                    label(peer.id, self.places.lock().enter_late(&peer.id)),
+                    peer.queue.policy(),
+                )
+            });
+            let level = series.update(peer, &self.kept);
+            if over {
+                if &*series.label != OTHER {
+                    self.places.lock().leave(&peer.id);
+                }
+                peers.remove(&peer.conn);
+            } else {
+                levels.entry(Arc::clone(&series.label)).or_default().add(level);
+            }
+            !over
+        });
+        levels
     }
 }
 
-impl Labels {
-    /// The label of a peer, if it has one of its own.
-    fn label(&mut self, id: EndpointId) -> Option<String> {
-        let own = self.given.contains(&id) || self.given.len() < self.limit;
-        if own {
-            self.given.insert(id);
-        }
-        own.then(|| id.to_string())
-    }
+fn label(id: EndpointId, own: bool) -> Arc<str> {
+    if own { id.to_string().into() } else { OTHER.into() }
 }
 
 impl State {
-    fn series(&mut self, peer: &Peer, labels: &Mutex<Labels>) -> &mut Series {
-        self.peers
-            .entry(peer.id)
-            .or_insert_with(|| Series::new(labels.lock().label(peer.id), peer.queue.policy()))
+    fn set_buffers(&mut self, levels: &HashMap<Arc<str>, Level>) {
+        for label in levels.keys() {
+            self.buffers.entry(Arc::clone(label)).or_insert_with(|| Buffer::new(label));
+        }
+        self.buffers.retain(|label, buffer| {
+            let level = levels.get(label).copied();
+            buffer.set(level.unwrap_or_default());
+            level.is_some()
+        });
     }
 
-    fn update_peers(&mut self, peers: &[std::sync::Arc<Peer>], labels: &Mutex<Labels>) {
-        let mut others = None;
-        for peer in peers {
-            let series = self.series(peer, labels);
-            let level = series.update(peer);
-            if series.buffer.is_none() {
-                others = Some(level.and(others.unwrap_or_default()));
+    fn update_clients(&mut self, clients: BTreeMap<Arc<str>, Totals>) {
+        for (application, totals) in &clients {
+            let seen = self.clients.get(application).copied().unwrap_or_default();
+            for ((outcome, now), seen) in OUTCOMES.into_iter().zip(totals).zip(seen) {
+                let application = SharedString::from(Arc::clone(application));
+                counter!(names::CLIENT_MESSAGES, "application" => application, "outcome" => outcome)
+                    .increment(now.saturating_sub(seen));
             }
         }
-        if others.is_some() || self.others.is_some() {
-            let buffer = self.others.get_or_insert_with(|| Buffer::new(OTHER));
-            buffer.set(others.unwrap_or_default());
-        }
+        self.clients = clients;
     }
 
     fn set_connections(&mut self, peers: usize, clients: BTreeMap<&'static str, usize>) {
@@ -169,5 +202,7 @@ impl State {
     }
 }
 
+#[cfg(test)]
+mod accounting;
 #[cfg(test)]
 mod tests;

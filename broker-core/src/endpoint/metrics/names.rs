@@ -56,8 +56,12 @@ metrics_table! {
         "Number of Broker peerings dropped due to a neighbor falling behind in message I/O";
     QUEUED_BYTES = "broker_peer_queued_bytes", Gauge, ["peer"],
         "Bytes of memory that hold messages queued for a peer";
-    DROPPED = "broker_peer_dropped_messages_total", Counter, ["peer", "policy"],
-        "Messages for a peer that were dropped because of the overflow policy, or with its queue";
+    OFFERED = "broker_peer_offered_messages_total", Counter, ["peer"],
+        "Messages for a peer, whatever became of them";
+    DELIVERED = "broker_peer_delivered_messages_total", Counter, ["peer"],
+        "Messages for a peer that have left its queue to be written";
+    DROPPED = "broker_peer_dropped_messages_total", Counter, ["peer", "policy", "cause"],
+        "Messages for a peer that were dropped";
     MESSAGES = "broker_peer_messages_total", Counter, ["peer", "direction"],
         "Messages received from a peer (in) and queued for it (out)";
     BYTES = "broker_peer_bytes_total", Counter, ["peer", "direction"],

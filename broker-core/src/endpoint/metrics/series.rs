@@ -1,39 +1,28 @@
-use super::super::table::{PeeringStats, peer_stats};
-use super::{OTHER, names, processed};
+use super::super::table::{DropCauses, PeeringStats, peer_stats};
+use super::kept::Kept;
+use super::names;
 use crate::OverflowPolicy;
 use broker_proto::queue::{WAIT_CLASSES, Waits};
 use broker_proto::routing::Peer;
 use broker_proto::wire::envelope::EnvelopeType;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use metrics::{Counter, Gauge, SharedString, counter, gauge, histogram};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// The time series of one peer. Its handles are asked for once.
+/// What has been counted of one peering, and the time series that it is counted in. Their handles
+/// are asked for once.
 #[derive(Debug)]
 pub(super) struct Series {
-    /// What is in the queue of a peer; those that share a label are added up elsewhere.
-    pub(super) buffer: Option<Buffer>,
-    overflows: Counter,
-    dropped: Counter,
-    messages_out: Counter,
-    messages_in: Counter,
-    bytes_out: Counter,
-    bytes_in: Counter,
-    refused: Counter,
-    queue_time: Histogram,
-    seen: Seen,
-}
-
-/// What the recorder knows of one peering.
-#[derive(Debug, Default)]
-struct Seen {
-    counters: [u64; COUNTERS],
+    /// The value of the label `peer`.
+    pub(super) label: Arc<str>,
+    counters: [(Counter, u64); COUNTERS],
     by_type: [u64; 5],
     waits: Waits,
 }
 
-const COUNTERS: usize = 7;
+const COUNTERS: usize = 13;
 
-/// The gauges of a queue.
+/// The gauges of the queues that share a label.
 #[derive(Debug)]
 pub(super) struct Buffer {
     queued: Gauge,
@@ -50,18 +39,16 @@ pub(super) struct Level {
 }
 
 impl Level {
-    pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            queued: self.queued + other.queued,
-            queued_bytes: self.queued_bytes + other.queued_bytes,
-            high_water: self.high_water.max(other.high_water),
-        }
+    pub(super) fn add(&mut self, other: Self) {
+        self.queued += other.queued;
+        self.queued_bytes += other.queued_bytes;
+        self.high_water = self.high_water.max(other.high_water);
     }
 }
 
 impl Buffer {
-    pub(super) fn new(peer: &str) -> Self {
-        let p = || peer.to_owned();
+    pub(super) fn new(peer: &Arc<str>) -> Self {
+        let p = || SharedString::from(Arc::clone(peer));
         Self {
             queued: gauge!(names::BUFFER_MESSAGES, "peer" => p()),
             queued_bytes: gauge!(names::QUEUED_BYTES, "peer" => p()),
@@ -77,66 +64,78 @@ impl Buffer {
 }
 
 impl Series {
-    /// The series of a peer with this label, or with the one that it shares with others.
-    pub(super) fn new(label: Option<String>, policy: OverflowPolicy) -> Self {
-        let buffer = label.as_deref().map(Buffer::new);
-        let peer = label.unwrap_or_else(|| OTHER.to_owned());
-        let p = || peer.clone();
+    /// The series with this label.
+    pub(super) fn new(label: Arc<str>, policy: OverflowPolicy) -> Self {
+        let p = || SharedString::from(Arc::clone(&label));
+        let plain = |name| counter!(name, "peer" => p());
         let directed =
             |name, direction: &'static str| counter!(name, "peer" => p(), "direction" => direction);
-        Self {
-            buffer,
-            overflows: counter!(names::OVERFLOWS, "peer" => p()),
-            dropped: counter!(names::DROPPED, "peer" => p(), "policy" => policy.name()),
-            messages_out: directed(names::MESSAGES, "out"),
-            messages_in: directed(names::MESSAGES, "in"),
-            bytes_out: directed(names::BYTES, "out"),
-            bytes_in: directed(names::BYTES, "in"),
-            refused: counter!(names::REFUSED, "peer" => p()),
-            queue_time: histogram!(names::QUEUE_TIME, "peer" => p()),
-            seen: Seen::default(),
-        }
+        let [full, displaced, discarded, late] = DropCauses::default().by_cause().map(|(cause, _)| {
+            counter!(names::DROPPED, "peer" => p(), "policy" => policy.name(), "cause" => cause)
+        });
+        let counters = [
+            full,
+            displaced,
+            discarded,
+            late,
+            plain(names::OFFERED),
+            plain(names::DELIVERED),
+            plain(names::OVERFLOWS),
+            plain(names::REFUSED),
+            directed(names::MESSAGES, "out"),
+            directed(names::MESSAGES, "in"),
+            directed(names::BYTES, "out"),
+            directed(names::BYTES, "in"),
+            // Counted as it happens. Here so that it is there before that.
+            plain(names::BACKPRESSURE),
+        ]
+        .map(|counter| (counter, 0));
+        Self { label, counters, by_type: [0; 5], waits: Waits::default() }
     }
 
     /// Hands what has changed to the recorder, and returns how full the queue is.
-    pub(super) fn update(&mut self, peer: &Peer) -> Level {
+    pub(super) fn update(&mut self, peer: &Peer, kept: &Kept) -> Level {
         let stats = peer_stats(peer);
-        let level = Level {
+        self.update_counters(&stats);
+        self.update_types(peer, kept);
+        self.update_waits(peer.queue.waits());
+        Level {
             queued: stats.num_queued,
             queued_bytes: stats.queued_bytes,
             high_water: stats.max_queued_recently,
-        };
-        if let Some(buffer) = &self.buffer {
-            buffer.set(level);
         }
-        self.update_counters(&stats);
-        self.update_types(peer);
-        self.update_waits(peer.queue.waits());
-        level
     }
 
     fn update_counters(&mut self, stats: &PeeringStats) {
-        let counters: [(&Counter, u64); COUNTERS] = [
-            (&self.overflows, stats.num_overflows),
-            (&self.dropped, stats.dropped),
-            (&self.messages_out, stats.messages_out),
-            (&self.messages_in, stats.messages_in),
-            (&self.bytes_out, stats.bytes_out),
-            (&self.bytes_in, stats.bytes_in),
-            (&self.refused, stats.malformed + stats.forged + stats.internal + stats.expired),
+        let [full, displaced, discarded, late] = stats.drops.by_cause().map(|(_, count)| count);
+        let counts = [
+            full,
+            displaced,
+            discarded,
+            late,
+            stats.offered,
+            stats.delivered,
+            stats.num_overflows,
+            stats.malformed + stats.forged + stats.internal + stats.expired,
+            stats.messages_out,
+            stats.messages_in,
+            stats.bytes_out,
+            stats.bytes_in,
+            0,
         ];
-        for ((counter, now), seen) in counters.into_iter().zip(&mut self.seen.counters) {
+        // What has not changed is handed over as well: a recorder may forget what is not used.
+        for ((counter, seen), now) in self.counters.iter_mut().zip(counts) {
             counter.increment(now.saturating_sub(std::mem::replace(seen, now)));
         }
     }
 
-    fn update_types(&mut self, peer: &Peer) {
+    fn update_types(&mut self, peer: &Peer, kept: &Kept) {
         for (at, (count, seen)) in
-            peer.counters.messages_in.iter().zip(&mut self.seen.by_type).enumerate()
+            peer.counters.messages_in.iter().zip(&mut self.by_type).enumerate()
         {
             let now = count.load(Relaxed);
             if let Some(kind) = EnvelopeType::from_number(at as u8 + 1) {
-                processed(kind, now.saturating_sub(std::mem::replace(seen, now)));
+                kept.processed(kind, now.saturating_sub(std::mem::replace(seen, now)));
             }
         }
     }
@@ -144,12 +143,15 @@ impl Series {
     /// The mean of a class lies within its bounds, so recording it as often as the class has grown
     /// keeps both the buckets and the sum exact.
     fn update_waits(&mut self, now: Waits) {
-        let seen = std::mem::replace(&mut self.seen.waits, now);
+        let seen = std::mem::replace(&mut self.waits, now);
         for (now, seen) in now.classes.iter().zip(seen.classes).take(WAIT_CLASSES) {
             let count = now.count.saturating_sub(seen.count);
             if count > 0 {
+                // Not kept, as a recorder may forget it while nothing is sent.
+                let label = SharedString::from(Arc::clone(&self.label));
+                let queue_time = histogram!(names::QUEUE_TIME, "peer" => label);
                 let total = now.total.saturating_sub(seen.total).as_secs_f64();
-                self.queue_time.record_many(total / count as f64, count as usize);
+                queue_time.record_many(total / count as f64, count as usize);
             }
         }
     }

@@ -8,13 +8,13 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::collections::BTreeMap;
 
 /// A recorder for the tasks of one test, which all run in its thread.
-struct Recorder {
+pub(super) struct Recorder {
     snapshotter: Snapshotter,
     _guard: metrics::LocalRecorderGuard<'static>,
 }
 
 impl Recorder {
-    fn install() -> Self {
+    pub(super) fn install() -> Self {
         // The guard borrows it, and a test ends with the process.
         let recorder: &'static DebuggingRecorder = Box::leak(Box::new(DebuggingRecorder::new()));
         let snapshotter = recorder.snapshotter();
@@ -23,7 +23,7 @@ impl Recorder {
 
     /// All numbers by name and labels, as in `name{label=value}`, and how many samples there are in
     /// a distribution. What has been counted is counted from there on.
-    fn numbers(&self) -> BTreeMap<String, f64> {
+    pub(super) fn numbers(&self) -> BTreeMap<String, f64> {
         let mut numbers = BTreeMap::new();
         for (key, unit, description, value) in self.snapshotter.snapshot().into_vec() {
             let (kind, key) = key.into_parts();
@@ -93,7 +93,10 @@ async fn counters_move_by_what_happened_since_the_last_time() {
         assert!(peer("broker_peer_bytes_total", ",direction=out") > 40.0 * sent);
         assert!(peer("broker_peer_queue_seconds", "") >= 1.0);
         assert_eq!(peer("zeek_broker_peer_buffer_messages", ""), 0.0);
-        assert_eq!(peer("broker_peer_dropped_messages_total", ",policy=drop_oldest"), 0.0);
+        assert_eq!(
+            peer("broker_peer_dropped_messages_total", ",policy=drop_oldest,cause=full"),
+            0.0
+        );
         assert_eq!(numbers["broker_processed_messages_total{type=data}"], f64::from(round));
         assert_eq!(numbers["broker_connections{type=native}"], 1.0);
         assert_eq!(numbers["zeek_broker_peers{}"], 1.0);
@@ -199,7 +202,11 @@ async fn peers_above_the_limit_share_one_label_and_their_gauges_are_added_up() {
         |peer: &str| numbers[&format!("zeek_broker_backpressure_disconnects_total{{peer={peer}}}")];
     assert_eq!((cut(&peers[0].0.id().to_string()), cut("other")), (1.0, 2.0));
     assert_eq!(numbers["zeek_broker_peer_buffer_messages{peer=other}"], 0.0);
-    assert_eq!(numbers["broker_peer_dropped_messages_total{peer=other,policy=disconnect}"], 8.0);
+    let dropped = |cause: &str| {
+        let labels = format!("peer=other,policy=disconnect,cause={cause}");
+        numbers[&format!("broker_peer_dropped_messages_total{{{labels}}}")]
+    };
+    assert_eq!((dropped("discarded"), dropped("full")), (6.0, 2.0));
 }
 
 #[test]

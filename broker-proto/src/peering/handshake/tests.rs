@@ -2,6 +2,7 @@
 //! told to say.
 
 use super::*;
+use crate::Limits;
 
 const SMALL: EndpointId = EndpointId::from_bytes([0x11; 16]);
 const OWN: EndpointId = EndpointId::from_bytes([0x88; 16]);
@@ -38,10 +39,6 @@ impl HandshakeContext for Fake {
         self.believes
     }
 
-    fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
-        if filter.len() > 2 { Err("too many".to_owned()) } else { Ok(()) }
-    }
-
     fn filter(&mut self) -> Vec<Bytes> {
         vec![Bytes::from_static(b"/own")]
     }
@@ -49,6 +46,10 @@ impl HandshakeContext for Fake {
     fn send(&mut self, message: &HandshakeMessage) {
         self.sent.push(message.clone());
     }
+}
+
+fn read(payload: &[u8]) -> HandshakeFrame {
+    HandshakeFrame::read(payload, FilterLimits { entries: 2, entry: 9, bytes: 9 })
 }
 
 fn hello(sender: EndpointId) -> HandshakeMessage {
@@ -68,7 +69,7 @@ fn filter() -> Vec<Bytes> {
 }
 
 fn receive(handshake: &mut Handshake, message: &HandshakeMessage, fake: &mut Fake) -> Step {
-    handshake.receive(&message.to_frame()[4..], fake)
+    handshake.receive(read(&message.to_frame()[4..]), fake)
 }
 
 /// A handshake that has been brought into a state, named as in the state table of the protocol.
@@ -318,17 +319,38 @@ fn malformed_messages_are_answered_in_every_state_and_empty_frames_are_not() {
     for state in ["C0", "S0", "R1", "R2", "R3", "O1", "P"] {
         for (payload, number, text) in cases {
             let mut fake = Fake::new();
-            let step = in_state(state).receive(payload, &mut fake);
+            let step = in_state(state).receive(read(payload), &mut fake);
             assert!(matches!(step, Step::Failed(Failure::InvalidMessage(_))), "{state}: {step:?}");
             let code = ErrorCode::from_number(number).unwrap();
             let description = text.into();
             assert_eq!(fake.sent, [HandshakeMessage::DropConn { sender: OWN, code, description }]);
         }
         let mut fake = Fake::new();
-        let step = in_state(state).receive(&[], &mut fake);
+        let step = in_state(state).receive(read(&[]), &mut fake);
         assert!(matches!(step, Step::Failed(Failure::EmptyFrame)), "{state}: {step:?}");
         assert!(fake.sent.is_empty());
     }
+}
+
+#[test]
+fn a_filter_above_the_limits_is_refused_without_being_made() {
+    let filters = [&["/a", "/b", "/c"][..], &["/10/bytes/"], &["/5/by", "/5/te"]];
+    for filter in filters {
+        let filter: Vec<Bytes> =
+            filter.iter().map(|topic| Bytes::from_static(topic.as_bytes())).collect();
+        for (state, message) in [
+            ("R2", HandshakeMessage::OriginatorSyn(filter.clone())),
+            ("O1", HandshakeMessage::ResponderSynAck(filter.clone())),
+        ] {
+            let mut fake = Fake::new();
+            let step = receive(&mut in_state(state), &message, &mut fake);
+            assert!(matches!(step, Step::Failed(Failure::LimitReached(_))), "{state}: {step:?}");
+            assert_eq!(fake.sent(), ["drop_conn"]);
+        }
+    }
+    // Whoever wants everything wants nothing else, however often it is said.
+    let message = HandshakeMessage::decode(&[10, 2, 0, 0], Limits::default().filter());
+    assert_eq!(message, Ok(HandshakeMessage::OriginatorSyn(vec![Bytes::new()])));
 }
 
 fn hello_with(min_version: u8, max_version: u8) -> Vec<u8> {
@@ -339,7 +361,7 @@ fn hello_with(min_version: u8, max_version: u8) -> Vec<u8> {
 fn other_protocols_are_named_as_long_as_nothing_of_broker_has_arrived() {
     let request = b"GET / HTTP/1.1\r\n";
     for (state, expected) in [("S0", "not-broker"), ("C0", "not-broker"), ("R2", "malformed")] {
-        let step = in_state(state).receive(request, &mut Fake::new());
+        let step = in_state(state).receive(read(request), &mut Fake::new());
         let Step::Failed(failure) = step else { panic!("{step:?}") };
         assert!(failure.name().starts_with(expected), "{state}: {failure}");
     }
@@ -356,7 +378,7 @@ fn texts_of_the_other_side_are_shown_on_one_line_and_cut() {
     for payload in [refusal.to_frame().split_off(4), unknown_code] {
         let mut fake = Fake::new();
         let mut handshake = Handshake::acceptor(OWN, &mut fake);
-        let Step::Failed(failure) = handshake.receive(&payload, &mut fake) else {
+        let Step::Failed(failure) = handshake.receive(read(&payload), &mut fake) else {
             panic!("not refused")
         };
         let text = failure.to_string();

@@ -86,14 +86,9 @@ impl HandshakeContext for HandshakeSteps<'_> {
         matches!(status, Some(S::Connecting | S::Connected | S::Peered))
     }
 
-    fn accepts(&self, filter: &[Bytes]) -> Result<(), String> {
-        let limits = self.machine.settings.filter;
-        limits.check(filter).map_err(|error| format!("the filter of the peer: {error}"))
-    }
-
     fn filter(&mut self) -> Vec<Bytes> {
         *self.announced = self.machine.filter.generation();
-        self.machine.filter.announced().to_vec()
+        self.machine.filter.announced()
     }
 
     fn send(&mut self, message: &HandshakeMessage) {

@@ -9,6 +9,7 @@ impl PeeringMachine {
         self.check_connections(&mut timers);
         self.check_handshakes();
         self.check_requests(&mut timers);
+        timers.extend(self.pace.due().map(|at| (at, Timer::Announce)));
         let shutdown = self.timers.iter().filter(|(_, timer)| *timer == Timer::Shutdown);
         let alone = shutdown.clone().count() == 0 || self.phase != Phase::Running;
         assert!(alone, "a timer for a shutdown that has not begun");
@@ -28,6 +29,10 @@ impl PeeringMachine {
                     assert_eq!(registered, Some((*id, PeerStatus::Peered)), "{}", peering.peer);
                     timers.extend(peering.bye.iter().map(|(_, at)| (*at, Timer::Bye(*id))));
                     timers.extend(peering.check.iter().map(|(_, at)| (*at, Timer::Liveness(*id))));
+                    timers.extend(peering.pace.due().map(|at| (at, Timer::Filter(*id))));
+                    assert_eq!(peering.pace.due().is_some(), peering.next_filter.is_some());
+                    let told = peering.announced == self.filter.generation();
+                    assert!(told || self.pace.due().is_some(), "nobody tells {}", peering.peer);
                     let dial = peering.dial.and_then(|dial| self.dials.get(dial));
                     let attached = dial.is_none_or(|dial| dial.state == DialState::Attached(*id));
                     assert!(attached, "the request of {id} is elsewhere");

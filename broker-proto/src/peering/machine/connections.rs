@@ -6,7 +6,7 @@ use super::{
 use crate::Failure;
 use crate::HangUpGuess;
 use crate::fact::Fact;
-use crate::peering::handshake::{Handshake, Step};
+use crate::peering::handshake::{Handshake, HandshakeFrame, Step};
 use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
 
 use crate::wire::handshake::HandshakeMessage;
@@ -71,8 +71,8 @@ impl PeeringMachine {
         Some(id)
     }
 
-    /// The payload of a frame has arrived before the connection was installed.
-    pub fn handshake_frame(&mut self, id: ConnectionId, payload: &[u8], now: Time) {
+    /// A frame has arrived before the connection was installed.
+    pub fn handshake_frame(&mut self, id: ConnectionId, frame: HandshakeFrame, now: Time) {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         let Stage::Shaking(shaking) = &mut conn.stage else {
             self.conns.insert(id, conn);
@@ -87,7 +87,7 @@ impl PeeringMachine {
             peer: &mut shaking.peer,
             now,
         };
-        let step = shaking.handshake.receive(payload, &mut around);
+        let step = shaking.handshake.receive(frame, &mut around);
         let met_own_id = shaking.handshake.met_own_id();
         self.conns.insert(id, conn);
         if met_own_id {

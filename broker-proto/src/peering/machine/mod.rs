@@ -14,6 +14,7 @@ mod tests;
 use super::bye::Bye;
 use super::handshake::Handshake;
 use super::local_filter::LocalFilter;
+use super::pace::Pace;
 use super::registry::{PeerRecord, Peers};
 use super::timers::Timers;
 use super::tracked::Tracked;
@@ -22,6 +23,7 @@ use crate::Failure;
 use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
+use crate::wire::envelope::SharedFrame;
 use crate::{EndpointId, Url};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -80,6 +82,8 @@ pub enum Action {
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
     Send { conn: ConnectionId, frame: Vec<u8> },
+    /// Send a routing update, in place of one that has not been sent yet.
+    Announce { conn: ConnectionId, frame: SharedFrame },
     /// End a connection, and report with [`PeeringMachine::closed`].
     Close { conn: ConnectionId, how: Close },
     /// Let messages flow.
@@ -87,7 +91,7 @@ pub enum Action {
     /// Let no more messages flow.
     Uninstall { peer: EndpointId },
     /// Route by this filter from now on.
-    SetFilter { peer: EndpointId, filter: Vec<Bytes> },
+    SetFilter { conn: ConnectionId, peer: EndpointId, filter: Vec<Bytes> },
     /// What is known about a peer has changed; without a record it is known no longer.
     PeerChanged { peer: EndpointId, record: Option<Box<PeerRecord>> },
     /// What is known about a request without a peering has changed; `None` if it has one now, or
@@ -107,6 +111,10 @@ enum Timer {
     Bye(ConnectionId),
     Liveness(ConnectionId),
     Retry(DialId),
+    /// What peers are told may change.
+    Announce,
+    /// What the peer wants may change.
+    Filter(ConnectionId),
     Shutdown,
 }
 
@@ -157,6 +165,11 @@ struct Peering {
     check: Option<(Time, Time)>,
     /// Why this side takes the peer for lost.
     cut: Option<Failure>,
+    /// The generation of the filter that it has been told.
+    announced: u64,
+    /// How often its own filter may change, and the one that waits for that.
+    pace: Pace,
+    next_filter: Option<Vec<Bytes>>,
 }
 
 #[derive(Debug)]
@@ -224,9 +237,8 @@ pub struct PendingDial {
 /// methods are of four kinds:
 ///
 /// 1. *What a user wants*: [`peer`](Self::peer), [`unpeer`](Self::unpeer) and
-///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe),
-///    [`unsubscribe`](Self::unsubscribe) and [`resubscribe`](Self::resubscribe),
-///    [`shut_down`](Self::shut_down).
+///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe) and
+///    [`unsubscribe`](Self::unsubscribe), [`shut_down`](Self::shut_down).
 /// 2. *What happens to connections*: [`accepted`](Self::accepted), [`dialled`](Self::dialled) or
 ///    [`dial_failed`](Self::dial_failed) at their begin, [`handshake_frame`](Self::handshake_frame)
 ///    until the connection is installed, then [`routing_update`](Self::routing_update),
@@ -252,6 +264,8 @@ pub struct PeeringMachine {
     settings: Settings,
     registry: Peers,
     filter: LocalFilter,
+    /// How often peers are told another filter.
+    pace: Pace,
     conns: BTreeMap<ConnectionId, ConnectionState>,
     dials: Tracked<DialId, Dial>,
     pending: HashMap<EndpointId, Pending>,
@@ -271,9 +285,10 @@ impl PeeringMachine {
     pub fn new(settings: Settings) -> Self {
         let random = fastrand::Rng::with_seed(settings.seed);
         Self {
-            settings,
             registry: Peers::default(),
-            filter: LocalFilter::default(),
+            filter: LocalFilter::new(settings.filter),
+            settings,
+            pace: Pace::default(),
             conns: BTreeMap::new(),
             dials: Tracked::default(),
             pending: HashMap::new(),
@@ -317,6 +332,8 @@ impl PeeringMachine {
                 Timer::Bye(conn) => self.bye_timed_out(conn),
                 Timer::Liveness(conn) => self.liveness_checked(conn, now),
                 Timer::Retry(dial) => self.start_dial(dial, now),
+                Timer::Announce => self.broadcast(now),
+                Timer::Filter(conn) => self.filter_due(conn, now),
                 Timer::Shutdown => self.force_shutdown(),
             }
         }

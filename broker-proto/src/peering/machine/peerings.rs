@@ -4,8 +4,9 @@ use super::{
 use crate::Failure;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
 use crate::peering::bye::Bye;
-use crate::peering::{ConnectionId, LastActivity, PeerStatus, Time};
-use crate::wire::envelope::{ping_frame, routing_update_frame};
+use crate::peering::pace::{Pace, Turn};
+use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
+use crate::wire::envelope::{SharedFrame, ping_frame};
 use crate::{EndpointId, ErrorCode, Url};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -58,13 +59,24 @@ impl PeeringMachine {
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
             self.peered += 1;
-            conn.stage = Stage::Peered(Peering { peer, dial, removal, bye, heard, check, cut });
+            conn.stage = Stage::Peered(Peering {
+                peer,
+                dial,
+                removal,
+                bye,
+                heard,
+                check,
+                cut,
+                announced: shaking.announced,
+                pace: Pace::default(),
+                next_filter: None,
+            });
         }
         self.act(Action::Install { conn: id, peer, filter, heard });
         self.report_change(PeerChange::Discovered, peer);
         self.report_change(PeerChange::Added, peer);
         if shaking.announced != self.filter.generation() {
-            self.announce_to(id, peer);
+            self.announce_to(id);
         }
         if again {
             self.report(Fact::Reconnected(peer));
@@ -91,42 +103,61 @@ impl PeeringMachine {
         }
     }
 
-    fn announce_to(&mut self, conn: ConnectionId, peer: EndpointId) {
-        let frame = routing_update_frame(self.settings.id, peer, self.filter.announced());
-        self.act(Action::Send { conn, frame });
+    /// Tells a peer the filter unless it knows it.
+    fn announce_to(&mut self, conn: ConnectionId) {
+        let (own, generation) = (self.settings.id, self.filter.generation());
+        let Some(peering) =
+            self.peering_mut(conn).filter(|peering| peering.announced != generation)
+        else {
+            return;
+        };
+        peering.announced = generation;
+        let peer = peering.peer;
+        let frame = SharedFrame::routing_update(own, peer, self.filter.payload());
+        self.act(Action::Announce { conn, frame });
     }
 
     /// A local consumer wants these topics as well.
-    pub fn subscribe(&mut self, topics: &[Bytes]) {
-        if self.filter.add(topics) {
-            self.announce();
+    ///
+    /// # Errors
+    ///
+    /// The filter would be larger than peers accept. Nothing has changed then.
+    pub fn subscribe(&mut self, topics: &[Bytes], now: Time) -> Result<(), SubscribeError> {
+        if self.filter.add(topics)? {
+            self.announce(now);
         }
+        Ok(())
     }
 
     /// A local consumer does not want these topics any more.
-    pub fn unsubscribe(&mut self, topics: &[Bytes]) {
+    pub fn unsubscribe(&mut self, topics: &[Bytes], now: Time) {
         if self.filter.remove(topics) {
-            self.announce();
-        }
-    }
-
-    /// Exchanges topics with one announcement at most.
-    pub fn resubscribe(&mut self, add: &[Bytes], remove: &[Bytes]) {
-        let added = self.filter.add(add);
-        let removed = self.filter.remove(remove);
-        if added || removed {
-            self.announce();
+            self.announce(now);
         }
     }
 
     /// What peers are told.
     pub fn announced(&self) -> Vec<Bytes> {
-        self.filter.announced().to_vec()
+        self.filter.announced()
     }
 
-    fn announce(&mut self) {
-        for (conn, peer) in self.installed() {
-            self.announce_to(conn, peer);
+    /// Tells peers that the filter has changed: at once, or together with what changes until that
+    /// may be said.
+    fn announce(&mut self, now: Time) {
+        if self.peered == 0 {
+            return;
+        }
+        match self.pace.turn(now) {
+            Turn::Now => self.broadcast(now),
+            Turn::At(time) => self.timers.set(time, Timer::Announce),
+            Turn::WithAnother => {}
+        }
+    }
+
+    pub(super) fn broadcast(&mut self, now: Time) {
+        self.pace.go(now, self.filter.entries());
+        for (conn, _) in self.installed() {
+            self.announce_to(conn);
         }
     }
 
@@ -145,12 +176,24 @@ impl PeeringMachine {
         }
     }
 
-    /// The peer has announced a new filter.
-    pub fn routing_update(&mut self, id: ConnectionId, filter: Vec<Bytes>) {
-        if let Some(peering) = self.peering_mut(id) {
-            let peer = peering.peer;
-            self.act(Action::SetFilter { peer, filter });
+    /// The peer has announced a new filter, which takes effect at once, or in place of those that
+    /// came too early after another one.
+    pub fn routing_update(&mut self, conn: ConnectionId, filter: Vec<Bytes>, now: Time) {
+        let Some(peering) = self.peering_mut(conn) else { return };
+        peering.next_filter = Some(filter);
+        match peering.pace.turn(now) {
+            Turn::Now => self.filter_due(conn, now),
+            Turn::At(time) => self.timers.set(time, Timer::Filter(conn)),
+            Turn::WithAnother => {}
         }
+    }
+
+    pub(super) fn filter_due(&mut self, conn: ConnectionId, now: Time) {
+        let Some(peering) = self.peering_mut(conn) else { return };
+        let Some(filter) = peering.next_filter.take() else { return };
+        peering.pace.go(now, filter.len());
+        let peer = peering.peer;
+        self.act(Action::SetFilter { conn, peer, filter });
     }
 
     /// The peer has answered a ping.
@@ -258,6 +301,9 @@ impl PeeringMachine {
         if let Some((_, deadline)) = peering.check {
             self.timers.cancel(deadline, Timer::Liveness(id));
         }
+        if let Some(due) = peering.pace.due() {
+            self.timers.cancel(due, Timer::Filter(id));
+        }
         let failure = peering.cut.as_ref().unwrap_or(failure);
         self.act(Action::Uninstall { peer });
         self.report_change(peering.removal.map_or(PeerChange::Lost, PeerChange::Removed), peer);
@@ -344,6 +390,10 @@ impl PeeringMachine {
         let Phase::ShuttingDown(deadline) = self.phase else { return };
         if self.installed().is_empty() {
             self.timers.cancel(deadline, Timer::Shutdown);
+            if let Some(due) = self.pace.due() {
+                self.timers.cancel(due, Timer::Announce);
+                self.pace = Pace::default();
+            }
             self.phase = Phase::Stopped;
             self.act(Action::Stopped);
         }

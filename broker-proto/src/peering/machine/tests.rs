@@ -12,7 +12,7 @@ mod redundancy;
 use super::*;
 use crate::Protection;
 use crate::fact::PeerChange;
-use crate::peering::PeerStatus;
+use crate::peering::{HandshakeFrame, PeerStatus};
 use crate::wire::envelope::Envelope;
 use crate::wire::handshake::HandshakeMessage;
 use crate::{ErrorCode, wire};
@@ -24,7 +24,7 @@ const LARGE: EndpointId = EndpointId::from_bytes([0xee; 16]);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const BYE: Duration = Duration::from_secs(3);
 const LIVENESS: Duration = Duration::from_secs(20);
-const FILTER: FilterLimits = FilterLimits { entries: 100, bytes: 10_000 };
+const FILTER: FilterLimits = FilterLimits { entries: 100, entry: 1000, bytes: 10_000 };
 const RETRY: Option<Duration> = Some(Duration::from_secs(7));
 
 fn settings() -> Settings {
@@ -148,7 +148,8 @@ impl Rig {
 
     fn receive(&mut self, conn: u64, message: &HandshakeMessage) -> Vec<String> {
         let frame = message.to_frame();
-        self.tell(|control, now| control.handshake_frame(ConnectionId(conn), &frame[4..], now))
+        let frame = HandshakeFrame::read(&frame[4..], self.control.settings.filter);
+        self.tell(|control, now| control.handshake_frame(ConnectionId(conn), frame, now))
     }
 
     fn hello(&mut self, conn: u64, from: EndpointId) -> Vec<String> {
@@ -233,13 +234,16 @@ impl Rig {
             Action::Send { conn, frame } => {
                 format!("send {} {}", conn.0, self.describe_frame(&frame))
             }
+            Action::Announce { conn, frame } => {
+                format!("send {} {}", conn.0, self.describe_frame(&frame.to_vec()))
+            }
             Action::Close { conn, how } => format!("close {} {how:?}", conn.0).to_lowercase(),
             Action::Install { conn, peer, filter, heard } => {
                 self.heard.insert(conn.0, heard);
                 format!("install {} {} {}", conn.0, name(peer), list(&filter))
             }
             Action::Uninstall { peer } => format!("uninstall {}", name(peer)),
-            Action::SetFilter { peer, filter } => {
+            Action::SetFilter { peer, filter, .. } => {
                 format!("filter {} {}", name(peer), list(&filter))
             }
             Action::Report(fact) => describe_fact(&fact),
@@ -254,7 +258,7 @@ impl Rig {
 
     fn describe_frame(&mut self, frame: &[u8]) -> String {
         let payload = &frame[4..];
-        if let Ok(message) = HandshakeMessage::decode(payload) {
+        if let Ok(message) = HandshakeMessage::decode(payload, FILTER) {
             return match &message {
                 HandshakeMessage::DropConn { sender, code, .. } => {
                     assert_eq!(*sender, OWN);

@@ -177,3 +177,54 @@ fn the_high_water_mark_belongs_to_its_window() {
     queue.start_window();
     assert_eq!(queue.stats().high_water, 0);
 }
+
+#[test]
+fn a_newer_announcement_replaces_the_one_that_waits_and_never_overflows() {
+    let queue = queue(10, OverflowPolicy::DropOldest);
+    let update = |topic: &[u8]| {
+        let payload = [&[1, topic.len() as u8], topic].concat();
+        SharedFrame::routing_update(EndpointId::NIL, EndpointId::NIL, payload.into())
+    };
+    // Far more than the bound for control frames.
+    for _ in 0..100 {
+        queue.push_latest(update(&[b'x'; 100]));
+    }
+    queue.push(&run(0..2), 2, false);
+    queue.push_latest(update(b"/last"));
+    assert_eq!(
+        (queue.stats().queued, queue.stats().pushed),
+        (2, 2),
+        "what was never sent is no message"
+    );
+    assert_eq!(drain(&queue), [update(b"/last").to_vec(), run(0..2)].concat());
+    let stats = queue.stats();
+    assert_eq!((stats.pushed, stats.taken, stats.dropped, stats.control), (3, 3, 0, 1));
+    assert_eq!(stats.pushed_bytes as usize, run(0..2).len() + update(b"/last").to_vec().len());
+}
+
+#[test]
+fn an_announcement_is_delivered_before_a_queue_ends_and_not_after_that() {
+    let queue = queue(10, OverflowPolicy::DropOldest);
+    let update = SharedFrame::routing_update(EndpointId::NIL, EndpointId::NIL, Bytes::new());
+    let mut batch = WriteBatch::new();
+    assert_eq!(queue.take(&mut batch), Taken::Idle);
+    queue.push_latest(update.clone());
+    queue.close(Closing::Flush);
+    queue.push_latest(update.clone());
+    assert_eq!(drain(&queue), update.to_vec());
+    assert_eq!(queue.take(&mut batch), Taken::Closed);
+}
+
+#[test]
+fn an_announcement_comes_after_the_handshake_and_before_everything_else() {
+    let queue = queue(10, OverflowPolicy::DropOldest);
+    let update = SharedFrame::routing_update(EndpointId::NIL, EndpointId::NIL, Bytes::new());
+    let ping = ping_frame(EndpointId::NIL, EndpointId::NIL, b"x");
+    queue.push_control(&[0, 0, 0, 1, 12]);
+    queue.handshake_done();
+    queue.push_latest(update.clone());
+    queue.push_control(&ping);
+    queue.push(&run(0..2), 2, false);
+    let expected = [&[0, 0, 0, 1, 12], &update.to_vec()[..], &ping, &run(0..2)].concat();
+    assert_eq!(drain(&queue), expected);
+}

@@ -1,7 +1,8 @@
 //! Changes of the routes and readers of the table, in every order that a scheduler comes up with.
 
 use super::*;
-use crate::queue::{BoundedQueue, Bounds, OverflowPolicy};
+use crate::OverflowPolicy;
+use crate::queue::{BoundedQueue, Bounds};
 use crate::routing::SinkKind;
 use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;

@@ -138,7 +138,7 @@ fn routing_updates_and_pongs_for_this_endpoint_are_passed_to_those_who_decide() 
     else {
         panic!("{seen:?}")
     };
-    assert_eq!((filter, &payload[..]), (&topics(&["/a", "/a"]), &b"token"[..]));
+    assert_eq!((filter, &payload[..]), (&topics(&["/a"]), &b"token"[..]));
     assert!(bytes_for(&rig.p).is_empty() && bytes_for(&rig.r).is_empty());
 }
 

@@ -178,3 +178,38 @@ fn destinations_are_remembered_for_so_many_topics_and_not_for_very_long_ones() {
     );
     assert_eq!(table.remembered(), before);
 }
+
+#[test]
+fn large_filters_are_put_into_force_in_their_order_and_only_for_their_connection() {
+    let rig = Rig::new();
+    let conn = rig.q.conn;
+    let large = |start: usize| -> Vec<Bytes> {
+        (start..start + 5000).map(|number| format!("/{number:05}").into()).collect()
+    };
+    let change = |filter| rig.router.change_peer_filter(Q, conn, filter);
+    let wants = |topic: &str| rig.router.table().destinations(topic.as_bytes()).peers.len() == 2;
+    assert_eq!(change(topics(&["/q", "/small"])), FilterChange::Done);
+    assert_eq!(change(topics(&["/small", "/q"])), FilterChange::None);
+    assert_eq!(change(large(0)), FilterChange::Staged);
+    assert!(wants("/small") && !wants("/00001"), "not yet");
+    // Behind a large one even a small one has to wait.
+    assert_eq!(change(topics(&["/last"])), FilterChange::Staged);
+    assert!(rig.router.apply_staged());
+    assert!(wants("/last") && !wants("/small") && !wants("/00001"));
+    assert_eq!(change(large(4000)), FilterChange::Staged);
+    assert!(rig.router.apply_staged() && wants("/04000") && wants("/08999") && !wants("/last"));
+    assert_eq!(change(large(6000)), FilterChange::Staged);
+    let gone = rig.router.remove_peer(Q).unwrap();
+    assert!(!wants("/04000") && !wants("/06000"), "at once");
+    let number = 7;
+    let again = Peer { conn: ConnectionId(number), ..peer_like(&gone) };
+    rig.router.add_peer(Arc::new(again), topics(&["/again"]));
+    assert!(!rig.router.apply_staged(), "that was for another peering");
+    assert!(wants("/again") && !wants("/04000") && !wants("/06000"));
+    assert_eq!(rig.router.peer_filter(Q), Some(topics(&["/again"])));
+}
+
+fn peer_like(peer: &Peer) -> Peer {
+    let (queue, heard) = (Arc::clone(&peer.queue), Arc::clone(&peer.heard));
+    Peer { id: peer.id, conn: peer.conn, queue, counters: PeerCounters::default(), heard }
+}

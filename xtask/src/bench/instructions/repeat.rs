@@ -145,7 +145,7 @@ fn overlay(with_hub: bool, times: u64) -> Result<()> {
         let url = end.listen(Url::new("mem", "end", 1)).await?;
         let hub = endpoint(&net)?;
         if with_hub {
-            hub.forward([TOPIC]);
+            hub.forward([TOPIC])?;
             let url_of_hub = hub.listen(Url::new("mem", "hub", 1)).await?;
             hub.peer(&url, Retry::never()).await?;
             source.peer(&url_of_hub, Retry::never()).await?;

@@ -96,7 +96,7 @@ struct Hub {
 pub(super) fn hub(node: &Node, handle: &Handle) -> Result<Box<dyn Running>> {
     let endpoints = Endpoints::new(node, handle)?;
     for endpoint in &endpoints.all {
-        endpoint.forward([TOPIC, super::subscribe::ACKNOWLEDGE]);
+        endpoint.forward([TOPIC, super::subscribe::ACKNOWLEDGE])?;
     }
     endpoints.dial_first(node, handle)?;
     Ok(Box::new(Hub { endpoints }))

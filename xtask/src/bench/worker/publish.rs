@@ -22,7 +22,7 @@ pub(super) fn begin(task: Publish, handle: Handle) -> Result<Box<dyn Running>> {
     let endpoints = Endpoints::new(&task.node, &handle)?;
     if task.in_flight.is_some() {
         // Peers have to know of it before the first acknowledgement comes.
-        endpoints.all.iter().for_each(|endpoint| endpoint.forward([ACKNOWLEDGE]));
+        endpoints.all.iter().try_for_each(|endpoint| endpoint.forward([ACKNOWLEDGE]))?;
     }
     endpoints.dial_first(&task.node, &handle)?;
     let (meter, stopped) = (Meter::default(), Arc::default());

@@ -109,9 +109,6 @@ impl Mode {
             Self::OneCa | Self::CaDirectory | Self::Version1 | Self::ProtectedKey => {
                 theirs("CN=theirs")
             }
-            Self::Nothing if we_dial && !cfg!(feature = "anon-tls") => {
-                Outcome::Refused("built with the feature `anon-tls`")
-            }
             Self::Nothing => Outcome::Peers(Protection::Encrypted),
             Self::OtherCa => Outcome::Refused("the other side does not trust the own certificate"),
             Self::OnlyOurs if we_dial => Outcome::Refused("both sides have to have certificates"),

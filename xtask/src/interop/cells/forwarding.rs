@@ -50,7 +50,7 @@ async fn expect_line(pipe: &mut Child, text: &str) -> Check {
 async fn pipe_to_pipe(context: Context) -> Check<String> {
     const COUNT: usize = 500;
     let mut ours = Ours::fresh(&context)?;
-    ours.endpoint.forward([TOPIC]);
+    ours.endpoint.forward([TOPIC]).map_err(|error| error.to_string())?;
     let (mut publisher, mut subscriber) = pipes(&context, &mut ours).await?;
     for number in 0..COUNT {
         publisher.say(&format!("line {number}")).await?;
@@ -94,7 +94,7 @@ async fn round_trips(mut pinger: Child) -> Check<String> {
 
 async fn ping_pong(context: Context) -> Check<String> {
     let mut ours = Ours::fresh(&context)?;
-    ours.endpoint.forward([TOPIC]);
+    ours.endpoint.forward([TOPIC]).map_err(|error| error.to_string())?;
     let port = ours.listen(0).await?.port();
     let topics = format!("\"{TOPIC}\"");
     let args = ["-t", &topics, "-m", "pong", &node_peers(port)];

@@ -2,8 +2,15 @@
 
 use super::*;
 
+/// Long enough for anything to be said at once.
+const QUIET: Duration = Duration::from_secs(2);
+
+fn unsubscribe(rig: &mut Rig, list: &[&'static str]) -> Vec<String> {
+    rig.tell(|control, now| control.unsubscribe(&topics(list), now))
+}
+
 fn subscribe(rig: &mut Rig, list: &[&'static str]) -> Vec<String> {
-    rig.tell(|control, _| control.subscribe(&topics(list)))
+    rig.tell(|control, now| control.subscribe(&topics(list), now).unwrap())
 }
 
 #[test]
@@ -16,11 +23,69 @@ fn a_change_is_announced_once_to_every_peer_with_the_complete_filter() {
     let both = ["send 1 routing-update small [/a /b /c]", "send 2 routing-update large [/a /b /c]"];
     assert_eq!(announced, both);
     assert_eq!(subscribe(&mut rig, &["/a/x", "<$>/local/x"]), Vec::<String>::new());
-    let shrunk = rig.tell(|control, _| control.unsubscribe(&topics(&["/b", "/c"])));
-    assert_eq!(shrunk.len(), 2);
-    let exchanged = rig.tell(|control, _| control.resubscribe(&topics(&["/d"]), &topics(&["/a"])));
-    assert_eq!(exchanged[0], "send 1 routing-update small [/a/x /d]");
-    assert_eq!(exchanged.len(), 2, "one announcement for each peer");
+    rig.pass(QUIET);
+    let shrunk = rig.tell(|control, now| control.unsubscribe(&topics(&["/b", "/c"]), now));
+    assert_eq!(shrunk[0], "send 1 routing-update small [/a]");
+    assert_eq!(shrunk.len(), 2, "one announcement for each peer");
+}
+
+#[test]
+fn changes_that_keep_coming_are_announced_as_one_now_and_then() {
+    let mut rig = Rig::new();
+    rig.peered_by(LARGE);
+    let mut told = Vec::new();
+    for _ in 0..100 {
+        told.extend(subscribe(&mut rig, &["/a"]));
+        told.extend(unsubscribe(&mut rig, &["/a"]));
+    }
+    assert_eq!(told.len(), 10, "at once");
+    subscribe(&mut rig, &["/c"]);
+    // Whoever comes in the meantime is told what holds then, and once.
+    rig.peered_by(SMALL);
+    assert_eq!(rig.pass(QUIET), ["send 1 routing-update large [/c]"]);
+    assert_eq!(rig.pass(QUIET), Vec::<String>::new());
+    assert_eq!(unsubscribe(&mut rig, &["/c"]).len(), 2, "after a quiet time at once");
+    let mut told = 0;
+    for _ in 0..1000 {
+        told += subscribe(&mut rig, &["/b"]).len() + unsubscribe(&mut rig, &["/b"]).len();
+        told += rig.pass(Duration::from_millis(10)).len();
+    }
+    let seconds = 10;
+    assert!((2 * 10 * seconds..=2 * (10 * seconds + 11)).contains(&told), "{told}");
+}
+
+#[test]
+fn updates_that_keep_coming_from_a_peer_take_effect_as_one_now_and_then() {
+    let mut rig = Rig::new();
+    rig.peered_by(LARGE);
+    let update = |rig: &mut Rig, list: &[&'static str]| {
+        rig.tell(|control, now| control.routing_update(ConnectionId(1), topics(list), now))
+    };
+    assert_eq!(update(&mut rig, &["/a"]), ["filter large [/a]"]);
+    let flood: Vec<_> = (0..100).flat_map(|_| update(&mut rig, &["/flood"])).collect();
+    assert_eq!(flood.len(), 9, "at once");
+    update(&mut rig, &["/last"]);
+    assert_eq!(rig.pass(QUIET), ["filter large [/last]"]);
+    assert_eq!(rig.pass(QUIET), Vec::<String>::new());
+    assert_eq!(update(&mut rig, &["/b"]), ["filter large [/b]"]);
+    // What waits when the peering ends is for nobody.
+    (0..100).for_each(|_| drop(update(&mut rig, &["/c"])));
+    rig.closed(1);
+    assert_eq!(rig.pass(QUIET), Vec::<String>::new());
+}
+
+#[test]
+fn a_subscription_that_peers_would_not_accept_is_refused_and_nobody_is_told() {
+    let mut rig =
+        Rig::with(Settings { filter: FilterLimits { entries: 2, ..FILTER }, ..settings() });
+    rig.peered_by(LARGE);
+    subscribe(&mut rig, &["/a", "/b/1"]);
+    rig.pass(QUIET);
+    let told = rig.tell(|control, now| {
+        assert!(control.subscribe(&topics(&["/c"]), now).is_err());
+    });
+    assert_eq!(told, Vec::<String>::new());
+    assert_eq!(subscribe(&mut rig, &["/b", "/a/x"]), ["send 1 routing-update large [/a /b]"]);
 }
 
 #[test]
@@ -72,11 +137,13 @@ fn the_filter_of_a_peer_is_replaced_by_what_it_announces() {
     let mut rig = Rig::new();
     rig.accepted();
     rig.hello(1, LARGE);
-    assert!(rig.syn_ack(1, &["/b", "/a"]).contains(&"install 1 large [/b /a]".to_owned()));
-    let told = rig.tell(|control, _| control.routing_update(ConnectionId(1), topics(&["/c"])));
+    assert!(rig.syn_ack(1, &["/b", "/a"]).contains(&"install 1 large [/a /b]".to_owned()));
+    let told =
+        rig.tell(|control, now| control.routing_update(ConnectionId(1), topics(&["/c"]), now));
     assert_eq!(told, ["filter large [/c]"]);
     rig.closed(1);
-    let told = rig.tell(|control, _| control.routing_update(ConnectionId(1), topics(&["/d"])));
+    let told =
+        rig.tell(|control, now| control.routing_update(ConnectionId(1), topics(&["/d"]), now));
     assert_eq!(told, Vec::<String>::new(), "it is no peer any more");
 }
 

@@ -58,8 +58,8 @@ fn a_dialled_handshake_that_takes_too_long_is_a_failed_attempt() {
 
 #[test]
 fn a_filter_that_is_too_large_makes_no_peer_in_either_role() {
-    let limits = FilterLimits { entries: 2, bytes: 20 };
-    for filter in [&["/a", "/b", "/c"][..], &["/a/topic/of/21-bytes/"]] {
+    let limits = FilterLimits { entries: 2, entry: 15, bytes: 20 };
+    for filter in [&["/a", "/b", "/c"][..], &["/a/topic/of/16/b"], &["/a/11/bytes", "/b/10bytes"]] {
         let mut rig = Rig::with(Settings { filter: limits, ..settings() });
         let refused = |conn| {
             let close = format!("close {conn} flush");

@@ -1,0 +1,150 @@
+use crate::delivery::Outbox;
+use crate::guard::{Guard, Verdict, Way, explain};
+use crate::other_side::{Incoming, OtherSide};
+use crate::overlay::Overlay;
+use crate::status::Counters;
+use crate::{Carried, Directions};
+use broker_core::data::View;
+use broker_core::endpoint::{Hub, Message};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What may pass a bridge, and the account of it: every message that arrives at a bridge is carried
+/// or counted by the cause for which it is not.
+pub(crate) struct Passage {
+    pub(crate) overlay: Arc<Overlay>,
+    pub(crate) directions: Directions,
+    pub(crate) guard: Guard,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Passage {
+    /// Puts a message of the overlay into the outbox, as far as it may go to the other side.
+    pub(crate) fn outward<S: OtherSide>(
+        &mut self,
+        message: &Message,
+        side: &S,
+        outbox: &mut Outbox<S::Text>,
+    ) {
+        let (topic, view) = (message.topic(), message.view());
+        let (texts, left_out) = match self.guard.judge(Way::Outward, topic, view) {
+            Verdict::Carry => side.encode(topic, view),
+            Verdict::CarryMarked(payload) => {
+                side.encode(topic, View::parse(&payload).unwrap_or(view))
+            }
+            Verdict::Leave(left) => return self.leave(left, Way::Outward, topic),
+        };
+        let largest = self.directions.largest as usize;
+        for text in texts {
+            let length = text.as_ref().len();
+            if largest > 0 && length > largest {
+                let count = self.counters.count(Carried::TooLarge);
+                self.lose(&format!(
+                    "a message of {length} bytes on the topic {topic:?} is larger than the server \
+                     takes, {largest} bytes; largest=N in the address sets that ({count} so far)"
+                ));
+                continue;
+            }
+            outbox.push(text);
+        }
+        outbox.ping();
+        for _ in 0..left_out {
+            let count = self.counters.count(Carried::NoEvent);
+            self.lose(&format!(
+                "a message on the topic {topic:?} is no event, and the server takes nothing else \
+                 ({count} so far)"
+            ));
+        }
+    }
+
+    /// Takes what the other side sends. Returns whether it is still there.
+    pub(crate) async fn inward<T>(
+        &mut self,
+        incoming: Incoming,
+        hub: &Hub,
+        outbox: &mut Outbox<T>,
+    ) -> bool {
+        match incoming {
+            Incoming::Sent => {}
+            Incoming::Message { topic, payload } => self.publish(hub, &topic, &payload).await,
+            Incoming::Confirmed(number) => {
+                self.counters.add(Carried::ToServer, outbox.confirm(number));
+                outbox.ping();
+            }
+            Incoming::Refused(reason) => {
+                let count = self.counters.count(Carried::Refused);
+                self.counters.note_refusal(&reason);
+                self.lose(&format!("the server refuses: {reason} ({count} so far)"));
+            }
+            Incoming::Unexpected(reason) => {
+                let count = self.counters.count(Carried::Unexpected);
+                let what = "the server sent something that is no message";
+                self.complain(&format!("{what}: {reason} ({count} so far)"));
+            }
+            Incoming::Lost(error) => {
+                self.complain(&error.to_string());
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn publish(&mut self, hub: &Hub, topic: &[u8], payload: &[u8]) {
+        let verdict =
+            View::parse(payload).map(|view| (view, self.guard.judge(Way::Inward, topic, view)));
+        let published = match verdict {
+            Ok((view, Verdict::Carry)) => hub.publish(topic, &view).await,
+            Ok((view, Verdict::CarryMarked(marked))) => {
+                hub.publish(topic, &View::parse(&marked).unwrap_or(view)).await
+            }
+            Ok((_, Verdict::Leave(left))) => return self.leave(left, Way::Inward, topic),
+            Err(error) => return self.cannot_publish(topic, &error),
+        };
+        match published {
+            Ok(_) => _ = self.counters.count(Carried::FromServer),
+            Err(error) => self.cannot_publish(topic, &error),
+        }
+    }
+
+    fn cannot_publish(&self, topic: &[u8], error: &dyn std::error::Error) {
+        self.counters.count(Carried::Unexpected);
+        let topic = String::from_utf8_lossy(topic);
+        self.complain(&format!("a message on the topic {topic:?}: {error}"));
+    }
+
+    fn leave(&self, left: Carried, way: Way, topic: &[u8]) {
+        self.counters.count(left);
+        self.complain(&explain(left, way, topic));
+    }
+
+    /// Counts what is not confirmed, now that it cannot be any more.
+    pub(crate) fn report_lost<T>(&self, outbox: &mut Outbox<T>) {
+        let lost = outbox.lose();
+        if lost > 0 {
+            self.counters.add(Carried::Lost, lost);
+            self.lose(&format!(
+                "the connection ended before the server had confirmed {lost} messages: they are \
+                 lost"
+            ));
+        }
+    }
+
+    /// Reports what the endpoint wants and does not get, because it goes the other way.
+    pub(crate) fn report_left_out(&self, wanted: &[Bytes]) {
+        let left_out = self.directions.left_out(wanted);
+        if !left_out.is_empty() {
+            self.complain(&format!(
+                "{left_out:?} is wanted here and not asked for, because these topics go to the \
+                 server"
+            ));
+        }
+    }
+
+    pub(crate) fn complain(&self, what: &str) {
+        self.overlay.complain(&self.counters, what);
+    }
+
+    fn lose(&self, what: &str) {
+        self.overlay.lose(&self.counters, what);
+    }
+}

@@ -1,0 +1,5 @@
+//! What tests of several crates share. Not published.
+
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
+
+pub mod websocket;
