@@ -70,7 +70,7 @@ async fn a_server_that_writes_before_it_reads_is_read_from_while_it_does() {
     let zeek = Zeek::start().await;
     let node = node();
     let mut here = node.endpoint.subscribe(["/from/"]);
-    let peering = node.endpoint.peer(&zeek.url("?to=/zeek/&from=/from/"), Retry::never());
+    let peering = node.endpoint.peer(zeek.url("?to=/zeek/&from=/from/"), Retry::never());
     let (mut stream, _) = zeek.accept().await;
     peering.await.unwrap();
     // Far more in each direction than any buffer on the way holds.
