@@ -1,4 +1,4 @@
-use super::connection::{self, Opened};
+use super::connection;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
@@ -7,6 +7,7 @@ use crate::transport::{
 };
 use crate::{Failure, Reason, Url};
 use broker_proto::InvalidUrl;
+use broker_proto::peering::Opened;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -116,7 +117,7 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     };
     match established {
         Ok(Established::Peer(connection)) => {
-            connection::run(shared, connection, Opened::Accepted { began, place }).await;
+            connection::run(shared, connection, Opened::Accepted { began }, Some(place)).await;
         }
         Ok(Established::Client(serve)) => serve(place).await,
         Ok(Established::Handled) => {}

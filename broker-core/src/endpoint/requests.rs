@@ -1,12 +1,12 @@
 //! Requests for peerings: what users wait for, and the dialling that fulfils them.
 
-use super::connection::{self, Opened};
+use super::connection;
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
 use crate::transport::{Connection, TransportError, TransportErrorKind};
 use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Url};
 use broker_proto::InvalidUrl;
-use broker_proto::peering::{DialId, Unpeer};
+use broker_proto::peering::{DialId, Opened, Unpeer};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -123,7 +123,8 @@ pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle 
         match open(&shared, &url).await {
             Ok(connection) => {
                 // From here on the machine ends the connection, not whoever gives up the request.
-                let run = connection::run(Arc::clone(&shared), connection, Opened::Dialled(dial));
+                let opened = Opened::Dialled(dial);
+                let run = connection::run(Arc::clone(&shared), connection, opened, None);
                 shared.spawn(run);
             }
             Err(error) => {
