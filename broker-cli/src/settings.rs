@@ -2,7 +2,7 @@
 //! [`Config`], of the transports, and some of its own.
 
 use crate::failure::Failure;
-use broker::limits::optional_seconds;
+use broker::core::limits::optional_seconds;
 use broker::{Config, OverflowPolicy, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::fs::File;

@@ -60,6 +60,7 @@ impl Default for Config {
 /// The queue settings of known implementations, to be chosen by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Preset {
     /// The C++ library: 2048 messages for each peer, then the peer is cut.
     Broker,

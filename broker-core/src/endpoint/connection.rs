@@ -5,7 +5,7 @@ use super::writer;
 use crate::transport::{Connection, Evicted, FrameReader, Link, Place, ReadBuffer};
 use broker_proto::Failure;
 use broker_proto::memory::Holder;
-use broker_proto::peering::{ConnectionId, DialId, Time};
+use broker_proto::peering::{ConnectionId, Opened};
 use broker_proto::queue::BoundedQueue;
 use broker_proto::session::{self, ReadInterest, Receiver};
 use parking_lot::Mutex;
@@ -15,26 +15,19 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// Where a connection comes from.
-pub(super) enum Opened {
-    /// From a listener; its time for the handshake began then.
-    Accepted { began: Time, place: Place },
-    /// From a request.
-    Dialled(DialId),
-}
-
-/// Drives a connection from its first byte to its last.
-pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Opened) {
+/// Drives a connection from its first byte to its last. One that was accepted has a place.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    connection: Connection,
+    opened: Opened,
+    place: Option<Place>,
+) {
     let Connection { reader, writer, link } = connection;
     let queue = BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock());
     let queue = Arc::new(queue.within(&shared.memory));
     let holder: Arc<dyn Holder> = queue.clone();
     let _queue_held = shared.memory.register(Arc::downgrade(&holder));
-    let (source, place) = match opened {
-        Opened::Accepted { began, place } => (Source::Accepted(began), Some(place)),
-        Opened::Dialled(dial) => (Source::Dialled(dial), None),
-    };
-    let Some(id) = register(&shared, source, link.clone(), &queue) else { return };
+    let Some(id) = register(&shared, opened, link.clone(), &queue) else { return };
     let failure = Arc::new(Mutex::new(None));
     let stalled = shared.config.limits.stalled_write;
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
@@ -64,24 +57,16 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     linger(&shared, place, reader, writer).await;
 }
 
-enum Source {
-    Accepted(Time),
-    Dialled(DialId),
-}
-
 /// Makes the connection known to the machine and its handle to those who perform what the machine
 /// decides about it, in one step.
 fn register(
     shared: &Arc<Shared>,
-    source: Source,
+    opened: Opened,
     link: Link,
     queue: &Arc<BoundedQueue>,
 ) -> Option<ConnectionId> {
     shared.decide(|state, now| {
-        let id = match source {
-            Source::Accepted(began) => state.table.machine.accepted(link, began, now),
-            Source::Dialled(dial) => state.table.machine.dialled(dial, link, now),
-        }?;
+        let id = state.table.machine.opened(opened, link, now)?;
         state.table.register(id, queue);
         Some(id)
     })

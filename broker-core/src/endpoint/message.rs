@@ -9,6 +9,25 @@ use std::fmt;
 ///
 /// Small messages that arrived together share one block of memory of up to 64 KiB, which lives as
 /// long as any of them does; who keeps single messages for long keeps a [`Self::detached`] copy.
+///
+/// # Examples
+///
+/// ```
+/// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let endpoint = broker_core::Endpoint::builder().build()?;
+/// let mut hub = endpoint.hub("/alerts/");
+/// endpoint.publish("/alerts/scan", "10.0.0.7").await?;
+///
+/// let message = hub.recv().await.ok_or("shut down")?;
+/// assert_eq!(message.topic(), "/alerts/scan");
+/// assert_eq!(message.sender(), endpoint.id());
+/// assert_eq!(message.view().as_str(), Some("10.0.0.7"), "without a copy");
+/// assert_eq!(message.data()?.to_string(), "10.0.0.7");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Message {
     envelope: Bytes,

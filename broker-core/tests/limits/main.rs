@@ -44,7 +44,7 @@ async fn with(
     let endpoint =
         Endpoint::builder().config(config).id(OWN).transport(net.clone()).build().unwrap();
     let events = endpoint.events();
-    let url = endpoint.listen(&Url::new("mem", "endpoint", 1)).await.unwrap();
+    let url = endpoint.listen(Url::new("mem", "endpoint", 1)).await.unwrap();
     (endpoint, net, url, events)
 }
 

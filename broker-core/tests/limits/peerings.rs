@@ -203,7 +203,7 @@ async fn a_client_that_joins_and_leaves_never_costs_a_slow_peer_its_peering() {
     raw.settle().await;
     // The peer reads nothing of this, and there is much more of it than may wait.
     for _ in 0..100 {
-        let topics = (0..100).map(|number| format!("/client/{number}"));
+        let topics: Vec<_> = (0..100).map(|number| format!("/client/{number}")).collect();
         drop(endpoint.subscribe(topics));
         tokio::task::yield_now().await;
     }

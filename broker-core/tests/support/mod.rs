@@ -42,7 +42,7 @@ pub(crate) fn at(name: &str) -> Url {
 /// Peers `from` with the listener of `to`.
 pub(crate) async fn peer(from: &Endpoint, to: &Endpoint, url: &Url, retry: Retry) {
     assert_eq!(from.peer(url, retry).await.unwrap(), to.id());
-    assert!(to.await_peer(from.id(), LONG).await);
+    assert!(tokio::time::timeout(LONG, to.await_peer(from.id())).await.unwrap());
 }
 
 /// An endpoint that waits for a peer as soon as a message is in its queue, and that peer, which
@@ -55,7 +55,7 @@ pub(crate) async fn waiting_pair(
     let a = endpoint_with(transport.clone(), LOW, config);
     let b = endpoint(transport, HIGH);
     let received = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::never()).await;
     (a, b, received)
 }

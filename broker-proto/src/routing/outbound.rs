@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 /// How many destinations a published message has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Published {
     /// Peers that had subscribed, or the one that was addressed.
     pub peers: usize,
@@ -25,6 +26,7 @@ pub struct Published {
 
 /// Why a message cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The topic does not fit into an envelope.
     #[error(transparent)]

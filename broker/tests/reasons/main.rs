@@ -8,9 +8,9 @@ mod stranger;
 mod tls;
 mod troubled;
 
-use broker::transport::TransportErrorKind;
-use broker::wire::envelope::ping_frame;
-use broker::wire::handshake::HandshakeMessage as Message;
+use broker::core::transport::TransportErrorKind;
+use broker::core::wire::envelope::ping_frame;
+use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, ErrorCode, OverflowPolicy, Reason, Retry, Url};
 use scene::Scene;
 use std::num::NonZeroUsize;
@@ -166,7 +166,7 @@ async fn cancelled() -> Scene {
 
 async fn unknown_peer() -> Scene {
     let scene = Scene::new(|_| {});
-    assert!(!scene.endpoint.unpeer(&Url::new("tcp", "127.0.0.1", 1)));
+    assert!(!scene.endpoint.unpeer(Url::new("tcp", "127.0.0.1", 1)));
     scene
 }
 

@@ -1,9 +1,9 @@
 //! The handshake of Broker, up to what the other side tells about itself.
 
-use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
-use broker::wire::PROTOCOL_VERSION;
-use broker::wire::frame::PREFIX;
-use broker::wire::handshake::HandshakeMessage as Message;
+use broker::core::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
+use broker::core::wire::PROTOCOL_VERSION;
+use broker::core::wire::frame::PREFIX;
+use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, Failure, HangUpGuess, Limits};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -167,10 +167,10 @@ impl Conversation {
 
     fn explain(
         &self,
-        error: broker::transport::TransportError,
+        error: broker::core::transport::TransportError,
         waiting_for: &'static str,
     ) -> Failure {
-        use broker::transport::TransportErrorKind as Kind;
+        use broker::core::transport::TransportErrorKind as Kind;
         match error.kind() {
             Kind::Closed | Kind::Reset => {
                 let guess = HangUpGuess::from(&self.connection.link.protection);

@@ -1,4 +1,4 @@
-use super::{DialState, Origin, PeeringMachine, Phase, Stage, Timer};
+use super::{DialState, Opened, PeeringMachine, Phase, Stage, Timer};
 use crate::peering::PeerStatus;
 use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ impl PeeringMachine {
                 DialState::Connecting => {}
                 DialState::Shaking(conn) => {
                     let conn = self.conns.get(&conn);
-                    assert!(conn.is_some_and(|conn| conn.origin == Origin::Dialled(*id)
+                    assert!(conn.is_some_and(|conn| conn.opened == Opened::Dialled(*id)
                         && matches!(conn.stage, Stage::Shaking(_))));
                 }
                 DialState::Awaiting(peer) => {

@@ -39,7 +39,7 @@ impl Endpoints {
         let all = (0..node.endpoints).map(|_| endpoint(node)).collect::<Result<Vec<_>>>()?;
         let mut url = None;
         if let (Some(at), Some(first)) = (&node.listen, all.first()) {
-            url = Some(handle.block_on(first.listen(&at.parse()?))?.to_string());
+            url = Some(handle.block_on(first.listen(at))?.to_string());
         }
         Ok(Self { all, url })
     }

@@ -104,7 +104,7 @@ fn two_endpoints_with_one_id_are_told_apart_by_what_they_have_proved() {
     let failure_of = |rig: &mut Rig, name: &str| {
         let protection = Protection::Authenticated(name.to_owned());
         let link = Link { remote: url("host"), protection };
-        rig.tell(|control, now| control.accepted(link, now, now));
+        rig.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now));
         let conn = ConnectionId(rig.control.last_conn);
         let hello = HandshakeMessage::hello(LARGE).to_frame();
         let frame = HandshakeFrame::read(&hello[4..], crate::Limits::default().filter());

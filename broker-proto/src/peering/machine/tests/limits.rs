@@ -42,7 +42,7 @@ fn the_time_of_an_accepted_connection_began_before_the_transport_was_done() {
     let mut rig = Rig::new();
     let link = Link { remote: url("slow"), protection: Protection::InProcess };
     let began = rig.now - HANDSHAKE / 2;
-    rig.tell(|control, now| control.accepted(link, began, now));
+    rig.tell(|control, now| control.opened(Opened::Accepted { began }, link, now));
     assert_eq!(rig.control.next_deadline(), Some(began + HANDSHAKE));
 }
 
