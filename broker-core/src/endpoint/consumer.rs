@@ -18,7 +18,11 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+
+/// The number of the next consumer, of whichever endpoint.
+static NEXT_SINK: AtomicU64 = AtomicU64::new(1);
 
 /// Why there is no message now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -297,11 +301,11 @@ impl Consumer {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
         let queue = queue.within(&shared.memory);
-        let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
+        let sink = Arc::new(Sink { id: NEXT_SINK.fetch_add(1, Ordering::Relaxed), kind, queue });
         let holder: Arc<dyn Holder> = sink.clone();
         let held = shared.memory.register(Arc::downgrade(&holder));
         shared.router.set_sink(&sink, Vec::new());
-        if shared.stopped.is_cancelled() {
+        if shared.tasks.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
         let (current, segment) = (Bytes::new(), Bytes::new());
