@@ -103,7 +103,6 @@ impl Demultiplexer {
     }
 
     /// How much memory is held.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn memory(&self) -> usize {
         self.inputs.iter().map(|input| input.bytes.capacity()).sum()
     }

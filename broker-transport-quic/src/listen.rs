@@ -139,7 +139,7 @@ impl Listener for QuicListener {
                 continue;
             }
             let address = incoming.remote_address();
-            let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
+            let remote = url_of(address);
             let establish = self.context.clone().accept(incoming, remote.clone());
             return Ok(Incoming::peer(remote, establish).without_descriptor());
         }

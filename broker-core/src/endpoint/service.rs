@@ -4,6 +4,7 @@ use crate::Reason;
 use crate::event::{
     EndpointInfo, Event, LogEvent, LogId, NetworkInfo, Severity, Status, StatusCode,
 };
+use broker_proto::memory::MemoryBudget;
 use std::sync::{Arc, Weak};
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,13 @@ impl ServiceContext {
     /// Waits until a peer comes, goes or changes its filter, counted from the call. Cancel safe.
     pub fn peers_changed(&self) -> impl Future<Output = ()> + Send + '_ {
         self.shared().reporting.peers_changed.notified()
+    }
+
+    /// The memory that connections and consumers may hold in all, which the queues of clients are a
+    /// part of.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<MemoryBudget> {
+        &self.shared().memory
     }
 
     /// The deepest nesting of values that the endpoint takes, which goes for those of clients too.
