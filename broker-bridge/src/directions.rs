@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 ///
 /// What is special in a URL is written with percent signs, as in `%26` for `&`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Directions {
     /// What goes to the server.
     pub to: Vec<String>,
@@ -45,6 +46,7 @@ impl Default for Directions {
 
 /// What a URL says about a bridge cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidDirections {
     /// A topic would go both ways.
     #[error(

@@ -9,13 +9,9 @@ use broker_core::{Endpoint, EndpointId, Url};
 use std::sync::atomic::Ordering::Relaxed;
 
 fn client(number: u16) -> ClientInfo {
-    ClientInfo {
-        id: EndpointId::from_random_bits(u128::from(number)),
-        label: ClientLabel { kind: "web-socket", application: Some("probe".into()) },
-        remote: Url::new("ws", "127.0.0.1", number),
-        protection: Protection::Plain,
-        subscriptions: Vec::new(),
-    }
+    let id = EndpointId::from_random_bits(u128::from(number));
+    let label = ClientLabel { kind: "web-socket", application: Some("probe".into()) };
+    ClientInfo::new(id, label, Url::new("ws", "127.0.0.1", number), Protection::Plain, Vec::new())
 }
 
 fn statuses(events: &mut EventStream) -> Vec<Status> {

@@ -205,6 +205,7 @@ impl Failure {
 
 /// What helps to guess why the other side hung up during the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HangUpGuess {
     /// The link is not encrypted.
     Plain,

@@ -14,6 +14,7 @@ pub struct Link {
 
 /// What protects a link against others on its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protection {
     /// The link never leaves this process.
     InProcess,

@@ -1,6 +1,7 @@
 //! Where endpoints listen and dial: `scheme://host:port[/path][?query]`, `host:port` and Zeek's
 //! `9999/tcp`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -169,6 +170,42 @@ impl FromStr for Url {
             }
             InvalidUrl { text: shown.chars().take(256).collect(), reason }
         })
+    }
+}
+
+impl From<&Url> for Url {
+    fn from(url: &Url) -> Self {
+        url.clone()
+    }
+}
+
+impl TryFrom<&str> for Url {
+    type Error = InvalidUrl;
+
+    fn try_from(text: &str) -> Result<Self, InvalidUrl> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Url {
+    type Error = InvalidUrl;
+
+    fn try_from(text: &String) -> Result<Self, InvalidUrl> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Url {
+    type Error = InvalidUrl;
+
+    fn try_from(text: String) -> Result<Self, InvalidUrl> {
+        text.parse()
+    }
+}
+
+impl From<Infallible> for InvalidUrl {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

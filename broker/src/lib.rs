@@ -81,8 +81,8 @@ pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 // Addresses and peerings.
 pub use broker_core::endpoint::{
-    ClientInfo, ClientStatus, IntoUrl, ListenerInfo, PeerHandle, PeerInfo, PeeringStats,
-    PeeringStatsTable, PingError, Retry, TimeInQueue,
+    ClientInfo, ClientStatus, ListenerInfo, PeerHandle, PeerInfo, PeeringStats, PeeringStatsTable,
+    PingError, Retry, TimeInQueue,
 };
 pub use broker_core::transport::{
     ListenerProtection, Protection, TransportError, TransportErrorKind,

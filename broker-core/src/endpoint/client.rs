@@ -15,6 +15,7 @@ use std::time::Duration;
 /// A client of an endpoint: a program that is attached to it by another protocol than that of the
 /// overlay.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ClientInfo {
     /// The id under which it appears in events. It is random, and other endpoints never see it.
     pub id: EndpointId,
@@ -28,8 +29,23 @@ pub struct ClientInfo {
     pub subscriptions: Vec<Bytes>,
 }
 
+impl ClientInfo {
+    /// A client, with all that there is to say about it.
+    #[must_use]
+    pub fn new(
+        id: EndpointId,
+        label: ClientLabel,
+        remote: Url,
+        protection: Protection,
+        subscriptions: Vec<Bytes>,
+    ) -> Self {
+        Self { id, label, remote, protection, subscriptions }
+    }
+}
+
 /// What a client has sent and received, counted by whoever runs its session.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct ClientCounters {
     /// Messages from the client that were published.
     pub messages_in: AtomicU64,

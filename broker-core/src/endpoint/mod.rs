@@ -1,7 +1,6 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
-mod arguments;
 mod builder;
 mod client;
 mod client_totals;
@@ -23,9 +22,9 @@ mod status_values;
 mod table;
 mod throttle;
 mod timer;
+mod topics;
 mod writer;
 
-pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
 pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
 pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
@@ -38,9 +37,10 @@ pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ServiceContext, WeakServiceContext};
 pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
-use crate::{EndpointId, Url};
+use crate::{EndpointId, InvalidUrl, Url};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
@@ -169,8 +169,11 @@ impl Endpoint {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
-        listener::listen(self.shared(), at.into_url()).await
+    pub async fn listen(
+        &self,
+        at: impl TryInto<Url, Error: Into<InvalidUrl>>,
+    ) -> Result<Url, TransportError> {
+        listener::listen(self.shared(), at.try_into().map_err(Into::into)).await
     }
 
     /// Where this endpoint listens, and what protects the links that it accepts there.
@@ -204,8 +207,12 @@ impl Endpoint {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
-        requests::peer(self.shared(), url.into_url(), retry)
+    pub fn peer(
+        &self,
+        url: impl TryInto<Url, Error: Into<InvalidUrl>>,
+        retry: Retry,
+    ) -> PeerHandle {
+        requests::peer(self.shared(), url.try_into().map_err(Into::into), retry)
     }
 
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
@@ -213,8 +220,8 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: impl IntoUrl) -> bool {
-        requests::unpeer(self.shared(), url.into_url())
+    pub fn unpeer(&self, url: impl TryInto<Url, Error: Into<InvalidUrl>>) -> bool {
+        requests::unpeer(self.shared(), url.try_into().map_err(Into::into))
     }
 
     /// Ends the peering with an endpoint.
@@ -225,8 +232,8 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: impl IntoUrl) -> bool {
-        let url = url.into_url();
+    pub fn is_outbound_peering(&self, url: impl TryInto<Url, Error: Into<InvalidUrl>>) -> bool {
+        let url = url.try_into();
         url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }
 

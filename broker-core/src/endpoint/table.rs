@@ -88,6 +88,7 @@ pub struct PeeringStats {
 
 /// Why messages for a peer were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct DropCauses {
     /// There was no room.
     pub full: u64,

@@ -66,6 +66,7 @@ pub trait Listener: Send {
 /// A connection whose transport handshake has not been done yet.
 ///
 /// It is split from [`Listener::accept`] so that one slow client cannot hold up the next one.
+#[non_exhaustive]
 pub struct Incoming {
     /// Where the connection comes from.
     pub remote: Url,

@@ -82,6 +82,7 @@ impl fmt::Display for Subnet {
 
 /// The text, or the pair of address and length, is not a subnet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidSubnet {
     /// There is no slash in the text.
     #[error("{0:?} is not a subnet (expected <address>/<length>)")]

@@ -77,7 +77,7 @@ pub(crate) async fn serve(
     };
     place.establish();
     let id = EndpointId::random();
-    let info = ClientInfo { id, label, remote, protection, subscriptions };
+    let info = ClientInfo::new(id, label, remote, protection, subscriptions);
     let session = context.attach_client(info);
     let queue = Arc::new(Outgoing::new(bounds(&options), Arc::clone(session.counters())));
     queue.answer(&ack_frame(context.endpoint().id()));

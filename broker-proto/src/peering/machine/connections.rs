@@ -1,7 +1,6 @@
 use super::admission::HandshakeSteps;
 use super::{
-    Action, Close, ConnectionState, DialId, DialState, Opened, PeeringMachine, Phase, Shaking,
-    Stage, Timer,
+    Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Phase, Shaking, Stage, Timer,
 };
 use crate::Failure;
 use crate::HangUpGuess;
@@ -87,7 +86,7 @@ impl PeeringMachine {
             Step::Continue | Step::Paused => {}
             Step::Established { peer, filter } => self.establish(id, peer, filter, now),
             Step::Redundant { peer } => {
-                if let Some(Origin::Dialled(dial)) = self.end_handshake(id, now) {
+                if let Some(Opened::Dialled(dial)) = self.end_handshake(id, now) {
                     self.dial_redundant(dial, peer, now);
                 }
                 self.act(Action::Close { conn: id, how: Close::Flush });
