@@ -29,9 +29,9 @@ async fn transports_that_cannot_be_set_up_fail_the_build() {
 #[tokio::test]
 async fn transports_are_set_up_within_the_limits_of_the_configuration() {
     let mut config = broker_core::Config::default();
-    config.limits.peers = 7;
+    config.limits.peers = 7.try_into().unwrap();
     let builder = Endpoint::builder().transports_from(|limits| {
-        assert_eq!(limits.peers, 7);
+        assert_eq!(limits.peers.get(), 7);
         Ok::<_, std::io::Error>(Endpoint::builder().transport(MemTransport::new()))
     });
     assert!(builder.transport_for("mem").is_none());

@@ -11,6 +11,7 @@ use broker_core::event::{Event, StatusCode};
 use broker_core::{
     Config, EndpointId, OverflowPolicy, PublishError, Published, SubscriberPolicy, Url,
 };
+use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use support::{Faulty, HIGH, LONG, LOW, at, endpoint, endpoint_with, give_up_after, peer, status};
 
@@ -206,7 +207,7 @@ async fn publishing_can_be_given_up_while_it_waits_and_then_nobody_gets_the_mess
     for polls in 0..4 {
         let network = network();
         let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-        config.limits.outbox_messages = 2;
+        config.limits.outbox_messages = NonZeroUsize::new(2).unwrap();
         let a = endpoint_with(network.clone(), LOW, config);
         let b = endpoint(network.clone(), HIGH);
         let options =

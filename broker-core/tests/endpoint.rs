@@ -7,8 +7,10 @@ mod raw;
 use broker_core::endpoint::{PingError, Retry, SubscriberOptions};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::MemTransport;
+use broker_core::wire::envelope::{Envelope, pong_frame};
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
 use raw::{OWN, RAW, Raw};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 const LOW: &str = "11111111-1111-4111-8111-111111111111";
@@ -92,6 +94,28 @@ async fn a_ping_ends_with_the_peering_and_not_later() {
 }
 
 #[tokio::test]
+async fn a_ping_is_answered_by_the_peer_that_got_it_alone() {
+    const OTHER: EndpointId = EndpointId::from_bytes([0xdd; 16]);
+    let net = MemTransport::new();
+    let endpoint = Endpoint::builder().id(OWN).transport(net.clone()).build().unwrap();
+    let url = endpoint.listen(&at("here")).await.unwrap();
+    let mut asked = Raw::peer(&net, &url, RAW, &[]).await;
+    let mut other = Raw::peer(&net, &url, OTHER, &[]).await;
+    let ping = tokio::spawn({
+        let endpoint = endpoint.clone();
+        async move { endpoint.ping(RAW).await }
+    });
+    let frame = asked.frame().await.unwrap();
+    let payload = Envelope::decode(&frame).unwrap().payload;
+    other.send(&pong_frame(OTHER, OWN, payload)).await.unwrap();
+    other.settle().await;
+    tokio::task::yield_now().await;
+    assert!(!ping.is_finished(), "the answer of another peer counts");
+    asked.send(&pong_frame(RAW, OWN, payload)).await.unwrap();
+    ping.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn messages_reach_subscribers_of_a_prefix_in_order_and_nobody_else() {
     let net = MemTransport::new();
     let (a, b) = (endpoint(&net, LOW), endpoint(&net, HIGH));
@@ -154,7 +178,7 @@ async fn subscribing_and_unsubscribing_later_changes_what_peers_send() {
 async fn waiting_publishers_lose_nothing_to_a_slow_reader() {
     let net = MemTransport::new();
     let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 16;
+    config.limits.outbox_messages = NonZeroUsize::new(16).unwrap();
     let a = Endpoint::builder().config(config).transport(net.clone()).build().unwrap();
     let b = endpoint(&net, HIGH);
     let options =

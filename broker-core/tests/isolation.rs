@@ -6,6 +6,7 @@ use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::transport::{Chunk, Connection, MemTransport, ReadBuffer, Transport, WriteBatch};
 use broker_core::wire::handshake::HandshakeMessage as Message;
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -30,7 +31,7 @@ impl Overlay {
     async fn new(policy: OverflowPolicy, healthy: usize, frozen: bool) -> Self {
         let net = MemTransport::new();
         let mut config = Config { overflow_policy: policy, ..Config::default() };
-        config.limits.outbox_messages = BOUND;
+        config.limits.outbox_messages = NonZeroUsize::new(BOUND).unwrap();
         config.limits.stalled_write = Duration::ZERO;
         let hub = Endpoint::builder().transport(net.clone()).config(config).build().unwrap();
         let url = hub.listen(Url::new("mem", "hub", 1)).await.unwrap();

@@ -120,7 +120,7 @@ impl EndpointContext for OwnEndpoint<'_> {
         self.0.emit(fact.into());
     }
 
-    fn answered(&self, pong: &[u8]) -> bool {
-        self.0.pings.answered(pong)
+    fn answered(&self, peer: &Peer, pong: &[u8]) -> bool {
+        self.0.pings.answered(peer, pong)
     }
 }

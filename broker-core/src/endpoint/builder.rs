@@ -3,6 +3,7 @@ use super::{Endpoint, ServiceContext, timer};
 use crate::config::Config;
 use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
+use broker_proto::limits::InvalidLimit;
 use broker_proto::peering::{PeeringMachine, Settings};
 use std::collections::HashMap;
 use std::error::Error;
@@ -40,9 +41,9 @@ pub enum BuildError {
     /// A fraction is no fraction.
     #[error("retry-jitter is {0}, it has to be from 0 to 1")]
     Jitter(f64),
-    /// A limit that is zero would stop everything.
-    #[error("the limit {0} is zero")]
-    ZeroLimit(&'static str),
+    /// A limit would stop everything.
+    #[error(transparent)]
+    Limit(#[from] InvalidLimit),
     /// A transport cannot be set up.
     #[error("{0}")]
     Transport(Arc<dyn Error + Send + Sync>),
@@ -144,7 +145,7 @@ impl EndpointBuilder {
             handshake_time: config.limits.handshake_time,
             bye: config.limits.bye,
             liveness: config.limits.liveness,
-            peers: config.limits.peers,
+            peers: config.limits.peers.get(),
             filter: config.limits.filter(),
             remembered_peers: config.limits.remembered_peers,
             retry_jitter: config.retry_jitter,
@@ -174,33 +175,5 @@ fn check(config: &Config) -> Result<(), BuildError> {
     if !(0.0..=1.0).contains(&config.retry_jitter) {
         return Err(BuildError::Jitter(config.retry_jitter));
     }
-    let limits = &config.limits;
-    for (name, time) in [
-        ("handshake-time", limits.handshake_time),
-        ("connect-time", limits.connect_time),
-        ("dial-time", limits.dial_time),
-    ] {
-        if time.is_zero() {
-            return Err(BuildError::ZeroLimit(name));
-        }
-    }
-    for (name, value) in [
-        ("handshake-frame", limits.handshake_frame),
-        ("frame", limits.frame),
-        ("half-open", limits.half_open),
-        ("peers", limits.peers),
-        ("outbox-messages", limits.outbox_messages),
-        ("outbox-bytes", limits.outbox_bytes),
-        ("outbox-control-bytes", limits.outbox_control_bytes),
-        ("subscriber-messages", limits.subscriber_messages),
-        ("subscriber-bytes", limits.subscriber_bytes),
-        ("events", limits.events),
-        ("log-burst", limits.log_burst),
-        ("routes-remembered", limits.routes_remembered),
-    ] {
-        if value == 0 {
-            return Err(BuildError::ZeroLimit(name));
-        }
-    }
-    Ok(())
+    Ok(config.limits.check()?)
 }

@@ -8,6 +8,7 @@ use crate::{EndpointId, Reason, SubscriberPolicy};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::limits::Limits;
+use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
 use broker_proto::wire::frame::PREFIX;
@@ -250,6 +251,8 @@ struct Consumer {
     current: Bytes,
     /// The segment that these are in.
     segment: Bytes,
+    /// Makes the queue a part of what the endpoint holds.
+    _held: Registration,
 }
 
 impl Consumer {
@@ -293,13 +296,16 @@ impl Consumer {
     fn idle(endpoint: Endpoint, kind: SinkKind, options: SubscriberOptions) -> Self {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
+        let queue = queue.within(&shared.memory);
         let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
+        let holder: Arc<dyn Holder> = sink.clone();
+        let held = shared.memory.register(Arc::downgrade(&holder));
         shared.router.set_sink(&sink, Vec::new());
         if shared.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
         let (current, segment) = (Bytes::new(), Bytes::new());
-        Self { sink, topics: BTreeSet::new(), current, segment, endpoint }
+        Self { sink, topics: BTreeSet::new(), current, segment, _held: held, endpoint }
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -418,8 +424,8 @@ impl Drop for Consumer {
 
 fn bounds(limits: &Limits, options: SubscriberOptions) -> Bounds {
     Bounds {
-        messages: options.messages.unwrap_or(limits.subscriber_messages),
-        memory: options.bytes.unwrap_or(limits.subscriber_bytes),
+        messages: options.messages.unwrap_or(limits.subscriber_messages.get()),
+        memory: options.bytes.unwrap_or(limits.subscriber_bytes.get()),
         control: 0,
         policy: options.policy.into(),
     }

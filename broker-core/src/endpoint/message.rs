@@ -1,5 +1,5 @@
 use crate::EndpointId;
-use broker_proto::data::{DecodeError, Value, View};
+use broker_proto::data::{DecodeError, DecodeLimits, Value, View};
 use broker_proto::wire::envelope::{Envelope, payload_at};
 use bstr::BStr;
 use bytes::Bytes;
@@ -80,10 +80,10 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// The payload is malformed. What an endpoint delivers is not; the depth of the value may
-    /// however exceed the default limit if the endpoint was configured with a higher one.
+    /// The payload is malformed. What an endpoint has received from a peer never is, however deep
+    /// its configuration allows values to be.
     pub fn data(&self) -> Result<Value, DecodeError> {
-        Value::decode(self.payload())
+        Value::decode_with(self.payload(), DecodeLimits { max_depth: usize::MAX })
     }
 
     /// A copy that shares no memory with other messages.

@@ -32,10 +32,14 @@ struct Waiter {
 }
 
 impl Pings {
-    /// Takes a pong. Returns whether it answers a ping from here.
-    pub(super) fn answered(&self, payload: &[u8]) -> bool {
+    /// Takes a pong. Returns whether it answers a ping that this peer got from here.
+    pub(super) fn answered(&self, peer: &Peer, payload: &[u8]) -> bool {
+        let mut open = self.open.lock();
+        if !open.get(payload).is_some_and(|waiter| std::ptr::eq(&*waiter.peer, peer)) {
+            return false;
+        }
         // Nobody may be waiting any more, but the answer was for this ping all the same.
-        self.open.lock().remove(payload).map(|waiter| waiter.answered.send(())).is_some()
+        open.remove(payload).map(|waiter| waiter.answered.send(())).is_some()
     }
 
     /// Wakes those who wait for a peer that is not one any more.

@@ -12,6 +12,7 @@ use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::Transport;
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub(crate) async fn waiting_pair(
     transport: impl Transport + Clone,
 ) -> (Endpoint, Endpoint, Subscriber) {
     let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 1;
+    config.limits.outbox_messages = NonZeroUsize::MIN;
     let a = endpoint_with(transport.clone(), LOW, config);
     let b = endpoint(transport, HIGH);
     let received = b.subscribe(["/t"]);

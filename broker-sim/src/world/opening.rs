@@ -96,7 +96,7 @@ impl World {
             Some(conn)
         });
         let Some(conn) = conn else { return self.gone(id, wire, e) };
-        let reception = Receiver::new(conn, link, &node.limits);
+        let reception = Receiver::new(conn, link, &node.limits, &node.memory, &queue);
         let end = &mut wire.ends[e];
         (end.conn, end.stage) = (conn, Stage::Open);
         (end.reception, end.queue) = (Some(reception), Some(queue));

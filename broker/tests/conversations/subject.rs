@@ -9,6 +9,7 @@ use broker::{
 };
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -42,7 +43,7 @@ impl Subject {
             config.forwarding = forwarding;
         }
         if let Some(size) = options.peer_buffer_size {
-            config.limits.outbox_messages = size;
+            config.limits.outbox_messages = NonZeroUsize::new(size).unwrap();
         }
         if let Some(policy) = &options.overflow_policy {
             config.overflow_policy = policy.parse().expect("a policy");

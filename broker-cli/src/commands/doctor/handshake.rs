@@ -74,7 +74,7 @@ impl Conversation {
         loop {
             let longest = match theirs.id {
                 Some(_) => self.limits.filter_frame(),
-                None => self.limits.handshake_frame,
+                None => self.limits.handshake_frame.get(),
             };
             match self.receive(expected, longest).await? {
                 Message::Probe => {}
@@ -143,7 +143,11 @@ impl Conversation {
                 Err(too_large) => {
                     let sniffed = Failure::of_first_bytes(self.received.pending());
                     let (length, limit) = (too_large.length, too_large.limit);
-                    return Err(sniffed.unwrap_or(Failure::FrameTooLarge { length, limit }));
+                    return Err(sniffed.unwrap_or(Failure::FrameTooLarge {
+                        key: "handshake-frame",
+                        length,
+                        limit,
+                    }));
                 }
             }
             match timeout_at(self.deadline, self.connection.reader.recv(&mut self.received)).await {

@@ -6,6 +6,7 @@ use crate::{Config, Endpoint, OverflowPolicy, Url};
 use metrics_util::MetricKind as Kind;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 /// A recorder for the tasks of one test, which all run in its thread.
 pub(super) struct Recorder {
@@ -118,7 +119,7 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let recorder = Recorder::install();
     let net = MemTransport::new();
     let mut config = Config { retry_jitter: 0.0, ..Config::default() };
-    config.limits.peers = 1;
+    config.limits.peers = NonZeroUsize::MIN;
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let sensor = builder(&net).build().unwrap();
@@ -156,7 +157,7 @@ async fn peers_above_the_limit_share_one_label_and_their_gauges_are_added_up() {
     let net = MemTransport::new();
     let mut config = Config { overflow_policy: OverflowPolicy::Disconnect, ..Config::default() };
     config.limits.metrics_peers = 1;
-    config.limits.outbox_messages = 3;
+    config.limits.outbox_messages = NonZeroUsize::new(3).unwrap();
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let mut peers = Vec::new();

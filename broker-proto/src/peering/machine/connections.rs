@@ -1,6 +1,7 @@
 use super::admission::HandshakeSteps;
 use super::{
-    Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Phase, Shaking, Stage, Timer,
+    Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Pending, Phase, Shaking,
+    Stage, Timer,
 };
 use crate::Failure;
 use crate::HangUpGuess;
@@ -188,11 +189,15 @@ impl PeeringMachine {
             pending.paused.retain(|paused| *paused != id);
             return Some(opened);
         }
-        if self.registry.get(peer).is_some_and(|record| record.status.is_shaking_hands()) {
-            self.registry.remove(peer);
+        let Some(Pending { paused, former, .. }) = self.pending.remove(&peer) else {
+            return Some(opened);
+        };
+        match former {
+            Some(former) => self.registry.insert(peer, former),
+            None => drop(self.registry.remove(peer)),
         }
-        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
         self.resume_first(peer, paused, now);
+        self.registry.forget_disconnected(self.settings.remembered_peers);
         Some(opened)
     }
 
@@ -215,8 +220,8 @@ impl PeeringMachine {
                 now,
             };
             use crate::peering::handshake::{Admission, HandshakeContext, Role};
-            // The place is free and counted, so only a shutdown can be in the way, which ends this
-            // connection as well.
+            // Where a shutdown or the number of peers is in the way the connection ends with its
+            // time.
             if around.admit(peer, Role::Originator) == Admission::Proceed {
                 shaking.handshake.resume(&mut around);
             }

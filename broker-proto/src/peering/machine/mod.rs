@@ -210,6 +210,8 @@ enum DialState {
 struct Pending {
     owner: ConnectionId,
     paused: Vec<ConnectionId>,
+    /// What was known about the peer before, and is again if none of them gets through.
+    former: Option<PeerRecord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
