@@ -8,8 +8,8 @@ use crate::status::Counters;
 use crate::task::BridgeTask;
 use crate::{BridgeStatus, Directions};
 use broker_core::endpoint::ServiceContext;
-use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker_core::{EndpointId, Url};
+use broker_core::transport::{Connection, TransportError};
+use broker_core::{EndpointId, Reason, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -93,7 +93,7 @@ impl Bridges {
 
 /// An address that cannot be bridged to.
 pub(crate) fn invalid(to: &Url, reason: &str) -> TransportError {
-    TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
+    TransportError::new(Reason::InvalidAddress, format!("connecting to {to}: {reason}"))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};
 pub use severity::Severity;
-pub use transport_error::{TransportError, TransportErrorKind};
+pub use transport_error::TransportError;
 pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};
 pub use write_batch::{Chunk, WriteBatch};
 

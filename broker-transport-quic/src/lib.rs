@@ -51,10 +51,8 @@ pub use broker_tls::{Passphrase, Pin, Tls, TlsError, TlsOptions};
 pub use options::{Congestion, Order, QuicOptions};
 
 use async_trait::async_trait;
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Listener, Transport, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::{Reason, Url};
 use dial::Dial;
 use dialling::Dialling;
 use listen::QuicListener;
@@ -106,7 +104,7 @@ impl Transport for QuicTransport {
     async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
         let invalid = |what| {
             let detail = format!("listening on {at}: a quic:// address to listen on has no {what}");
-            Err(TransportError::new(Kind::InvalidAddress, detail))
+            Err(TransportError::new(Reason::InvalidAddress, detail))
         };
         if !at.path().is_empty() {
             return invalid("path");
@@ -141,7 +139,7 @@ impl Transport for QuicTransport {
 /// The keys that a URL asks for.
 fn pins(to: &Url) -> Result<Vec<Pin>, TransportError> {
     let invalid = |reason: String| {
-        TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
+        TransportError::new(Reason::InvalidAddress, format!("connecting to {to}: {reason}"))
     };
     if !to.path().is_empty() {
         return Err(invalid("a quic:// address has no path".to_owned()));

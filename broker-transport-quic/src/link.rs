@@ -1,6 +1,7 @@
 use crate::errors;
 use crate::errors::{CLOSED, MISBEHAVED};
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use broker_tls::HandshakeReport;
 use quinn::ConnectionError;
 
@@ -22,7 +23,7 @@ impl Link {
         self.connection.close(MISBEHAVED, what.as_bytes());
         let detail =
             format!("receiving: the other side broke the rules of quic://, it sent {what}");
-        TransportError::new(Kind::WrongProtocol, detail)
+        TransportError::new(Reason::NotBroker, detail)
     }
 }
 

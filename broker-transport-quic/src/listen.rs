@@ -1,10 +1,8 @@
 use crate::establish::{check_protocol, establish};
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Incoming, Listener, ListenerProtection, TransportError};
+use broker_core::{Reason, Url};
 use broker_tls::Tls;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
 use std::future::poll_fn;
@@ -49,7 +47,7 @@ impl QuicListener {
         transport: Arc<TransportConfig>,
     ) -> Result<Self, TransportError> {
         let unusable = |reason: String| {
-            TransportError::new(Kind::UnusableCertificate, format!("listening on {at}: {reason}"))
+            TransportError::unusable_certificate(format!("listening on {at}: {reason}"))
         };
         tls.check_listening().map_err(|error| unusable(error.to_string()))?;
         let context = Context { tls, options, transport, handshakes: AtomicUsize::new(0) };
@@ -90,7 +88,7 @@ impl Context {
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
         let (config, report) = self.config().map_err(|reason| {
-            TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
+            TransportError::new(Reason::OwnCertificate, format!("{DOING}: {reason}"))
         })?;
         let explain = |error| errors::explain(&error, &report, DOING);
         // This computes the answer to the first packet, with its signature.
@@ -161,7 +159,7 @@ impl QuicListener {
         });
         accepted.await.ok_or_else(|| {
             let detail = format!("accepting at {}: the socket is gone", self.url);
-            TransportError::new(Kind::Io, detail)
+            TransportError::new(Reason::Io, detail)
         })
     }
 }

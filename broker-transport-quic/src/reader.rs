@@ -2,7 +2,8 @@ use crate::demultiplexer::{Demultiplexer, End, Step};
 use crate::link::Link;
 use crate::wire::{CONTROL, STREAMS};
 use async_trait::async_trait;
-use broker_core::transport::{FrameReader, ReadBuffer, TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::{FrameReader, ReadBuffer, TransportError};
 use bytes::BufMut;
 use quinn::{AcceptUni, ConnectionError, ReadError, RecvStream, VarInt};
 use std::future::poll_fn;
@@ -142,7 +143,7 @@ impl FrameReader for QuicReader {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
         if self.demultiplexer.end() == Some(End::TooLarge) {
             let detail = "receiving: the frame that comes next is larger than allowed";
-            return Err(TransportError::new(Kind::WrongProtocol, detail));
+            return Err(TransportError::new(Reason::NotBroker, detail));
         }
         let link = self.link.clone();
         let mut accept = pin!(link.connection.accept_uni());

@@ -1,4 +1,5 @@
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -42,12 +43,12 @@ pub(crate) fn any_port(like: SocketAddr) -> SocketAddr {
 pub(crate) async fn refusal(address: SocketAddr, doing: &str) -> TransportError {
     match provoke_refusal(address).await {
         Ok(never) => match never {},
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => TransportError::new(
-            Kind::Unreachable,
+        Err(error) if error.reason() == io::ErrorKind::AddrNotAvailable => TransportError::new(
+            Reason::Unreachable,
             format!("{doing}: this machine has no address to connect from"),
         ),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => TransportError::new(
-            Kind::Refused,
+        Err(error) if error.reason() == io::ErrorKind::ConnectionRefused => TransportError::new(
+            Reason::Refused,
             format!(
                 "{doing}: connection refused, nothing listens there for QUIC (a UDP port; those of \
                  tcp:// and tls:// are others)"

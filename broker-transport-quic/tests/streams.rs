@@ -3,8 +3,8 @@
 
 mod support;
 
-use broker_core::Limits;
-use broker_core::transport::{Connection, ReadBuffer, TransportErrorKind as Kind};
+use broker_core::transport::{Connection, ReadBuffer};
+use broker_core::{Limits, Reason};
 use broker_transport_quic::{Order, QuicOptions};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -159,7 +159,7 @@ async fn who_breaks_the_rules_is_cut_and_told_why() {
     let (mut ours, mut raw) = raw::dialling().await;
     raw.control.0.write_all(&far).await.unwrap();
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::WrongProtocol);
+    assert_eq!(error.reason(), Reason::NotBroker);
     assert!(error.to_string().contains("names a stream which cannot be"), "{error}");
     let said = raw.connection.closed().await.to_string();
     assert!(said.contains("names a stream which cannot be"), "{said}");
@@ -225,6 +225,6 @@ async fn a_side_that_vanishes_without_an_end_is_not_taken_for_one_that_closed() 
     let (mut ours, raw) = raw::dialling().await;
     raw.connection.close(1u32.into(), b"");
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Reset);
+    assert_eq!(error.reason(), Reason::Reset);
     assert!(error.to_string().contains("lost"), "{error}");
 }

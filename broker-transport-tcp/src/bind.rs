@@ -1,6 +1,6 @@
 use crate::hosts::{ListenAddresses, listen_addresses};
-use broker_core::Url;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::TransportError;
+use broker_core::{Reason, Url};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub async fn bind_with<S>(
     open: impl Fn(SocketAddr) -> io::Result<(S, u16)> + Sync,
 ) -> Result<(Url, Vec<S>), TransportError> {
     let addresses = listen_addresses(at.host(), resolve_time).await.map_err(|reason| {
-        TransportError::new(Kind::Resolve, format!("listening on {at}: {reason}"))
+        TransportError::new(Reason::NameResolution, format!("listening on {at}: {reason}"))
     })?;
     let open = |address| open(address).map_err(|error| BindFailure { address, error });
     let bound = match addresses {
@@ -46,20 +46,20 @@ impl BindFailure {
     fn explain(&self, at: &Url) -> TransportError {
         let address = self.address;
         let doing = format!("listening on {at}");
-        let kind = TransportError::from_io(&self.error, &doing).kind();
+        let kind = TransportError::from_io(&self.error, &doing).reason();
         let reason = match kind {
-            Kind::AddressInUse => {
+            Reason::AddressInUse => {
                 format!("{address} is already in use, by another process or another listener")
             }
-            Kind::AddressNotAvailable => {
+            Reason::AddressNotAvailable => {
                 format!("{} is not an address of this machine", address.ip())
             }
-            Kind::PermissionDenied if address.port() < 1024 => {
+            Reason::PermissionDenied if address.port() < 1024 => {
                 format!(
                     "{address} is not allowed, ports below 1024 need a privilege of the process"
                 )
             }
-            Kind::PermissionDenied => format!("{address} is not allowed for this process"),
+            Reason::PermissionDenied => format!("{address} is not allowed for this process"),
             _ => return TransportError::from_io(&self.error, &format!("{doing}: {address}")),
         };
         TransportError::new(kind, format!("{doing}: {reason}"))
@@ -67,7 +67,7 @@ impl BindFailure {
 
     /// Whether the address is simply not there, or its whole IP version.
     fn is_missing(&self) -> bool {
-        self.error.kind() == io::ErrorKind::AddrNotAvailable || is_unknown_family(&self.error)
+        self.error.reason() == io::ErrorKind::AddrNotAvailable || is_unknown_family(&self.error)
     }
 }
 
@@ -106,7 +106,7 @@ fn bind_all<S>(
     loop {
         attempts -= 1;
         match bind_on_one_port(addresses, port, open) {
-            Err(failure) if attempts > 0 && failure.error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(failure) if attempts > 0 && failure.error.reason() == io::ErrorKind::AddrInUse => {}
             outcome => return outcome,
         }
     }

@@ -25,11 +25,11 @@ pub use options::{Keepalive, TcpOptions};
 
 use crate::persistent::PersistentWriter;
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::transport::{
     Connection, FrameReader, Incoming, Link, Listener, ListenerProtection, Protection, ReadBuffer,
-    StreamReader, StreamWriter, Transport, TransportError, TransportErrorKind,
+    StreamReader, StreamWriter, Transport, TransportError,
 };
+use broker_core::{Reason, Url};
 use std::future::poll_fn;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -114,7 +114,7 @@ fn check_url(url: &Url, doing: &str) -> Result<(), TransportError> {
         return Ok(());
     }
     let detail = format!("{doing} {url}: a {}:// address has no path and no query", url.scheme());
-    Err(TransportError::new(TransportErrorKind::InvalidAddress, detail))
+    Err(TransportError::new(Reason::InvalidAddress, detail))
 }
 
 struct TcpListener(TcpAcceptor);

@@ -29,7 +29,7 @@ pub(crate) fn poll_write(
 
 fn would_block(outcome: io::Result<usize>) -> Poll<io::Result<usize>> {
     match outcome {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        Err(error) if error.reason() == io::ErrorKind::WouldBlock => Poll::Pending,
         outcome => Poll::Ready(outcome),
     }
 }

@@ -3,10 +3,8 @@
 
 mod support;
 
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, ReadBuffer, Transport, TransportErrorKind as Kind, WriteBatch,
-};
+use broker_core::transport::{Connection, ReadBuffer, Transport, WriteBatch};
+use broker_core::{Reason, Url};
 use broker_transport_tcp::TcpTransport;
 use std::time::Duration;
 use support::{LIMIT, batch_of, frame, mixed_frames};
@@ -86,5 +84,5 @@ async fn a_broken_connection_is_an_error_of_both_halves() {
     right.writer.send(&mut batch_of(&[frame(1, 10)])).await.unwrap();
     drop(left);
     let error = right.writer.send(&mut batch).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Reset, "{error}");
+    assert_eq!(error.reason(), Reason::Reset, "{error}");
 }

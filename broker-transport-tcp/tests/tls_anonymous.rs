@@ -8,10 +8,8 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls_support;
 
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Protection, ReadBuffer, Transport, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Protection, ReadBuffer, Transport, TransportError};
+use broker_core::{Reason, Url};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use std::process::Stdio;
@@ -136,8 +134,8 @@ async fn pair() -> (Connection, Connection) {
 support::contract::contract_tests!(pair());
 
 #[track_caller]
-fn assert_says(error: &TransportError, kind: Kind, words: &str) {
-    assert_eq!(error.kind(), kind, "{error}");
+fn assert_says(error: &TransportError, kind: Reason, words: &str) {
+    assert_eq!(error.reason(), kind, "{error}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -292,22 +290,22 @@ async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
         Ok(mut dialled) => dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err(),
         Err(error) => error,
     };
-    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
+    assert_says(&error, Reason::OwnCertificate, "demands a certificate");
 
     let (mut cpp, url) = CppBroker::listen(&[]).await.unwrap();
     let error = with.connect(&url).await.err().unwrap();
-    assert_says(&error, Kind::Tls, "both sides have to have certificates");
+    assert_says(&error, Reason::Tls, "both sides have to have certificates");
     assert!(cpp.line().await.starts_with("failed"));
 
     let mut listener = listen(&without).await;
     let _cpp = CppBroker::dial(listener.url(), &arguments);
     let error = accept(&mut *listener).await.err().unwrap();
-    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
+    assert_says(&error, Reason::OwnCertificate, "demands a certificate");
 
     let mut listener = listen(&with).await;
     let _cpp = CppBroker::dial(listener.url(), &[]);
     let error = accept(&mut *listener).await.err().unwrap();
-    assert_says(&error, Kind::PeerCertificate, "presented no certificate");
+    assert_says(&error, Reason::PeerCertificate, "presented no certificate");
 }
 
 #[tokio::test]
@@ -316,7 +314,7 @@ async fn an_endpoint_with_certificates_neither_dials_nor_accepts_anonymously() {
     let listener = listen(&anonymous()).await;
     let (url, count) = only_anonymous(listener.url()).await;
     let error = setting.endpoint("own").connect(&url).await.err().unwrap();
-    assert_says(&error, Kind::Tls, "both sides have to have certificates, or neither");
+    assert_says(&error, Reason::Tls, "both sides have to have certificates, or neither");
     assert_eq!(count.load(SeqCst), 1, "there was a second attempt");
 
     let mut strict = listen(&setting.endpoint("own")).await;
@@ -327,7 +325,7 @@ async fn an_endpoint_with_certificates_neither_dials_nor_accepts_anonymously() {
     let (read, accepted) = tokio::join!(socket.read_to_end(&mut answer), accept(&mut *strict));
     read.unwrap();
     assert_eq!(answer, [0x15, 3, 3, 0, 2, 2, 40], "no common parameters");
-    assert_says(&accepted.err().unwrap(), Kind::PeerCertificate, "certificates are configured");
+    assert_says(&accepted.err().unwrap(), Reason::PeerCertificate, "certificates are configured");
 }
 
 #[tokio::test]
@@ -335,7 +333,7 @@ async fn the_end_of_a_stream_that_nobody_announced_is_no_orderly_end() {
     let (left, mut right) = pair().await;
     drop(left);
     let error = right.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_says(&error, Kind::Closed, "receiving");
+    assert_says(&error, Reason::Closed, "receiving");
 }
 
 #[tokio::test]
@@ -354,7 +352,7 @@ async fn what_refuses_both_modes_is_explained() {
     };
     let dialler = anonymous();
     let (dialled, ()) = tokio::join!(dialler.connect(&url), server);
-    assert_says(&dialled.err().unwrap(), Kind::Tls, "both sides have to have certificates");
+    assert_says(&dialled.err().unwrap(), Reason::Tls, "both sides have to have certificates");
 }
 
 #[tokio::test]

@@ -2,12 +2,11 @@ use crate::opening::OpeningHandshake;
 use crate::security::is_secure;
 use crate::{NATIVE_PATH, Shared};
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::event::{LogId, Severity};
 use broker_core::transport::{
     Established, Incoming, Listener, ListenerProtection, Protection, TransportError,
-    TransportErrorKind as Kind,
 };
+use broker_core::{Reason, Url};
 use broker_transport_tcp::TcpAcceptor;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ pub(crate) async fn listen(
 ) -> Result<Box<dyn Listener>, TransportError> {
     if !matches!(at.path(), "" | "/" | crate::JSON_PATH | NATIVE_PATH) {
         let detail = format!("listening on {at}: the paths of a listener are fixed");
-        return Err(TransportError::new(Kind::InvalidAddress, detail));
+        return Err(TransportError::new(Reason::InvalidAddress, detail));
     }
     let acceptor = shared.security.bind(at).await?;
     warn_if_open(shared, acceptor.url());
@@ -108,7 +107,7 @@ async fn establish(
     let secured = security.secure_accepted(socket, at, !options.require_certificate);
     let (stream, protection) = timeout_at(deadline, secured).await.unwrap_or_else(|_| {
         let detail = "the other side did not finish the TLS handshake in time";
-        Err(TransportError::new(Kind::TimedOut, detail))
+        Err(TransportError::new(Reason::TimedOut, detail))
     })?;
     opening(stream, protection).run().await
 }

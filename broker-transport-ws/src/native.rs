@@ -7,8 +7,7 @@ use crate::framing::{CloseCode, Framing, Received, Side, Violation};
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use async_trait::async_trait;
 use broker_core::transport::{
-    Connection, FrameReader, FrameWriter, Link, ReadBuffer, TransportError, TransportErrorKind,
-    WriteBatch,
+    Connection, FrameReader, FrameWriter, Link, ReadBuffer, TransportError, WriteBatch,
 };
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
@@ -104,7 +103,7 @@ struct Reader {
 impl Reader {
     /// Appends what has been received, and says whether that was anything.
     fn take(&mut self, buffer: &mut ReadBuffer) -> bool {
-        use TransportErrorKind::{Closed, WrongProtocol};
+        use Reason::{Closed, NotBroker};
         let mut any = false;
         while self.end.is_none() {
             let received = self.shared.next();

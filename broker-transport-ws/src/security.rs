@@ -133,7 +133,7 @@ impl Security {
 }
 
 fn no_tls(url: &Url) -> TransportError {
-    let kind = broker_core::transport::TransportErrorKind::UnsupportedScheme;
+    let kind = broker_core::transport::Reason::UnsupportedScheme;
     TransportError::new(kind, format!("{url}: this program was set up without encryption"))
 }
 

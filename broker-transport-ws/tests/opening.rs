@@ -4,8 +4,7 @@
 
 use broker_testkit::websocket as support;
 
-use broker_core::transport::TransportErrorKind;
-use broker_core::{Endpoint, Url};
+use broker_core::{Endpoint, Reason, Url};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{Frame, KEY, PATIENCE, Server, log_event};
@@ -252,7 +251,7 @@ async fn unknown_paths_cannot_be_listened_at() {
     let server = Server::start().await;
     let at: Url = "ws://127.0.0.1:0/own".parse().unwrap();
     let error = server.endpoint.listen(&at).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    assert_eq!(error.reason(), Reason::InvalidAddress);
 }
 
 #[tokio::test]

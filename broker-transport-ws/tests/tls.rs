@@ -7,8 +7,8 @@ mod pki;
 use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
-use broker_core::transport::{Protection, TransportErrorKind};
-use broker_core::{Endpoint, Url};
+use broker_core::transport::Protection;
+use broker_core::{Endpoint, Reason, Url};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
@@ -65,10 +65,10 @@ fn once() -> ClientOptions {
     ClientOptions { retry: None, ..ClientOptions::default() }
 }
 
-async fn first(client: &mut JsonClient) -> Result<(), (TransportErrorKind, String)> {
+async fn first(client: &mut JsonClient) -> Result<(), (Reason, String)> {
     match timeout(PATIENCE, client.next()).await.unwrap().unwrap() {
         ClientEvent::Connected { .. } => Ok(()),
-        ClientEvent::Disconnected { error, .. } => Err((error.kind(), error.to_string())),
+        ClientEvent::Disconnected { error, .. } => Err((error.reason(), error.to_string())),
         other => panic!("{other:?}"),
     }
 }
@@ -153,7 +153,7 @@ async fn a_certificate_can_be_what_a_rule_asks_for() {
     let mut a = known(TcpTransport::default(), setting.tls("a"), url.clone(), once());
     first(&mut a).await.unwrap();
     let mut b = known(TcpTransport::default(), setting.tls("b"), url, once());
-    assert_eq!(first(&mut b).await.unwrap_err().0, TransportErrorKind::AccessDenied);
+    assert_eq!(first(&mut b).await.unwrap_err().0, Reason::AccessDenied);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_plain_request_at_an_encrypted_address_is_answered() {
     let plain = format!("ws://127.0.0.1:{}", url.port()).parse().unwrap();
     let mut client = JsonClient::start(plain, once());
     let (kind, detail) = first(&mut client).await.unwrap_err();
-    assert_eq!(kind, TransportErrorKind::WrongProtocol);
+    assert_eq!(kind, Reason::NotBroker);
     assert!(detail.contains("use wss://"), "{detail}");
 }
 
@@ -211,7 +211,7 @@ async fn without_encryption_wss_is_not_understood() {
         .build()
         .unwrap();
     let error = endpoint.listen("wss://127.0.0.1:0").await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::UnsupportedScheme);
+    assert_eq!(error.reason(), Reason::UnsupportedScheme);
     let mut client = JsonClient::start("wss://127.0.0.1:1".parse().unwrap(), once());
     assert!(first(&mut client).await.is_err());
 }

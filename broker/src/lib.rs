@@ -84,9 +84,7 @@ pub use broker_core::endpoint::{
     ClientInfo, ClientStatus, ListenerInfo, PeerHandle, PeerInfo, PeeringStats, PeeringStatsTable,
     PingError, Retry, TimeInQueue,
 };
-pub use broker_core::transport::{
-    ListenerProtection, Protection, TransportError, TransportErrorKind,
-};
+pub use broker_core::transport::{ListenerProtection, Protection, TransportError};
 pub use broker_core::{
     Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidUrl, PeerError, PeerStatus,
     Reason, Url,

@@ -3,7 +3,6 @@ use super::shared::Shared;
 use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
     Established, Evicted, Incoming, Listener, ListenerProtection, Place, TransportError,
-    TransportErrorKind,
 };
 use crate::{Failure, Reason, Url};
 use broker_proto::InvalidUrl;
@@ -33,14 +32,14 @@ pub(super) async fn listen(
 ) -> Result<Url, TransportError> {
     if shared.stopping.is_cancelled() {
         let detail = "listening: the endpoint has been shut down";
-        return Err(TransportError::new(TransportErrorKind::Closed, detail));
+        return Err(TransportError::new(Reason::Closed, detail));
     }
     let open = async {
         let at = at?;
         shared.transport(&at)?.listen(&at).await
     };
     let listener = open.await.inspect_err(|error| {
-        let reason = Some(error.kind().reason());
+        let reason = Some(error.reason());
         log_failure(shared, Severity::Warning, LogId::ListenFailed, error.to_string(), reason);
     })?;
     let url = listener.url().clone();
@@ -78,9 +77,9 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                let reason = Some(error.kind().reason());
+                let reason = Some(error.reason());
                 log_failure(&shared, Severity::Warning, LogId::AcceptFailed, text, reason);
-                let full = error.kind() == TransportErrorKind::OutOfResources;
+                let full = error.reason() == Reason::OutOfResources;
                 if full && shared.admission.make_room() {
                     // Until it is closed; if that takes long, the next oldest has to go as well.
                     let _ = timeout(PAUSE, shared.admission.room_made()).await;
@@ -134,7 +133,7 @@ pub(super) fn failure(why: Evicted) -> Failure {
     match why {
         Evicted::HalfOpen(_) => Failure::LimitReached(why.to_string()),
         Evicted::Connections(_) | Evicted::Descriptors => {
-            TransportError::new(TransportErrorKind::OutOfResources, why.to_string()).into()
+            TransportError::new(Reason::OutOfResources, why.to_string()).into()
         }
     }
 }

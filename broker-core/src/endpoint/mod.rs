@@ -159,13 +159,13 @@ impl Endpoint {
     /// # let network = broker_core::transport::MemTransport::new();
     /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
     /// # let (sensor, collector) = (builder().build()?, builder().build()?);
-    /// use broker::TransportErrorKind;
+    /// use broker::Reason;
     ///
     /// let url = collector.listen("mem://collector:0").await?;
     /// assert_eq!(url.port(), 1, "port 0 asks for one that is free");
     ///
     /// let error = collector.listen("collector").await.unwrap_err();
-    /// assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    /// assert_eq!(error.reason(), Reason::InvalidAddress);
     /// # Ok(())
     /// # }
     /// ```

@@ -3,8 +3,8 @@
 use super::connection;
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
-use crate::transport::{Connection, TransportError, TransportErrorKind};
-use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Url};
+use crate::transport::{Connection, TransportError};
+use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Reason, Url};
 use broker_proto::InvalidUrl;
 use broker_proto::peering::{DialId, Opened, Unpeer};
 use std::pin::Pin;
@@ -140,6 +140,6 @@ async fn open(shared: &Shared, url: &Url) -> Result<Connection, TransportError> 
     let limit = shared.config.limits.dial_time;
     timeout(limit, transport.connect(url)).await.unwrap_or_else(|_| {
         let detail = format!("connecting to {url}: no connection within {} s", limit.as_secs_f64());
-        Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+        Err(TransportError::new(Reason::TimedOut, detail))
     })
 }

@@ -8,8 +8,8 @@ use super::ping::Pings;
 use super::publisher::{charge_budget, yield_if_over_budget};
 use super::registry::PeerRegistry;
 use crate::config::Config;
-use crate::transport::{Admission, Transport, TransportError, TransportErrorKind, connections_max};
-use crate::{EndpointId, Url};
+use crate::transport::{Admission, Transport, TransportError, connections_max};
+use crate::{EndpointId, Reason, Url};
 use broker_proto::Failure;
 use broker_proto::data::Encode;
 use broker_proto::memory::MemoryBudget;
@@ -199,7 +199,7 @@ impl Shared {
                 url.scheme(),
                 known.join(", ")
             );
-            TransportError::new(TransportErrorKind::UnsupportedScheme, detail)
+            TransportError::new(Reason::UnsupportedScheme, detail)
         })
     }
 

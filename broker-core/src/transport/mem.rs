@@ -1,6 +1,6 @@
 use super::{
-    Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
-    StreamWriter, Transport, TransportError, TransportErrorKind,
+    Connection, Incoming, Link, Listener, ListenerProtection, Protection, Reason, StreamReader,
+    StreamWriter, Transport, TransportError,
 };
 use crate::Url;
 use async_trait::async_trait;
@@ -50,7 +50,7 @@ impl Transport for MemTransport {
         };
         let port = port.ok_or_else(|| {
             let detail = format!("listening on {at}: the address is already in use");
-            TransportError::new(TransportErrorKind::AddressInUse, detail)
+            TransportError::new(Reason::AddressInUse, detail)
         })?;
         let url = at.clone().with_port(port);
         let (sender, incoming) = mpsc::channel(BACKLOG);
@@ -62,7 +62,7 @@ impl Transport for MemTransport {
         let listener = self.listeners.lock().get(&(to.host().to_owned(), to.port())).cloned();
         let refused = || {
             let detail = format!("connecting to {to}: connection refused, nothing listens there");
-            TransportError::new(TransportErrorKind::Refused, detail)
+            TransportError::new(Reason::Refused, detail)
         };
         let listener = listener.ok_or_else(refused)?;
         let (ours, theirs) = tokio::io::duplex(IN_FLIGHT);

@@ -10,13 +10,12 @@ mod stream;
 pub(crate) use admission::connections_max;
 pub use admission::{Admission, Evicted, Place};
 pub use broker_proto::{
-    Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, TransportErrorKind,
-    WriteBatch,
+    Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, WriteBatch,
 };
 pub use mem::MemTransport;
 pub use stream::{StreamReader, StreamWriter};
 
-use crate::Url;
+use crate::{Reason, Url};
 use async_trait::async_trait;
 use std::fmt;
 use std::pin::Pin;
@@ -41,7 +40,7 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     ///
     /// Everything that can go wrong before the first byte of Broker, classified by
-    /// [`TransportErrorKind`].
+    /// [`Reason`].
     async fn connect(&self, to: &Url) -> Result<Connection, TransportError>;
 }
 
@@ -102,7 +101,7 @@ impl Established {
             Self::Peer(connection) => Ok(connection),
             Self::Client(_) | Self::Handled => {
                 let detail = "the other side does not want to be a peer";
-                Err(TransportError::new(TransportErrorKind::WrongProtocol, detail))
+                Err(TransportError::new(Reason::NotBroker, detail))
             }
         }
     }
@@ -188,7 +187,7 @@ pub trait FrameReader: Send {
     ///
     /// Every frame is preceded by its 32-bit length; a transport that moves bytes may append any
     /// part of a frame, one that moves messages appends whole frames. The end of the stream is
-    /// [`TransportErrorKind::Closed`]. Cancel safe: bytes taken from the link are in `buffer`.
+    /// [`Reason::Closed`]. Cancel safe: bytes taken from the link are in `buffer`.
     ///
     /// # Errors
     ///

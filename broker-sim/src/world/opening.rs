@@ -5,7 +5,7 @@ use crate::wire::{End, Pipe, Stage, Wire};
 use broker_proto::Url;
 use broker_proto::peering::{DialId, Opened};
 use broker_proto::session::{EndpointContext, Receiver};
-use broker_proto::{Link, Protection, TransportError, TransportErrorKind};
+use broker_proto::{Link, Protection, Reason, TransportError};
 use std::time::Duration;
 
 impl World {
@@ -73,7 +73,7 @@ impl World {
         if !node.opening.remove(&DialId(dial)) {
             return;
         }
-        let error = TransportError::new(TransportErrorKind::Refused, "nobody is there");
+        let error = TransportError::new(Reason::Refused, "nobody is there");
         node.with_machine(|table, now| table.machine.dial_failed(DialId(dial), error.into(), now));
         self.after(slot);
     }

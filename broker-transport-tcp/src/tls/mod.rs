@@ -16,9 +16,8 @@ use anonymous_listeners::AnonymousListeners;
 use async_trait::async_trait;
 use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
-    TransportErrorKind,
 };
-use broker_core::{Limits, Url};
+use broker_core::{Limits, Reason, Url};
 use broker_tls::HandshakeReport;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
@@ -134,7 +133,7 @@ impl TlsTransport {
                      within {:?}, as one that expects no encryption does",
                     self.handshake_time
                 );
-                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             })
     }
 
@@ -149,7 +148,7 @@ impl TlsTransport {
             |_| {
                 let detail =
                     format!("the other side did not finish the TLS handshake within {time:?}");
-                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             },
         )
     }
@@ -201,5 +200,5 @@ impl Listener for TlsListener {
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {
-    TransportError::new(TransportErrorKind::UnusableCertificate, format!("{doing}: {error}"))
+    TransportError::unusable_certificate(format!("{doing}: {error}"))
 }

@@ -8,7 +8,6 @@ mod stranger;
 mod tls;
 mod troubled;
 
-use broker::core::transport::TransportErrorKind;
 use broker::core::wire::envelope::ping_frame;
 use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, ErrorCode, OverflowPolicy, Reason, Retry, Url};
@@ -92,7 +91,7 @@ async fn listening(reason: Reason) -> Scene {
         _ => Url::new("tcp", "192.0.2.1", 0),
     };
     let error = scene.endpoint.listen(&at).await.unwrap_err();
-    assert_eq!(TransportErrorKind::reason(error.kind()), reason);
+    assert_eq!(error.reason(), reason);
     scene
 }
 

@@ -2,10 +2,8 @@
 //! that cannot be provoked everywhere.
 
 use async_trait::async_trait;
-use broker::Url;
-use broker::core::transport::{
-    Connection, Listener, Transport, TransportError, TransportErrorKind,
-};
+use broker::core::transport::{Connection, Listener, Transport, TransportError};
+use broker::{Reason, Url};
 use std::io::{Error, ErrorKind};
 
 pub(crate) struct Troubled;
@@ -27,7 +25,7 @@ impl Transport for Troubled {
 
 fn trouble(url: &Url) -> TransportError {
     if url.host() == "access-denied" {
-        return TransportError::new(TransportErrorKind::AccessDenied, "a token is wanted");
+        return TransportError::new(Reason::AccessDenied, "a token is wanted");
     }
     let error = match url.host() {
         "timed-out" => ErrorKind::TimedOut.into(),

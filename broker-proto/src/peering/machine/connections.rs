@@ -10,7 +10,7 @@ use crate::peering::handshake::{Handshake, HandshakeFrame, Step};
 use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
 
 use crate::wire::handshake::HandshakeMessage;
-use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};
+use crate::{EndpointId, ErrorCode, Link, Reason};
 
 impl PeeringMachine {
     /// A connection is open.
@@ -132,7 +132,7 @@ impl PeeringMachine {
         };
         let handshake = &shaking.handshake;
         let closed = matches!(&failure, Failure::Transport(error)
-            if matches!(error.kind(), TransportErrorKind::Closed | TransportErrorKind::Reset));
+            if matches!(error.reason(), Reason::Closed | Reason::Reset));
         match failure {
             failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
                 let own = self.settings.id;
