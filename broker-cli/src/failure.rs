@@ -1,7 +1,7 @@
 //! How commands end: exit codes, and the message for the user.
 
 use broker::core::transport::TransportError;
-use broker::{PeerError, Reason, Url};
+use broker::{Address, PeerError, Reason};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -67,7 +67,7 @@ impl Failure {
     }
 
     /// A peering did not come about.
-    pub(crate) fn peering(url: &Url, error: &PeerError) -> Self {
+    pub(crate) fn peering(url: &Address, error: &PeerError) -> Self {
         let exit = exit_code(&error.failure);
         let reason = error.failure.to_string();
         let place = if reason.contains(&url.to_string()) {
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn peering(failure: broker::Failure) -> Failure {
-        let url = Url::new("tcp", "host", 9);
+        let url = Address::new("tcp", "host", 9);
         Failure::peering(&url, &PeerError { failure })
     }
 

@@ -19,7 +19,7 @@ pub use bstr::{BStr, BString};
 pub use builder::{SetBuilder, Slot, TableBuilder, VectorBuilder};
 pub use convert::{ConversionError, Element, FromValue};
 pub use net::{
-    Address, InvalidAddress, InvalidPort, InvalidSubnet, NotIpv4, Port, Protocol, Subnet,
+    InvalidIpAddress, InvalidPort, InvalidSubnet, IpAddress, NotIpv4, Port, Protocol, Subnet,
 };
 pub use time::{InvalidTimespan, InvalidTimestamp, Timespan, Timestamp};
 pub use view::{Elements, Entries, View};
@@ -56,7 +56,7 @@ pub enum Value {
     /// Any bytes; UTF-8 is not required.
     String(BString),
     /// An IPv4 or IPv6 address.
-    Address(Address),
+    Address(IpAddress),
     /// A network.
     Subnet(Subnet),
     /// A transport port.

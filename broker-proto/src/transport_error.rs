@@ -1,4 +1,4 @@
-use crate::{InvalidUrl, Reason};
+use crate::{InvalidAddress, Reason};
 use std::fmt;
 use std::io;
 
@@ -62,8 +62,8 @@ impl TransportError {
     }
 }
 
-impl From<InvalidUrl> for TransportError {
-    fn from(error: InvalidUrl) -> Self {
+impl From<InvalidAddress> for TransportError {
+    fn from(error: InvalidAddress) -> Self {
         Self::new(Reason::InvalidAddress, error.to_string())
     }
 }

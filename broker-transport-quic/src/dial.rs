@@ -2,7 +2,7 @@ use crate::dialling::Dialling;
 use crate::establish::{check_protocol, establish};
 use crate::{QuicOptions, config, errors, socket};
 use broker_core::transport::{Connection, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_tls::{HandshakeReport, Pin, Tls};
 use quinn::{Connecting, ConnectionError, TransportConfig};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 /// What dialling one URL needs, whichever of its addresses answers.
 pub(crate) struct Dial<'a> {
-    pub(crate) to: &'a Url,
+    pub(crate) to: &'a Address,
     pub(crate) pins: Vec<Pin>,
     pub(crate) tls: &'a Tls,
     pub(crate) options: &'a QuicOptions,

@@ -9,7 +9,7 @@ use crate::wire::{STREAMS, TOTAL_ORDER};
 use crate::writer::QuicWriter;
 use crate::{Order, QuicOptions, config};
 use broker_core::transport::{self, Connection, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_tls::HandshakeReport;
 use quinn::{ConnectionError, ReadExactError, RecvStream, SendStream};
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use std::task::Poll;
 pub(crate) async fn establish(
     connection: quinn::Connection,
     report: HandshakeReport,
-    remote: Url,
+    remote: Address,
     options: &QuicOptions,
     doing: &str,
 ) -> Result<Connection, TransportError> {

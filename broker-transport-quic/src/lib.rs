@@ -52,7 +52,7 @@ pub use options::{Congestion, Order, QuicOptions};
 
 use async_trait::async_trait;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use dial::Dial;
 use dialling::Dialling;
 use listen::QuicListener;
@@ -101,7 +101,7 @@ impl Transport for QuicTransport {
         &["quic"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let invalid = |what| {
             let detail = format!("listening on {at}: a quic:// address to listen on has no {what}");
             Err(TransportError::new(Reason::InvalidAddress, detail))
@@ -117,7 +117,7 @@ impl Transport for QuicTransport {
         Ok(Box::new(QuicListener::bind(at, tls, options, self.transport.clone()).await?))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         let dial = &Dial {
             to,
             pins: pins(to)?,
@@ -137,7 +137,7 @@ impl Transport for QuicTransport {
 }
 
 /// The keys that a URL asks for.
-fn pins(to: &Url) -> Result<Vec<Pin>, TransportError> {
+fn pins(to: &Address) -> Result<Vec<Pin>, TransportError> {
     let invalid = |reason: String| {
         TransportError::new(Reason::InvalidAddress, format!("connecting to {to}: {reason}"))
     };

@@ -2,7 +2,7 @@ use crate::establish::{check_protocol, establish};
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
 use broker_core::transport::{Connection, Incoming, Listener, ListenerProtection, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_tls::Tls;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
 use std::future::poll_fn;
@@ -21,7 +21,7 @@ const DOING: &str = "the handshake of QUIC failed";
 
 /// Accepts connections at one or several addresses until it is dropped.
 pub(crate) struct QuicListener {
-    url: Url,
+    url: Address,
     endpoints: Vec<Endpoint>,
     context: Arc<Context>,
     /// Which endpoint is asked first, so that a busy one does not starve the others.
@@ -41,7 +41,7 @@ impl QuicListener {
     /// Listens wherever the host of `at` stands for. The URL becomes one to dial as it is: if keys
     /// are pinned, it pins the own one.
     pub(crate) async fn bind(
-        at: &Url,
+        at: &Address,
         tls: Tls,
         options: QuicOptions,
         transport: Arc<TransportConfig>,
@@ -84,7 +84,7 @@ impl Context {
     async fn accept(
         self: Arc<Self>,
         incoming: quinn::Incoming,
-        remote: Url,
+        remote: Address,
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
         let (config, report) = self.config().map_err(|reason| {
@@ -119,7 +119,7 @@ impl Drop for InProgress<'_> {
 
 #[async_trait]
 impl Listener for QuicListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 
@@ -137,7 +137,7 @@ impl Listener for QuicListener {
                 continue;
             }
             let address = incoming.remote_address();
-            let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
+            let remote = Address::new(self.url.scheme(), &address.ip().to_string(), address.port());
             let establish = self.context.clone().accept(incoming, remote.clone());
             return Ok(Incoming::peer(remote, establish).without_descriptor());
         }

@@ -5,7 +5,7 @@ mod support;
 
 use broker_core::endpoint::{EventStream, Retry};
 use broker_core::event::{Event, StatusCode};
-use broker_core::{Endpoint, EndpointId, Reason, Url};
+use broker_core::{Address, Endpoint, EndpointId, Reason};
 use broker_transport_quic::QuicOptions;
 use std::time::{Duration, Instant};
 use support::proxy::Proxy;
@@ -15,7 +15,7 @@ const LOW: &str = "11111111-1111-4111-8111-111111111111";
 const HIGH: &str = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee";
 
 /// Peers `from` with the listener of `to` at `url`.
-async fn peer(from: &Endpoint, to: &Endpoint, url: &Url) {
+async fn peer(from: &Endpoint, to: &Endpoint, url: &Address) {
     assert_eq!(from.peer(url, Retry::never()).await.unwrap(), to.id());
     assert!(tokio::time::timeout(Duration::from_secs(30), to.await_peer(from.id())).await.unwrap());
 }

@@ -6,7 +6,7 @@ mod pki;
 mod support;
 
 use broker_core::transport::{Connection, Protection, Transport, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_quic::{ALPN, Pin, QuicOptions, QuicTransport, Tls, TlsOptions};
 use pki::{Authority, Files, expired};
 use std::net::SocketAddr;
@@ -126,7 +126,8 @@ async fn the_url_can_pin_the_key_of_the_side_that_is_dialled() {
     let tls = Tls::new(TlsOptions::default()).unwrap();
     let pin = tls.own_pin().unwrap();
     let mut listener = listen(&QuicTransport::new(tls, patient())).await;
-    let with = |query: String| -> Url { format!("{}?{query}", listener.url()).parse().unwrap() };
+    let with =
+        |query: String| -> Address { format!("{}?{query}", listener.url()).parse().unwrap() };
     let wrong = Pin::of_public_key(b"another");
     let (right, wrong) =
         (with(format!("pin={wrong}&pin=sha256:{pin}")), with(format!("pin={wrong}")));
@@ -147,7 +148,7 @@ async fn a_listener_with_a_key_of_its_own_tells_the_url_that_pins_it() {
         transport(TlsOptions { self_signed, ..TlsOptions::default() })
     };
     let mut listener = listen(&with_key("acceptor")).await;
-    let url: Url = listener.url().to_string().parse().unwrap();
+    let url: Address = listener.url().to_string().parse().unwrap();
     let dialler = with_key("dialler");
     let (dialled, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
     assert!(matches!(dialled.unwrap().link.protection, Protection::Authenticated(_)));
@@ -316,7 +317,7 @@ async fn a_port_in_use_is_named_and_port_0_becomes_a_real_one() {
 #[tokio::test]
 async fn both_ip_versions_are_served_at_every_address() {
     let transport = anonymous();
-    let mut listener = transport.listen(&Url::new("quic", "", 0)).await.unwrap();
+    let mut listener = transport.listen(&Address::new("quic", "", 0)).await.unwrap();
     let url = listener.url().clone();
     let mut hosts = vec!["127.0.0.1", "localhost"];
     if std::net::UdpSocket::bind("[::1]:0").is_ok() {

@@ -1,6 +1,6 @@
 use crate::hosts::{ListenAddresses, listen_addresses};
 use broker_core::transport::TransportError;
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -20,10 +20,10 @@ const PORT_ATTEMPTS: u32 = 32;
 /// The address is in use, not of this machine or not allowed for this process, or the name is not
 /// known.
 pub async fn bind_with<S>(
-    at: &Url,
+    at: &Address,
     resolve_time: Duration,
     open: impl Fn(SocketAddr) -> io::Result<(S, u16)> + Sync,
-) -> Result<(Url, Vec<S>), TransportError> {
+) -> Result<(Address, Vec<S>), TransportError> {
     let addresses = listen_addresses(at.host(), resolve_time).await.map_err(|reason| {
         TransportError::new(Reason::NameResolution, format!("listening on {at}: {reason}"))
     })?;
@@ -43,7 +43,7 @@ struct BindFailure {
 }
 
 impl BindFailure {
-    fn explain(&self, at: &Url) -> TransportError {
+    fn explain(&self, at: &Address) -> TransportError {
         let address = self.address;
         let doing = format!("listening on {at}");
         let kind = TransportError::from_io(&self.error, &doing).reason();

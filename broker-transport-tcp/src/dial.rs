@@ -2,13 +2,13 @@ use crate::TcpOptions;
 use crate::hosts::resolve;
 use crate::race::dial_first;
 use broker_core::transport::TransportError;
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// See [`TcpTransport::dial`](crate::TcpTransport::dial).
-pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, TransportError> {
+pub(crate) async fn dial(to: &Address, options: &TcpOptions) -> Result<TcpStream, TransportError> {
     dial_with(to, options.resolve_time, |address, doing| async move {
         dial_address(address, &doing, options).await
     })
@@ -27,7 +27,7 @@ pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, Tr
 /// The host is empty, the port is 0, the name does not resolve, or no address accepted; the message
 /// then has a reason for each address, and the kind is that of the most telling one.
 pub async fn dial_with<C, D, F>(
-    to: &Url,
+    to: &Address,
     resolve_time: Duration,
     dial: D,
 ) -> Result<C, TransportError>

@@ -29,7 +29,7 @@ use broker_core::transport::{
     Connection, FrameReader, Incoming, Link, Listener, ListenerProtection, Protection, ReadBuffer,
     StreamReader, StreamWriter, Transport, TransportError,
 };
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use std::future::poll_fn;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
@@ -56,7 +56,7 @@ impl TcpTransport {
     ///
     /// The host is empty, the port is 0, the name does not resolve, or no address accepted; the
     /// message then has a reason for each address, and the kind is that of the most telling one.
-    pub async fn dial(&self, to: &Url) -> Result<TcpStream, TransportError> {
+    pub async fn dial(&self, to: &Address) -> Result<TcpStream, TransportError> {
         dial::dial(to, &self.options).await
     }
 
@@ -85,7 +85,7 @@ impl TcpTransport {
     ///
     /// The address is in use, not of this machine or not allowed for this process, or the name is
     /// not known.
-    pub async fn bind(&self, at: &Url) -> Result<TcpAcceptor, TransportError> {
+    pub async fn bind(&self, at: &Address) -> Result<TcpAcceptor, TransportError> {
         listen::bind(at, &self.options).await
     }
 }
@@ -96,12 +96,12 @@ impl Transport for TcpTransport {
         &["tcp"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         check_url(at, "listening on")?;
         Ok(Box::new(TcpListener(self.bind(at).await?)))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.dial(to).await?;
         Ok(connection(stream, to.clone()))
@@ -109,7 +109,7 @@ impl Transport for TcpTransport {
 }
 
 /// A socket has a host and a port, and nothing that a path could name or a query say.
-fn check_url(url: &Url, doing: &str) -> Result<(), TransportError> {
+fn check_url(url: &Address, doing: &str) -> Result<(), TransportError> {
     if url.path().is_empty() && url.query().is_empty() {
         return Ok(());
     }
@@ -121,7 +121,7 @@ struct TcpListener(TcpAcceptor);
 
 #[async_trait]
 impl Listener for TcpListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.0.url()
     }
 
@@ -136,7 +136,7 @@ impl Listener for TcpListener {
 }
 
 /// A connection that is nothing but the socket.
-fn connection(stream: TcpStream, remote: Url) -> Connection {
+fn connection(stream: TcpStream, remote: Address) -> Connection {
     let (reader, writer) = stream.into_split();
     Connection {
         reader: Box::new(TcpReader { socket: StreamReader(reader) }),

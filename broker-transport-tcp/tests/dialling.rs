@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use broker_core::transport::{Protection, Transport};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::{Keepalive, TcpOptions, TcpTransport};
 use socket2::SockRef;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-fn url(text: &str) -> Url {
+fn url(text: &str) -> Address {
     text.parse().unwrap()
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use broker_core::transport::{Connection, ReadBuffer, Transport, WriteBatch};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use std::time::Duration;
 use support::{LIMIT, batch_of, frame, mixed_frames};
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 async fn pair() -> (Connection, Connection) {
     let transport = TcpTransport::default();
-    let mut listener = transport.listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+    let mut listener = transport.listen(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let dialled = transport.connect(listener.url()).await.unwrap();
     let accepted = listener.accept().await.unwrap().establish.await.unwrap().into_peer().unwrap();
     (dialled, accepted)
@@ -24,7 +24,7 @@ support::contract::contract_tests!(pair());
 #[tokio::test]
 async fn a_frame_that_arrives_byte_by_byte_is_put_together() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let to = acceptor.url().clone();
     let client = tokio::spawn(async move { TcpTransport::default().connect(&to).await.unwrap() });
     let (mut raw, _) = acceptor.accept().await.unwrap();
@@ -56,7 +56,7 @@ async fn offer(connection: &mut Connection, batch: &mut WriteBatch) -> bool {
 #[tokio::test]
 async fn a_peer_that_reads_little_by_little_is_seen_to_read() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let to = acceptor.url().clone();
     let client = tokio::spawn(async move { TcpTransport::default().connect(&to).await.unwrap() });
     let (mut slow, _) = acceptor.accept().await.unwrap();

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use broker_core::transport::{Listener, Protection, Transport};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use std::net::TcpListener;
 
 async fn listen(host: &str) -> Box<dyn Listener> {
-    TcpTransport::default().listen(&Url::new("tcp", host, 0)).await.unwrap()
+    TcpTransport::default().listen(&Address::new("tcp", host, 0)).await.unwrap()
 }
 
 /// Connects to `host` at the listener's port and returns what the listener sees of the client.
@@ -135,7 +135,7 @@ async fn each_reason_not_to_listen_has_its_own_message() {
 
 #[tokio::test]
 async fn a_name_that_is_neither_interface_nor_host_is_refused() {
-    let at = Url::new("tcp", "eth9.invalid", 0);
+    let at = Address::new("tcp", "eth9.invalid", 0);
     let error = TcpTransport::default().listen(&at).await.err().unwrap();
     assert_eq!(error.reason(), Reason::NameResolution);
     assert!(error.to_string().contains("no network interface is called eth9.invalid"), "{error}");
@@ -155,7 +155,7 @@ async fn a_port_is_free_again_when_its_listener_is_dropped() {
 #[tokio::test]
 async fn clients_of_all_addresses_are_accepted_in_turn() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "localhost", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "localhost", 0)).await.unwrap();
     let addresses: Vec<_> = tokio::net::lookup_host(("localhost", 0)).await.unwrap().collect();
     let mut clients = Vec::new();
     for address in &addresses {

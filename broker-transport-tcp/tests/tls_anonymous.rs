@@ -9,7 +9,7 @@ mod support;
 mod tls_support;
 
 use broker_core::transport::{Connection, Protection, ReadBuffer, Transport, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use std::process::Stdio;
@@ -52,15 +52,15 @@ impl CppBroker {
     }
 
     /// One that listens.
-    async fn listen(arguments: &[&str]) -> Option<(Self, Url)> {
+    async fn listen(arguments: &[&str]) -> Option<(Self, Address)> {
         let mut cpp = Self::start(&[&["listen", "0"], arguments].concat())?;
         let line = cpp.line().await;
         let port = line.strip_prefix("port ").unwrap().parse().unwrap();
-        Some((cpp, Url::new("tls", "127.0.0.1", port)))
+        Some((cpp, Address::new("tls", "127.0.0.1", port)))
     }
 
     /// One that dials.
-    fn dial(url: &Url, arguments: &[&str]) -> Option<Self> {
+    fn dial(url: &Address, arguments: &[&str]) -> Option<Self> {
         Self::start(&[&["dial", &url.port().to_string()], arguments].concat())
     }
 
@@ -95,10 +95,10 @@ fn anonymous() -> TlsTransport {
 
 /// Stands before a listener and refuses every hello that offers more than the anonymous mode, as a
 /// listener of the C++ Broker without certificates does; counts the connections.
-async fn only_anonymous(to: &Url) -> (Url, Arc<AtomicUsize>) {
+async fn only_anonymous(to: &Address) -> (Address, Arc<AtomicUsize>) {
     use broker_tls::anonymous::{Hello, inspect};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let (port, count) = (to.port(), Arc::new(AtomicUsize::new(0)));
     let counted = count.clone();
     tokio::spawn(async move {
@@ -339,7 +339,7 @@ async fn the_end_of_a_stream_that_nobody_announced_is_no_orderly_end() {
 #[tokio::test]
 async fn what_refuses_both_modes_is_explained() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {
         for _ in 0..2 {
             let (mut socket, _) = listener.accept().await.unwrap();

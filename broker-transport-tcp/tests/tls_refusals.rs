@@ -7,7 +7,7 @@ mod pki;
 mod tls_support;
 
 use broker_core::transport::{ReadBuffer, Transport, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{TlsOptions, TlsTransport};
 use pki::{Authority, expired, not_yet_valid};
@@ -125,7 +125,7 @@ const TLS_1_1_HELLO_WITH_SIGNATURES: &[u8] = b"\x16\x03\x01\x00\x37\x01\x00\x00\
 /// What a dialler makes of an acceptor that answers whatever it gets with `answer`.
 async fn dial_to(dialler: &TlsTransport, answer: &'static [u8]) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         socket.read_u8().await.unwrap();
@@ -170,8 +170,9 @@ async fn garbage_from_an_acceptor_is_refused() {
 #[tokio::test]
 async fn a_plain_acceptor_hands_the_hello_on_and_the_dialler_fails() {
     let setting = Setting::new();
-    let mut plain = TcpTransport::default().listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
-    let to = Url::new("tls", "127.0.0.1", plain.url().port());
+    let mut plain =
+        TcpTransport::default().listen(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
+    let to = Address::new("tls", "127.0.0.1", plain.url().port());
     let accepting = async {
         let mut connection = accept(&mut *plain).await.unwrap();
         let mut received = ReadBuffer::new();
@@ -219,7 +220,7 @@ async fn a_refused_acceptor_is_told_why() {
 #[tokio::test]
 async fn an_own_certificate_out_of_its_time_is_reported_before_anybody_else_sees_it() {
     let setting = Setting::new();
-    let url = Url::new("tls", "127.0.0.1", 9);
+    let url = Address::new("tls", "127.0.0.1", 9);
     for (issued, words) in [
         (setting.ca.issue_with("node", expired), "expired at"),
         (setting.ca.issue_with("node", not_yet_valid), "is not valid before"),

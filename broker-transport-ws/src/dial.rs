@@ -6,7 +6,7 @@ use crate::security::is_secure;
 use crate::stream::Stream;
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
 use broker_core::transport::{Connection, Link, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ const BODY_MAX: usize = 1024;
 const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// Dials a peer.
-pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, TransportError> {
+pub(crate) async fn peer(shared: &Shared, to: &Address) -> Result<Connection, TransportError> {
     let path = match to.path() {
         "" | "/" => NATIVE_PATH,
         path => path,
@@ -39,7 +39,7 @@ pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, Transp
 }
 
 /// What to ask for: the path, and the query of the URL, which may hold a token.
-pub(crate) fn target(url: &Url, path: &str) -> String {
+pub(crate) fn target(url: &Address, path: &str) -> String {
     match url.query() {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
@@ -48,7 +48,7 @@ pub(crate) fn target(url: &Url, path: &str) -> String {
 
 /// What is asked of a server.
 pub(crate) struct Opening<'a> {
-    pub(crate) to: &'a Url,
+    pub(crate) to: &'a Address,
     pub(crate) path: &'a str,
     /// The sub-protocol that the server has to agree to.
     pub(crate) protocol: Option<&'a str>,
@@ -127,7 +127,7 @@ impl Opening<'_> {
     }
 }
 
-fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
+fn no_response(error: HeadError, to: &Address, doing: &str) -> TransportError {
     let secure = is_secure(to);
     let (kind, detail) = match error {
         HeadError::Io(error) => return TransportError::from_io(&error, doing),

@@ -6,7 +6,7 @@ use broker_core::event::{LogId, Severity};
 use broker_core::transport::{
     Established, Incoming, Listener, ListenerProtection, Protection, TransportError,
 };
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpAcceptor;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) async fn listen(
     shared: &Arc<Shared>,
-    at: &Url,
+    at: &Address,
 ) -> Result<Box<dyn Listener>, TransportError> {
     if !matches!(at.path(), "" | "/" | crate::JSON_PATH | NATIVE_PATH) {
         let detail = format!("listening on {at}: the paths of a listener are fixed");
@@ -27,7 +27,7 @@ pub(crate) async fn listen(
 }
 
 /// Says so if anybody on the network may do everything.
-fn warn_if_open(shared: &Shared, url: &Url) {
+fn warn_if_open(shared: &Shared, url: &Address) {
     let loopback = match url.host().parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => url.host() == "localhost",
@@ -51,7 +51,7 @@ struct WsListener {
 
 #[async_trait]
 impl Listener for WsListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.acceptor.url()
     }
 
@@ -77,8 +77,8 @@ impl Listener for WsListener {
 /// From an accepted socket to a peer, a client, or an answer that says why it became neither.
 async fn establish(
     shared: &Shared,
-    at: &Url,
-    remote: Url,
+    at: &Address,
+    remote: Address,
     socket: TcpStream,
 ) -> Result<Established, TransportError> {
     let options = &shared.options;

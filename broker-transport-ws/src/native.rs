@@ -209,7 +209,7 @@ impl FrameWriter for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker_core::Url;
+    use broker_core::Address;
     use broker_core::transport::Protection;
     use std::io;
     use std::pin::Pin;
@@ -219,7 +219,8 @@ mod tests {
     use tokio::time::{Sleep, sleep, timeout};
 
     fn accepted(stream: impl crate::stream::Duplex + 'static) -> Connection {
-        let link = Link { remote: Url::new("ws", "127.0.0.1", 1), protection: Protection::Plain };
+        let link =
+            Link { remote: Address::new("ws", "127.0.0.1", 1), protection: Protection::Plain };
         connection(Box::new(stream), Side::Server, b"", link)
     }
 

@@ -12,7 +12,7 @@ use crate::service::Service;
 use crate::stream::{Stream, receive};
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
 use broker_core::transport::{Established, Link, Protection, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// A connection on which nothing has been received yet.
 pub(crate) struct OpeningHandshake<'a> {
     pub(crate) stream: Stream,
-    pub(crate) remote: Url,
+    pub(crate) remote: Address,
     pub(crate) protection: Protection,
     pub(crate) options: &'a WsOptions,
     /// Serves clients, if there is an endpoint for them.

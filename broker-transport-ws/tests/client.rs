@@ -5,7 +5,7 @@
 
 use broker_testkit::websocket as support;
 
-use broker_core::{OverflowPolicy, Reason, Url};
+use broker_core::{Address, OverflowPolicy, Reason};
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient, ReceivedMessage};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions};
 use std::time::Duration;
@@ -130,7 +130,7 @@ async fn what_keeps_a_client_out_is_said() {
             "may not subscribe",
         ),
         (
-            "ws://127.0.0.1:1".parse::<Url>().unwrap(),
+            "ws://127.0.0.1:1".parse::<Address>().unwrap(),
             once(None, &[]),
             Reason::Refused,
             "nothing listens there",
@@ -177,13 +177,13 @@ async fn a_user_who_does_not_take_events_can_still_publish() {
 /// A server that does what its script says to the first client.
 struct Scripted {
     listener: TcpListener,
-    url: Url,
+    url: Address,
 }
 
 impl Scripted {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::new("ws", "127.0.0.1", listener.local_addr().unwrap().port());
+        let url = Address::new("ws", "127.0.0.1", listener.local_addr().unwrap().port());
         Self { listener, url }
     }
 

@@ -8,7 +8,7 @@ use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
 use broker_core::transport::Protection;
-use broker_core::{Endpoint, Reason, Url};
+use broker_core::{Address, Endpoint, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
@@ -55,7 +55,7 @@ fn endpoint(tls: TlsTransport, options: WsOptions) -> Endpoint {
     ws.install(Endpoint::builder()).build().unwrap()
 }
 
-async fn server(tls: TlsTransport, options: WsOptions) -> (Endpoint, Url) {
+async fn server(tls: TlsTransport, options: WsOptions) -> (Endpoint, Address) {
     let endpoint = endpoint(tls, options);
     let url = endpoint.listen("wss://127.0.0.1:0").await.unwrap();
     (endpoint, url)
@@ -74,7 +74,7 @@ async fn first(client: &mut JsonClient) -> Result<(), (Reason, String)> {
 }
 
 /// What the server answers over TLS to somebody who has no certificate.
-async fn without_certificate(ca: &Authority, url: &Url, path: &str) -> std::io::Result<String> {
+async fn without_certificate(ca: &Authority, url: &Address, path: &str) -> std::io::Result<String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -86,8 +86,8 @@ pub use broker_core::endpoint::{
 };
 pub use broker_core::transport::{ListenerProtection, Protection, TransportError};
 pub use broker_core::{
-    Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidUrl, PeerError, PeerStatus,
-    Reason, Url,
+    Address, Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidAddress, PeerError,
+    PeerStatus, Reason,
 };
 
 // Messages.

@@ -9,7 +9,7 @@ mod texts;
 use crate::bridges::{Bridges, invalid};
 use crate::{BridgeStatus, Directions};
 use async_trait::async_trait;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_transport_ws::{JSON_PATH, WsTransport};
@@ -56,11 +56,11 @@ impl Transport for WebSocketBridges {
         self.ws.schemes()
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         self.ws.listen(at).await
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         if to.path() != JSON_PATH {
             Directions::check_native(to).map_err(|error| invalid(to, &error.to_string()))?;
             return self.ws.connect(to).await;

@@ -3,7 +3,7 @@ use super::shared::Shared;
 use super::{Endpoint, ServiceContext};
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
 use crate::transport::Protection;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId};
 use broker_proto::peering::Time;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ pub struct ClientInfo {
     /// The protocol, and what the client calls itself.
     pub label: ClientLabel,
     /// Where it connects from.
-    pub remote: Url,
+    pub remote: Address,
     /// What protects the link.
     pub protection: Protection,
     /// The topic prefixes it subscribed to.
@@ -35,7 +35,7 @@ impl ClientInfo {
     pub fn new(
         id: EndpointId,
         label: ClientLabel,
-        remote: Url,
+        remote: Address,
         protection: Protection,
         subscriptions: Vec<Bytes>,
     ) -> Self {

@@ -4,8 +4,8 @@ use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
     Established, Evicted, Incoming, Listener, ListenerProtection, Place, TransportError,
 };
-use crate::{Failure, Reason, Url};
-use broker_proto::InvalidUrl;
+use crate::{Address, Failure, Reason};
+use broker_proto::InvalidAddress;
 use broker_proto::peering::Opened;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct ListenerInfo {
     /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
     /// returned it.
-    pub url: Url,
+    pub url: Address,
     /// What protects the links that are accepted there.
     pub protection: ListenerProtection,
 }
@@ -28,8 +28,8 @@ pub struct ListenerInfo {
 /// Starts listening, and accepts until the endpoint shuts down.
 pub(super) async fn listen(
     shared: &Arc<Shared>,
-    at: Result<Url, InvalidUrl>,
-) -> Result<Url, TransportError> {
+    at: Result<Address, InvalidAddress>,
+) -> Result<Address, TransportError> {
     if shared.stopping.is_cancelled() {
         let detail = "listening: the endpoint has been shut down";
         return Err(TransportError::new(Reason::Closed, detail));

@@ -40,7 +40,7 @@ pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQue
 pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
-use crate::{EndpointId, InvalidUrl, Url};
+use crate::{Address, EndpointId, InvalidAddress};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
@@ -171,8 +171,8 @@ impl Endpoint {
     /// ```
     pub async fn listen(
         &self,
-        at: impl TryInto<Url, Error: Into<InvalidUrl>>,
-    ) -> Result<Url, TransportError> {
+        at: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> Result<Address, TransportError> {
         listener::listen(self.shared(), at.try_into().map_err(Into::into)).await
     }
 
@@ -209,7 +209,7 @@ impl Endpoint {
     /// ```
     pub fn peer(
         &self,
-        url: impl TryInto<Url, Error: Into<InvalidUrl>>,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
         retry: Retry,
     ) -> PeerHandle {
         requests::peer(self.shared(), url.try_into().map_err(Into::into), retry)
@@ -220,7 +220,7 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: impl TryInto<Url, Error: Into<InvalidUrl>>) -> bool {
+    pub fn unpeer(&self, url: impl TryInto<Address, Error: Into<InvalidAddress>>) -> bool {
         requests::unpeer(self.shared(), url.try_into().map_err(Into::into))
     }
 
@@ -232,7 +232,10 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: impl TryInto<Url, Error: Into<InvalidUrl>>) -> bool {
+    pub fn is_outbound_peering(
+        &self,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> bool {
         let url = url.try_into();
         url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }

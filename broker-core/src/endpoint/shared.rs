@@ -9,7 +9,7 @@ use super::publisher::{charge_budget, yield_if_over_budget};
 use super::registry::PeerRegistry;
 use crate::config::Config;
 use crate::transport::{Admission, Transport, TransportError, connections_max};
-use crate::{EndpointId, Reason, Url};
+use crate::{Address, EndpointId, Reason};
 use broker_proto::Failure;
 use broker_proto::data::Encode;
 use broker_proto::memory::MemoryBudget;
@@ -190,7 +190,7 @@ impl Shared {
         self.with_machine(|table, now| tell(&mut table.machine, now))
     }
 
-    pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {
+    pub(super) fn transport(&self, url: &Address) -> Result<&Arc<dyn Transport>, TransportError> {
         self.transports.get(url.scheme()).ok_or_else(|| {
             let mut known: Vec<&str> = self.transports.keys().copied().collect();
             known.sort_unstable();

@@ -15,7 +15,7 @@ pub use broker_proto::{
 pub use mem::MemTransport;
 pub use stream::{StreamReader, StreamWriter};
 
-use crate::{Reason, Url};
+use crate::{Address, Reason};
 use async_trait::async_trait;
 use std::fmt;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     ///
     /// The address is in use, not local, or not allowed for this process.
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError>;
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError>;
 
     /// Opens a connection, handshakes of the transport itself (TLS, WebSocket, ...) included.
     ///
@@ -41,14 +41,14 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// Everything that can go wrong before the first byte of Broker, classified by
     /// [`Reason`].
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError>;
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError>;
 }
 
 /// Accepts connections until it is dropped.
 #[async_trait]
 pub trait Listener: Send {
     /// Where this listener can be reached, with the port it really has.
-    fn url(&self) -> &Url;
+    fn url(&self) -> &Address;
 
     /// What protects the connections that are accepted here.
     fn protection(&self) -> ListenerProtection;
@@ -68,7 +68,7 @@ pub trait Listener: Send {
 #[non_exhaustive]
 pub struct Incoming {
     /// Where the connection comes from.
-    pub remote: Url,
+    pub remote: Address,
     /// Whether the connection holds a descriptor of this process, of which there is a limited
     /// number.
     pub holds_descriptor: bool,
@@ -115,7 +115,7 @@ pub type ServeClient = Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> 
 impl Incoming {
     /// An incoming connection that `establish` makes something of.
     pub fn new(
-        remote: Url,
+        remote: Address,
         establish: impl Future<Output = Result<Established, TransportError>> + Send + 'static,
     ) -> Self {
         Self { remote, holds_descriptor: true, establish: Box::pin(establish) }
@@ -123,7 +123,7 @@ impl Incoming {
 
     /// An incoming connection that can only be a peer.
     pub fn peer(
-        remote: Url,
+        remote: Address,
         establish: impl Future<Output = Result<Connection, TransportError>> + Send + 'static,
     ) -> Self {
         Self::new(remote, async { establish.await.map(Established::Peer) })

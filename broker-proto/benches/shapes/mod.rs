@@ -1,7 +1,7 @@
 //! The events of the C++ Broker's `broker-throughput`, as values.
 
 use broker_data::zeek::Event;
-use broker_data::{Address, EnumValue, Port, Protocol, Timespan, Timestamp, Value};
+use broker_data::{EnumValue, IpAddress, Port, Protocol, Timespan, Timestamp, Value};
 
 /// All shapes with their names.
 pub(crate) fn all() -> [(&'static str, Value); 3] {
@@ -12,8 +12,8 @@ fn small() -> Value {
     Event::new("event_1").arg(42_i64).arg("test").into()
 }
 
-fn address(last: u8) -> Address {
-    Address::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
+fn address(last: u8) -> IpAddress {
+    IpAddress::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
 }
 
 fn port(number: u16) -> Port {

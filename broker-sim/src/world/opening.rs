@@ -2,7 +2,7 @@
 
 use super::{What, World, address};
 use crate::wire::{End, Pipe, Stage, Wire};
-use broker_proto::Url;
+use broker_proto::Address;
 use broker_proto::peering::{DialId, Opened};
 use broker_proto::session::{EndpointContext, Receiver};
 use broker_proto::{Link, Protection, Reason, TransportError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 impl World {
     /// The machine wants a connection.
-    pub(super) fn dial(&mut self, slot: usize, life: u64, dial: DialId, url: &Url) {
+    pub(super) fn dial(&mut self, slot: usize, life: u64, dial: DialId, url: &Address) {
         let alias = url.host().starts_with('a');
         let digits = url.host().trim_start_matches(|c: char| c.is_ascii_alphabetic());
         let Ok(target) = digits.parse() else { return };
@@ -83,8 +83,8 @@ impl World {
         let end = &mut wire.ends[e];
         let (slot, life, dial) = (end.slot, end.life, end.dial);
         let remote = match dial {
-            Some(_) => Url::new("sim", &format!("to{id}"), 1),
-            None => Url::new("sim", &format!("from{id}"), 1),
+            Some(_) => Address::new("sim", &format!("to{id}"), 1),
+            None => Address::new("sim", &format!("from{id}"), 1),
         };
         let link = Link { remote, protection: Protection::InProcess };
         let Some(node) = self.node_mut(slot, life) else { return self.gone(id, wire, e) };

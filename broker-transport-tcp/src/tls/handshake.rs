@@ -7,7 +7,7 @@ use super::stream::Finish;
 use super::unusable;
 use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
 use broker_core::transport::TransportError;
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use broker_tls::{HandshakeReport, Tls, anonymous};
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 pub(super) async fn dial<F: Finish>(
     transport: &TlsTransport,
     mut socket: TcpStream,
-    to: &Url,
+    to: &Address,
     doing: &str,
     finish: F,
     seen: &mut Option<HandshakeReport>,
@@ -146,7 +146,7 @@ fn dial_error(
     error: &io::Error,
     head: &[u8],
     report: &HandshakeReport,
-    to: &Url,
+    to: &Address,
     doing: &str,
 ) -> TransportError {
     match speaker(head) {
@@ -254,7 +254,7 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
 }
 
 /// What to do about an acceptor that speaks something else, as the end of a sentence.
-fn cure_for_dialler(speaker: Speaker, to: &Url) -> &'static str {
+fn cure_for_dialler(speaker: Speaker, to: &Address) -> &'static str {
     match (speaker, to.scheme()) {
         (Speaker::Http, "wss") => {
             " without encryption: use ws:// here, or switch encryption on there"

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
 };
-use broker_core::{Limits, Reason, Url};
+use broker_core::{Address, Limits, Reason};
 use broker_tls::HandshakeReport;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
@@ -62,7 +62,7 @@ impl TlsTransport {
     pub async fn secure_dialled(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> Result<Encrypted, TransportError> {
         self.dial(socket, to, Layered, &mut None).await
     }
@@ -72,7 +72,7 @@ impl TlsTransport {
     pub async fn examine(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> (Result<Connection, TransportError>, Details) {
         let mut seen = None;
         let outcome = self.dial(socket, to, Connected(to.clone()), &mut seen).await;
@@ -111,7 +111,7 @@ impl TlsTransport {
     /// # Errors
     ///
     /// It has expired, is not valid yet, or is not meant for this.
-    pub async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
+    pub async fn check_listening(&self, at: &Address) -> Result<(), TransportError> {
         self.tls.watch_files();
         self.tls.check_listening().map_err(|error| unusable(&error, &format!("listening on {at}")))
     }
@@ -119,7 +119,7 @@ impl TlsTransport {
     async fn dial<F: Finish>(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
         finish: F,
         seen: &mut Option<HandshakeReport>,
     ) -> Result<F::Output, TransportError> {
@@ -160,14 +160,14 @@ impl Transport for TlsTransport {
         &["tls"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         check_url(at, "listening on")?;
         self.check_listening(at).await?;
         let acceptor = self.tcp.bind(at).await?;
         Ok(Box::new(TlsListener { acceptor, transport: self.clone() }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.tcp.dial(to).await?;
         self.dial(stream, to, Connected(to.clone()), &mut None).await
@@ -181,7 +181,7 @@ struct TlsListener {
 
 #[async_trait]
 impl Listener for TlsListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.acceptor.url()
     }
 

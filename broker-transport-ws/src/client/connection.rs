@@ -6,7 +6,7 @@ use crate::framing::{CloseCode, Framing, Received, Side};
 use crate::security::Security;
 use crate::stream::{ReadHalf, WriteHalf, receive};
 use broker_core::transport::{Protection, TransportError};
-use broker_core::{Reason, Url};
+use broker_core::{Address, Reason};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -21,7 +21,7 @@ const PENDING: usize = 64 * 1024;
 /// Makes connections to one server.
 #[derive(Debug)]
 pub(super) struct Dialler {
-    pub(super) url: Url,
+    pub(super) url: Address,
     pub(super) security: Security,
     pub(super) options: ClientOptions,
 }

@@ -12,7 +12,7 @@ pub use options::ClientOptions;
 
 use crate::options::MAX_DURATION;
 use crate::security::Security;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::data::json::{ToJson, encode_data_message};
 use broker_transport_tcp::TcpTransport;
 use connection::Dialler;
@@ -75,7 +75,7 @@ impl JsonClient {
     /// Starts connecting, and returns at once. Has to be called on a tokio runtime. For `wss` see
     /// `start_with_tls`.
     #[must_use]
-    pub fn start(url: Url, options: ClientOptions) -> Self {
+    pub fn start(url: Address, options: ClientOptions) -> Self {
         Self::over(Security::plain(TcpTransport::default()), url, options)
     }
 
@@ -85,13 +85,13 @@ impl JsonClient {
     pub fn start_with_tls(
         tcp: TcpTransport,
         tls: broker_transport_tcp::tls::TlsTransport,
-        url: Url,
+        url: Address,
         options: ClientOptions,
     ) -> Self {
         Self::over(Security::with_tls(tcp, tls), url, options)
     }
 
-    pub(crate) fn over(security: Security, url: Url, options: ClientOptions) -> Self {
+    pub(crate) fn over(security: Security, url: Address, options: ClientOptions) -> Self {
         let ping_interval = options.ping_interval.min(MAX_DURATION);
         let options = ClientOptions { ping_interval, ..options };
         let (to_user, events) = mpsc::channel(options.queue_messages.max(1));

@@ -9,7 +9,7 @@ use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession, ServiceContext};
 use broker_core::event::{ClientLabel, LogId, Severity};
 use broker_core::transport::{Place, Protection};
-use broker_core::{EndpointId, Reason, Url};
+use broker_core::{Address, EndpointId, Reason};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const EVICTION_TIME: Duration = Duration::from_millis(100);
 pub(crate) struct Accepted {
     pub(crate) stream: Stream,
     pub(crate) framing: Framing,
-    pub(crate) remote: Url,
+    pub(crate) remote: Address,
     pub(crate) protection: Protection,
     pub(crate) application: Option<Arc<str>>,
     pub(crate) rights: Rights,

@@ -9,7 +9,7 @@ use crate::output::{Need, Output};
 use crate::settings::Settings;
 use crate::signals::unless_interrupted;
 use broker::core::transport::{Connection, TransportError};
-use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
+use broker::{Address, EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions};
 use clap::Args;
 use handshake::{Conversation, Greeting, Introduction};
 use report::{Check, Finding, Verdict};
@@ -40,7 +40,7 @@ const TOPICS_SHOWN: usize = 256;
 pub(crate) struct Doctor {
     /// The address to examine
     #[arg(value_parser = UrlParser)]
-    url: Url,
+    url: Address,
 
     /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may
     /// take as long again before and after it, at most 2 each, and its greeting 1 [default: 5]
@@ -87,7 +87,7 @@ const ANONYMOUS: &str = ": the anonymous TLS of a Zeek without certificates; to 
 type Stop = (&'static str, Finding);
 
 struct Examination {
-    url: Url,
+    url: Address,
     wait: Duration,
     limits: Limits,
     transports: TransportOptions,
@@ -359,14 +359,14 @@ fn tls_there(seen: Option<broker::Failure>) -> Finding {
     Finding { failure, confirmed: Some(format!("{seen} when a TLS handshake is begun")) }
 }
 
-fn native_there(url: &Url) -> Finding {
+fn native_there(url: &Address) -> Finding {
     let text = format!(
         "connecting to {url}: the other side speaks the native protocol without WebSocket: use tcp://"
     );
     TransportError::new(Reason::NotBroker, text).into()
 }
 
-fn plain(stream: TcpStream, url: &Url) -> Connection {
+fn plain(stream: TcpStream, url: &Address) -> Connection {
     use broker::core::transport::{Link, Protection, StreamReader, StreamWriter};
     let (reader, writer) = stream.into_split();
     Connection {

@@ -2,7 +2,7 @@
 
 use super::report::{Check, Finding};
 use broker::core::transport::TransportError;
-use broker::{Reason, Url};
+use broker::{Address, Reason};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 const RESOLVE: Duration = Duration::from_secs(10);
 
 /// The addresses of the host of a URL.
-pub(super) async fn resolve(url: &Url) -> Result<(Vec<SocketAddr>, Check), Finding> {
+pub(super) async fn resolve(url: &Address) -> Result<(Vec<SocketAddr>, Check), Finding> {
     let fail = |kind, text: String| Finding::from(TransportError::new(kind, text));
     let (host, port) = (url.host(), url.port());
     if port == 0 {

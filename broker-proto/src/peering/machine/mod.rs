@@ -24,7 +24,7 @@ use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
 use crate::wire::envelope::SharedFrame;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub enum Close {
 pub enum Action {
     /// Open a connection, and report with [`PeeringMachine::opened`] or
     /// [`PeeringMachine::dial_failed`].
-    Dial { dial: DialId, url: Url },
+    Dial { dial: DialId, url: Address },
     /// Stop opening a connection.
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
@@ -180,7 +180,7 @@ struct Peering {
 
 #[derive(Debug)]
 struct Dial {
-    url: Url,
+    url: Address,
     retry: Option<Duration>,
     state: DialState,
     /// Failed attempts in a row.
@@ -226,7 +226,7 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct PendingDial {
     /// The address.
-    pub url: Url,
+    pub url: Address,
     /// The time between attempts; without one there is a single attempt.
     pub retry: Option<Duration>,
     /// When it was asked for, or when its last peering ended.
