@@ -1,4 +1,23 @@
 //! The data model of Broker: one recursive value type with fifteen alternatives.
+//!
+//! ```
+//! use broker_data::{Value, View, vector};
+//!
+//! let value = Value::from(vector!["10.0.0.7", 22u64, true]);
+//! let bytes = value.encode();
+//! let view = View::parse(&bytes)?;
+//! assert_eq!(view.get(1).and_then(|port| port.as_count()), Some(22), "without a copy");
+//! assert_eq!(view.to_value(), value);
+//! # Ok::<(), broker_data::DecodeError>(())
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `serde` | no | Conversions between values and types of a program. |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod binary;
 mod builder;

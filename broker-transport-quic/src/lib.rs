@@ -22,6 +22,23 @@
 //! sent, and [`QuicOptions::assembly`] or one frame being put together. Until the other side's
 //! handshake of Broker is over it is 256 KiB received. More is not accepted, so a slow side slows
 //! down the other one.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use broker_core::Endpoint;
+//! use broker_transport_quic::{QuicOptions, QuicTransport, Tls, TlsOptions};
+//!
+//! let tls = Tls::new(TlsOptions::default())?;
+//! let transport = QuicTransport::new(tls, QuicOptions::default());
+//! let endpoint = Endpoint::builder().transport(transport).build()?;
+//! let address = endpoint.listen("quic://127.0.0.1:0").await?;
+//! assert_eq!(address.scheme(), "quic");
+//! # Ok(())
+//! # }
+//! ```
 
 mod assembly;
 mod config;

@@ -5,6 +5,14 @@
 //! former, [`TcpTransport::dial`] and [`TcpTransport::bind`], are there for transports that put a
 //! layer of their own over TCP and want names, addresses, options and error messages to be the same
 //! everywhere; [`dial_with`] and [`bind_with`] are for those with sockets of another kind.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | no | `tls://` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
 mod dial;
@@ -35,6 +43,21 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
 /// The transport for the scheme `tcp`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_core::Endpoint;
+/// use broker_transport_tcp::TcpTransport;
+///
+/// let endpoint = Endpoint::builder().transport(TcpTransport::default()).build()?;
+/// let address = endpoint.listen("tcp://127.0.0.1:0").await?;
+/// assert_ne!(address.port(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct TcpTransport {
     options: TcpOptions,

@@ -318,7 +318,7 @@ async fn an_endpoint_with_certificates_neither_dials_nor_accepts_anonymously() {
     assert_eq!(count.load(SeqCst), 1, "there was a second attempt");
 
     let mut strict = listen(&setting.endpoint("own")).await;
-    let client = broker_tls::anonymous::Connection::client().unwrap();
+    let client = broker_tls::anonymous::AnonymousConnection::client().unwrap();
     let mut socket = TcpStream::connect(("127.0.0.1", strict.url().port())).await.unwrap();
     socket.write_all(client.output()).await.unwrap();
     let mut answer = Vec::new();

@@ -56,6 +56,14 @@
 //! | frames without mask, oversized or fragmented control frames | Close 1002, as the RFC says |
 //! | silence | asked for with a ping after 30 s, Close 1011 after 60 s |
 //! | a client that does not read | see [`WsOptions::overflow_policy`] |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | no | `wss://` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 pub mod client;

@@ -65,7 +65,7 @@ async fn a_client_publishes_and_receives() {
     let received = message(&mut client).await;
     assert_eq!(received.topic, "/down/x");
     assert_eq!(received.view().unwrap().as_str(), Some("hello"));
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     let gone = async {
         while server.endpoint.client_count() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -83,7 +83,7 @@ async fn closing_sends_what_was_published_before() {
     for number in 0..500_u64 {
         sender.publish("/up", &broker_core::data::Value::from(number)).await.unwrap();
     }
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     for number in 0..500 {
         assert_eq!(subscriber.recv().await.unwrap().view().as_count(), Some(number));
     }
@@ -268,7 +268,7 @@ async fn the_librarys_server_that_answers_no_close_holds_up_nobody() {
     let ack = br#"{"type": "ack", "endpoint": "88888888-8888-4888-8888-888888888888", "version": "2.7.0"}"#;
     stream.write_all(&server_frame(0x81, ack)).await.unwrap();
     connected(&mut client).await;
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest.first(), Some(&0x88));

@@ -44,8 +44,8 @@
 //! [`Message`] is a view of the bytes that came; [`Message::data`] makes an owned value of it.
 //!
 //! **Zeek.** Zeek's events and logs are values of a certain form; [`data::zeek`] builds and reads
-//! them. [`Event`] and [`Message`] of this crate are something else: what an endpoint reports, and
-//! what it receives.
+//! them. A [`ZeekEvent`](data::zeek::ZeekEvent) is such a value, while an [`Event`] is what an
+//! endpoint reports and a [`Message`] what it receives.
 //!
 //! **What happens.** [`Endpoint::events`] reports every change of the overlay, every error and the
 //! log. [`Endpoint::peers`] and [`Endpoint::peering_stats`] tell how things are, and
@@ -68,6 +68,8 @@
 //! | `quic` | no | `quic://` |
 //!
 //! `mem://`, inside one process, is always there.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use broker_core as core;
 

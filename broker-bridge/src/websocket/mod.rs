@@ -19,6 +19,30 @@ use std::sync::Arc;
 /// A transport for `ws` and `wss` that bridges to servers of the JSON API.
 ///
 /// It belongs to one endpoint; clones are the same transport.
+///
+/// # Examples
+///
+/// What one endpoint publishes below `/alerts/` gets to the clients of another one:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_bridge::websocket::WebSocketBridges;
+/// use broker_core::Endpoint;
+/// use broker_core::endpoint::Retry;
+/// use broker_transport_ws::{WsOptions, WsTransport};
+///
+/// let server = WsTransport::new(WsOptions::default())?.install(Endpoint::builder()).build()?;
+/// let port = server.listen("ws://127.0.0.1:0").await?.port();
+///
+/// let bridges = WebSocketBridges::new(WsTransport::new(WsOptions::default())?);
+/// let endpoint = bridges.clone().install(Endpoint::builder()).build()?;
+/// let to = format!("ws://127.0.0.1:{port}/v1/messages/json?to=/alerts/&from=/commands/");
+/// endpoint.peer(to, Retry::never()).await?;
+/// assert_eq!(bridges.bridges().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WebSocketBridges {
     ws: WsTransport,

@@ -3,7 +3,7 @@
 use broker_bridge::BridgeStatus;
 use broker_bridge::websocket::WebSocketBridges;
 use broker_core::data::Value;
-use broker_core::data::zeek::{Event, Message, MessageView};
+use broker_core::data::zeek::{ZeekEvent, ZeekMessage, ZeekMessageView};
 use broker_core::endpoint::Subscriber;
 use broker_core::{Address, Endpoint, OverflowPolicy};
 use broker_testkit::websocket::{PATIENCE, read_head, wait_for};
@@ -125,12 +125,12 @@ pub(crate) fn number_of(value: &Value) -> u64 {
     }
     let payload = value.encode();
     let view = broker_core::data::View::parse(&payload).unwrap();
-    let MessageView::Event(event) = MessageView::parse(view).unwrap() else { panic!() };
+    let ZeekMessageView::Event(event) = ZeekMessageView::parse(view).unwrap() else { panic!() };
     event.read_args::<(u64,)>().unwrap().0
 }
 
-pub(crate) fn ping(number: u64) -> Message {
-    Message::Event(Event::new("ping").arg(number))
+pub(crate) fn ping(number: u64) -> ZeekMessage {
+    ZeekMessage::Event(ZeekEvent::new("ping").arg(number))
 }
 
 /// Two nodes with the servers of their own, which others join.

@@ -1,6 +1,6 @@
 //! The events of the C++ Broker's `broker-throughput`, as values.
 
-use broker_data::zeek::Event;
+use broker_data::zeek::ZeekEvent;
 use broker_data::{EnumValue, IpAddress, Port, Protocol, Timespan, Timestamp, Value};
 
 /// All shapes with their names.
@@ -9,7 +9,7 @@ pub(crate) fn all() -> [(&'static str, Value); 3] {
 }
 
 fn small() -> Value {
-    Event::new("event_1").arg(42_i64).arg("test").into()
+    ZeekEvent::new("event_1").arg(42_i64).arg("test").into()
 }
 
 fn address(last: u8) -> IpAddress {
@@ -47,7 +47,7 @@ fn conn() -> Value {
         Value::Count(7),
         Value::Set(tunnels.into()),
     ];
-    Event { args: args.into(), ..Event::new("event_2") }.into()
+    ZeekEvent { args: args.into(), ..ZeekEvent::new("event_2") }.into()
 }
 
 fn table() -> Value {
@@ -56,5 +56,5 @@ fn table() -> Value {
     let entries = (0..100).map(|key| (string(&format!("key-{key:011}")), set(key)));
     let table = Value::Table(entries.collect());
     let args = vec![Timestamp(1_700_000_000_000_000_000).into(), table];
-    Event { args, ..Event::new("event_3") }.into()
+    ZeekEvent { args, ..ZeekEvent::new("event_3") }.into()
 }

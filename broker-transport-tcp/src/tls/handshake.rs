@@ -109,7 +109,7 @@ async fn connect(
 ) -> Result<Established, (io::Error, PrefixCapture)> {
     let socket = PrefixCapture::new(socket);
     if anonymous {
-        let client = match anonymous::Connection::client() {
+        let client = match anonymous::AnonymousConnection::client() {
             Ok(client) => client,
             Err(error) => return Err((io::Error::other(error), socket)),
         };
@@ -213,7 +213,7 @@ pub(super) async fn accept<F: Finish>(
             let stream = acceptor.accept(socket).into_fallible().await?;
             return Ok(Established::Rustls(Box::new(stream.into())));
         }
-        let server = anonymous::Connection::server();
+        let server = anonymous::AnonymousConnection::server();
         let stream = anonymous_handshake(server, socket).await?;
         Ok(Established::Anonymous(Box::new(stream)))
     };

@@ -25,6 +25,26 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The transport for the scheme `tls`.
+///
+/// # Examples
+///
+/// Without certificates links are encrypted, and nobody knows with whom:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_core::Endpoint;
+/// use broker_transport_tcp::TcpTransport;
+/// use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
+///
+/// let tls = Tls::new(TlsOptions::default())?;
+/// let transport = TlsTransport::new(TcpTransport::default(), tls);
+/// let endpoint = Endpoint::builder().transport(transport).build()?;
+/// endpoint.listen("tls://127.0.0.1:0").await?;
+/// assert_eq!(endpoint.listeners()[0].protection.to_string(), "encrypted, not authenticated");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TlsTransport {
     tcp: TcpTransport,

@@ -1,7 +1,7 @@
 use super::transcript::{Participant, Transcript, next};
 use super::values::{of_every_kind, zeek_event};
 use crate::failure::Failure;
-use broker::data::zeek::MessageView;
+use broker::data::zeek::ZeekMessageView;
 use broker::event::Severity;
 use broker::{Address, Config};
 
@@ -91,8 +91,8 @@ async fn across(
             message.topic() != topic.as_str() || message.view() != **value
         });
         if message.topic().to_string().starts_with("/zeek/") {
-            let understood = MessageView::parse(message.view());
-            let ok = matches!(&understood, Ok(MessageView::Event(event)) if event.name() == "Demo::login");
+            let understood = ZeekMessageView::parse(message.view());
+            let ok = matches!(&understood, Ok(ZeekMessageView::Event(event)) if event.name() == "Demo::login");
             transcript.check(ok, "the Zeek event is understood as one");
         }
     }
