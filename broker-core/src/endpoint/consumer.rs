@@ -1,4 +1,5 @@
 use super::message::Message;
+use super::readiness::poll_on_thread;
 use super::shared::Shared;
 use super::{Endpoint, SubscriberOptions};
 use crate::Reason;
@@ -7,10 +8,13 @@ use broker_proto::SubscribeError;
 use broker_proto::limits::Limits;
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Sink, SinkKind};
-use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::frame::{self, PREFIX};
 use bytes::{Buf, Bytes};
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Topics from whatever the caller has.
 pub(super) fn topics<T: AsRef<[u8]>>(prefixes: impl IntoIterator<Item = T>) -> Vec<Bytes> {
@@ -160,6 +164,52 @@ impl Consumer {
         }
         self.current.advance(PREFIX);
         Some(Message::new(self.current.split_to(length)))
+    }
+
+    /// How many messages are there.
+    pub(super) fn len(&self) -> usize {
+        self.sink.queue.stats().queued + frame::frames(&self.current).count()
+    }
+
+    /// Waits until a message is there, or nothing will come any more.
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if !self.current.is_empty() {
+                return Poll::Ready(());
+            }
+            match self.refill() {
+                Ok(()) => {}
+                Err(Taken::Closed) => return Poll::Ready(()),
+                Err(_) => ready!(self.sink.queue.poll_changed(context)),
+            }
+        }
+    }
+
+    /// Waits for messages and takes up to `limit` of those that are there.
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
+        }
+        self.take_many(buffer, limit)
+    }
+
+    /// [`Self::recv_many`] on a thread that sleeps for that long at most.
+    pub(super) fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
+        }
+        self.take_many(buffer, limit)
+    }
+
+    fn take_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        let before = buffer.len();
+        buffer.extend(std::iter::from_fn(|| self.try_recv().ok()).take(limit));
+        buffer.len() - before
     }
 
     /// Waits for the next message. `None` when the endpoint has shut down and nothing is left.

@@ -17,6 +17,7 @@ mod metrics;
 mod outbox;
 mod ping;
 mod publisher;
+mod readiness;
 mod registry;
 mod requests;
 mod shared;
@@ -38,6 +39,8 @@ pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
+#[cfg(unix)]
+pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
 pub use subscriber::{Subscriber, SubscriberOptions};
 pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
@@ -200,6 +203,16 @@ impl Endpoint {
     /// There is no such peer, or it did not answer within `limit`.
     pub async fn ping(&self, id: EndpointId, limit: Duration) -> Result<Duration, PingError> {
         ping::ping(self.shared(), id, limit).await
+    }
+
+    /// Waits until every peer has taken what was meant for it before: messages that were published,
+    /// and changes of the topics that this endpoint wants. Returns false if a peer has not within
+    /// `limit`; one that leaves in the meantime is not waited for. Cancel safe.
+    ///
+    /// It pings the peers, which answer in order, so this is about peers and not about those behind
+    /// them.
+    pub async fn flush(&self, limit: Duration) -> bool {
+        ping::flush(self.shared(), limit).await
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.

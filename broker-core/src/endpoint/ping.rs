@@ -4,7 +4,9 @@ use broker_proto::routing::Peer;
 use broker_proto::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -80,4 +82,24 @@ pub(super) async fn ping(
         Ok(Err(_)) => Err(PingError::NotPeered(id)),
         Err(_) => Err(PingError::TimedOut(limit)),
     }
+}
+
+/// Waits until all peers have answered a ping. Returns false if one has not within `limit`.
+pub(super) async fn flush(shared: &Arc<Shared>, limit: Duration) -> bool {
+    // All of them are on their way before the first answer is waited for.
+    let mut pings: Vec<_> =
+        shared.router.peers().iter().map(|peer| Box::pin(ping(shared, peer.id, limit))).collect();
+    let mut in_time = true;
+    poll_fn(|context| {
+        pings.retain_mut(|ping| match ping.as_mut().poll(context) {
+            Poll::Ready(outcome) => {
+                in_time &= !matches!(outcome, Err(PingError::TimedOut(_)));
+                false
+            }
+            Poll::Pending => true,
+        });
+        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    in_time
 }

@@ -1,3 +1,4 @@
+use super::ping::ping;
 use super::shared::Shared;
 use crate::{EndpointId, Url};
 use broker_proto::Failure;
@@ -40,9 +41,29 @@ impl Default for Retry {
 ///
 /// With a retry time it is decided by the first success, or when the request is given up. Dropping
 /// the handle changes nothing for the request.
+///
+/// The peering exists then, and this side knows what the peer wants. The peer may have to wait for
+/// the last message of the handshake before it can say the same; see [`Self::settled`].
 #[derive(Debug)]
 pub struct PeerHandle {
+    shared: Arc<Shared>,
     outcome: oneshot::Receiver<Result<EndpointId, Failure>>,
+}
+
+impl PeerHandle {
+    /// Waits for the outcome, and if that is a peering until the peer has said that it exists for
+    /// it too: then both sides know each other's filter, and what either publishes from now on
+    /// reaches the other. A peer that does not answer within the time for a handshake is not waited
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// There is no peering.
+    pub async fn settled(mut self) -> Result<EndpointId, PeerError> {
+        let id = (&mut self).await?;
+        let _ = ping(&self.shared, id, self.shared.config.limits.handshake_time).await;
+        Ok(id)
+    }
 }
 
 impl Future for PeerHandle {
@@ -62,7 +83,7 @@ pub(super) fn peer(shared: &Arc<Shared>, url: &Url, retry: Retry) -> PeerHandle 
         let dial = state.table.machine.peer(url.clone(), retry.0, now);
         state.dials.entry(dial).or_default().waiters.push(waiter);
     });
-    PeerHandle { outcome }
+    PeerHandle { shared: Arc::clone(shared), outcome }
 }
 
 pub(super) async fn await_peer(shared: &Arc<Shared>, id: EndpointId, limit: Duration) -> bool {

@@ -382,15 +382,17 @@ impl BoundedQueue {
 
     /// Waits until [`Self::take`] has something new to say. Cancel safe; for the one consumer.
     pub async fn changed(&self) {
-        poll_fn(|context| {
-            let mut state = self.state.lock();
-            if std::mem::take(&mut state.consumer_called) {
-                return Poll::Ready(());
-            }
-            state.consumer = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        poll_fn(|context| self.poll_changed(context)).await;
+    }
+
+    /// [`Self::changed`] for those who poll.
+    pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if std::mem::take(&mut state.consumer_called) {
+            return Poll::Ready(());
+        }
+        state.consumer = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Waits until [`Self::close`] has been called. Cancel safe; for one task.
