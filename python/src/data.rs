@@ -1,12 +1,13 @@
 //! `_broker.Data`: an encoded value.
 
 use crate::values::{self, Flavor};
+use broker::data::zeek::{EventView, MessageType, MessageView};
 use broker::data::{Kind, View};
 use bytes::Bytes;
 use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// One value, as the bytes that go over the wire.
@@ -20,6 +21,17 @@ impl RawData {
 
     fn view(&self) -> View<'_> {
         View::of_validated(&self.0)
+    }
+
+    /// The event that this is; with the texts of the C++ module if it is none.
+    fn as_event(&self) -> PyResult<EventView<'_>> {
+        if MessageType::of(self.view()) != MessageType::Event {
+            return Err(PyValueError::new_err("invalid Event data/type"));
+        }
+        match MessageView::parse(self.view()) {
+            Ok(MessageView::Event(event)) => Ok(event),
+            _ => Err(PyValueError::new_err("invalid Event data")),
+        }
     }
 }
 
@@ -111,6 +123,34 @@ impl RawData {
             }
             _ => self.view().iter().map(owned).collect(),
         }
+    }
+
+    /// Whether this is a Zeek event.
+    fn is_event(&self) -> bool {
+        matches!(MessageView::parse(self.view()), Ok(MessageView::Event(_)))
+    }
+
+    /// The name of the event that this is.
+    fn event_name(&self, py: Python<'_>) -> PyResult<Py<PyString>> {
+        Ok(PyString::from_bytes(py, self.as_event()?.name())?.unbind())
+    }
+
+    /// The arguments of the event that this is.
+    fn event_args<'py>(&self, py: Python<'py>, flavor: u8) -> PyResult<Bound<'py, PyList>> {
+        let flavor = Flavor::from_number(flavor)?;
+        let args = self.as_event()?.args();
+        let args = args.iter().map(|arg| values::decode(py, arg, flavor));
+        PyList::new(py, args.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// The metadata of the event that this is, as vectors of id and value.
+    fn event_metadata<'py>(&self, py: Python<'py>, flavor: u8) -> PyResult<Bound<'py, PyList>> {
+        let flavor = Flavor::from_number(flavor)?;
+        self.as_event()?;
+        let entries = self.view().path([2, 2]);
+        let entries = entries.iter().flat_map(|entries| entries.iter());
+        let entries = entries.map(|entry| values::decode(py, entry, flavor));
+        PyList::new(py, entries.collect::<PyResult<Vec<_>>>()?)
     }
 
     fn __richcmp__(&self, other: PyRef<'_, Self>, op: CompareOp) -> bool {

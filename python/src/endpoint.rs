@@ -1,6 +1,6 @@
 //! The endpoint.
 
-use crate::events::Events;
+use crate::events::{Events, Wanted};
 use crate::fault::Fault;
 use crate::operation::{Operation, Outcome};
 use crate::runtime::{Unforked, limit, refuse_forked, runtime, wait_in_slices};
@@ -165,9 +165,15 @@ impl Endpoint {
     }
 
     /// What happens from now on.
-    #[pyo3(signature = (statuses=true, errors=true, logs=false))]
-    fn events(&self, statuses: bool, errors: bool, logs: bool) -> PyResult<Events> {
-        Events::new(self.get()?.events(), statuses, errors, logs)
+    #[pyo3(signature = (statuses=true, errors=true, logs=false, reachability=true))]
+    fn events(
+        &self,
+        statuses: bool,
+        errors: bool,
+        logs: bool,
+        reachability: bool,
+    ) -> PyResult<Events> {
+        Events::new(self.get()?.events(), Wanted { statuses, reachability, errors, logs })
     }
 
     /// Brings whether the endpoint with this id is a peer within the time.

@@ -2,7 +2,7 @@
 
 use crate::ready::Ready;
 use crate::runtime::{Unforked, limit, refuse_forked, wait_in_slices};
-use broker::event::{EndpointInfo, Event};
+use broker::event::{EndpointInfo, Event, StatusCode};
 use broker::{EventStream, Reason};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -30,16 +30,25 @@ pub(crate) struct Events {
 
 /// Which events are of interest.
 #[derive(Clone, Copy)]
-struct Wanted {
-    statuses: bool,
-    errors: bool,
-    logs: bool,
+pub(crate) struct Wanted {
+    pub(crate) statuses: bool,
+    /// Whether endpoints that come into reach are of interest, and not only peers.
+    pub(crate) reachability: bool,
+    pub(crate) errors: bool,
+    pub(crate) logs: bool,
 }
 
 impl Wanted {
     fn includes(self, event: &Event) -> bool {
         match event {
-            Event::Status(status) => self.statuses && status.client.is_none(),
+            Event::Status(status) => {
+                let is_about_a_path = matches!(
+                    status.code,
+                    StatusCode::EndpointDiscovered | StatusCode::EndpointUnreachable
+                );
+                let is_wanted = self.reachability || !is_about_a_path;
+                self.statuses && is_wanted && status.client.is_none()
+            }
             Event::Error(_) => self.errors,
             Event::Log(_) => self.logs,
         }
@@ -74,13 +83,8 @@ impl State {
 }
 
 impl Events {
-    pub(crate) fn new(
-        stream: EventStream,
-        statuses: bool,
-        errors: bool,
-        logs: bool,
-    ) -> PyResult<Self> {
-        let (ready, wanted) = (Ready::new()?, Wanted { statuses, errors, logs });
+    pub(crate) fn new(stream: EventStream, wanted: Wanted) -> PyResult<Self> {
+        let ready = Ready::new()?;
         let mut state = State { stream, taken: VecDeque::new(), ended: false };
         state.update(wanted, &ready);
         Ok(Self { state: Unforked::new(Mutex::new(state)), ready, wanted })
