@@ -321,6 +321,12 @@ fn parse(url: &str) -> PyResult<Url> {
     url.parse().map_err(|error: broker::InvalidUrl| PyValueError::new_err(error.to_string()))
 }
 
+/// The URL in full, as it is shown: without a token that may be in it.
+#[pyfunction]
+pub(crate) fn shown_url(url: &str) -> PyResult<String> {
+    Ok(parse(url)?.to_string())
+}
+
 fn parse_id(id: &str) -> PyResult<EndpointId> {
     id.parse().map_err(|_| PyValueError::new_err(format!("{id:?} is not the id of an endpoint")))
 }

@@ -20,7 +20,7 @@ mod _zeek_broker {
     #[pymodule_export]
     use crate::data::RawData;
     #[pymodule_export]
-    use crate::endpoint::Endpoint;
+    use crate::endpoint::{Endpoint, shown_url};
     #[pymodule_export]
     use crate::events::Events;
     #[pymodule_export]
