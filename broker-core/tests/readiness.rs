@@ -127,7 +127,8 @@ async fn events_that_are_there_make_their_stream_ready() {
     assert!(events.poll_ready(&mut context).is_ready() && events.has_ended());
 }
 
-#[tokio::test]
+/// Also when there have been too many changes to announce each of them.
+#[tokio::test(start_paused = true)]
 async fn after_a_flush_peers_know_which_topics_are_wanted() {
     let (a, b, mut subscriber) = publisher_and_subscriber().await;
     for number in 0..100 {

@@ -49,6 +49,14 @@ impl RawData {
         Ok(Self(encoded.into()))
     }
 
+    /// As the constructor, with what only this package takes: records and its own events.
+    #[staticmethod]
+    fn encode(x: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut encoded = Vec::new();
+        values::encode(x, false, &mut encoded)?;
+        Ok(Self(encoded.into()))
+    }
+
     /// The value in these bytes. ValueError if they are none.
     #[staticmethod]
     fn from_bytes(bytes: &[u8]) -> PyResult<Self> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// Why there is no round-trip time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,22 +84,37 @@ pub(super) async fn ping(
     }
 }
 
-/// Waits until all peers have answered a ping. Returns false if one has not within `limit`.
+/// Waits until all peers have been told which topics are wanted, and have answered a ping. Returns
+/// false if that takes longer than `limit`.
 pub(super) async fn flush(shared: &Arc<Shared>, limit: Duration) -> bool {
-    // All of them are on their way before the first answer is waited for.
-    let mut pings: Vec<_> =
-        shared.router.peers().iter().map(|peer| Box::pin(ping(shared, peer.id, limit))).collect();
-    let mut in_time = true;
-    poll_fn(|context| {
-        pings.retain_mut(|ping| match ping.as_mut().poll(context) {
-            Poll::Ready(outcome) => {
-                in_time &= !matches!(outcome, Err(PingError::TimedOut(_)));
-                false
-            }
-            Poll::Pending => true,
-        });
-        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    timeout(limit, async {
+        announced(shared).await;
+        // All of them are on their way before the first answer is waited for.
+        let pings = shared.router.peers();
+        let mut pings: Vec<_> =
+            pings.iter().map(|peer| Box::pin(ping(shared, peer.id, limit))).collect();
+        let mut in_time = true;
+        poll_fn(|context| {
+            pings.retain_mut(|ping| match ping.as_mut().poll(context) {
+                Poll::Ready(outcome) => {
+                    in_time &= !matches!(outcome, Err(PingError::TimedOut(_)));
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if pings.is_empty() { Poll::Ready(in_time) } else { Poll::Pending }
+        })
+        .await
     })
-    .await;
-    in_time
+    .await
+    .unwrap_or(false)
+}
+
+/// Waits until no change of the filter waits to be announced.
+async fn announced(shared: &Arc<Shared>) {
+    let due = || shared.control(|control, _| control.announcement_due());
+    while let Some(due) = due() {
+        sleep_until(shared.instant(due)).await;
+        shared.control(|control, now| control.tick(now));
+    }
 }

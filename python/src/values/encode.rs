@@ -5,7 +5,7 @@ use super::times::{Timespan, Timestamp, timedelta_to_nanoseconds};
 use super::types::Types;
 use crate::data::RawData;
 use broker::data::{self, Address, Encode, EnumValue, Slot, Subnet};
-use pyo3::exceptions::{PyOverflowError, PyRecursionError, PyTypeError, PyUnicodeError, PyValueError};
+use pyo3::exceptions::{PyRecursionError, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
     PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple,
@@ -256,9 +256,5 @@ fn subnet(object: &Bound<'_, PyAny>) -> PyResult<Subnet> {
     let length: u8 = object.getattr("prefixlen")?.extract()?;
     let raw = if object.getattr("version")?.extract::<u8>()? == 4 { length + 96 } else { length };
     // An IPv6 network within ::ffff:0:0/96 is the IPv4 network that it stands for.
-    if address.is_v4() && raw < 96 {
-        let text = "a network that begins with ::ffff:0:0 and is larger than /96 has no encoding";
-        return Err(PyOverflowError::new_err(text));
-    }
     Ok(Subnet::from_raw(address, raw))
 }
