@@ -132,7 +132,7 @@ async fn events_that_are_there_make_their_stream_ready() {
 async fn after_a_flush_peers_know_which_topics_are_wanted() {
     let (a, b, mut subscriber) = publisher_and_subscriber().await;
     for number in 0..100 {
-        let topic = format!("/more/{number}");
+        let topic = format!("/more/{number:03}");
         subscriber.add([&topic]).unwrap();
         assert!(b.flush(LONG).await);
         let known = a.peer_filter(b.id()).unwrap();

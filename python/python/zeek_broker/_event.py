@@ -16,6 +16,8 @@ T = TypeVar("T")
 #: The id of the metadata that says when an event happened by the clock of the network.
 NETWORK_TIMESTAMP = 1
 
+_set = object.__setattr__
+
 _NOTHING: Mapping[int, Any] = MappingProxyType({})
 
 
@@ -55,16 +57,16 @@ class Event:
         if not isinstance(name, str):
             raise TypeError("the name of an event is a str")
         entries = MappingProxyType(dict(metadata)) if metadata else _NOTHING
-        _set_name(self, name)
-        _set_args(self, args)
-        _set_metadata(self, entries)
+        _set(self, "name", name)
+        _set(self, "args", args)
+        _set(self, "metadata", entries)
 
     @classmethod
     def _received(cls, name: str, args: tuple[Any, ...], metadata: dict[int, Any]) -> Event:
         event = object.__new__(cls)
-        _set_name(event, name)
-        _set_args(event, args)
-        _set_metadata(event, MappingProxyType(metadata) if metadata else _NOTHING)
+        _set(event, "name", name)
+        _set(event, "args", args)
+        _set(event, "metadata", MappingProxyType(metadata) if metadata else _NOTHING)
         return event
 
     @property
@@ -104,7 +106,3 @@ class Event:
     def __reduce__(self) -> tuple[Any, ...]:
         return Event._received, (self.name, self.args, dict(self.metadata))
 
-
-_set_name = Event.name.__set__  # type: ignore[attr-defined]
-_set_args = Event.args.__set__  # type: ignore[attr-defined]
-_set_metadata = Event.metadata.__set__  # type: ignore[attr-defined]

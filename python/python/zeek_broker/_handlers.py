@@ -44,11 +44,13 @@ class _Handler:
     def call(self, message: Message, event: Event) -> Any:
         """Calls it. TypeError if the arguments are not those that it takes."""
         args = event.args
-        most = len(args) if self.rest else len(self.positional)
-        if not self.required <= len(args) <= most:
+        more = len(args) - len(self.positional)
+        converters = self.positional
+        if self.rest is not None and more > 0:
+            converters = [*converters, *[self.rest] * more]
+        if not self.required <= len(args) <= len(converters):
             raise TypeError(f"{len(args)} arguments, where {len(self.positional)} are expected")
-        rest = [self.rest] * (len(args) - len(self.positional)) if self.rest else []
-        converted = [to(arg) for to, arg in zip([*self.positional, *rest], args) if to]
+        converted = [to(arg) for to, arg in zip(converters, args)]
         sources = {"event": event, "message": message}
         extras = {name: sources[kind] for name, kind in self.extras.items()}
         return lambda: self.function(*converted, **extras)

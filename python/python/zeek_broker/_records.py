@@ -22,7 +22,7 @@ Converter = Callable[[Any], Any]
 def construct(record: type[T], values: Any) -> T:
     """An object of a dataclass from the fields of a record. Fields that the record does not have
     keep their defaults."""
-    return typing.cast(T, _record(record)(values))
+    return typing.cast(T, _record(typing.cast(Any, record))(values))
 
 
 @functools.lru_cache(maxsize=1024)

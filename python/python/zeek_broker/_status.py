@@ -94,8 +94,12 @@ StatusItem = Union[
     PeerAdded, PeerRemoved, PeerLost, EndpointDiscovered, EndpointUnreachable, PeerError
 ]
 
-_WITH_URL = {"peer_added": PeerAdded, "peer_removed": PeerRemoved, "peer_lost": PeerLost}
-_WITHOUT_URL = {
+_WITH_URL: dict[str, type[PeerAdded | PeerRemoved | PeerLost]] = {
+    "peer_added": PeerAdded,
+    "peer_removed": PeerRemoved,
+    "peer_lost": PeerLost,
+}
+_WITHOUT_URL: dict[str, type[EndpointDiscovered | EndpointUnreachable]] = {
     "endpoint_discovered": EndpointDiscovered,
     "endpoint_unreachable": EndpointUnreachable,
 }

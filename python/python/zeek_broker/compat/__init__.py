@@ -18,6 +18,10 @@ from __future__ import annotations
 import sys
 import types
 from datetime import timezone
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
+from typing import Any
 
 from . import _broker, zeek
 from ._config import BrokerOptions, Configuration
@@ -62,14 +66,12 @@ def install(*, force: bool = False) -> None:
         sys.meta_path.insert(0, _OldName())
 
 
-class _OldName:
+class _OldName(MetaPathFinder):
     """Finds ``broker.bro``, in a way that keeps the classes those of ``broker.zeek``."""
 
-    def find_spec(self, name: str, path: object, target: object = None) -> object:
+    def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if name != "broker.bro" or sys.modules.get("broker") is not sys.modules[__name__]:
             return None
-        from importlib.util import spec_from_file_location
-
         return spec_from_file_location(name, __file__.replace("__init__.py", "bro.py"))
 
 

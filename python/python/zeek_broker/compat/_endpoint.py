@@ -229,9 +229,9 @@ class Publisher:
     here."""
 
     __module__ = "broker"
-    _publisher: Any
+    _publisher: RawPublisher | None
 
-    def __init__(self, internal_publisher: Any) -> None:
+    def __init__(self, internal_publisher: RawPublisher) -> None:
         self._publisher = internal_publisher
 
     def __enter__(self) -> Publisher:

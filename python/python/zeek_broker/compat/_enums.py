@@ -12,6 +12,7 @@ class NativeEnum:
     __slots__ = ("_value",)
     __members__: ClassVar[dict[str, Any]]
     _names: ClassVar[dict[int, str]]
+    _value: int
 
     def __init__(self, value: int) -> None:
         if not isinstance(value, int):
@@ -41,7 +42,7 @@ class NativeEnum:
         return self._value
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other._value == self._value  # type: ignore[attr-defined]
+        return isinstance(other, type(self)) and other._value == self._value
 
     def __ne__(self, other: object) -> bool:
         return not self == other

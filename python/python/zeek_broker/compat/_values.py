@@ -65,12 +65,12 @@ class _Ordered(_Native):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return bool(self._key() == other._key())  # type: ignore[attr-defined]
+        return bool(self._key() == other._key())
 
     def __lt__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return bool(self._key() < other._key())  # type: ignore[attr-defined]
+        return bool(self._key() < other._key())
 
     def __hash__(self) -> int:
         return hash(self._key())
@@ -173,8 +173,8 @@ class Subnet(_Ordered):
 def _nanoseconds(seconds: float) -> int:
     try:
         number = round(seconds * 10**9)
-    except (OverflowError, ValueError):
-        number = None
+    except ValueError:
+        number = _I64.stop
     if number not in _I64:
         raise OverflowError(f"{seconds} seconds are more than nanoseconds in 64 bits can count")
     return number
