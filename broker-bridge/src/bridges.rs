@@ -7,8 +7,9 @@ use crate::stand_in::StandIn;
 use crate::status::Counters;
 use crate::task::BridgeTask;
 use crate::{BridgeStatus, Directions};
+use broker_core::endpoint::ServiceContext;
 use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker_core::{Endpoint, EndpointId, Url};
+use broker_core::{EndpointId, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -21,8 +22,8 @@ pub(crate) struct Bridges {
 
 impl Bridges {
     /// The first endpoint counts: a second one would need a transport of its own.
-    pub(crate) fn join(&self, endpoint: &Endpoint) {
-        self.overlay.join(endpoint);
+    pub(crate) fn join(&self, context: &ServiceContext) {
+        self.overlay.join(context);
     }
 
     pub(crate) fn status(&self) -> Vec<BridgeStatus> {
@@ -101,6 +102,7 @@ mod tests {
     use crate::other_side::{Incoming, Outgoing};
     use crate::task::LAST_MESSAGES;
     use async_trait::async_trait;
+    use broker_core::Endpoint;
     use broker_core::data::View;
     use broker_core::endpoint::Retry;
     use broker_core::transport::{Listener, Protection, Transport};
@@ -169,11 +171,10 @@ mod tests {
         let bridges = Arc::clone(&transport.0);
         let endpoint = Endpoint::builder()
             .transport(transport)
-            .on_start(move |endpoint| bridges.join(endpoint))
+            .on_start(move |context| bridges.join(context))
             .build()
             .unwrap();
-        let url: Url = "ws://host:1/?to=/t".parse().unwrap();
-        endpoint.peer(&url, Retry::never()).await.unwrap();
+        endpoint.peer("ws://host:1/?to=/t", Retry::never()).await.unwrap();
         endpoint.publish("/t", &1_u64).await.unwrap();
         // With a second for each, what is in front of the end and the end itself.
         let limit = LAST_MESSAGES + 5 * Duration::from_secs(1);

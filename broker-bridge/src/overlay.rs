@@ -1,7 +1,7 @@
 use crate::status::Counters;
-use broker_core::endpoint::WeakEndpoint;
+use broker_core::EndpointId;
+use broker_core::endpoint::{ServiceContext, WeakServiceContext};
 use broker_core::event::{LogId, Severity};
-use broker_core::{Endpoint, EndpointId};
 use bytes::Bytes;
 use std::sync::OnceLock;
 
@@ -12,7 +12,7 @@ pub(crate) const IN_THE_OVERLAY: &str = "this server is the endpoint itself or o
 /// The endpoint that the bridges belong to, as soon as it runs and as long as it does.
 #[derive(Debug, Default)]
 pub(crate) struct Overlay {
-    endpoint: OnceLock<WeakEndpoint>,
+    context: OnceLock<WeakServiceContext>,
 }
 
 /// What an endpoint is connected with, apart from one bridge.
@@ -26,41 +26,42 @@ pub(crate) struct Around {
 
 impl Overlay {
     /// The first endpoint counts: a second one would need a transport of its own.
-    pub(crate) fn join(&self, endpoint: &Endpoint) {
-        let _ = self.endpoint.set(endpoint.downgrade());
+    pub(crate) fn join(&self, context: &ServiceContext) {
+        let _ = self.context.set(context.downgrade());
     }
 
     /// The endpoint, while it runs. There is none where somebody only looks what is at an address.
-    pub(crate) fn endpoint(&self) -> Option<Endpoint> {
-        self.endpoint.get().and_then(WeakEndpoint::upgrade)
+    pub(crate) fn context(&self) -> Option<ServiceContext> {
+        self.context.get().and_then(WeakServiceContext::upgrade)
     }
 
     /// Whether there was an endpoint and is none any more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.endpoint.get().is_some() && self.endpoint().is_none()
+        self.context.get().is_some() && self.context().is_none()
     }
 
     /// Runs a task that the end of the endpoint waits for.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        match self.endpoint() {
-            Some(endpoint) => _ = endpoint.spawn(task),
+        match self.context() {
+            Some(context) => _ = context.spawn(task),
             None => _ = tokio::spawn(task),
         }
     }
 
     pub(crate) fn id(&self) -> Option<EndpointId> {
-        self.endpoint().map(|endpoint| endpoint.id())
+        self.context().map(|context| context.endpoint().id())
     }
 
     /// What the endpoint asks its peers for.
     pub(crate) fn wanted(&self) -> Vec<Bytes> {
-        self.endpoint().map(|endpoint| endpoint.filter()).unwrap_or_default()
+        self.context().map(|context| context.endpoint().filter()).unwrap_or_default()
     }
 
     /// What the endpoint is connected with apart from the peer `bridge`, which stands for the
     /// endpoint `other`. Cheap enough to be asked for every message.
     pub(crate) fn around(&self, bridge: EndpointId, other: Option<EndpointId>) -> Around {
-        let Some(endpoint) = self.endpoint() else { return Around::default() };
+        let Some(context) = self.context() else { return Around::default() };
+        let endpoint = context.endpoint();
         let own = usize::from(endpoint.is_peered(bridge));
         let others = endpoint.peer_count() > own || endpoint.client_count() > 0;
         let is_here = |id| id == endpoint.id() || endpoint.is_peered(id);
@@ -79,9 +80,9 @@ impl Overlay {
     }
 
     fn log(&self, id: LogId, bridge: &Counters, what: &str) {
-        if let Some(endpoint) = self.endpoint() {
+        if let Some(context) = self.context() {
             let text = format!("bridge to {}: {what}", bridge.server());
-            endpoint.log(Severity::Warning, id, text, None);
+            context.log(Severity::Warning, id, text, None);
         }
     }
 }

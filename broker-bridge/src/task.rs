@@ -63,8 +63,8 @@ impl<C: Connector> BridgeTask<C> {
     }
 
     async fn carry(&mut self) -> Ended {
-        let own = self.passage.overlay.endpoint();
-        let stand_in = self.stand_in.endpoint.clone();
+        let own = self.passage.overlay.context();
+        let stand_in = self.stand_in.endpoint.service_context();
         let mut peer = None;
         let mut wish_changed = Box::pin(stand_in.peers_changed());
         let peers_of_own = || own.as_ref().map(|own| Box::pin(own.peers_changed()));
@@ -121,7 +121,7 @@ impl<C: Connector> BridgeTask<C> {
     }
 
     fn take_from_hub(&mut self) {
-        while let Some(message) = self.stand_in.hub.try_recv() {
+        while let Ok(message) = self.stand_in.hub.try_recv() {
             self.passage.outward(&message, &self.side, &mut self.outbox);
         }
     }

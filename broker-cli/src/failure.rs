@@ -1,6 +1,6 @@
 //! How commands end: exit codes, and the message for the user.
 
-use broker::transport::{TransportError, TransportErrorKind as Kind};
+use broker::core::transport::{TransportError, TransportErrorKind as Kind};
 use broker::{PeerError, Reason, Url};
 use std::fmt;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 use std::ffi::OsStr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,8 +57,8 @@ pub(crate) struct EndpointOptions {
     overflow: Option<OverflowPolicy>,
 
     /// How many messages may wait for each peer [default: 8192]
-    #[arg(long, value_name = "N", value_parser = positive::<usize>)]
-    peer_buffer_size: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = count)]
+    peer_buffer_size: Option<NonZeroUsize>,
 
     /// Queue settings of a known implementation: broker (2048 messages, then disconnect) or zeek
     /// (8192 messages, then drop the oldest; no forwarding) [default: none]
@@ -188,6 +189,10 @@ impl TypedValueParser for UrlParser {
 }
 
 /// Numbers from 1 on.
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    positive::<usize>(text)?.try_into().map_err(|error| format!("{error}"))
+}
+
 pub(crate) fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|number: &u64| *number > 0);
     number.and_then(|number| number.try_into().ok()).ok_or("not a whole number from 1 on".into())
@@ -257,7 +262,7 @@ mod tests {
         assert!(!from_file.config.forwarding);
         assert_eq!(from_file.config.overflow_policy, OverflowPolicy::Disconnect);
         assert_eq!(from_file.config.log_level, Severity::Debug);
-        assert_eq!(from_file.config.limits.outbox_messages, 7);
+        assert_eq!(from_file.config.limits.outbox_messages.get(), 7);
         assert_eq!(from_file.config.limits.bye, Duration::from_secs(1));
         assert_eq!(from_file.listen, ["127.0.0.1:1".parse().unwrap()]);
         let peers = ["host:2".parse().unwrap(), "127.0.0.1:3".parse().unwrap()];
@@ -283,7 +288,7 @@ mod tests {
         ]);
         assert_eq!(settings.config.overflow_policy, OverflowPolicy::Wait);
         assert_eq!(settings.config.log_level, Severity::Error);
-        assert_eq!(settings.config.limits.outbox_messages, 5);
+        assert_eq!(settings.config.limits.outbox_messages.get(), 5);
         assert_eq!(settings.listen, ["[::1]:9".parse().unwrap()]);
         assert_eq!(settings.peers, ["other:4".parse().unwrap()]);
         assert_eq!(settings.forward, ["/b"]);
@@ -295,7 +300,7 @@ mod tests {
         let zeek = settle(&["--preset", "zeek"]).config;
         assert!(!zeek.forwarding);
         let broker = settle(&["--preset", "broker", "--peer-buffer-size", "9"]).config;
-        assert_eq!(broker.limits.outbox_messages, 9);
+        assert_eq!(broker.limits.outbox_messages.get(), 9);
         assert_eq!(broker.overflow_policy, OverflowPolicy::Disconnect);
     }
 }

@@ -56,7 +56,7 @@ impl Reporter {
             Event::Log(log) if log.level <= self.level => {
                 Some(format!("{}: {}: {}", log.level.name(), log.id, log.description))
             }
-            Event::Log(_) | Event::Status(_) => None,
+            _ => None,
         }
     }
 
@@ -90,18 +90,11 @@ mod tests {
     fn error(retry: Option<Duration>) -> Event {
         let network = NetworkInfo { url: "tcp://host:1".parse().unwrap(), retry };
         let endpoint = Some(EndpointInfo { id: EndpointId::NIL, network: Some(network) });
-        let message = "unable to connect".to_owned();
-        Event::Error(ErrorEvent {
-            code: ErrorCode::PeerUnavailable,
-            endpoint,
-            message,
-            reason: None,
-        })
+        Event::Error(ErrorEvent::new(ErrorCode::PeerUnavailable, endpoint, "unable to connect"))
     }
 
     fn log(level: Severity, id: &'static str) -> Event {
-        let id = LogId::from(id);
-        Event::Log(LogEvent { level, id, description: "text".to_owned(), reason: None })
+        Event::Log(LogEvent::new(level, id, "text"))
     }
 
     #[test]
@@ -115,10 +108,7 @@ mod tests {
         assert_eq!(reporter.text(&log(Severity::Info, "peer-lost")), None);
         assert_eq!(reporter.text(&log(Severity::Warning, "listen-failed")), None);
         let endpoint = EndpointInfo { id: EndpointId::NIL, network: None };
-        let code = StatusCode::PeerAdded;
-        let (client, protection, message) = (None, None, String::new());
-        let status =
-            Event::Status(Status { code, endpoint, client, protection, cause: None, message });
+        let status = Event::Status(Status::new(StatusCode::PeerAdded, endpoint, ""));
         assert_eq!(reporter.text(&status), None);
     }
 

@@ -2,7 +2,7 @@
 //! [`Config`], of the transports, and some of its own.
 
 use crate::failure::Failure;
-use broker::limits::optional_seconds;
+use broker::core::limits::optional_seconds;
 use broker::{Config, OverflowPolicy, TransportOptions, Url};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::fs::File;
@@ -131,7 +131,17 @@ fn describe(error: &toml::de::Error, text: &str) -> String {
             message += &format!(", `{key}`");
         }
     }
-    message
+    match key_of_value(error, text) {
+        Some(key) => format!("{key}: {message}"),
+        None => message,
+    }
+}
+
+/// The key that stands before what is wrong, if that is a value on the line of its key.
+fn key_of_value<'a>(error: &toml::de::Error, text: &'a str) -> Option<&'a str> {
+    let before = text.get(..error.span()?.start)?;
+    let line = before.rsplit('\n').next()?;
+    line.trim_end().strip_suffix('=').map(str::trim)
 }
 
 /// Moves these keys to a table of their own.
@@ -195,6 +205,8 @@ mod tests {
             ("forwarding = 3\n", 1, "invalid type: integer `3`, expected a boolean"),
             ("forward = [\n", 1, "unclosed array"),
             ("retry = -1\n", 1, "-1 is not a number of seconds"),
+            ("[limits]\nframe = 0\n", 2, "frame: invalid value: integer `0`, expected a nonzero"),
+            ("[limits]\nbye = -1\n", 2, "bye: -1 is not a number of seconds"),
             ("a = 1\nretry = \"x\"\n", 1, "unknown field `a`"),
         ] {
             let error = refusal(text);

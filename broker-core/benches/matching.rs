@@ -21,8 +21,9 @@ fn publish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish a number that nobody wants");
     for subscribers in [0, 1, 10, 100] {
         let endpoint = Endpoint::builder().build().unwrap();
-        let prefixes =
-            |hub: usize| (0..PREFIXES).map(move |number| format!("/wanted/{hub}/{number}/"));
+        let prefixes = |hub: usize| {
+            (0..PREFIXES).map(|number| format!("/wanted/{hub}/{number}/")).collect::<Vec<_>>()
+        };
         let _hubs: Vec<_> = (0..subscribers).map(|hub| endpoint.hub(prefixes(hub))).collect();
         let publisher = endpoint.publisher("/wanted/no");
         group.bench_function(BenchmarkId::new("on one topic", subscribers), |bencher| {

@@ -4,6 +4,7 @@ use crate::event::Severity;
 use crate::{EndpointId, OverflowPolicy};
 use broker_proto::limits::{Limits, MAX_DURATION, optional_seconds, seconds};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The configuration of an endpoint. In a file each field is the key of the same name, with
@@ -59,6 +60,7 @@ impl Default for Config {
 /// The queue settings of known implementations, to be chosen by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Preset {
     /// The C++ library: 2048 messages for each peer, then the peer is cut.
     Broker,
@@ -80,12 +82,12 @@ impl Config {
     pub fn apply(&mut self, preset: Preset) {
         match preset {
             Preset::Broker => {
-                self.limits.outbox_messages = 2048;
+                self.limits.outbox_messages = const { NonZeroUsize::new(2048).unwrap() };
                 self.overflow_policy = OverflowPolicy::Disconnect;
                 self.forwarding = true;
             }
             Preset::Zeek => {
-                self.limits.outbox_messages = 8192;
+                self.limits.outbox_messages = const { NonZeroUsize::new(8192).unwrap() };
                 self.overflow_policy = OverflowPolicy::DropOldest;
                 self.forwarding = false;
             }

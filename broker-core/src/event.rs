@@ -11,6 +11,7 @@ pub use broker_proto::fact::{EndpointInfo, NetworkInfo, RemovalCause};
 
 /// The changes of the overlay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StatusCode {
     /// None of the others. Nothing produces it; consumers of old recordings may meet it.
     Unspecified,
@@ -64,6 +65,7 @@ impl fmt::Display for ClientLabel {
 
 /// A change of the overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// What changed.
     pub code: StatusCode,
@@ -79,8 +81,18 @@ pub struct Status {
     pub message: String,
 }
 
+impl Status {
+    /// A change of the overlay that concerns a peer, of which no more is known.
+    #[must_use]
+    pub fn new(code: StatusCode, endpoint: EndpointInfo, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { code, endpoint, client: None, protection: None, cause: None, message }
+    }
+}
+
 /// An error that is not the answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ErrorEvent {
     /// The code of the C++ Broker.
     pub code: ErrorCode,
@@ -93,6 +105,16 @@ pub struct ErrorEvent {
 }
 
 impl ErrorEvent {
+    /// An error without a reason of its own.
+    #[must_use]
+    pub fn new(
+        code: ErrorCode,
+        endpoint: Option<EndpointInfo>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { code, endpoint, message: message.into(), reason: None }
+    }
+
     /// The entry of the log that tells of it: for information, as the event itself is what calls
     /// for attention.
     pub(crate) fn log_entry(&self) -> LogEvent {
@@ -140,6 +162,8 @@ macro_rules! log_ids {
 log_ids! {
     /// A listener could not accept a connection.
     AcceptFailed = "accept-failed";
+    /// A listener without a certificate was connected to, which takes two connections.
+    AnonymousTls = "anonymous-tls";
     /// A bridge to a server of the JSON API has something to say.
     Bridge = "bridge";
     /// A message did not get over a bridge to a server of the JSON API.
@@ -218,6 +242,7 @@ impl PartialEq<&str> for LogId {
 
 /// An entry of the endpoint's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogEvent {
     /// How much it matters.
     pub level: Severity,
@@ -229,8 +254,17 @@ pub struct LogEvent {
     pub reason: Option<Reason>,
 }
 
+impl LogEvent {
+    /// An entry that tells of no failure.
+    #[must_use]
+    pub fn new(level: Severity, id: impl Into<LogId>, description: impl Into<String>) -> Self {
+        Self { level, id: id.into(), description: description.into(), reason: None }
+    }
+}
+
 /// Everything an endpoint reports to its event streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// `endpoint_discovered`, `endpoint_unreachable`, `peer_added`, `peer_removed`, `peer_lost`
     /// and `status`.

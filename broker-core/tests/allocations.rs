@@ -164,8 +164,27 @@ fn a_subscription_costs_what_it_changes_whatever_others_want() {
         subscriber.add(["/another"]).unwrap();
     };
     let alone = measure(subscribe);
-    let _many = endpoint.subscribe((0..10_000).map(|number| format!("/many/{number:04}")));
+    let many: Vec<_> = (0..10_000).map(|number| format!("/many/{number:04}")).collect();
+    let _many = endpoint.subscribe(many);
     assert_eq!(endpoint.filter().len(), 10_000);
     let (alone, among_many) = (alone.bytes_total, measure(subscribe).bytes_total);
     assert!(among_many < alone + 10_000, "{among_many} bytes instead of {alone}");
+}
+
+#[test]
+fn a_message_that_cannot_be_published_costs_the_next_one_nothing() {
+    let overlay = Overlay::new(0);
+    let endpoint = overlay._endpoints.last().unwrap();
+    let topic = "x".repeat(0x10000);
+    let attempts = |count| {
+        overlay.runtime.block_on(async {
+            for _ in 0..count {
+                endpoint.publish(&topic, &1_u64).await.unwrap_err();
+                endpoint.publish("/nobody", &1_u64).await.unwrap();
+            }
+        });
+    };
+    attempts(1);
+    let allocated = measure(|| attempts(1000)).count_total;
+    assert!(allocated < 100, "{allocated}");
 }

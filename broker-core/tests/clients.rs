@@ -35,7 +35,7 @@ fn endpoint() -> Endpoint {
 async fn a_client_is_reported_like_a_peer_with_texts_of_its_own() {
     let endpoint = endpoint();
     let mut events = endpoint.events();
-    let session = endpoint.attach_client(client(7));
+    let session = endpoint.service_context().attach_client(client(7));
     session.counters().messages_in.fetch_add(2, Relaxed);
     let listed = endpoint.clients();
     assert_eq!((listed.len(), listed[0].messages_in), (1, 2));
@@ -63,7 +63,7 @@ async fn a_client_is_reported_like_a_peer_with_texts_of_its_own() {
 #[tokio::test]
 async fn a_removed_client_is_not_lost() {
     let endpoint = endpoint();
-    let session = endpoint.attach_client(client(7));
+    let session = endpoint.service_context().attach_client(client(7));
     let mut events = endpoint.events();
     session.removed("caf::sec::backpressure_overflow");
     let seen = statuses(&mut events);
@@ -75,18 +75,18 @@ async fn a_removed_client_is_not_lost() {
 async fn services_end_with_the_endpoint_and_do_not_keep_it_alive() {
     let (started, mut ended) = tokio::sync::mpsc::unbounded_channel();
     let endpoint = Endpoint::builder()
-        .on_start(move |endpoint| {
-            let companion = endpoint.companion();
-            let hub = companion.hub(["/x"]);
-            endpoint.spawn(async move {
-                companion.stopping().await;
+        .on_start(move |context| {
+            let service = context.clone();
+            let hub = service.endpoint().hub(["/x"]);
+            context.spawn(async move {
+                service.stopping().await;
                 drop(hub);
                 started.send(()).unwrap();
             });
         })
         .build()
         .unwrap();
-    let weak = endpoint.downgrade();
+    let weak = endpoint.service_context().downgrade();
     assert!(weak.upgrade().is_some());
     drop(endpoint);
     ended.recv().await.unwrap();
@@ -99,5 +99,5 @@ async fn a_sender_publishes_in_the_name_of_its_hub() {
     let mut other = endpoint.hub(["/x"]);
     hub.sender().publish("/x", &1_u64).await.unwrap();
     assert_eq!(other.recv().await.unwrap().view().as_count(), Some(1));
-    assert!(hub.try_recv().is_none());
+    assert!(hub.try_recv().is_err());
 }

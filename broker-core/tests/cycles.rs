@@ -30,7 +30,7 @@ async fn cycle(number: u64) {
     let (a, b) = (endpoint(Sockets, LOW), endpoint(Sockets, HIGH));
     let mut received = b.subscribe(["/t"]);
     let mut events = a.events();
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::default()).await;
     a.publish("/t", &number).await.unwrap();
     assert_eq!(received.recv().await.unwrap().view().as_count(), Some(number));

@@ -6,6 +6,7 @@ use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::transport::{Chunk, Connection, MemTransport, ReadBuffer, Transport, WriteBatch};
 use broker_core::wire::handshake::HandshakeMessage as Message;
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -30,16 +31,16 @@ impl Overlay {
     async fn new(policy: OverflowPolicy, healthy: usize, frozen: bool) -> Self {
         let net = MemTransport::new();
         let mut config = Config { overflow_policy: policy, ..Config::default() };
-        config.limits.outbox_messages = BOUND;
+        config.limits.outbox_messages = NonZeroUsize::new(BOUND).unwrap();
         config.limits.stalled_write = Duration::ZERO;
         let hub = Endpoint::builder().transport(net.clone()).config(config).build().unwrap();
-        let url = hub.listen(&Url::new("mem", "hub", 1)).await.unwrap();
+        let url = hub.listen(Url::new("mem", "hub", 1)).await.unwrap();
         let mut peers = Vec::new();
         for _ in 0..healthy {
             let peer = Endpoint::builder().transport(net.clone()).build().unwrap();
             let subscriber = peer.subscribe(["/t"]);
             peer.peer(&url, Retry::never()).await.unwrap();
-            assert!(hub.await_peer(peer.id(), Duration::from_secs(30)).await);
+            assert!(timeout(Duration::from_secs(30), hub.await_peer(peer.id())).await.unwrap());
             peers.push((peer, subscriber));
         }
         let frozen = match frozen {
@@ -73,7 +74,7 @@ async fn freeze(net: &MemTransport, url: &Url, hub: &Endpoint) -> Connection {
     connection.writer.send(&mut batch).await.unwrap();
     // The probe, so that the link has been used in both directions.
     connection.reader.recv(&mut ReadBuffer::new()).await.unwrap();
-    assert!(hub.await_peer(FROZEN, Duration::from_secs(30)).await);
+    assert!(timeout(Duration::from_secs(30), hub.await_peer(FROZEN)).await.unwrap());
     connection
 }
 

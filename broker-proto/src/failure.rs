@@ -51,8 +51,10 @@ pub enum Failure {
         guess: HangUpGuess,
     },
     /// A frame that is larger than allowed.
-    #[error("the peer announced a frame of {length} bytes, the limit is {limit}")]
+    #[error("the peer announced a frame of {length} bytes, the limit {key} is {limit}")]
     FrameTooLarge {
+        /// The key of the limit in a configuration file.
+        key: &'static str,
         /// The announced length.
         length: usize,
         /// The limit in force.
@@ -82,8 +84,31 @@ pub enum Failure {
     /// There is another connection between the two endpoints already.
     #[error("redundant: a connection with {0} exists already")]
     Redundant(EndpointId),
+    /// The other side takes this connection for a second one, and there is no other.
+    #[error(
+        "the peer refused the handshake as redundant, and this endpoint has no other connection \
+         with it: either it has not noticed yet that an earlier one is gone, or another endpoint \
+         has the id {0} as well"
+    )]
+    NotRedundant(EndpointId),
+    /// Two endpoints that are not the same have one id.
+    #[error(
+        "two endpoints have the id {id}: the one that is peered is authenticated as {peered}, this \
+         one as {other}"
+    )]
+    IdUsedTwice {
+        /// The id of both.
+        id: EndpointId,
+        /// Who the peer has proved to be.
+        peered: String,
+        /// Who the newcomer has proved to be.
+        other: String,
+    },
     /// The peer sends mostly what no conforming peer sends.
-    #[error("the peer sent over {limit} more bad messages than good ones; at last it {last}")]
+    #[error(
+        "the peer sent over {limit} more bad messages than good ones, the limit bad-messages; at \
+         last it {last}"
+    )]
     Misbehaved {
         /// The limit in force.
         limit: usize,
@@ -103,10 +128,13 @@ pub enum Failure {
     #[error("the peer does not keep up: its queue overflowed (caf::sec::backpressure_overflow)")]
     Overflow,
     /// The peer causes answers and does not read them.
-    #[error("the peer causes routing updates and pongs and does not read them")]
+    #[error(
+        "the peer causes routing updates and pongs and does not read them: more of them wait than \
+         the limit outbox-control-bytes allows"
+    )]
     ControlOverflow,
     /// The peer accepted no data for too long.
-    #[error("the peer accepted no data for {} s", .0.as_secs_f64())]
+    #[error("the peer accepted no data for {} s, the limit stalled-write", .0.as_secs_f64())]
     StalledWrite(Duration),
     /// The peer did not acknowledge the end of the peering in time.
     #[error("the peer did not acknowledge the end of the peering")]
@@ -138,10 +166,10 @@ impl Failure {
             Self::FrameTooLarge { .. } => Reason::FrameTooLarge,
             Self::EmptyFrame => Reason::EmptyFrame,
             Self::HandshakeTimeout { .. } => Reason::HandshakeTimeout,
-            Self::SameId(_) => Reason::SameId,
+            Self::SameId(_) | Self::IdUsedTwice { .. } => Reason::SameId,
             Self::ConnectedToItself(_) => Reason::ConnectedToItself,
             Self::NilId => Reason::NilId,
-            Self::Redundant(_) => Reason::Redundant,
+            Self::Redundant(_) | Self::NotRedundant(_) => Reason::Redundant,
             Self::Misbehaved { .. } => Reason::BadMessages,
             Self::LimitReached(_) => Reason::LimitReached,
             Self::ShuttingDown => Reason::ShuttingDown,

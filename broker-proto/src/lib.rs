@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod id;
 pub mod limits;
 mod link;
+pub mod memory;
 mod overflow_policy;
 pub mod peering;
 pub mod queue;

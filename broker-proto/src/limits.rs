@@ -1,6 +1,7 @@
 //! Everything that is bounded, in one place: name, default and reason.
 
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// The least room a read gets. A connection that waits for its next frame holds none.
@@ -41,6 +42,36 @@ pub struct FilterLimits {
     pub bytes: usize,
 }
 
+/// The smallest limit of frames that makes sense: every message of a handshake without a filter and
+/// every ping that ends a peering is shorter.
+pub const FRAME_MIN: usize = 64;
+
+/// The smallest limit of waiting control frames that makes sense: the two messages that lead a
+/// handshake fit, and a few pongs.
+pub const CONTROL_BYTES_MIN: usize = 256;
+
+/// The smallest budget of memory that makes sense: what a few connections need to read and write.
+pub const MEMORY_MIN: usize = 1024 * 1024;
+
+/// A limit that cannot work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidLimit {
+    /// A number is too small.
+    #[error("the limit {key} is {value}, which lets nothing through; the smallest is {least}")]
+    TooSmall {
+        /// The key in a configuration file.
+        key: &'static str,
+        /// What was configured.
+        value: usize,
+        /// What would do.
+        least: usize,
+    },
+    /// A time in which nothing can be done.
+    #[error("the limit {0} is zero, which is no time for anything")]
+    NoTime(&'static str),
+}
+
 /// Bytes that stand for the length of a topic in a filter, at most.
 const LENGTH_OF_ENTRY: usize = 4;
 
@@ -52,11 +83,11 @@ pub struct Limits {
     /// The largest frame before the other side has said who it is, in bytes. Default 64 KiB, far
     /// above what a greeting needs. After that a handshake may carry a whole filter, see
     /// [`Self::filter_frame`].
-    pub handshake_frame: usize,
+    pub handshake_frame: NonZeroUsize,
 
     /// The largest frame of an established peering, in bytes. Default 64 MiB, far above what Zeek
     /// sends; memory follows what has arrived, not what is announced.
-    pub frame: usize,
+    pub frame: NonZeroUsize,
 
     /// How long a connection may take from being open to being peered. Default 10 s: the C++ Broker
     /// waits forever, and so do those who attack it.
@@ -76,10 +107,10 @@ pub struct Limits {
     /// that hundreds may come at once after a restart. The next one takes the place of the oldest
     /// from the address that has most of them, which is closed: an honest peer needs
     /// milliseconds, while whoever wants to fill the places holds them.
-    pub half_open: usize,
+    pub half_open: NonZeroUsize,
 
     /// Peers. Default 4096. Clients are bounded by whoever serves them.
-    pub peers: usize,
+    pub peers: NonZeroUsize,
 
     /// Containers inside each other in one value. Default 64, which the JSON form of the C++ Broker
     /// can just express; its decoder overflows the stack instead. Numbers above 256 count as that,
@@ -108,14 +139,29 @@ pub struct Limits {
     pub bad_messages: usize,
 
     /// Messages waiting for one peer. Default 8192, as in Zeek.
-    pub outbox_messages: usize,
+    pub outbox_messages: NonZeroUsize,
 
     /// Bytes of memory waiting for one peer. Default 64 MiB.
-    pub outbox_bytes: usize,
+    pub outbox_bytes: NonZeroUsize,
 
     /// Bytes of routing updates, pings and pongs waiting for one peer. No policy drops these, so a
     /// peer that causes them without reading is cut here. Default 1 MiB.
-    pub outbox_control_bytes: usize,
+    pub outbox_control_bytes: NonZeroUsize,
+
+    /// Bytes of memory that the connections and local consumers of the endpoint hold in all: what
+    /// waits in the queues of peers, subscribers and hubs, and frames that have not arrived in
+    /// full. Beyond it whoever holds most gives way first: a queue as its policy says, the
+    /// connection of an unfinished frame is cut. A large message that waits in several queues
+    /// counts for each. Default 1 GiB, which 16 peers that read nothing reach and a working overlay
+    /// does not; 0 is no bound but those of each connection. What a connection needs in any case,
+    /// some hundred KiB at most, does not count.
+    pub memory: usize,
+
+    /// How long a frame of a peer may take from its first byte to its last; 0 is as long as it
+    /// likes. Default 60 s: a frame of the largest size, 64 MiB, gets through a line of 10 Mbit/s,
+    /// and whoever sends a byte now and then does not hold memory for long.
+    #[serde(with = "seconds")]
+    pub frame_time: Duration,
 
     /// How long a peer may accept no byte at all before it is cut, which happens at the latest when
     /// twice that time is over; 0 waits forever. Default 10 s.
@@ -141,19 +187,19 @@ pub struct Limits {
     pub linger: Duration,
 
     /// Messages waiting for one local subscriber or hub. Default 8192.
-    pub subscriber_messages: usize,
+    pub subscriber_messages: NonZeroUsize,
 
     /// Bytes of memory waiting for one local subscriber or hub. Default 64 MiB.
-    pub subscriber_bytes: usize,
+    pub subscriber_bytes: NonZeroUsize,
 
     /// Events waiting for one event stream. Default 16384; the oldest go first, and are counted.
     /// The end of an endpoint makes two for each of its peers and clients at once.
-    pub events: usize,
+    pub events: NonZeroUsize,
 
     /// Log events of one kind (level, id and reason) that are reported at once. After that there is
     /// one each second, with the number of those that were held back. Default 20: enough to see
     /// what is going on, and nobody can flood the log from outside.
-    pub log_burst: usize,
+    pub log_burst: NonZeroUsize,
 
     /// Ended peers that the registry remembers. Default 1024; the oldest go first.
     pub remembered_peers: usize,
@@ -163,49 +209,56 @@ pub struct Limits {
     pub metrics_peers: usize,
 
     /// Topics whose destinations are remembered per routing table. Default 4096.
-    pub routes_remembered: usize,
+    pub routes_remembered: NonZeroUsize,
+}
+
+const fn number(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("the defaults are not zero")
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            handshake_frame: 64 * 1024,
-            frame: 64 * 1024 * 1024,
+            handshake_frame: number(64 * 1024),
+            frame: number(64 * 1024 * 1024),
             handshake_time: Duration::from_secs(10),
             connect_time: Duration::from_secs(3),
             dial_time: Duration::from_secs(30),
-            half_open: 1024,
-            peers: 4096,
+            half_open: number(1024),
+            peers: number(4096),
             data_depth: 64,
             filter_entries: 16384,
             filter_entry: 1024,
             filter_bytes: 1024 * 1024,
             bad_messages: 1024,
-            outbox_messages: 8192,
-            outbox_bytes: 64 * 1024 * 1024,
-            outbox_control_bytes: 1024 * 1024,
+            outbox_messages: number(8192),
+            outbox_bytes: number(64 * 1024 * 1024),
+            outbox_control_bytes: number(1024 * 1024),
+            memory: 1024 * 1024 * 1024,
+            frame_time: Duration::from_secs(60),
             stalled_write: Duration::from_secs(10),
             bye: Duration::from_secs(3),
             liveness: Duration::from_secs(10),
             linger: Duration::from_secs(1),
-            subscriber_messages: 8192,
-            subscriber_bytes: 64 * 1024 * 1024,
-            events: 16384,
-            log_burst: 20,
+            subscriber_messages: number(8192),
+            subscriber_bytes: number(64 * 1024 * 1024),
+            events: number(16384),
+            log_burst: number(20),
             remembered_peers: 1024,
             metrics_peers: 256,
-            routes_remembered: 4096,
+            routes_remembered: number(4096),
         }
     }
 }
 
 impl Limits {
     /// Every time, for those who have to treat all of them alike.
-    fn times(&mut self) -> [&mut Duration; 7] {
+    fn times(&mut self) -> [&mut Duration; 8] {
         [
             &mut self.handshake_time,
             &mut self.connect_time,
             &mut self.dial_time,
+            &mut self.frame_time,
             &mut self.stalled_write,
             &mut self.bye,
             &mut self.liveness,
@@ -220,7 +273,37 @@ impl Limits {
     pub fn filter_frame(&self) -> usize {
         let lengths = self.filter_entries.saturating_mul(LENGTH_OF_ENTRY);
         let filter = self.filter_bytes.saturating_add(lengths);
-        self.handshake_frame.saturating_add(filter).min(self.frame).max(self.handshake_frame)
+        let handshake = self.handshake_frame.get();
+        handshake.saturating_add(filter).min(self.frame.get()).max(handshake)
+    }
+
+    /// Checks that an endpoint can work with these limits.
+    ///
+    /// # Errors
+    ///
+    /// One of them is too small; the text names its key and what would do.
+    pub fn check(&self) -> Result<(), InvalidLimit> {
+        let memory = if self.memory == 0 { MEMORY_MIN } else { self.memory };
+        for (key, value, least) in [
+            ("handshake-frame", self.handshake_frame.get(), FRAME_MIN),
+            ("frame", self.frame.get(), FRAME_MIN),
+            ("outbox-control-bytes", self.outbox_control_bytes.get(), CONTROL_BYTES_MIN),
+            ("memory", memory, MEMORY_MIN),
+        ] {
+            if value < least {
+                return Err(InvalidLimit::TooSmall { key, value, least });
+            }
+        }
+        for (key, time) in [
+            ("handshake-time", self.handshake_time),
+            ("connect-time", self.connect_time),
+            ("dial-time", self.dial_time),
+        ] {
+            if time.is_zero() {
+                return Err(InvalidLimit::NoTime(key));
+            }
+        }
+        Ok(())
     }
 
     /// How large the filter of a peer may be, and the own one, since peers have such limits too.
@@ -238,7 +321,7 @@ impl Limits {
     }
 }
 
-/// Times that may be absent, as seconds with a fraction.
+/// Times that may be absent, as seconds with a fraction; for `#[serde(with = "…")]`.
 pub mod optional_seconds {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
     use std::time::Duration;
@@ -258,7 +341,8 @@ pub mod optional_seconds {
     }
 }
 
-/// Times as seconds with a fraction.
+/// Times as seconds with a fraction, the form of every time in a configuration file; for
+/// `#[serde(with = "…")]`.
 pub mod seconds {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
     use std::time::Duration;
@@ -275,6 +359,18 @@ pub mod seconds {
     /// It is negative, not finite or too large.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
         from_number(f64::deserialize(from)?)
+    }
+
+    /// Reads a number above 0, for times in which something has to be done.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`deserialize`], and 0.
+    pub fn positive<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        match deserialize(from)? {
+            Duration::ZERO => Err(D::Error::custom("0 seconds are too little, it has to be more")),
+            time => Ok(time),
+        }
     }
 
     pub(super) fn from_number<E: Error>(seconds: f64) -> Result<Duration, E> {

@@ -3,9 +3,9 @@ use crate::wire::frame::{self, PREFIX};
 
 /// Received bytes, and the frames in them.
 ///
-/// The capacity follows the traffic between [`READ_CHUNK_MIN`] and [`READ_CHUNK_MAX`] and is never
-/// more than [`READ_CHUNK_MAX`] ahead of the bytes that have really arrived, whatever length a
-/// frame announces.
+/// The capacity is at most twice the bytes that have really arrived and a chunk, whatever length a
+/// frame announces. The chunk follows the traffic between [`READ_CHUNK_MIN`] and
+/// [`READ_CHUNK_MAX`].
 #[derive(Debug)]
 pub struct ReadBuffer {
     bytes: Vec<u8>,
@@ -51,9 +51,17 @@ impl ReadBuffer {
             self.start = 0;
         }
         if self.bytes.capacity() - self.bytes.len() < self.chunk {
-            self.bytes.reserve_exact(self.chunk);
+            self.bytes.reserve_exact(self.chunk.max(self.growth()));
         }
         &mut self.bytes
+    }
+
+    /// How much a long frame that is incomplete should grow by: as much as has arrived, so that
+    /// copying it costs no more than receiving it, and no more than it still lacks.
+    fn growth(&self) -> usize {
+        let arrived = self.bytes.len() - self.start;
+        let announced = frame::payload_length(self.pending()).map_or(0, |length| PREFIX + length);
+        arrived.min(announced.saturating_sub(arrived))
     }
 
     /// Adapts the size of the next read to the one that brought `count` bytes.
@@ -65,10 +73,15 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives back the memory if no byte is in it; for a reader about to wait.
+    /// Gives back the memory that the bytes which wait do not need; for a reader about to wait.
     pub fn release(&mut self) {
-        if self.is_empty() {
+        let waiting = self.bytes.len() - self.start;
+        if waiting == 0 {
             self.bytes = Vec::new();
+            self.start = 0;
+        } else if self.bytes.capacity() > 2 * waiting + READ_CHUNK_MAX {
+            // What a long frame has left behind.
+            self.bytes = self.pending().to_vec();
             self.start = 0;
         }
     }
@@ -200,14 +213,39 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_a_chunk_ahead_of_what_arrived_whatever_is_announced() {
+    fn memory_is_at_most_twice_what_arrived_and_a_chunk_whatever_is_announced() {
         let mut buffer = ReadBuffer::new();
+        let mut arrived = 4;
         receive(&mut buffer, &[0xff, 0xff, 0xff, 0xff]);
         for _ in 0..1000 {
             let room = buffer.spare();
-            assert!(room.capacity() - room.len() <= READ_CHUNK_MAX);
+            assert!(room.capacity() <= 2 * arrived + READ_CHUNK_MAX);
             let count = (room.capacity() - room.len()).min(1500);
             receive(&mut buffer, &vec![0; count]);
+            arrived += count;
         }
+    }
+
+    #[test]
+    fn a_long_frame_is_moved_a_few_times_and_gets_no_room_beyond_its_end() {
+        const LENGTH: usize = 16 << 20;
+        let mut buffer = ReadBuffer::new();
+        let (mut arrived, mut moved) = (0, 0);
+        let frame = [&(LENGTH as u32).to_be_bytes()[..], &vec![0; LENGTH]].concat();
+        while arrived < frame.len() {
+            let before = buffer.capacity();
+            let count = buffer.chunk.min(frame.len() - arrived);
+            receive(&mut buffer, &frame[arrived..arrived + count]);
+            if buffer.capacity() != before {
+                moved += arrived;
+            }
+            arrived += count;
+        }
+        assert!(moved <= 3 * LENGTH, "{moved} bytes were moved for a frame of {LENGTH}");
+        assert!(buffer.capacity() <= frame.len() + 2 * READ_CHUNK_MAX);
+        assert_eq!(buffer.next_frame(LENGTH).unwrap().map(|frame| frame.len()), Some(frame.len()));
+        receive(&mut buffer, &[0]);
+        buffer.release();
+        assert!(buffer.capacity() <= READ_CHUNK_MAX && buffer.pending() == [0], "it is given back");
     }
 }

@@ -181,7 +181,7 @@ reasons! {
         "If such messages are meant to be raise the limit `frame`, or `handshake-frame` when it \
          happens while peering; else check what speaks at the other side.";
     SameId = "same-id", BothSides,
-        "Another endpoint has the id of this one.",
+        "Two endpoints have the same id.",
         "Give each endpoint an id of its own; without --endpoint-id each has a random one.";
     ConnectedToItself = "connected-to-itself", ThisSide,
         "This endpoint has connected to itself.",

@@ -1,4 +1,4 @@
-use crate::Reason;
+use crate::{InvalidUrl, Reason};
 use std::fmt;
 use std::io;
 
@@ -130,6 +130,12 @@ impl TransportError {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.kind == TransportErrorKind::Closed
+    }
+}
+
+impl From<InvalidUrl> for TransportError {
+    fn from(error: InvalidUrl) -> Self {
+        Self::new(TransportErrorKind::InvalidAddress, error.to_string())
     }
 }
 

@@ -2,9 +2,12 @@ use super::plan::Plan;
 use broker_proto::Failure;
 use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
-use broker_proto::peering::{DialId, PeerRecord, PeeringMachine, PendingDial, Settings, Time};
+use broker_proto::memory::MemoryBudget;
+use broker_proto::peering::{
+    ConnectionId, DialId, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
+};
 use broker_proto::queue::{BoundedQueue, Bounds};
-use broker_proto::routing::{Outbound, Router, Sink, SinkKind};
+use broker_proto::routing::{Outbound, Peer, Router, Sink, SinkKind};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use broker_proto::{EndpointId, Url};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
@@ -24,6 +27,8 @@ pub(super) struct Node {
     pub(super) jumped_at: Time,
     pub(super) limits: Limits,
     policy: OverflowPolicy,
+    /// What its queues and unfinished frames hold in all.
+    pub(super) memory: Arc<MemoryBudget>,
     pub(super) router: Router,
     /// What is known about the peers, as the machine tells.
     pub(super) registry: RefCell<BTreeMap<EndpointId, PeerRecord>>,
@@ -77,6 +82,36 @@ pub(super) struct Effects {
     pub(super) facts: Vec<Fact>,
     pub(super) installed: u64,
     pub(super) stopped: bool,
+    /// A rule that was broken on the way.
+    pub(super) wrong: Option<String>,
+}
+
+/// Peerings that wait for the answer to a bye, and how many messages their queues have dropped.
+struct Leaving(Vec<(ConnectionId, u64)>);
+
+impl Leaving {
+    fn of(table: &ConnectionTable) -> Self {
+        let dropped = |conn: &ConnectionId| Some(table.conns.get(conn)?.queue.stats().dropped);
+        let census = table.machine.census();
+        let leaving = census.leaving.iter().filter_map(|(conn, _)| Some((*conn, dropped(conn)?)));
+        Self(leaving.collect())
+    }
+
+    /// When the answer comes, what waits for the peer is still sent: it may be the answer to a bye
+    /// of the peer.
+    fn lost_something(&self, table: &ConnectionTable, facts: &[Fact]) -> Option<String> {
+        if self.0.is_empty() || facts.iter().any(|fact| matches!(fact, Fact::ByeTimedOut(_))) {
+            return None;
+        }
+        let census = table.machine.census();
+        self.0.iter().find_map(|(conn, before)| {
+            let waits = census.leaving.iter().any(|(other, _)| other == conn);
+            let answered = !waits && census.peered.iter().any(|(other, _)| other == conn);
+            let lost = table.conns.get(conn)?.queue.stats().dropped - before;
+            (answered && lost > 0)
+                .then(|| format!("{conn} drops {lost} messages at the end of an answered bye"))
+        })
+    }
 }
 
 /// Notes what the machine wants done, and what it says of its peers.
@@ -135,10 +170,15 @@ impl EndpointContext for Node {
 
     fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R {
         let mut table = self.table.borrow_mut();
+        let leaving = Leaving::of(&table);
+        let facts = self.effects.borrow().facts.len();
         let result = tell(&mut table, self.now.get());
         let Self { effects, registry, .. } = self;
         table.apply_actions(&self.router, &mut Performer { effects, registry });
         self.router.apply_staged();
+        let mut effects = effects.borrow_mut();
+        let wrong = leaving.lost_something(&table, effects.facts.get(facts..).unwrap_or_default());
+        effects.wrong = effects.wrong.take().or(wrong);
         result
     }
 
@@ -150,7 +190,7 @@ impl EndpointContext for Node {
         self.effects.borrow_mut().facts.push(fact);
     }
 
-    fn answered(&self, _: &[u8]) -> bool {
+    fn answered(&self, _: &Peer, _: &[u8]) -> bool {
         false
     }
 }
@@ -163,7 +203,7 @@ impl Node {
             handshake_time: limits.handshake_time,
             bye: limits.bye,
             liveness: limits.liveness,
-            peers: limits.peers,
+            peers: limits.peers.get(),
             filter: limits.filter(),
             remembered_peers: limits.remembered_peers,
             retry_jitter: 0.1,
@@ -171,7 +211,7 @@ impl Node {
             seed,
         };
         let control = PeeringMachine::new(settings);
-        let remember = limits.routes_remembered;
+        let remember = limits.routes_remembered.get();
         Self {
             life,
             id,
@@ -181,6 +221,7 @@ impl Node {
             jumped_at: Time::ZERO,
             router: Router::new(id, plan.forwarding, limits.data_depth, remember),
             policy: plan.policy,
+            memory: Arc::new(MemoryBudget::new(limits.memory)),
             limits,
             registry: RefCell::default(),
             table: RefCell::new(ConnectionTable::new(control)),
@@ -214,12 +255,13 @@ impl Node {
 
     /// A queue for a new connection.
     pub(super) fn new_queue(&mut self) -> Arc<BoundedQueue> {
-        let queue = Arc::new(BoundedQueue::new(Bounds {
-            messages: self.limits.outbox_messages,
-            memory: self.limits.outbox_bytes,
-            control: self.limits.outbox_control_bytes,
+        let queue = BoundedQueue::new(Bounds {
+            messages: self.limits.outbox_messages.get(),
+            memory: self.limits.outbox_bytes.get(),
+            control: self.limits.outbox_control_bytes.get(),
             policy: self.policy,
-        }));
+        });
+        let queue = Arc::new(queue.within(&self.memory));
         self.queues.push(Arc::downgrade(&queue));
         queue
     }
@@ -233,11 +275,12 @@ impl Node {
     ) {
         self.last_sink += 1;
         let queue = BoundedQueue::new(Bounds {
-            messages: self.limits.subscriber_messages,
-            memory: self.limits.subscriber_bytes,
+            messages: self.limits.subscriber_messages.get(),
+            memory: self.limits.subscriber_bytes.get(),
             control: 0,
             policy: policy.into(),
         });
+        let queue = queue.within(&self.memory);
         let sink = Arc::new(Sink { id: self.last_sink, kind, queue });
         self.sinks.push(Arc::downgrade(&sink));
         self.router.set_sink(&sink, topics.clone());

@@ -1,5 +1,6 @@
 use broker_proto::OverflowPolicy;
 use broker_proto::limits::Limits;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -145,7 +146,7 @@ impl Plan {
         let ring = shape == Shape::Ring;
         let limits = limits(random, delay.end);
         // Whoever is not let in would be back at once, again and again.
-        let patient = limits.peers < nodes || random.bool();
+        let patient = limits.peers.get() < nodes || random.bool();
         Self {
             nodes,
             shape,
@@ -169,6 +170,10 @@ impl Plan {
     }
 }
 
+fn number(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
+}
+
 /// Small bounds, so that they are met.
 fn limits(random: &mut fastrand::Rng, delay: u64) -> Limits {
     let delay = Duration::from_micros(delay);
@@ -180,14 +185,14 @@ fn limits(random: &mut fastrand::Rng, delay: u64) -> Limits {
         stalled_write: seconds(4..16),
         liveness: seconds(1..20),
         linger: seconds(1..3),
-        outbox_messages: 1 << random.u32(2..8),
-        outbox_bytes: 1 << random.u32(17..20),
-        outbox_control_bytes: 1 << random.u32(10..16),
-        subscriber_messages: 1 << random.u32(1..8),
-        subscriber_bytes: 1 << random.u32(17..20),
-        peers: if random.u8(..8) == 0 { 2 } else { 100 },
+        outbox_messages: number(1 << random.u32(2..8)),
+        outbox_bytes: number(1 << random.u32(17..20)),
+        outbox_control_bytes: number(1 << random.u32(10..16)),
+        subscriber_messages: number(1 << random.u32(1..8)),
+        subscriber_bytes: number(1 << random.u32(17..20)),
+        peers: number(if random.u8(..8) == 0 { 2 } else { 100 }),
         remembered_peers: random.usize(1..20),
-        routes_remembered: random.usize(1..10),
+        routes_remembered: number(random.usize(1..10)),
         ..Limits::default()
     }
 }

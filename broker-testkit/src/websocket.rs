@@ -40,7 +40,7 @@ impl Server {
         options: WsOptions,
     ) -> Self {
         let endpoint = WsTransport::new(options).unwrap().install(builder).build().unwrap();
-        let url = endpoint.listen(&"ws://127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let url = endpoint.listen("ws://127.0.0.1:0").await.unwrap();
         Self { endpoint, url }
     }
 
@@ -232,14 +232,14 @@ pub async fn statuses(events: &mut EventStream, count: usize) -> Vec<String> {
 
 /// A native peer of `of` over TCP, that receives what is published below `topic`.
 pub async fn native(of: &Endpoint, topic: &str) -> (Endpoint, Subscriber) {
-    let url = of.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = of.listen("tcp://127.0.0.1:0").await.unwrap();
     let peer = Endpoint::builder()
         .transport(broker_transport_tcp::TcpTransport::default())
         .build()
         .unwrap();
     let subscriber = peer.subscribe([topic]);
     peer.peer(&url, Retry::never()).await.unwrap();
-    assert!(of.await_peer(peer.id(), PATIENCE).await);
+    assert!(timeout(PATIENCE, of.await_peer(peer.id())).await.unwrap());
     (peer, subscriber)
 }
 

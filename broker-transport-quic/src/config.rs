@@ -27,7 +27,7 @@ pub(crate) fn full_window(options: &QuicOptions) -> VarInt {
 }
 
 fn stream_window(options: &QuicOptions) -> u32 {
-    options.stream_window.max(SMALLEST_WINDOW)
+    options.stream_window.get().max(SMALLEST_WINDOW)
 }
 
 pub(crate) fn transport(options: &QuicOptions) -> Arc<TransportConfig> {

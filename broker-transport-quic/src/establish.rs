@@ -38,7 +38,7 @@ pub(crate) async fn establish(
     let limits = demultiplexer::Limits {
         frame: options.frame,
         handshake_frame: options.handshake_frame,
-        assembly: options.assembly,
+        assembly: options.assembly.get(),
     };
     let window = config::full_window(options);
     let protection = link.report.protection();
@@ -50,7 +50,7 @@ pub(crate) async fn establish(
             Demultiplexer::new(limits),
             window,
         )),
-        writer: Box::new(QuicWriter::new(multiplexer, outgoing, options.backlog, link)),
+        writer: Box::new(QuicWriter::new(multiplexer, outgoing, options.backlog.get(), link)),
         link: transport::Link { remote, protection },
     })
 }

@@ -1,5 +1,7 @@
 use broker_core::Limits;
-use serde::{Deserialize, Deserializer};
+use broker_core::limits::seconds;
+use serde::Deserialize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// How connections behave, and what is bounded. In a configuration file each field that is not one
@@ -19,18 +21,18 @@ pub struct QuicOptions {
     pub handshake_time: Duration,
 
     /// How long the resolver may take for a name. Default 10 s.
-    #[serde(deserialize_with = "positive_seconds")]
+    #[serde(deserialize_with = "seconds::positive")]
     pub resolve_time: Duration,
 
     /// How long nothing may arrive before the connection counts as lost; the smaller one of both
     /// sides is in force. An idle side sends a probe every third of this time, so a dead path is
     /// noticed within four thirds of it. At least 100 ms are in force. Default 4 s.
-    #[serde(deserialize_with = "positive_seconds")]
+    #[serde(deserialize_with = "seconds::positive")]
     pub idle_timeout: Duration,
 
     /// How long bytes that are still in flight when a connection is let go may take to arrive,
     /// as long as the process lives. Default 10 s.
-    #[serde(deserialize_with = "seconds")]
+    #[serde(deserialize_with = "seconds::deserialize")]
     pub linger: Duration,
 
     /// Which order this side wants. Default [`Order::PerTopic`].
@@ -42,18 +44,15 @@ pub struct QuicOptions {
     /// Bytes that may be in flight on one stream: the most one topic gets out of a link is this
     /// much for each round trip. Both directions may hold as much for each of their 17 streams.
     /// At least 16 KiB are in force. Default 2 MiB.
-    #[serde(deserialize_with = "positive")]
-    pub stream_window: u32,
+    pub stream_window: NonZeroU32,
 
     /// Bytes for streams that are not ready for them, beyond which other streams wait too. One
     /// frame may exceed it. Default 8 MiB.
-    #[serde(deserialize_with = "positive")]
-    pub backlog: usize,
+    pub backlog: NonZeroUsize,
 
     /// Bytes of received frames above 64 KiB that are put together at the same time. One frame may
     /// exceed it if it is alone. Default 64 MiB.
-    #[serde(deserialize_with = "positive")]
-    pub assembly: usize,
+    pub assembly: NonZeroUsize,
 
     /// The largest frame, as [`Limits::frame`]. Default 64 MiB.
     #[serde(skip)]
@@ -108,10 +107,10 @@ impl QuicOptions {
             linger: Duration::from_secs(10),
             order: Order::default(),
             congestion: Congestion::default(),
-            stream_window: 2 * 1024 * 1024,
-            backlog: 8 * 1024 * 1024,
-            assembly: 64 * 1024 * 1024,
-            frame: limits.frame,
+            stream_window: const { NonZeroU32::new(2 * 1024 * 1024).unwrap() },
+            backlog: const { NonZeroUsize::new(8 * 1024 * 1024).unwrap() },
+            assembly: const { NonZeroUsize::new(64 * 1024 * 1024).unwrap() },
+            frame: limits.frame.get(),
             handshake_frame: limits.filter_frame(),
         }
     }
@@ -125,33 +124,6 @@ impl QuicOptions {
     }
 }
 
-/// More than 0, which would let nothing through.
-fn positive<'de, D, T>(from: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default + PartialEq,
-{
-    let value = T::deserialize(from)?;
-    if value == T::default() {
-        return Err(serde::de::Error::custom("0 is too little, it has to be more"));
-    }
-    Ok(value)
-}
-
-fn positive_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let time = seconds(from)?;
-    if time.is_zero() {
-        return Err(serde::de::Error::custom("0 seconds are too little, it has to be more"));
-    }
-    Ok(time)
-}
-
-fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let seconds = f64::deserialize(from)?;
-    Duration::try_from_secs_f64(seconds)
-        .map_err(|_| serde::de::Error::custom(format!("{seconds} is not a number of seconds")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,11 +135,11 @@ mod tests {
         let expected = QuicOptions {
             idle_timeout: Duration::from_millis(1500),
             order: Order::Total,
-            stream_window: 65536,
+            stream_window: NonZeroU32::new(65536).unwrap(),
             ..QuicOptions::default()
         };
         assert_eq!(options, expected);
-        let limits = Limits { frame: 3_000_000, ..Limits::default() };
+        let limits = Limits { frame: NonZeroUsize::new(3_000_000).unwrap(), ..Limits::default() };
         assert_eq!(options.within(&limits), QuicOptions { frame: 3_000_000, ..expected });
         for wrong in ["frame = 1", "idle-timeout = -1", "order = 'any'"] {
             toml::from_str::<QuicOptions>(wrong).unwrap_err();
@@ -178,7 +150,9 @@ mod tests {
     fn what_would_let_nothing_through_is_refused() {
         for key in ["idle-timeout", "resolve-time", "stream-window", "backlog", "assembly"] {
             let error = toml::from_str::<QuicOptions>(&format!("{key} = 0")).unwrap_err();
-            assert!(error.to_string().contains("too little"), "{key}: {error}");
+            let text = error.to_string();
+            assert!(text.contains(key), "{key}: {error}");
+            assert!(text.contains("too little") || text.contains("nonzero"), "{key}: {error}");
         }
         toml::from_str::<QuicOptions>("linger = 0").unwrap();
     }

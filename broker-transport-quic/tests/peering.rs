@@ -18,7 +18,7 @@ const HIGH: &str = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee";
 /// Peers `from` with the listener of `to` at `url`.
 async fn peer(from: &Endpoint, to: &Endpoint, url: &Url) {
     assert_eq!(from.peer(url, Retry::never()).await.unwrap(), to.id());
-    assert!(to.await_peer(from.id(), Duration::from_secs(30)).await);
+    assert!(tokio::time::timeout(Duration::from_secs(30), to.await_peer(from.id())).await.unwrap());
 }
 
 /// Waits for the status event with this code.
@@ -175,5 +175,5 @@ async fn a_peer_that_comes_back_at_its_address_is_dialled_again() {
         assert_eq!(error.kind(), TransportErrorKind::AddressInUse, "{error}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(a.await_peer(c.id(), Duration::from_secs(30)).await);
+    assert!(tokio::time::timeout(Duration::from_secs(30), a.await_peer(c.id())).await.unwrap());
 }

@@ -119,7 +119,7 @@ async fn before_the_peering_next_to_nothing_is_accepted_unread_and_a_window_per_
     let (mut ours, mut raw) = raw::dialling().await;
     raw.control.0.write_all(ACK).await.unwrap();
     assert_eq!(receive(&mut *ours.reader).await, ACK);
-    let window = QuicOptions::default().stream_window as usize;
+    let window = QuicOptions::default().stream_window.get() as usize;
     for _ in 0..16 {
         let mut stream = raw.connection.open_uni().await.unwrap();
         let mut accepted = 0;

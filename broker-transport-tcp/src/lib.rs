@@ -13,6 +13,7 @@ mod foreign;
 mod hosts;
 mod listen;
 mod options;
+mod persistent;
 mod race;
 #[cfg(feature = "tls")]
 pub mod tls;
@@ -22,6 +23,7 @@ pub use dial::dial_with;
 pub use listen::TcpAcceptor;
 pub use options::{Keepalive, TcpOptions};
 
+use crate::persistent::PersistentWriter;
 use async_trait::async_trait;
 use broker_core::Url;
 use broker_core::transport::{
@@ -138,7 +140,7 @@ fn connection(stream: TcpStream, remote: Url) -> Connection {
     let (reader, writer) = stream.into_split();
     Connection {
         reader: Box::new(TcpReader { socket: StreamReader(reader) }),
-        writer: Box::new(StreamWriter(writer)),
+        writer: Box::new(StreamWriter(PersistentWriter(writer))),
         link: Link { remote, protection: Protection::Plain },
     }
 }

@@ -24,7 +24,7 @@
 //!
 //! let ws = WsTransport::new(WsOptions::default())?;
 //! let endpoint = ws.install(Endpoint::builder()).build()?;
-//! let url = endpoint.listen(&"ws://127.0.0.1:0".parse::<Url>()?).await?;
+//! let url = endpoint.listen("ws://127.0.0.1:0").await?;
 //! assert_eq!(url.scheme(), "ws");
 //! # Ok(())
 //! # }
@@ -80,9 +80,9 @@ pub use framing::CloseCode;
 pub use options::{InvalidOptions, WsOptions};
 
 use async_trait::async_trait;
-use broker_core::endpoint::EndpointBuilder;
+use broker_core::Url;
+use broker_core::endpoint::{EndpointBuilder, ServiceContext};
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
-use broker_core::{Endpoint, Url};
 use broker_transport_tcp::TcpTransport;
 use security::Security;
 use service::Service;
@@ -159,15 +159,15 @@ impl WsTransport {
     #[must_use]
     pub fn install(self, builder: EndpointBuilder) -> EndpointBuilder {
         let transport = self.clone();
-        builder.transport(transport).on_start(move |endpoint| self.serve(endpoint))
+        builder.transport(transport).on_start(move |context| self.serve(context))
     }
 
     /// Serves clients of the JSON API on all listeners of this transport. The first endpoint
     /// counts; until there is one, clients are told to try again later.
-    pub fn serve(&self, endpoint: &Endpoint) {
+    pub fn serve(&self, context: &ServiceContext) {
         let options = Arc::clone(&self.shared.options);
         // A second endpoint would have needed a transport of its own.
-        let _ = self.shared.service.set(Service::new(endpoint, options));
+        let _ = self.shared.service.set(Service::new(context, options));
     }
 
     /// A client of a server of the JSON API, over the sockets and with the encryption of this

@@ -1,5 +1,6 @@
 use crate::access::{AccessOptions, in_full};
 use broker_core::OverflowPolicy;
+use broker_core::limits::seconds;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct WsOptions {
 
     /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,
     /// less than the endpoint's own limit for handshakes, so that a client can be told.
-    #[serde(with = "seconds")]
+    #[serde(deserialize_with = "seconds::deserialize")]
     pub handshake_time: Duration,
 
     /// How long a client may take for one message, from its first byte to its last. Default 60 s;
@@ -57,12 +58,12 @@ pub struct WsOptions {
 
     /// How long a client may be silent before it is asked for a sign of life, and then how long it
     /// may take to give one. Default 30 s; zero never asks.
-    #[serde(with = "seconds")]
+    #[serde(deserialize_with = "seconds::deserialize")]
     pub ping_interval: Duration,
 
     /// How long a client that is being closed may take to read its last messages and to answer.
     /// Default 3 s.
-    #[serde(with = "seconds")]
+    #[serde(deserialize_with = "seconds::deserialize")]
     pub close_time: Duration,
 
     /// Whether a browser that asks for `/` gets the example page. Default off.
@@ -161,17 +162,6 @@ impl WsOptions {
             Some(origin) => Err(InvalidOptions::Origin(origin.clone())),
             None => Ok(()),
         }
-    }
-}
-
-mod seconds {
-    use serde::{Deserialize, Deserializer, de::Error};
-    use std::time::Duration;
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let seconds = f64::deserialize(from)?;
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| D::Error::custom(format!("{seconds} is not a number of seconds")))
     }
 }
 

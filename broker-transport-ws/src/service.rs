@@ -1,16 +1,16 @@
 use crate::WsOptions;
 use crate::server::{Accepted, Exchange, serve};
-use broker_core::endpoint::WeakEndpoint;
+use broker_core::Url;
+use broker_core::endpoint::{ServiceContext, WeakServiceContext};
 use broker_core::event::{LogId, Severity};
 use broker_core::transport::{Admission, Established, Place, TransportError};
-use broker_core::{Endpoint, Url};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
 /// The clients of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Service {
-    endpoint: WeakEndpoint,
+    context: WeakServiceContext,
     options: Arc<WsOptions>,
     /// Lives as long as there are clients.
     exchange: Mutex<Weak<Exchange>>,
@@ -22,10 +22,10 @@ pub(crate) struct Service {
 pub(crate) type ClientPermit = Place;
 
 impl Service {
-    pub(crate) fn new(endpoint: &Endpoint, options: Arc<WsOptions>) -> Self {
-        let endpoint = endpoint.downgrade();
+    pub(crate) fn new(context: &ServiceContext, options: Arc<WsOptions>) -> Self {
+        let context = context.downgrade();
         let clients = Arc::new(Admission::new(usize::MAX, options.clients));
-        Self { endpoint, options, exchange: Mutex::default(), clients }
+        Self { context, options, exchange: Mutex::default(), clients }
     }
 
     /// Whether another client from there can be served now.
@@ -47,25 +47,25 @@ impl Service {
     ///
     /// The endpoint is gone.
     pub(crate) fn serve(&self, client: Accepted) -> Result<Established, TransportError> {
-        let endpoint = self.endpoint.upgrade().ok_or_else(TransportError::closed)?;
+        let context = self.context.upgrade().ok_or_else(TransportError::closed)?;
         let exchange = {
             let mut current = self.exchange.lock();
             current.upgrade().unwrap_or_else(|| {
-                let exchange = Exchange::start(&endpoint);
+                let exchange = Exchange::start(&context);
                 *current = Arc::downgrade(&exchange);
                 exchange
             })
         };
         let options = Arc::clone(&self.options);
         Ok(Established::Client(Box::new(move |place| {
-            Box::pin(serve(client, place, endpoint, exchange, options))
+            Box::pin(serve(client, place, context, exchange, options))
         })))
     }
 
     /// Adds to the log of the endpoint.
     pub(crate) fn log(&self, level: Severity, id: LogId, text: impl Into<String>) {
-        if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.log(level, id, text, None);
+        if let Some(context) = self.context.upgrade() {
+            context.log(level, id, text, None);
         }
     }
 }

@@ -18,7 +18,7 @@ const HONEST: &str = "127.0.0.2";
 /// A server with room for so many connections that are neither peer nor client.
 async fn server(half_open: usize, options: WsOptions) -> Server {
     let mut config = Config::default();
-    config.limits.half_open = half_open;
+    config.limits.half_open = half_open.try_into().unwrap();
     Server::build(Endpoint::builder().config(config), options).await
 }
 

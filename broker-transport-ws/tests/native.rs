@@ -19,7 +19,7 @@ fn endpoint() -> Endpoint {
 async fn peered(server: &Server) -> Endpoint {
     let peer = endpoint();
     peer.peer(&server.url, Retry::never()).await.unwrap();
-    assert!(server.endpoint.await_peer(peer.id(), PATIENCE).await);
+    assert!(timeout(PATIENCE, server.endpoint.await_peer(peer.id())).await.unwrap());
     peer
 }
 
@@ -31,7 +31,7 @@ async fn endpoints_peer_and_exchange_messages_of_every_size() {
     let peer = endpoint();
     let mut at_peer = peer.subscribe(["/down"]);
     peer.peer(&server.url, Retry::never()).await.unwrap();
-    assert!(server.endpoint.await_peer(peer.id(), PATIENCE).await);
+    assert!(timeout(PATIENCE, server.endpoint.await_peer(peer.id())).await.unwrap());
     for size in [0, 1, 100, 16 * 1024 - 50, 16 * 1024, 70_000, 3_000_000] {
         let text = "x".repeat(size);
         peer.publish("/up", text.as_str()).await.unwrap();
@@ -51,7 +51,7 @@ async fn endpoints_peer_and_exchange_messages_of_every_size() {
             assert_eq!(got.view().as_count(), Some(number));
         }
     }
-    assert!(peer.ping(server.endpoint.id(), PATIENCE).await.is_ok());
+    assert!(timeout(PATIENCE, peer.ping(server.endpoint.id())).await.unwrap().is_ok());
 }
 
 #[tokio::test]
@@ -97,12 +97,12 @@ async fn a_lost_peer_is_dialled_again() {
     let server = Server::start().await;
     let peer = endpoint();
     let _request = peer.peer(&server.url, Retry::every(Duration::from_millis(20)));
-    assert!(peer.await_peer(server.endpoint.id(), PATIENCE).await);
-    assert!(server.endpoint.await_peer(peer.id(), PATIENCE).await);
+    assert!(timeout(PATIENCE, peer.await_peer(server.endpoint.id())).await.unwrap());
+    assert!(timeout(PATIENCE, server.endpoint.await_peer(peer.id())).await.unwrap());
     server.endpoint.unpeer_id(peer.id());
     let again = async {
         while peer.peers().iter().all(|info| info.age > Duration::from_secs(1))
-            || !peer.await_peer(server.endpoint.id(), PATIENCE).await
+            || !timeout(PATIENCE, peer.await_peer(server.endpoint.id())).await.unwrap()
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -149,7 +149,7 @@ async fn wrong_addresses_are_explained() {
         let error = peer.peer(&url, Retry::never()).await.unwrap_err().to_string();
         assert!(error.contains(text), "{url}: {error}");
     }
-    peer.peer(&at(&guarded, "/?access_token=t"), Retry::never()).await.unwrap();
+    peer.peer(at(&guarded, "/?access_token=t"), Retry::never()).await.unwrap();
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_rule_that_limits_topics_is_none_for_peers() {
     let server = Server::with(WsOptions { access, ..WsOptions::default() }).await;
     let as_peer = async |token| {
         let url = format!("{}/v1/native?access_token={token}", server.url);
-        endpoint().peer(&url.parse().unwrap(), Retry::never()).await
+        endpoint().peer(url, Retry::never()).await
     };
     let error = as_peer("client").await.unwrap_err().to_string();
     assert!(error.contains("HTTP 403") && error.contains("topics are limited"), "{error}");

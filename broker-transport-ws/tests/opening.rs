@@ -243,7 +243,7 @@ async fn listening_for_everybody_without_rules_is_warned_of() {
     let endpoint =
         WsTransport::new(WsOptions::default()).unwrap().install(builder).build().unwrap();
     let mut events = endpoint.events();
-    endpoint.listen(&"ws://0.0.0.0:0".parse::<Url>().unwrap()).await.unwrap();
+    endpoint.listen("ws://0.0.0.0:0").await.unwrap();
     assert!(log_event(&mut events, "open-listener").await.contains("access rules"));
 }
 

@@ -57,7 +57,7 @@ fn endpoint(tls: TlsTransport, options: WsOptions) -> Endpoint {
 
 async fn server(tls: TlsTransport, options: WsOptions) -> (Endpoint, Url) {
     let endpoint = endpoint(tls, options);
-    let url = endpoint.listen(&"wss://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = endpoint.listen("wss://127.0.0.1:0").await.unwrap();
     (endpoint, url)
 }
 
@@ -186,7 +186,7 @@ async fn a_plain_request_at_an_encrypted_address_is_answered() {
 #[tokio::test]
 async fn encryption_where_there_is_none_is_explained_to_the_client() {
     let (server, _) = server(tls(TlsOptions::default()), WsOptions::default()).await;
-    let plain = server.listen(&"ws://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let plain = server.listen("ws://127.0.0.1:0").await.unwrap();
     let url = format!("wss://127.0.0.1:{}", plain.port()).parse().unwrap();
     let own = tls(TlsOptions::default());
     let mut client = JsonClient::start_with_tls(TcpTransport::default(), own, url, once());
@@ -210,7 +210,7 @@ async fn without_encryption_wss_is_not_understood() {
         .install(Endpoint::builder())
         .build()
         .unwrap();
-    let error = endpoint.listen(&"wss://127.0.0.1:0".parse().unwrap()).await.unwrap_err();
+    let error = endpoint.listen("wss://127.0.0.1:0").await.unwrap_err();
     assert_eq!(error.kind(), TransportErrorKind::UnsupportedScheme);
     let mut client = JsonClient::start("wss://127.0.0.1:1".parse().unwrap(), once());
     assert!(first(&mut client).await.is_err());

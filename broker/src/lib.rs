@@ -1,19 +1,20 @@
 //! Broker in Rust: peer-to-peer publish/subscribe that speaks the protocol of Zeek's Broker.
 //!
-//! This crate is what programs depend on: the endpoint, the data model and the event model of
-//! [`broker_core`], and the transports that the features pick.
+//! Programs publish values on topics, and subscribe to prefixes of topics. Each program has an
+//! [`Endpoint`], and endpoints are peered with each other: directly, or through others that pass
+//! messages on. There is no server in between, and every peer may be a C++ Broker or Zeek itself.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use broker::{Endpoint, Retry, Url};
+//! use broker::Retry;
 //!
 //! let sensor = broker::builder().build()?;
 //! let collector = broker::builder().build()?;
-//! let mut alerts = collector.subscribe(["/alerts/"]);
+//! let mut alerts = collector.subscribe("/alerts/");
 //!
-//! let url = collector.listen(&"tcp://127.0.0.1:0".parse::<Url>()?).await?;
-//! sensor.peer(&url, Retry::never()).await?;
+//! let url = collector.listen("tcp://127.0.0.1:0").await?;
+//! sensor.peer(url, Retry::never()).await?;
 //! sensor.publish("/alerts/scan", "10.0.0.7").await?;
 //!
 //! let alert = alerts.recv().await.ok_or("shut down")?;
@@ -21,14 +22,94 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # A tour
+//!
+//! **Endpoints.** [`builder()`] describes one with every transport that the features pick,
+//! [`builder_with`] one with certificates and other options of the transports. [`Config`] has what
+//! concerns the endpoint itself, and [`Limits`] what is bounded. An endpoint lives on the tokio
+//! runtime on which it was built; its clones are one endpoint, which shuts down with the last of
+//! them, or in an orderly way by [`Endpoint::shutdown`].
+//!
+//! **Peerings.** [`Endpoint::listen`] accepts them and [`Endpoint::peer`] asks for them. The scheme
+//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`, or
+//! `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
+//! made anew after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that
+//! says whose business it is.
+//!
+//! **Messages.** [`Endpoint::publish`] takes whatever has an [encoding](data::Encode): numbers,
+//! text, times, addresses, and [values](data::Value) made of those. A [`Publisher`] is for one
+//! topic again and again. A [`Subscriber`] receives what others publish; a [`Hub`] publishes and
+//! receives, also within its own endpoint. Both are streams (`futures_core::Stream`). A received
+//! [`Message`] is a view of the bytes that came; [`Message::data`] makes an owned value of it.
+//!
+//! **Zeek.** Zeek's events and logs are values of a certain form; [`data::zeek`] builds and reads
+//! them. [`Event`] and [`Message`] of this crate are something else: what an endpoint reports, and
+//! what it receives.
+//!
+//! **What happens.** [`Endpoint::events`] reports every change of the overlay, every error and the
+//! log. [`Endpoint::peers`] and [`Endpoint::peering_stats`] tell how things are, and
+//! [`Endpoint::record_metrics`] hands the numbers in [`metrics`] to a recorder.
+//!
+//! **Slow receivers.** Each peer and each subscriber has a bounded queue. What happens when it is
+//! full is an [`OverflowPolicy`] of the endpoint for its peers, and a [`SubscriberPolicy`] in the
+//! [`SubscriberOptions`] of a subscriber or hub.
+//!
+//! **Transports and services of your own** are written against [`core`](broker_core), where
+//! everything else is public too. It promises less: it may change with every minor version.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tcp` | yes | `tcp://` |
+//! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
+//! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
+//! | `quic` | no | `quic://` |
+//!
+//! `mem://`, inside one process, is always there.
 
-pub use broker_core::*;
+pub use broker_core as core;
 
-pub use broker_core::endpoint::{
-    EndpointBuilder, EventStream, Hub, ListenerInfo, Message, PeerHandle, PeerInfo, PeeringStats,
-    PeeringStatsTable, Publisher, Retry, Subscriber, SubscriberOptions,
+// Endpoints and their configuration.
+pub use broker_core::endpoint::{BuildError, EndpointBuilder};
+pub use broker_core::{
+    Config, Endpoint, EndpointId, InvalidEndpointId, Limits, OverflowPolicy, Preset,
+    SubscriberPolicy, UnknownPolicy,
 };
-pub use broker_core::event::Event;
+pub use transports::{TransportOptions, TransportSetupError, builder_with};
+
+// Addresses and peerings.
+pub use broker_core::endpoint::{
+    ClientInfo, ClientStatus, IntoUrl, ListenerInfo, PeerHandle, PeerInfo, PeeringStats,
+    PeeringStatsTable, PingError, Retry, TimeInQueue,
+};
+pub use broker_core::transport::{
+    ListenerProtection, Protection, TransportError, TransportErrorKind,
+};
+pub use broker_core::{
+    Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidUrl, PeerError, PeerStatus,
+    Reason, Url,
+};
+
+// Messages.
+pub use broker_core::data;
+pub use broker_core::endpoint::{
+    Hub, HubSender, IntoTopics, Message, Publisher, Subscriber, SubscriberOptions, TryRecvError,
+};
+pub use broker_core::{PublishError, Published};
+
+// What an endpoint reports.
+pub use broker_core::ErrorCode;
+pub use broker_core::endpoint::EventStream;
+pub use broker_core::event::{self, Event};
+
+/// The metrics that [`Endpoint::record_metrics`] records.
+pub mod metrics {
+    pub use broker_core::endpoint::{
+        METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets,
+    };
+}
 
 mod transports;
 
@@ -45,14 +126,26 @@ pub use broker_transport_tcp as tcp;
 pub use broker_transport_ws as ws;
 #[cfg(any(feature = "tls", feature = "quic"))]
 pub use transports::builder_with_tls;
-pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 /// Describes an endpoint that has every transport this crate was built with, in their default
 /// settings.
+///
+/// They are set up when the endpoint is built, within the limits of its configuration. If one
+/// cannot be, [`EndpointBuilder::build`] fails: there is no endpoint without its transports.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker::OverflowPolicy;
+///
+/// let endpoint = broker::builder().overflow_policy(OverflowPolicy::Wait).build()?;
+/// assert!(endpoint.schemes().contains(&"mem"));
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn builder() -> EndpointBuilder {
-    builder_with(&Limits::default(), TransportOptions::default())
-        // The default settings name no files; should the encryption fail all the same, an endpoint
-        // without it says so when it is asked for.
-        .unwrap_or_else(|_| Endpoint::builder())
+    Endpoint::builder().transports_from(|limits| builder_with(limits, TransportOptions::default()))
 }

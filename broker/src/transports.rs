@@ -1,6 +1,8 @@
 //! The transports that the features of this crate pick, as one set.
 
-use crate::{Endpoint, EndpointBuilder, Limits, transport};
+use broker_core::endpoint::EndpointBuilder;
+use broker_core::transport::MemTransport;
+use broker_core::{Endpoint, Limits};
 use serde::Deserialize;
 
 /// What the compiled-in transports need to know. In a configuration file each field is the table of
@@ -91,40 +93,41 @@ pub fn builder_with_tls(
 /// Lets the log of the endpoint say what became of certificates that were replaced.
 #[cfg(any(feature = "tls", feature = "quic"))]
 fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder {
-    use crate::Reason;
-    use crate::event::LogId;
-    use crate::event::Severity::{Info, Warning};
-    builder.on_start(move |endpoint| {
-        let odd = |endpoint: &Endpoint, warnings: &[String]| {
+    use broker_core::Reason;
+    use broker_core::endpoint::ServiceContext;
+    use broker_core::event::LogId;
+    use broker_core::event::Severity::{Info, Warning};
+    builder.on_start(move |context| {
+        let odd = |context: &ServiceContext, warnings: &[String]| {
             for warning in warnings {
-                endpoint.log(Warning, LogId::CertificatesOdd, warning.clone(), None);
+                context.log(Warning, LogId::CertificatesOdd, warning.clone(), None);
             }
         };
-        let endpoint = endpoint.downgrade();
-        let observer = endpoint.clone();
+        let context = context.downgrade();
+        let observer = context.clone();
         tls.on_leniency(move |text| {
-            if let Some(endpoint) = observer.upgrade() {
-                endpoint.log(Warning, LogId::CertificatesOdd, text, None);
+            if let Some(context) = observer.upgrade() {
+                context.log(Warning, LogId::CertificatesOdd, text, None);
             }
         });
-        let observer = endpoint.clone();
+        let observer = context.clone();
         tls.on_anonymous_listener(move |text| {
-            if let Some(endpoint) = observer.upgrade() {
-                endpoint.log(Info, "anonymous-tls", text, None);
+            if let Some(context) = observer.upgrade() {
+                context.log(Info, LogId::AnonymousTls, text, None);
             }
         });
         tls.on_reload(move |read| {
-            let Some(endpoint) = endpoint.upgrade() else { return };
+            let Some(context) = context.upgrade() else { return };
             match read {
                 Ok(warnings) => {
-                    odd(&endpoint, warnings);
+                    odd(&context, warnings);
                     let text = "certificates and keys have been read again, for new connections";
-                    endpoint.log(Info, LogId::CertificatesRead, text, None);
+                    context.log(Info, LogId::CertificatesRead, text, None);
                 }
                 Err(error) => {
                     let text = format!("{error}; what was read before stays in use");
                     let reason = Some(Reason::OwnCertificate);
-                    endpoint.log(Warning, LogId::CertificatesUnusable, text, reason);
+                    context.log(Warning, LogId::CertificatesUnusable, text, reason);
                 }
             }
         });
@@ -136,7 +139,7 @@ fn with_transports(
     options: TransportOptions,
     #[cfg(any(feature = "tls", feature = "quic"))] tls: &broker_tls::Tls,
 ) -> Result<EndpointBuilder, TransportSetupError> {
-    let builder = Endpoint::builder().transport(transport::MemTransport::new());
+    let builder = Endpoint::builder().transport(MemTransport::new());
     // Without features there is nothing to set up.
     let _ = (limits, &options);
     #[cfg(feature = "tcp")]

@@ -2,8 +2,8 @@ use broker_proto::Failure;
 use broker_proto::fact::{Fact, PeerChange};
 use broker_proto::limits::FilterLimits;
 use broker_proto::peering::{
-    Action, Close, ConnectionId, DialId, LastActivity, PeerRecord, PeerStatus, PeeringMachine,
-    Settings, Time,
+    Action, Close, ConnectionId, DialId, LastActivity, Opened, PeerRecord, PeerStatus,
+    PeeringMachine, Settings, Time,
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
@@ -110,7 +110,7 @@ impl World {
         let link = link(from);
         // The handshake of the transport has taken some of the time.
         let began = self.now.saturating_sub(Duration::from_millis(from.into()));
-        match self.control.accepted(link, began, self.now) {
+        match self.control.opened(Opened::Accepted { began }, link, self.now) {
             Some(id) => self.opened(id),
             None => assert!(self.shut_down),
         }
@@ -119,7 +119,7 @@ impl World {
 
     pub(super) fn dialled(&mut self, dial: DialId, to: u8) {
         assert!(self.dialling.remove(&dial));
-        match self.control.dialled(dial, link(to), self.now) {
+        match self.control.opened(Opened::Dialled(dial), link(to), self.now) {
             Some(id) => self.opened(id),
             None => assert!(self.shut_down, "{dial:?} was asked for and is not wanted"),
         }

@@ -23,7 +23,7 @@ def main():
         endpoint.publish(TOPIC, broker.zeek.Event("Intel::" + what, item))
     left, until = set(items), time.time() + 10
     while left and time.time() < until:
-        # With one number this would wait for ever, hence both.
+        # With one number this would wait forever, hence both.
         for _, message in subscriber.get(1, 0.5):
             event = broker.zeek.Event(message)
             print(event.name(), *event.args(), flush=True)

@@ -1,7 +1,8 @@
 """A script for the C++ module that waits for several things at once, as the frameworks for network
 control do: ``python -m zeek_broker.compat select_loop.py PORT COUNT``.
 
-Prints what it receives as commands, with the types that such programs look at, and confirms each."""
+Prints what it receives as commands, with the types that such programs look at, and confirms
+each."""
 
 import re
 import select

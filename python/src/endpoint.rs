@@ -80,8 +80,8 @@ impl Endpoint {
     }
 
     /// Asks for a peering, and brings the id of the peer once both sides know what the other wants.
-    /// Without a time between retries, or with zero, it is tried once. With `give_up` a failure that
-    /// time does not mend ends it.
+    /// Without a time between retries, or with zero, it is tried once. With `give_up` a failure
+    /// that time does not mend ends it.
     #[pyo3(signature = (url, retry, give_up=false))]
     fn peer(&self, url: &str, retry: Option<f64>, give_up: bool) -> PyResult<Operation> {
         let (endpoint, url) = (self.get()?.clone(), parse(url)?);
@@ -181,7 +181,10 @@ impl Endpoint {
     fn await_peer(&self, id: &str, timeout: Option<f64>) -> PyResult<Operation> {
         let (endpoint, id) = (self.get()?.clone(), parse_id(id)?);
         let limit = limit(timeout).unwrap_or(Duration::MAX);
-        Operation::start(async move { Ok(Outcome::Bool(endpoint.await_peer(id, limit).await)) })
+        Operation::start(async move {
+            let peered = tokio::time::timeout(limit, endpoint.await_peer(id)).await;
+            Ok(Outcome::Bool(peered.unwrap_or(false)))
+        })
     }
 
     /// Brings the seconds to a peer and back.
@@ -190,7 +193,8 @@ impl Endpoint {
         let (endpoint, id) = (self.get()?.clone(), parse_id(id)?);
         let limit = limit(timeout).unwrap_or(SOON);
         Operation::start(async move {
-            let time = endpoint.ping(id, limit).await;
+            let time = tokio::time::timeout(limit, endpoint.ping(id)).await;
+            let time = time.map_err(|_| Fault::new("timeout", "no answer in time"))?;
             let time = time.map_err(|error| Fault::new("timeout", error))?;
             Ok(Outcome::Seconds(time.as_secs_f64()))
         })
@@ -201,7 +205,10 @@ impl Endpoint {
     fn flush(&self, timeout: Option<f64>) -> PyResult<Operation> {
         let endpoint = self.get()?.clone();
         let limit = limit(timeout).unwrap_or(SOON);
-        Operation::start(async move { Ok(Outcome::Bool(endpoint.flush(limit).await)) })
+        Operation::start(async move {
+            let flushed = tokio::time::timeout(limit, endpoint.flush()).await;
+            Ok(Outcome::Bool(flushed.is_ok()))
+        })
     }
 
     /// Publishes a value. Waits for room in the queues of peers where their policy says so, without

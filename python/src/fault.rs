@@ -1,7 +1,6 @@
 //! What went wrong, before it becomes a Python exception.
 
-use broker::{PeerError, PublishError, Reason};
-use broker_core::transport::TransportError;
+use broker::{PeerError, PublishError, Reason, TransportError};
 use pyo3::prelude::*;
 
 /// A failure that can be told without the interpreter.

@@ -17,7 +17,7 @@ const WORKERS: usize = 4;
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
 /// Set in a child process whose parent had the runtime: its threads are not there any more, and its
-/// locks may be held by them for ever.
+/// locks may be held by them forever.
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The runtime, which starts at the first use.
@@ -56,7 +56,7 @@ pub(crate) fn after_fork_in_child() {
     }
 }
 
-/// Something whose destructor must not run in a forked child, where it could wait for ever.
+/// Something whose destructor must not run in a forked child, where it could wait forever.
 pub(crate) struct Unforked<T>(Option<T>);
 
 impl<T> Unforked<T> {

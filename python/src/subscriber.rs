@@ -37,7 +37,7 @@ impl State {
     }
 
     fn next_queued(&mut self) -> Option<broker::Message> {
-        self.subscriber.as_mut()?.try_recv()
+        self.subscriber.as_mut()?.try_recv().ok()
     }
 
     /// Makes the descriptor say whether there is something: a message, or the end.

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from zeek_broker import compat, sync
 
 ROOT = Path(__file__).resolve().parent.parent

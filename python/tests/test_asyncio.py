@@ -9,9 +9,8 @@ import socket
 from typing import Any
 
 import pytest
-from conftest import LONG
-
 import zeek_broker as zb
+from conftest import LONG
 from zeek_broker import Count, Event, Retry
 
 ANY = "tcp://127.0.0.1:0"
@@ -190,7 +189,10 @@ def test_statuses_are_told_in_their_order(run: Any) -> None:
                         kinds.append(type(item))
                 assert id == collector.id
             assert kinds == [
-                zb.EndpointDiscovered, zb.PeerAdded, zb.PeerRemoved, zb.EndpointUnreachable
+                zb.EndpointDiscovered,
+                zb.PeerAdded,
+                zb.PeerRemoved,
+                zb.EndpointUnreachable,
             ]
             assert peering.state == "disconnected"
 

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LONG
-
 import zeek_broker.compat as broker
+from conftest import LONG
 from zeek_broker import sync
 
 
@@ -44,11 +43,18 @@ def test_enumerations() -> None:
     SC, EC = broker.SC, broker.EC
     assert (repr(SC.PeerAdded), str(SC.PeerAdded)) == ("<SC.PeerAdded: 1>", "SC.PeerAdded")
     assert (SC(1), int(SC.PeerLost), SC.PeerLost.name, SC.PeerLost.value) == (
-        SC.PeerAdded, 3, "PeerLost", 3
+        SC.PeerAdded,
+        3,
+        "PeerLost",
+        3,
     )
     assert SC(77).name == "???" and hash(SC.PeerAdded) == 1 and [0, 1, 2][SC.PeerAdded] == 1
     assert list(SC.__members__) == [
-        "Unspecified", "PeerAdded", "PeerRemoved", "PeerLost", "EndpointDiscovered",
+        "Unspecified",
+        "PeerAdded",
+        "PeerRemoved",
+        "PeerLost",
+        "EndpointDiscovered",
         "EndpointUnreachable",
     ]
     assert not SC.PeerAdded == 1 and SC.PeerAdded != EC.Unspecified
@@ -84,7 +90,10 @@ def test_counts_ports_and_labels() -> None:
     assert count == Count(2)
     port = Port(80, Port.TCP)
     assert (str(port), repr(port), port.number(), port.get_type()) == (
-        "80/tcp", "80/tcp", 80, Port.TCP
+        "80/tcp",
+        "80/tcp",
+        80,
+        Port.TCP,
     )
     assert str(Port()) == "0/?" and Port(1, Port.TCP) < Port(1, Port.UDP)
     for arguments in ((80, 1), (80,), (70000, Port.TCP), ("80", Port.TCP)):
@@ -101,9 +110,7 @@ def test_addresses_and_networks() -> None:
     assert (str(v4), v4.is_v4(), v4.is_v6(), len(v4.bytes())) == ("10.1.2.3", True, False, 16)
     assert str(Address()) == "::" and Address().is_v6()
     network = Subnet(v4, 8)
-    assert (str(network), network.length(), str(network.network())) == (
-        "10.0.0.0/8", 8, "10.0.0.0"
-    )
+    assert (str(network), network.length(), str(network.network())) == ("10.0.0.0/8", 8, "10.0.0.0")
     assert network.contains(v4) and not network.contains(Address())
     assert str(Subnet()) == "::/0" and str(Subnet(v4, 200)) == "::/0"
     assert v4.mask(104) and str(v4) == "10.0.0.0"
@@ -140,7 +147,10 @@ def test_topics() -> None:
     topic = Topic("/a")
     assert topic == topic and Topic("/a") != Topic("/a") and repr(topic) == "/a"
     for left, right, joined in (
-        ("/a/", "/b/c", "/a//b/c"), ("/b/c", "/a/", "/b/c/a"), ("", "b", "b"), ("a", "", "a"),
+        ("/a/", "/b/c", "/a//b/c"),
+        ("/b/c", "/a/", "/b/c/a"),
+        ("", "b", "b"),
+        ("a", "", "a"),
         ("a", "b", "a/b"),
     ):
         assert (Topic(left) / Topic(right)).string() == joined
@@ -205,8 +215,12 @@ def test_values_that_cannot_be_members() -> None:
     assert type(table) is Immutable.HashableReadOnlyDict and table == {"a": 1}
     assert type(Immutable.to_py(nested)) is frozenset
     changes = [
-        lambda: table.update(b=1), lambda: table.pop("a"), lambda: table.__setitem__("a", 2),
-        lambda: table.__ior__({"b": 2}), table.clear, table.popitem,
+        lambda: table.update(b=1),
+        lambda: table.pop("a"),
+        lambda: table.__setitem__("a", 2),
+        lambda: table.__ior__({"b": 2}),
+        table.clear,
+        table.popitem,
     ]
     for change in changes:
         with pytest.raises(TypeError, match="^cannot modify this dict$"):
@@ -319,7 +333,9 @@ def test_descriptors_are_readable_while_something_is_there(compat_pair: Any) -> 
     with dialler.make_publisher("/t") as publisher:
         publisher.publish_batch(3, 4)
         assert (publisher.buffered(), publisher.capacity(), publisher.free_capacity()) == (
-            0, 128, 128
+            0,
+            128,
+            128,
         )
         assert isinstance(publisher.fd(), int) and publisher.demand() == 128
         assert publisher.send_rate() == 0
@@ -357,20 +373,21 @@ def test_statuses_and_errors(compat_pair: Any) -> None:
     assert not unreachable.context().network.is_set() and repr(unreachable.context()) == id
     network = removed.context().network.get()
     assert (network.address, network.port, repr(network)) == (
-        "127.0.0.1", port, f"127.0.0.1:{port}"
+        "127.0.0.1",
+        port,
+        f"127.0.0.1:{port}",
     )
     assert dialler.unpeer("127.0.0.1", 1) is True
     error = statuses.get()
     assert type(error) is broker.Error and error.code() == broker.EC.PeerInvalid
     assert type(error.code()) is int and bool(error)
-    assert 'peer_invalid(endpoint_info(' in repr(error)
+    assert "peer_invalid(endpoint_info(" in repr(error)
     assert '"cannot unpeer from unknown peer")' in repr(error)
     assert not dialler.peer("127.0.0.1", 1, 0.5)
     error = statuses.get(LONG)
     nil = "00000000-0000-0000-0000-000000000000"
     assert repr(error) == (
-        f"peer_unavailable(endpoint_info({nil}, *127.0.0.1:1), "
-        '"unable to connect to remote peer")'
+        f'peer_unavailable(endpoint_info({nil}, *127.0.0.1:1), "unable to connect to remote peer")'
     )
     assert "refused" in error.message() and error.context().node_id() == nil
     assert (repr(broker.Error()), broker.Error().code()) == ("none", 0)
@@ -429,7 +446,9 @@ def test_stores_say_what_to_use_instead() -> None:
 def test_configurations(tmp_path: Path, monkeypatch: Any) -> None:
     options = broker.BrokerOptions()
     assert (options.disable_ssl, options.disable_forwarding, options.use_real_time) == (
-        False, False, True
+        False,
+        False,
+        True,
     )
     options.forward, options.ttl, options.disable_ssl = False, 20, True
     with pytest.raises(TypeError):
@@ -548,5 +567,6 @@ def test_another_broker_is_not_replaced_unasked(script: Any) -> None:
     )
     output, errors = child.communicate(timeout=LONG)
     assert (child.returncode, output) == (
-        0, "another module 'broker' has been imported already, from somewhere\n"
+        0,
+        "another module 'broker' has been imported already, from somewhere\n",
     ), errors

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address
-from typing import Optional
 
 import pytest
-
 from zeek_broker import Count, Event, Message, Port, Timespan, Timestamp
 from zeek_broker._handlers import Handlers
 from zeek_broker._records import construct, converter
@@ -26,7 +24,7 @@ class ConnId:
 class Conn:
     id: ConnId
     start: datetime
-    duration: Optional[float] = None
+    duration: float | None = None
     services: set[str] = field(default_factory=set)
 
 
@@ -67,18 +65,29 @@ def test_arguments_become_what_is_annotated() -> None:
         (dict[str, ConnId], {"a": ID}, {"a": ConnId(*ID)}),
         (frozenset[str], {"a"}, frozenset("a")),
         (timedelta, Timespan(1000), timedelta(microseconds=1)),
-        (Optional[str], None, None),
+        (str | None, None, None),
         (object, "x", "x"),
     ],
 )
-def test_containers_and_options_are_converted(hint: object, value: object, expected: object) -> None:
+def test_containers_and_options_are_converted(
+    hint: object, value: object, expected: object
+) -> None:
     assert converter(hint)(value) == expected
 
 
 @pytest.mark.parametrize(
     ("hint", "value"),
-    [(int, "x"), (int, True), (str, 5), (list[int], ("x",)), (tuple[int, int], (1,)), (ConnId, 5),
-     (Optional[int], "x"), (float, "1"), (bool, 1)],
+    [
+        (int, "x"),
+        (int, True),
+        (str, 5),
+        (list[int], ("x",)),
+        (tuple[int, int], (1,)),
+        (ConnId, 5),
+        (int | None, "x"),
+        (float, "1"),
+        (bool, 1),
+    ],
 )
 def test_what_does_not_fit_is_refused(hint: object, value: object) -> None:
     with pytest.raises(TypeError):

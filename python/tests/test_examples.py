@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from conftest import LONG, ROOT
-
 from zeek_broker import Count, Enum, Event, Port, Timespan, Timestamp, sync
 
 ID = (IPv4Address("10.0.0.1"), Port(1000), IPv4Address("10.0.0.2"), Port(80))
@@ -35,9 +34,7 @@ def example(zeek: sync.Endpoint) -> Iterator[Callable[..., subprocess.Popen[str]
         where = zeek.url.rpartition(":")[2] if compat else zeek.url
         path = str(ROOT / "examples" / name)
         command = [sys.executable, "-u", "-W", "error", *module, path, where, *arguments]
-        child = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         children.append(child)
         return child
 
@@ -76,7 +73,8 @@ def test_handlers(zeek: sync.Endpoint, example: Any) -> None:
         zeek.publish("/demo", Event("Demo::stop"))
         found = [verdicts.next(LONG).event for _ in range(2)]
         assert [event.args for event in found] == [
-            (ID, "long", Timestamp(5000)), (ID, "short", Timestamp(0))
+            (ID, "long", Timestamp(5000)),
+            (ID, "short", Timestamp(0)),
         ]
         finish(child)
 
@@ -129,7 +127,9 @@ def test_intel(zeek: sync.Endpoint, example: Any) -> None:
             assert event.name == "Intel::insert"
             zeek.publish("/intel-manager", Event("Intel::inserted", event.args[0]))
         assert finish(child) == [
-            "EndpointDiscovered", "PeerAdded", "Intel::inserted 1.2.3.4",
+            "EndpointDiscovered",
+            "PeerAdded",
+            "Intel::inserted 1.2.3.4",
             "Intel::inserted evil.example",
         ]
 
@@ -138,17 +138,45 @@ def test_configurator(zeek: sync.Endpoint, example: Any) -> None:
     with zeek.subscribe("/configurator/hello") as hello:
         child = example("configurator.py")
         assert hello.next(LONG).event.args == (
-            Timespan(1_500_000_000), Timestamp(2_500_000_000), Count(3)
+            Timespan(1_500_000_000),
+            Timestamp(2_500_000_000),
+            Count(3),
         )
         everything = (
-            None, True, Count(1), -1, 1.5, "text", ID[0], IPv4Network("10.0.0.0/8"), Port(53, "udp"),
-            Timestamp(10**9), timedelta(seconds=2), Enum("A::B"), {"x"}, {"k": 1}, (1,),
+            None,
+            True,
+            Count(1),
+            -1,
+            1.5,
+            "text",
+            ID[0],
+            IPv4Network("10.0.0.0/8"),
+            Port(53, "udp"),
+            Timestamp(10**9),
+            timedelta(seconds=2),
+            Enum("A::B"),
+            {"x"},
+            {"k": 1},
+            (1,),
         )
         zeek.publish("/configurator/x", Event("all", *everything))
         zeek.publish("/other", Event("Configurator::stop"))
         (line,) = finish(child)
         name, *values = json.loads(line)
         assert name == "all" and [value["type"] for value in values] == [
-            "NoneType", "bool", "count", "int", "float", "str", "addr", "subnet", "port", "time",
-            "interval", "enum", "set", "table", "vector",
+            "NoneType",
+            "bool",
+            "count",
+            "int",
+            "float",
+            "str",
+            "addr",
+            "subnet",
+            "port",
+            "time",
+            "interval",
+            "enum",
+            "set",
+            "table",
+            "vector",
         ]

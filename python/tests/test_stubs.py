@@ -50,5 +50,7 @@ def test_programs_are_checked_against_them(tmp_path: Any) -> None:
     revealed = [line.split("note: ")[1] for line in result.stdout.splitlines() if "note" in line]
     types = [text.split('"')[1] for text in revealed]
     assert [name.replace("zeek_broker._", "") for name in types] == [
-        "event.Event | None", "str | None", "zeek_broker.Message | None"
+        "event.Event | None",
+        "str | None",
+        "zeek_broker.Message | None",
     ], result.stdout

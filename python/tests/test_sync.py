@@ -7,14 +7,12 @@ import os
 import select
 import signal
 import threading
-import time
 import weakref
 from typing import Any
 
 import pytest
-from conftest import LONG
-
 import zeek_broker as zb
+from conftest import LONG
 from zeek_broker import Event, sync
 
 Pair = tuple[sync.Endpoint, sync.Endpoint]
@@ -39,8 +37,10 @@ def test_iteration_ends_with_the_endpoint() -> None:
     endpoint = sync.Endpoint()
     subscriber, events = endpoint.subscribe("/t"), endpoint.events()
     found: list[Any] = []
-    threads = [threading.Thread(target=lambda s: found.append(list(s)), args=(stream,))
-               for stream in (subscriber, events)]
+    threads = [
+        threading.Thread(target=lambda s: found.append(list(s)), args=(stream,))
+        for stream in (subscriber, events)
+    ]
     for thread in threads:
         thread.start()
     endpoint.close()

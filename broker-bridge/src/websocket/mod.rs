@@ -37,9 +37,9 @@ impl WebSocketBridges {
     #[must_use]
     pub fn install(self, builder: EndpointBuilder) -> EndpointBuilder {
         let transport = self.clone();
-        builder.transport(transport).on_start(move |endpoint| {
-            self.bridges.join(endpoint);
-            self.ws.serve(endpoint);
+        builder.transport(transport).on_start(move |context| {
+            self.bridges.join(context);
+            self.ws.serve(context);
         })
     }
 

@@ -31,21 +31,17 @@ async fn a_lost_server_is_a_lost_peer_that_comes_back() {
     };
     assert_eq!(timeout(PATIENCE, lost).await.unwrap(), id);
     let again = Server::build(Endpoint::builder(), WsOptions::default()).await;
-    again
-        .endpoint
-        .listen(&format!("ws://127.0.0.1:{}", url.port()).parse().unwrap())
-        .await
-        .unwrap();
+    again.endpoint.listen(format!("ws://127.0.0.1:{}", url.port())).await.unwrap();
     wait_for(|| again.endpoint.client_count() == 1).await;
     again.endpoint.publish("/t", &1_u64).await.unwrap();
     assert_eq!(next(&mut subscriber).await.1, Value::Count(1));
-    assert!(node.endpoint.await_peer(id, PATIENCE).await);
+    assert!(timeout(PATIENCE, node.endpoint.await_peer(id)).await.unwrap());
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_a_peer_that_cannot_be_reached() {
     let node = node();
-    let error = node.endpoint.peer(&at(1, ""), Retry::never()).await.unwrap_err().to_string();
+    let error = node.endpoint.peer(at(1, ""), Retry::never()).await.unwrap_err().to_string();
     assert!(error.contains("nothing listens there"), "{error}");
 }
 
@@ -74,7 +70,7 @@ async fn a_server_can_be_dialled_without_an_endpoint() {
 async fn what_protects_a_bridge_is_what_protects_its_connection_to_the_server() {
     let server = Server::start().await;
     let node = node();
-    node.endpoint.peer(&at(server.url.port(), ""), Retry::never()).await.unwrap();
+    node.endpoint.peer(at(server.url.port(), ""), Retry::never()).await.unwrap();
     assert_eq!(node.endpoint.peers()[0].protection, Some(Protection::Plain));
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn ping(number: u64) -> Message {
 /// Two nodes with the servers of their own, which others join.
 pub(crate) async fn serving() -> (Node, u16) {
     let node = node();
-    let url = node.endpoint.listen(&"ws://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = node.endpoint.listen("ws://127.0.0.1:0").await.unwrap();
     (node, url.port())
 }
 

@@ -2,13 +2,14 @@ use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, UrlParser, dialable, positive, seconds};
 use crate::output::Need;
 use crate::session::{Persistence, Session, Stop};
-use broker::endpoint::PingError;
+use broker::PingError;
 use broker::{OverflowPolicy, Url};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::error::Elapsed;
+use tokio::time::{sleep, timeout};
 
 /// Measure the time to a peer and back
 ///
@@ -77,13 +78,13 @@ impl Ping {
                 session.during(sleep(interval)).await?;
             }
             trips.sent = seq;
-            let answer = session.during(endpoint.ping(peer, limit)).await?;
-            session.out.record(&Trip::new(seq, &answer));
+            let answer = session.during(timeout(limit, endpoint.ping(peer))).await?;
+            session.out.record(&Trip::new(seq, &answer, limit));
             session.room().await?;
             match answer {
-                Ok(time) => trips.times.push(time),
-                Err(PingError::TimedOut(_)) => {}
-                Err(error) => return Err(Failure::other(error.to_string()).into()),
+                Ok(Ok(time)) => trips.times.push(time),
+                Ok(Err(error)) => return Err(Failure::other(error.to_string()).into()),
+                Err(_) => {}
             }
         }
         Ok(())
@@ -113,9 +114,17 @@ struct Trip {
 }
 
 impl Trip {
-    fn new(seq: u32, answer: &Result<Duration, PingError>) -> Self {
-        let rtt_ns = answer.as_ref().ok().map(nanoseconds);
-        Self { seq, rtt_ns, error: answer.as_ref().err().map(ToString::to_string) }
+    fn new(
+        seq: u32,
+        answer: &Result<Result<Duration, PingError>, Elapsed>,
+        limit: Duration,
+    ) -> Self {
+        let (rtt_ns, error) = match answer {
+            Ok(Ok(time)) => (Some(nanoseconds(time)), None),
+            Ok(Err(error)) => (None, Some(error.to_string())),
+            Err(_) => (None, Some(format!("no answer within {} s", limit.as_secs_f64()))),
+        };
+        Self { seq, rtt_ns, error }
     }
 }
 

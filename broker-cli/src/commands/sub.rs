@@ -141,7 +141,7 @@ impl Receiver {
     /// one wanted was among it.
     fn print_what_fits(&mut self, out: &mut Output) -> bool {
         while !out.is_full()
-            && let Some(message) = self.subscriber.try_recv()
+            && let Ok(message) = self.subscriber.try_recv()
         {
             if self.print(&message, out) {
                 return true;
@@ -178,7 +178,7 @@ impl Receiver {
                 Ok(true) if is_last => return None,
                 Ok(true) => {}
                 Ok(false) => {
-                    let rest = std::iter::from_fn(|| self.subscriber.try_recv()).count();
+                    let rest = std::iter::from_fn(|| self.subscriber.try_recv().ok()).count();
                     diagnose(format_args!("{rest} messages were received and are not printed"));
                     return None;
                 }

@@ -1,4 +1,4 @@
-use broker::limits::seconds;
+use broker::core::limits::seconds;
 use serde::Deserialize;
 use std::time::Duration;
 

@@ -3,10 +3,10 @@ use super::status::Room;
 use super::{HEALTH, HttpAddress, HttpOptions, METRICS, STATUS, Status};
 use crate::failure::Failure;
 use crate::output::diagnose;
-use broker::endpoint::{QUEUE_SECONDS, queue_seconds_buckets};
+use broker::core::limits::MAX_DURATION;
+use broker::core::transport::{Admission, Place};
 use broker::event::{LogId, Severity};
-use broker::limits::MAX_DURATION;
-use broker::transport::{Admission, Place};
+use broker::metrics::{QUEUE_SECONDS, queue_seconds_buckets};
 use broker::{Endpoint, Reason, Url};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -82,8 +82,9 @@ impl Server {
                 }
                 Err(error) => {
                     let text = format!("accepting on {url}: {error}");
-                    let reason = Reason::OutOfResources;
-                    endpoint.log(Severity::Warning, LogId::HttpAcceptFailed, text, Some(reason));
+                    let context = endpoint.service_context();
+                    let reason = Some(Reason::OutOfResources);
+                    context.log(Severity::Warning, LogId::HttpAcceptFailed, text, reason);
                     // It may be these that use up the descriptors.
                     if places.make_room() {
                         let _ = timeout(PAUSE, places.room_made()).await;
@@ -97,7 +98,7 @@ impl Server {
 }
 
 fn cut(endpoint: &Endpoint, text: String, reason: Reason) {
-    endpoint.log(Severity::Info, LogId::HttpCut, text, Some(reason));
+    endpoint.service_context().log(Severity::Info, LogId::HttpCut, text, Some(reason));
 }
 
 /// Makes what is recorded by the `metrics` facade available as text.

@@ -1,7 +1,7 @@
 //! The status of a node as JSON: written by the node, read by the commands that show it.
 
+use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
-use broker::endpoint::ClientStatus;
 use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};

@@ -1,9 +1,9 @@
 //! The lines of standard output that are not data messages.
 
+use broker::core::transport::ListenerProtection;
 use broker::event::{
     ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, LogId, NetworkInfo, Severity, Status,
 };
-use broker::transport::ListenerProtection;
 use broker::{Endpoint, Reason, Url};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -77,12 +77,8 @@ pub(crate) struct EventRecord<'a> {
 /// What stands in the place of lines that could not be written.
 pub(super) fn lost(lines: u64) -> Event {
     let description = format!("{lines} lines are missing here: standard output did not take them");
-    Event::Log(LogEvent {
-        level: Severity::Warning,
-        id: LogId::OutputLost,
-        description,
-        reason: None,
-    })
+    let id = LogId::OutputLost;
+    Event::Log(LogEvent::new(Severity::Warning, id, description))
 }
 
 /// What is known of a client that is no peer.
@@ -135,20 +131,21 @@ impl<'a> EventRecord<'a> {
                 message: Some(message),
                 ..base
             },
-            Event::Error(ErrorEvent { code, endpoint, message, reason }) => Self {
+            Event::Error(ErrorEvent { code, endpoint, message, reason, .. }) => Self {
                 code: Some(code.name()),
                 reason: reason.map(Reason::name),
                 endpoint: endpoint.as_ref().map(Into::into),
                 message: Some(message),
                 ..base
             },
-            Event::Log(LogEvent { level, id, description, reason }) => Self {
+            Event::Log(LogEvent { level, id, description, reason, .. }) => Self {
                 level: Some(level.name()),
                 reason: reason.map(Reason::name),
                 id: Some(id.name()),
                 description: Some(description),
                 ..base
             },
+            other => Self { message: Some(other.message()), ..base },
         }
     }
 }
@@ -180,8 +177,8 @@ impl fmt::Display for EventRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use broker::core::transport::Protection;
     use broker::event::StatusCode;
-    use broker::transport::Protection;
     use broker::{EndpointId, ErrorCode};
 
     fn lines(event: &Event) -> (String, String) {
@@ -193,8 +190,9 @@ mod tests {
         let id = "11111111-1111-4111-8111-111111111111".parse().unwrap();
         let endpoint = EndpointInfo { id, network };
         let protection = (code == StatusCode::PeerAdded).then_some(Protection::Encrypted);
-        let message = "text".to_owned();
-        Event::Status(Status { code, endpoint, client: None, protection, cause: None, message })
+        let mut status = Status::new(code, endpoint, "text");
+        status.protection = protection;
+        Event::Status(status)
     }
 
     #[test]
@@ -239,22 +237,15 @@ mod tests {
     #[test]
     fn errors_have_a_code_and_log_events_a_level_and_an_id() {
         let endpoint = Some(EndpointInfo { id: EndpointId::NIL, network: None });
-        let message = "unable to connect".to_owned();
-        let error =
-            ErrorEvent { code: ErrorCode::PeerUnavailable, endpoint, message, reason: None };
+        let error = ErrorEvent::new(ErrorCode::PeerUnavailable, endpoint, "unable to connect");
         let (json, text) = lines(&Event::Error(error));
         assert_eq!(
             json,
             r#"{"type":"error","code":"peer_unavailable","endpoint":{"id":"00000000-0000-0000-0000-000000000000"},"message":"unable to connect"}"#
         );
         assert_eq!(text, "error peer_unavailable: unable to connect");
-        let description = "it speaks \"SSH\"".to_owned();
-        let log = LogEvent {
-            level: Severity::Warning,
-            id: LogId::HandshakeFailed,
-            description,
-            reason: None,
-        };
+        let description = "it speaks \"SSH\"";
+        let log = LogEvent::new(Severity::Warning, LogId::HandshakeFailed, description);
         let (json, text) = lines(&Event::Log(log));
         assert_eq!(
             json,

@@ -11,8 +11,8 @@ use crate::output::{EventRecord, Listening, Need, Output, diagnose};
 use crate::reporter::Reporter;
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
+use broker::core::transport::ListenerProtection;
 use broker::event::{LogId, Severity};
-use broker::transport::ListenerProtection;
 use broker::{Endpoint, Event, EventStream, Url};
 use std::io::IsTerminal;
 use std::net::IpAddr;
@@ -119,7 +119,8 @@ impl Session {
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
         for warning in tls.warnings() {
-            endpoint.log(Severity::Warning, LogId::CertificatesOdd, warning, None);
+            let context = endpoint.service_context();
+            context.log(Severity::Warning, LogId::CertificatesOdd, warning, None);
         }
         Ok(Self {
             events,
@@ -190,7 +191,8 @@ impl Session {
             self.out.record(&listening);
             self.peerings.accept();
             if let Some(warning) = unprotected(&bound, listening.protection()) {
-                self.endpoint.log(Severity::Warning, LogId::UnprotectedListener, warning, None);
+                let context = self.endpoint.service_context();
+                context.log(Severity::Warning, LogId::UnprotectedListener, warning, None);
             }
         }
         for url in &self.also_listening {

@@ -1,8 +1,8 @@
 use crate::common::within;
 use broker::EndpointId;
-use broker::wire::DEFAULT_TTL;
-use broker::wire::envelope::{Envelope, EnvelopeType};
-use broker::wire::handshake::HandshakeMessage;
+use broker::core::wire::DEFAULT_TTL;
+use broker::core::wire::envelope::{Envelope, EnvelopeType};
+use broker::core::wire::handshake::HandshakeMessage;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};

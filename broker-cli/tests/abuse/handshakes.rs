@@ -3,7 +3,7 @@
 use crate::attacker::{Attacker, id, noise};
 use crate::scale;
 use crate::stage::Stage;
-use broker::wire::handshake::HandshakeMessage;
+use broker::core::wire::handshake::HandshakeMessage;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::time::Duration;
 use tokio::time::interval;

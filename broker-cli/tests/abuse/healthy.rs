@@ -31,7 +31,7 @@ impl Healthy {
         let (seen, received) = watch::channel(0);
         // Only what is published after the node knows of the subscription has to arrive.
         let id = receiver.peers()[0].id.unwrap();
-        receiver.ping(id, Duration::from_secs(30)).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), receiver.ping(id)).await.unwrap().unwrap();
         let publisher = endpoint(node).await;
         let (stop, published) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let receiving = tokio::spawn(async move {

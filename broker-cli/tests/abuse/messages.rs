@@ -2,8 +2,8 @@
 
 use crate::attacker::{Attacker, noise};
 use crate::stage::Stage;
-use broker::wire::envelope::EnvelopeType;
-use broker::wire::handshake::HandshakeMessage;
+use broker::core::wire::envelope::EnvelopeType;
+use broker::core::wire::handshake::HandshakeMessage;
 
 /// Sends bad messages until the node has had enough, and checks what it says about the last one.
 async fn until_cut(

@@ -2,7 +2,7 @@
 
 use crate::attacker::Attacker;
 use crate::stage::Stage;
-use broker::wire::envelope::EnvelopeType;
+use broker::core::wire::envelope::EnvelopeType;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_never_reads_what_it_asked_for() {

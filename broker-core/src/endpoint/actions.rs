@@ -1,5 +1,5 @@
-use super::dialler;
 use super::outbox::Notice;
+use super::requests;
 use super::shared::{DialWaiters, Shared, State};
 use crate::{EndpointId, Failure, Url};
 use broker_proto::fact::Fact;
@@ -52,7 +52,7 @@ struct Actions<'a> {
 
 impl ActionHandler for Actions<'_> {
     fn dial(&mut self, dial: DialId, url: Url) {
-        let task = dialler::spawn(self.shared, dial, url);
+        let task = requests::dial(self.shared, dial, url);
         self.dials.entry(dial).or_default().task = Some(task);
     }
 
@@ -120,7 +120,7 @@ impl EndpointContext for OwnEndpoint<'_> {
         self.0.emit(fact.into());
     }
 
-    fn answered(&self, pong: &[u8]) -> bool {
-        self.0.pings.answered(pong)
+    fn answered(&self, peer: &Peer, pong: &[u8]) -> bool {
+        self.0.pings.answered(peer, pong)
     }
 }

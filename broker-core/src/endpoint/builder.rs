@@ -1,21 +1,24 @@
-use super::Endpoint;
 use super::shared::Shared;
-use super::timer;
+use super::{Endpoint, ServiceContext, timer};
 use crate::config::Config;
 use crate::transport::Transport;
-use crate::{EndpointId, OverflowPolicy};
+use crate::{EndpointId, Limits, OverflowPolicy};
+use broker_proto::limits::InvalidLimit;
 use broker_proto::peering::{PeeringMachine, Settings};
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-type StartHook = Box<dyn FnOnce(&Endpoint) + Send>;
+type StartHook = Box<dyn FnOnce(&ServiceContext) + Send>;
+type SetUp = Box<dyn FnOnce(&Limits) -> Result<EndpointBuilder, BuildError> + Send>;
 
 /// Describes an endpoint before it starts.
 #[derive(Default)]
 pub struct EndpointBuilder {
     config: Config,
     transports: HashMap<&'static str, Arc<dyn Transport>>,
+    set_up: Option<SetUp>,
     on_start: Vec<StartHook>,
 }
 
@@ -26,7 +29,8 @@ impl fmt::Debug for EndpointBuilder {
 }
 
 /// Why an endpoint cannot be started.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The nil id means "no endpoint".
     #[error("the nil id cannot be an endpoint's own id")]
@@ -36,10 +40,13 @@ pub enum BuildError {
     IdVersion(EndpointId, u8),
     /// A fraction is no fraction.
     #[error("retry-jitter is {0}, it has to be from 0 to 1")]
-    Jitter(String),
-    /// A limit that is zero would stop everything.
-    #[error("the limit {0} is zero")]
-    ZeroLimit(&'static str),
+    Jitter(f64),
+    /// A limit would stop everything.
+    #[error(transparent)]
+    Limit(#[from] InvalidLimit),
+    /// A transport cannot be set up.
+    #[error("{0}")]
+    Transport(Arc<dyn Error + Send + Sync>),
     /// Endpoints live on a runtime.
     #[error("an endpoint can only be started from within a tokio runtime")]
     NoRuntime,
@@ -84,17 +91,32 @@ impl EndpointBuilder {
         self
     }
 
-    /// The transport for a scheme, for those who want a connection without an endpoint.
+    /// Adds the transports, and what is to be started with the endpoint, of the builder that
+    /// `set_up` returns. It is called when the endpoint is built, with the limits of the
+    /// configuration. A transport that is added by [`Self::transport`] replaces one of these for the
+    /// same scheme.
+    #[must_use]
+    pub fn transports_from<E: Error + Send + Sync + 'static>(
+        mut self,
+        set_up: impl FnOnce(&Limits) -> Result<Self, E> + Send + 'static,
+    ) -> Self {
+        self.set_up = Some(Box::new(|limits| {
+            set_up(limits).map_err(|error| BuildError::Transport(Arc::new(error)))
+        }));
+        self
+    }
+
+    /// The transport for a scheme, for those who want a connection without an endpoint. Those of
+    /// [`Self::transports_from`] do not exist yet.
     #[must_use]
     pub fn transport_for(&self, scheme: &str) -> Option<Arc<dyn Transport>> {
         self.transports.get(scheme).map(Arc::clone)
     }
 
-    /// Calls `start` with the endpoint as soon as it runs. For services that belong to the
-    /// endpoint, like a gateway for clients that speak another protocol; see
-    /// [`Endpoint::companion`].
+    /// Calls `start` as soon as the endpoint runs. For services that belong to the endpoint, like a
+    /// gateway for clients that speak another protocol.
     #[must_use]
-    pub fn on_start(mut self, start: impl FnOnce(&Endpoint) + Send + 'static) -> Self {
+    pub fn on_start(mut self, start: impl FnOnce(&ServiceContext) + Send + 'static) -> Self {
         self.on_start.push(Box::new(start));
         self
     }
@@ -103,21 +125,27 @@ impl EndpointBuilder {
     ///
     /// # Errors
     ///
-    /// Something in the configuration cannot work.
+    /// Something in the configuration cannot work, or a transport cannot be set up.
     pub fn build(self) -> Result<Endpoint, BuildError> {
-        let Self { config, transports, on_start } = self;
+        let Self { config, mut transports, set_up, mut on_start } = self;
         check(&config)?;
         let config = config.clamp_durations();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return Err(BuildError::NoRuntime);
         };
+        if let Some(set_up) = set_up {
+            let mut built = set_up(&config.limits)?;
+            built.transports.extend(transports);
+            transports = built.transports;
+            on_start.append(&mut built.on_start);
+        }
         let id = config.endpoint_id.unwrap_or_else(EndpointId::random);
         let settings = Settings {
             id,
             handshake_time: config.limits.handshake_time,
             bye: config.limits.bye,
             liveness: config.limits.liveness,
-            peers: config.limits.peers,
+            peers: config.limits.peers.get(),
             filter: config.limits.filter(),
             remembered_peers: config.limits.remembered_peers,
             retry_jitter: config.retry_jitter,
@@ -128,7 +156,8 @@ impl EndpointBuilder {
         let shared = Arc::new(Shared::new(runtime, id, config, transports, control));
         shared.spawn(timer::run(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);
-        on_start.into_iter().for_each(|start| start(&endpoint));
+        let context = endpoint.service_context();
+        on_start.into_iter().for_each(|start| start(&context));
         Ok(endpoint)
     }
 }
@@ -144,35 +173,7 @@ fn check(config: &Config) -> Result<(), BuildError> {
         }
     }
     if !(0.0..=1.0).contains(&config.retry_jitter) {
-        return Err(BuildError::Jitter(config.retry_jitter.to_string()));
+        return Err(BuildError::Jitter(config.retry_jitter));
     }
-    let limits = &config.limits;
-    for (name, time) in [
-        ("handshake-time", limits.handshake_time),
-        ("connect-time", limits.connect_time),
-        ("dial-time", limits.dial_time),
-    ] {
-        if time.is_zero() {
-            return Err(BuildError::ZeroLimit(name));
-        }
-    }
-    for (name, value) in [
-        ("handshake-frame", limits.handshake_frame),
-        ("frame", limits.frame),
-        ("half-open", limits.half_open),
-        ("peers", limits.peers),
-        ("outbox-messages", limits.outbox_messages),
-        ("outbox-bytes", limits.outbox_bytes),
-        ("outbox-control-bytes", limits.outbox_control_bytes),
-        ("subscriber-messages", limits.subscriber_messages),
-        ("subscriber-bytes", limits.subscriber_bytes),
-        ("events", limits.events),
-        ("log-burst", limits.log_burst),
-        ("routes-remembered", limits.routes_remembered),
-    ] {
-        if value == 0 {
-            return Err(BuildError::ZeroLimit(name));
-        }
-    }
-    Ok(())
+    Ok(config.limits.check()?)
 }

@@ -1,6 +1,6 @@
-use super::Endpoint;
 use super::client_totals::{ClientTotals, Counted, Totals};
 use super::shared::Shared;
+use super::{Endpoint, ServiceContext};
 use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
 use crate::transport::Protection;
 use crate::{EndpointId, Url};
@@ -47,6 +47,7 @@ pub struct ClientCounters {
 
 /// A client as [`Endpoint::clients`] shows it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ClientStatus {
     /// Who it is.
     pub info: ClientInfo,
@@ -82,7 +83,7 @@ struct Record {
     counted_as: Option<Arc<str>>,
 }
 
-impl Endpoint {
+impl ServiceContext {
     /// Reports a client in the events, with the texts of the C++ Broker, and lists it until its
     /// session is dropped. Subscriptions and messages are the business of a [`Hub`](super::Hub).
     #[must_use]
@@ -96,19 +97,14 @@ impl Endpoint {
             counted_as: None,
         };
         shared.clients.attached.lock().insert(info.id, record);
-        let endpoint = self.clone();
-        let session = ClientSession { endpoint, info, counters, removed: None };
+        let session = ClientSession { context: self.clone(), info, counters, removed: None };
         session.report(StatusCode::EndpointDiscovered, "found a new client in the network");
         session.report(StatusCode::PeerAdded, "handshake successful");
         session
     }
+}
 
-    /// The deepest nesting of values that this endpoint takes, which goes for those of clients too.
-    #[must_use]
-    pub fn data_depth(&self) -> usize {
-        self.shared().config.limits.data_depth
-    }
-
+impl Endpoint {
     /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientStatus> {
@@ -187,12 +183,12 @@ impl Record {
     }
 }
 
-/// The time during which a client is attached. See [`Endpoint::attach_client`].
+/// The time during which a client is attached. See [`ServiceContext::attach_client`].
 ///
 /// Dropping it reports the end: as lost, unless [`Self::removed`] has said otherwise.
 #[derive(Debug)]
 pub struct ClientSession {
-    endpoint: Endpoint,
+    context: ServiceContext,
     info: ClientInfo,
     counters: Arc<ClientCounters>,
     removed: Option<String>,
@@ -231,7 +227,7 @@ impl ClientSession {
     }
 
     fn shared(&self) -> &Arc<Shared> {
-        self.endpoint.shared()
+        self.context.shared()
     }
 }
 

@@ -4,39 +4,41 @@ use super::shared::Shared;
 use super::writer;
 use crate::transport::{Connection, Evicted, FrameReader, Link, Place, ReadBuffer};
 use broker_proto::Failure;
-use broker_proto::peering::{ConnectionId, DialId, Time};
+use broker_proto::memory::Holder;
+use broker_proto::peering::{ConnectionId, Opened};
 use broker_proto::queue::BoundedQueue;
 use broker_proto::session::{self, ReadInterest, Receiver};
 use parking_lot::Mutex;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// Where a connection comes from.
-pub(super) enum Opened {
-    /// From a listener; its time for the handshake began then.
-    Accepted { began: Time, place: Place },
-    /// From a request.
-    Dialled(DialId),
-}
-
-/// Drives a connection from its first byte to its last.
-pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Opened) {
+/// Drives a connection from its first byte to its last. One that was accepted has a place.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    connection: Connection,
+    opened: Opened,
+    place: Option<Place>,
+) {
     let Connection { reader, writer, link } = connection;
-    let queue = Arc::new(BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock()));
-    let (source, place) = match opened {
-        Opened::Accepted { began, place } => (Source::Accepted(began), Some(place)),
-        Opened::Dialled(dial) => (Source::Dialled(dial), None),
-    };
-    let Some(id) = register(&shared, source, link.clone(), &queue) else { return };
+    let queue = BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock());
+    let queue = Arc::new(queue.within(&shared.memory));
+    let holder: Arc<dyn Holder> = queue.clone();
+    let _queue_held = shared.memory.register(Arc::downgrade(&holder));
+    let Some(id) = register(&shared, opened, link.clone(), &queue) else { return };
     let failure = Arc::new(Mutex::new(None));
     let stalled = shared.config.limits.stalled_write;
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
     let writer = shared.spawn(output.run(Arc::clone(&failure)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let remote = link.remote.clone();
-    let reception = Receiver::new(id, link, &shared.config.limits);
-    let mut input = Input { shared: &shared, reader, reception, place, queue: &queue };
+    let limits = &shared.config.limits;
+    let reception = Receiver::new(id, link, limits, &shared.memory, &queue);
+    let _frame_held = shared.memory.register(reception.memory());
+    let late = None;
+    let mut input = Input { shared: &shared, reader, reception, place, queue: &queue, late };
     let ended = input.run().await;
     // If the writer has given up, its reason is the better one.
     let failure = failure.lock().take().unwrap_or(ended);
@@ -55,24 +57,16 @@ pub(super) async fn run(shared: Arc<Shared>, connection: Connection, opened: Ope
     linger(&shared, place, reader, writer).await;
 }
 
-enum Source {
-    Accepted(Time),
-    Dialled(DialId),
-}
-
 /// Makes the connection known to the machine and its handle to those who perform what the machine
 /// decides about it, in one step.
 fn register(
     shared: &Arc<Shared>,
-    source: Source,
+    opened: Opened,
     link: Link,
     queue: &Arc<BoundedQueue>,
 ) -> Option<ConnectionId> {
     shared.decide(|state, now| {
-        let id = match source {
-            Source::Accepted(began) => state.table.machine.accepted(link, began, now),
-            Source::Dialled(dial) => state.table.machine.dialled(dial, link, now),
-        }?;
+        let id = state.table.machine.opened(opened, link, now)?;
         state.table.register(id, queue);
         Some(id)
     })
@@ -149,6 +143,8 @@ struct Input<'a> {
     place: Option<Place>,
     /// Its end is the end of the connection.
     queue: &'a BoundedQueue,
+    /// Wakes when a frame may have been incomplete for too long; set anew only when it does.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl Input<'_> {
@@ -162,17 +158,41 @@ impl Input<'_> {
             if self.reception.is_peered() {
                 self.place.iter_mut().for_each(Place::establish);
             }
+            let limit = self.shared.config.limits.frame_time;
+            let since = self.reception.incomplete_since().filter(|_| !limit.is_zero());
+            let deadline = since.map(|since| self.shared.instant(since.saturating_add(limit)));
             let satisfied = tokio::select! {
                 biased;
-                () = self.queue.closed() => Err(Failure::Cancelled),
+                () = self.queue.closed() => Err(self.reception.why_closed()),
                 why = lost(self.place.as_ref()) => Err(listener::failure(why)),
                 satisfied = satisfy(wants, &mut self.reader, &mut self.reception) => satisfied,
+                () = reached(&mut self.late, deadline) => Err(incomplete(limit)),
             };
             if let Err(failure) = satisfied {
                 return failure;
             }
         }
     }
+}
+
+/// Waits until a deadline is reached, if there is one.
+async fn reached(late: &mut Option<Pin<Box<Sleep>>>, deadline: Option<Instant>) {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    let late = late.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    loop {
+        late.as_mut().await;
+        if late.deadline() >= deadline {
+            return;
+        }
+        late.as_mut().reset(deadline);
+    }
+}
+
+fn incomplete(limit: Duration) -> Failure {
+    let limit = limit.as_secs_f64();
+    Failure::LimitReached(format!(
+        "a frame of the peer is incomplete after {limit} s, the limit frame-time"
+    ))
 }
 
 async fn satisfy(

@@ -1,31 +1,269 @@
+//! Local consumers: the queue that all of them have, subscribers and hubs.
+
 use super::message::Message;
 use super::readiness::poll_on_thread;
 use super::shared::Shared;
-use super::{Endpoint, SubscriberOptions};
-use crate::Reason;
+use super::{Endpoint, IntoTopics};
 use crate::event::{Event, LogEvent, LogId, Severity};
+use crate::{EndpointId, Reason, SubscriberPolicy};
 use broker_proto::SubscribeError;
+use broker_proto::data::Encode;
 use broker_proto::limits::Limits;
+use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
-use broker_proto::routing::{Sink, SinkKind};
+use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
 use broker_proto::wire::frame::{self, PREFIX};
 use bytes::{Buf, Bytes};
+use futures_core::Stream;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-/// Topics from whatever the caller has.
-pub(super) fn topics<T: AsRef<[u8]>>(prefixes: impl IntoIterator<Item = T>) -> Vec<Bytes> {
-    let topics: BTreeSet<Bytes> =
-        prefixes.into_iter().map(|prefix| Bytes::copy_from_slice(prefix.as_ref())).collect();
-    topics.into_iter().collect()
+/// Why there is no message now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TryRecvError {
+    /// None has arrived that has not been received.
+    #[error("no message is there now")]
+    Empty,
+    /// The endpoint has shut down, and everything has been received.
+    #[error("the endpoint has shut down")]
+    Closed,
+}
+
+/// Bounds and policy of a local consumer's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SubscriberOptions {
+    /// Messages that may wait. Default: the limit of the endpoint.
+    pub messages: Option<usize>,
+    /// Bytes of memory that may wait. Default: the limit of the endpoint.
+    pub bytes: Option<usize>,
+    /// What happens to the rest.
+    pub policy: SubscriberPolicy,
+}
+
+impl SubscriberOptions {
+    /// The default bounds with the given policy.
+    #[must_use]
+    pub fn with_policy(policy: SubscriberPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+}
+
+/// Receives messages on topics with certain prefixes. See [`Endpoint::subscribe`].
+///
+/// Dropping it takes its subscriptions back.
+#[derive(Debug)]
+pub struct Subscriber {
+    consumer: Consumer,
+}
+
+impl Subscriber {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        Consumer::new(endpoint, SinkKind::Subscriber, topics, options)
+            .map(|consumer| Self { consumer })
+    }
+
+    /// Like [`Self::new`]. If that fails, it has ended from the start, and the log says why.
+    pub(super) fn or_ended(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Self {
+        Self { consumer: Consumer::or_ended(endpoint, SinkKind::Subscriber, topics, options) }
+    }
+}
+
+/// A producer and consumer in one. See [`Endpoint::hub`].
+#[derive(Debug)]
+pub struct Hub {
+    consumer: Consumer,
+}
+
+impl Hub {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Result<Self, SubscribeError> {
+        Consumer::new(endpoint, SinkKind::Hub, topics, options).map(|consumer| Self { consumer })
+    }
+
+    /// Like [`Self::new`]. If that fails, it has ended from the start, and the log says why.
+    pub(super) fn or_ended(
+        endpoint: Endpoint,
+        topics: Vec<Bytes>,
+        options: SubscriberOptions,
+    ) -> Self {
+        Self { consumer: Consumer::or_ended(endpoint, SinkKind::Hub, topics, options) }
+    }
+
+    /// Publishes a value to peers, to the subscribers of this endpoint and to its other hubs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::publish`].
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        publish(self.consumer.endpoint(), self.consumer.id(), topic.as_ref(), value).await
+    }
+
+    /// A handle that publishes in the name of this hub, from any task. It does not keep the hub's
+    /// subscriptions alive.
+    #[must_use]
+    pub fn sender(&self) -> HubSender {
+        HubSender { endpoint: self.consumer.endpoint().clone(), id: self.consumer.id() }
+    }
+}
+
+/// What subscribers and hubs have in common.
+macro_rules! receiving {
+    ($receiver:ident) => {
+        impl $receiver {
+            /// Waits for the next message; `None` after the endpoint has shut down and everything
+            /// has been received. Cancel safe.
+            pub async fn recv(&mut self) -> Option<Message> {
+                poll_fn(|context| self.consumer.poll_recv(context)).await
+            }
+
+            /// The next message, if one is there.
+            ///
+            /// # Errors
+            ///
+            /// There is none now, or there will never be one again because the endpoint has shut
+            /// down.
+            pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+                self.consumer.try_recv()
+            }
+
+            /// Waits until a message is there, and moves as many as are there, at most `limit`, to
+            /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
+            /// everything has been received, or if `limit` is 0.
+            ///
+            /// Cancel safe: as long as this waits it has received nothing.
+            pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+                if limit > 0 {
+                    poll_fn(|context| self.poll_ready(context)).await;
+                }
+                self.consumer.take_many(buffer, limit)
+            }
+
+            /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
+            /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
+            /// when that is over.
+            ///
+            /// It needs no runtime, and blocks tasks of the same thread if there are any.
+            pub fn blocking_recv_many(
+                &mut self,
+                buffer: &mut Vec<Message>,
+                limit: usize,
+                timeout: Option<Duration>,
+            ) -> usize {
+                if limit > 0 {
+                    poll_on_thread(timeout, |context| self.poll_ready(context));
+                }
+                self.consumer.take_many(buffer, limit)
+            }
+
+            /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
+            /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
+            pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+                self.consumer.poll_ready(context)
+            }
+
+            /// How many messages have arrived that have not been received.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.consumer.len()
+            }
+
+            /// Whether [`Self::len`] is 0.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
+            ///
+            /// # Errors
+            ///
+            /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+            pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+                self.consumer.add(topics.into_topics())
+            }
+
+            /// No longer receives these topics. Peers are told if nobody else wants them.
+            pub fn remove(&mut self, topics: impl IntoTopics) {
+                self.consumer.remove(topics.into_topics());
+            }
+
+            /// How many messages were dropped because this was too slow.
+            #[must_use]
+            pub fn dropped(&self) -> u64 {
+                self.consumer.dropped()
+            }
+        }
+
+        impl Stream for $receiver {
+            type Item = Message;
+
+            fn poll_next(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<Option<Message>> {
+                self.get_mut().consumer.poll_recv(context)
+            }
+        }
+    };
+}
+
+receiving!(Subscriber);
+receiving!(Hub);
+
+/// Publishes in the name of a [`Hub`]: the hub itself does not see it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct HubSender {
+    endpoint: Endpoint,
+    id: u64,
+}
+
+impl HubSender {
+    /// Publishes a value like [`Hub::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::publish`].
+    pub async fn publish(
+        &self,
+        topic: impl AsRef<[u8]>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        publish(&self.endpoint, self.id, topic.as_ref(), value).await
+    }
+}
+
+async fn publish(
+    endpoint: &Endpoint,
+    hub: u64,
+    topic: &[u8],
+    value: &(impl Encode + ?Sized),
+) -> Result<Published, PublishError> {
+    endpoint.shared().publish(Origin::Hub(hub), EndpointId::NIL, topic, None, value).await
 }
 
 /// The receiving side of a subscriber or hub.
 #[derive(Debug)]
-pub(super) struct Consumer {
+struct Consumer {
     endpoint: Endpoint,
     sink: Arc<Sink>,
     topics: BTreeSet<Bytes>,
@@ -33,6 +271,8 @@ pub(super) struct Consumer {
     current: Bytes,
     /// The segment that these are in.
     segment: Bytes,
+    /// Makes the queue a part of what the endpoint holds.
+    _held: Registration,
 }
 
 impl Consumer {
@@ -41,7 +281,7 @@ impl Consumer {
     /// # Errors
     ///
     /// They would make the filter larger than peers accept.
-    pub(super) fn new(
+    fn new(
         endpoint: Endpoint,
         kind: SinkKind,
         topics: Vec<Bytes>,
@@ -53,7 +293,7 @@ impl Consumer {
     }
 
     /// Like [`Self::new`]. If that fails, the consumer has ended, and the log says why.
-    pub(super) fn or_ended(
+    fn or_ended(
         endpoint: Endpoint,
         kind: SinkKind,
         topics: Vec<Bytes>,
@@ -76,34 +316,37 @@ impl Consumer {
     fn idle(endpoint: Endpoint, kind: SinkKind, options: SubscriberOptions) -> Self {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
+        let queue = queue.within(&shared.memory);
         let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
+        let holder: Arc<dyn Holder> = sink.clone();
+        let held = shared.memory.register(Arc::downgrade(&holder));
         shared.router.set_sink(&sink, Vec::new());
         if shared.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
         let (current, segment) = (Bytes::new(), Bytes::new());
-        Self { sink, topics: BTreeSet::new(), current, segment, endpoint }
+        Self { sink, topics: BTreeSet::new(), current, segment, _held: held, endpoint }
     }
 
     fn shared(&self) -> &Arc<Shared> {
         self.endpoint.shared()
     }
 
-    pub(super) fn endpoint(&self) -> &Endpoint {
+    fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    pub(super) fn id(&self) -> u64 {
+    fn id(&self) -> u64 {
         self.sink.id
     }
 
     /// How many messages its queue had no room for.
-    pub(super) fn dropped(&self) -> u64 {
+    fn dropped(&self) -> u64 {
         self.sink.queue.stats().dropped
     }
 
     /// Subscribes to more topics, or to none of them if there is an error.
-    pub(super) fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
+    fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
         let mut new = topics;
         new.retain(|topic| !self.topics.contains(topic));
         // What peers send because of it finds its way already.
@@ -116,7 +359,7 @@ impl Consumer {
         added
     }
 
-    pub(super) fn remove(&mut self, topics: Vec<Bytes>) {
+    fn remove(&mut self, topics: Vec<Bytes>) {
         let mut gone = topics;
         gone.retain(|topic| self.topics.remove(topic));
         self.shared().router.change_sink(self.sink.id, &[], &gone);
@@ -125,7 +368,7 @@ impl Consumer {
 
     /// The next message, if one is there.
     #[inline]
-    pub(super) fn try_recv(&mut self) -> Result<Message, Taken> {
+    fn take(&mut self) -> Result<Message, Taken> {
         loop {
             if let Some(message) = self.next_of_current() {
                 return Ok(message);
@@ -166,13 +409,27 @@ impl Consumer {
         Some(Message::new(self.current.split_to(length)))
     }
 
-    /// How many messages are there.
-    pub(super) fn len(&self) -> usize {
-        self.sink.queue.stats().queued + frame::frames(&self.current).count()
+    #[inline]
+    fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.take().map_err(|taken| match taken {
+            Taken::Closed => TryRecvError::Closed,
+            _ => TryRecvError::Empty,
+        })
+    }
+
+    /// The next message; `None` when the endpoint has shut down and nothing is left.
+    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        loop {
+            match self.take() {
+                Ok(message) => return Poll::Ready(Some(message)),
+                Err(Taken::Closed) => return Poll::Ready(None),
+                Err(_) => ready!(self.sink.queue.poll_changed(context)),
+            }
+        }
     }
 
     /// Waits until a message is there, or nothing will come any more.
-    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if !self.current.is_empty() {
                 return Poll::Ready(());
@@ -185,42 +442,15 @@ impl Consumer {
         }
     }
 
-    /// Waits for messages and takes up to `limit` of those that are there.
-    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
-        if limit > 0 {
-            poll_fn(|context| self.poll_ready(context)).await;
-        }
-        self.take_many(buffer, limit)
-    }
-
-    /// [`Self::recv_many`] on a thread that sleeps for that long at most.
-    pub(super) fn blocking_recv_many(
-        &mut self,
-        buffer: &mut Vec<Message>,
-        limit: usize,
-        timeout: Option<Duration>,
-    ) -> usize {
-        if limit > 0 {
-            poll_on_thread(timeout, |context| self.poll_ready(context));
-        }
-        self.take_many(buffer, limit)
-    }
-
     fn take_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
         let before = buffer.len();
-        buffer.extend(std::iter::from_fn(|| self.try_recv().ok()).take(limit));
+        buffer.extend(std::iter::from_fn(|| self.take().ok()).take(limit));
         buffer.len() - before
     }
 
-    /// Waits for the next message. `None` when the endpoint has shut down and nothing is left.
-    pub(super) async fn recv(&mut self) -> Option<Message> {
-        loop {
-            match self.try_recv() {
-                Ok(message) => return Some(message),
-                Err(Taken::Closed) => return None,
-                Err(_) => self.sink.queue.changed().await,
-            }
-        }
+    /// How many messages are there.
+    fn len(&self) -> usize {
+        self.sink.queue.stats().queued + frame::frames(&self.current).count()
     }
 }
 
@@ -235,8 +465,8 @@ impl Drop for Consumer {
 
 fn bounds(limits: &Limits, options: SubscriberOptions) -> Bounds {
     Bounds {
-        messages: options.messages.unwrap_or(limits.subscriber_messages),
-        memory: options.bytes.unwrap_or(limits.subscriber_bytes),
+        messages: options.messages.unwrap_or(limits.subscriber_messages.get()),
+        memory: options.bytes.unwrap_or(limits.subscriber_bytes.get()),
         control: 0,
         policy: options.policy.into(),
     }

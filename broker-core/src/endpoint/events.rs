@@ -34,8 +34,8 @@ struct Waiting {
 
 impl EventBus {
     pub(super) fn new(limits: &Limits, log_level: Severity) -> Self {
-        let throttle = Throttle::new(limits.log_burst);
-        Self { streams: Mutex::default(), capacity: limits.events, log_level, throttle }
+        let throttle = Throttle::new(limits.log_burst.get());
+        Self { streams: Mutex::default(), capacity: limits.events.get(), log_level, throttle }
     }
 
     pub(super) fn stream(&self) -> EventStream {

@@ -1,4 +1,4 @@
-use super::connection::{self, Opened};
+use super::connection;
 use super::shared::Shared;
 use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
@@ -6,6 +6,8 @@ use crate::transport::{
     TransportErrorKind,
 };
 use crate::{Failure, Reason, Url};
+use broker_proto::InvalidUrl;
+use broker_proto::peering::Opened;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -15,6 +17,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// An address at which an endpoint listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ListenerInfo {
     /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
     /// returned it.
@@ -24,16 +27,19 @@ pub struct ListenerInfo {
 }
 
 /// Starts listening, and accepts until the endpoint shuts down.
-pub(super) async fn listen(shared: &Arc<Shared>, at: &Url) -> Result<Url, TransportError> {
+pub(super) async fn listen(
+    shared: &Arc<Shared>,
+    at: Result<Url, InvalidUrl>,
+) -> Result<Url, TransportError> {
     if shared.stopping.is_cancelled() {
-        let detail = format!("listening on {at}: the endpoint has been shut down");
+        let detail = "listening: the endpoint has been shut down";
         return Err(TransportError::new(TransportErrorKind::Closed, detail));
     }
-    let listener = match shared.transport(at) {
-        Ok(transport) => transport.listen(at).await,
-        Err(error) => Err(error),
+    let open = async {
+        let at = at?;
+        shared.transport(&at)?.listen(&at).await
     };
-    let listener = listener.inspect_err(|error| {
+    let listener = open.await.inspect_err(|error| {
         let reason = Some(error.kind().reason());
         log_failure(shared, Severity::Warning, LogId::ListenFailed, error.to_string(), reason);
     })?;
@@ -111,7 +117,7 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     };
     match established {
         Ok(Established::Peer(connection)) => {
-            connection::run(shared, connection, Opened::Accepted { began, place }).await;
+            connection::run(shared, connection, Opened::Accepted { began }, Some(place)).await;
         }
         Ok(Established::Client(serve)) => serve(place).await,
         Ok(Established::Handled) => {}

@@ -1,5 +1,5 @@
 use crate::EndpointId;
-use broker_proto::data::{DecodeError, Value, View};
+use broker_proto::data::{DecodeError, DecodeLimits, Value, View};
 use broker_proto::wire::envelope::{Envelope, payload_at};
 use bstr::BStr;
 use bytes::Bytes;
@@ -9,6 +9,25 @@ use std::fmt;
 ///
 /// Small messages that arrived together share one block of memory of up to 64 KiB, which lives as
 /// long as any of them does; who keeps single messages for long keeps a [`Self::detached`] copy.
+///
+/// # Examples
+///
+/// ```
+/// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let endpoint = broker_core::Endpoint::builder().build()?;
+/// let mut hub = endpoint.hub("/alerts/");
+/// endpoint.publish("/alerts/scan", "10.0.0.7").await?;
+///
+/// let message = hub.recv().await.ok_or("shut down")?;
+/// assert_eq!(message.topic(), "/alerts/scan");
+/// assert_eq!(message.sender(), endpoint.id());
+/// assert_eq!(message.view().as_str(), Some("10.0.0.7"), "without a copy");
+/// assert_eq!(message.data()?.to_string(), "10.0.0.7");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Message {
     envelope: Bytes,
@@ -61,10 +80,10 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// The payload is malformed. What an endpoint delivers is not; the depth of the value may
-    /// however exceed the default limit if the endpoint was configured with a higher one.
+    /// The payload is malformed. What an endpoint has received from a peer never is, however deep
+    /// its configuration allows values to be.
     pub fn data(&self) -> Result<Value, DecodeError> {
-        Value::decode(self.payload())
+        Value::decode_with(self.payload(), DecodeLimits { max_depth: usize::MAX })
     }
 
     /// A copy that shares no memory with other messages.

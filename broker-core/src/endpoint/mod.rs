@@ -1,16 +1,14 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
+mod arguments;
 mod builder;
 mod client;
 mod client_totals;
-mod companion;
 mod connection;
 mod consumer;
-mod dialler;
 mod drops;
 mod events;
-mod hub;
 mod listener;
 mod message;
 mod metrics;
@@ -20,20 +18,19 @@ mod publisher;
 mod readiness;
 mod registry;
 mod requests;
+mod service;
 mod shared;
 mod status_values;
-mod subscriber;
 mod table;
 mod throttle;
 mod timer;
-mod turns;
 mod writer;
 
+pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
 pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
-pub use companion::WeakEndpoint;
+pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
-pub use hub::{Hub, HubSender};
 pub use listener::ListenerInfo;
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
@@ -42,17 +39,16 @@ pub use publisher::Publisher;
 #[cfg(unix)]
 pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
-pub use subscriber::{Subscriber, SubscriberOptions};
+pub use service::{ServiceContext, WeakServiceContext};
 pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
 use crate::{EndpointId, Url};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
-use broker_proto::peering::{Time, Unpeer};
-use broker_proto::routing::{Origin, PublishError, Published, SinkKind};
+use broker_proto::peering::Unpeer;
+use broker_proto::routing::{Origin, PublishError, Published};
 use bytes::Bytes;
-use consumer::Consumer;
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +57,28 @@ use std::time::Duration;
 ///
 /// Cheap to clone; the clones are one endpoint. When the last clone, and the last publisher,
 /// subscriber and hub made from it, is gone, the endpoint shuts down by itself.
+///
+/// # Examples
+///
+/// ```
+/// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker::core::transport::MemTransport;
+/// use broker::{Endpoint, Retry};
+///
+/// let network = MemTransport::new();
+/// let sensor = Endpoint::builder().transport(network.clone()).build()?;
+/// let collector = Endpoint::builder().transport(network).build()?;
+/// let mut alerts = collector.subscribe("/alerts/");
+/// sensor.peer(collector.listen("mem://collector:0").await?, Retry::never()).await?;
+///
+/// sensor.publish("/alerts/scan", "10.0.0.7").await?;
+/// assert_eq!(alerts.recv().await.ok_or("shut down")?.topic(), "/alerts/scan");
+/// sensor.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     guard: Arc<Guard>,
@@ -84,6 +102,21 @@ impl Drop for Guard {
 
 impl Endpoint {
     /// Starts describing an endpoint.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use broker::Endpoint;
+    /// use broker::core::transport::MemTransport;
+    ///
+    /// let endpoint = Endpoint::builder().transport(MemTransport::new()).forwarding(false).build()?;
+    /// assert_eq!(endpoint.schemes(), ["mem"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn builder() -> EndpointBuilder {
         EndpointBuilder::default()
@@ -118,9 +151,29 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// No transport serves the scheme, or the address cannot be listened on.
-    pub async fn listen(&self, at: &Url) -> Result<Url, TransportError> {
-        listener::listen(self.shared(), at).await
+    /// The address is not one, no transport serves its scheme, or it cannot be listened on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::TransportErrorKind;
+    ///
+    /// let url = collector.listen("mem://collector:0").await?;
+    /// assert_eq!(url.port(), 1, "port 0 asks for one that is free");
+    ///
+    /// let error = collector.listen("collector").await.unwrap_err();
+    /// assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
+        listener::listen(self.shared(), at.into_url()).await
     }
 
     /// Where this endpoint listens, and what protects the links that it accepts there.
@@ -134,8 +187,28 @@ impl Endpoint {
     /// The outcome arrives as events, and at the handle for those who want to wait. With a retry
     /// time the request is tried until it is fulfilled, and again whenever the peering is lost,
     /// until [`Self::unpeer`] or the end of the endpoint. There is one request for each address.
-    pub fn peer(&self, url: &Url, retry: Retry) -> PeerHandle {
-        requests::peer(self.shared(), url, retry)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    ///
+    /// let url = collector.listen("mem://collector:1").await?;
+    /// let retry = Retry::every(Duration::from_secs(1));
+    /// assert_eq!(sensor.peer(&url, retry).await?, collector.id());
+    /// assert!(sensor.peer("mem://nobody:1", Retry::never()).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
+        requests::peer(self.shared(), url.into_url(), retry)
     }
 
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
@@ -143,8 +216,8 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: &Url) -> bool {
-        self.shared().control(|control, now| control.unpeer(url, now)) != Unpeer::Unknown
+    pub fn unpeer(&self, url: impl IntoUrl) -> bool {
+        requests::unpeer(self.shared(), url.into_url())
     }
 
     /// Ends the peering with an endpoint.
@@ -155,8 +228,9 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: &Url) -> bool {
-        self.shared().control(|control, _| control.is_outbound(url))
+    pub fn is_outbound_peering(&self, url: impl IntoUrl) -> bool {
+        let url = url.into_url();
+        url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }
 
     /// All peers, and all addresses that are still tried (`Broker::peers`).
@@ -184,35 +258,100 @@ impl Endpoint {
     }
 
     /// Everything that happens from now on. Every stream gets every event, once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use broker::event::StatusCode;
+    ///
+    /// let mut events = collector.events();
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event}");
+    ///     if event.status() == Some(StatusCode::PeerAdded) {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn events(&self) -> EventStream {
         self.shared().events.stream()
     }
 
-    /// Waits until `id` is a peer. Returns false if it is not within `limit`, or never will be
-    /// because the endpoint shuts down. Cancel safe.
-    pub async fn await_peer(&self, id: EndpointId, limit: Duration) -> bool {
-        requests::await_peer(self.shared(), id, limit).await
+    /// Waits until `id` is a peer, however long that takes; `tokio::time::timeout` sets a limit.
+    /// Returns false if it never will be one, because the endpoint shuts down. Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// let url = collector.listen("mem://collector:1").await?;
+    /// let _request = sensor.peer(url, Retry::default());
+    /// assert!(timeout(Duration::from_secs(5), collector.await_peer(sensor.id())).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn await_peer(&self, id: EndpointId) -> bool {
+        requests::await_peer(self.shared(), id).await
     }
 
     /// Measures the time to a peer and back with a ping of the protocol, which every
-    /// implementation answers.
+    /// implementation answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a
+    /// limit. Cancel safe.
     ///
     /// # Errors
     ///
-    /// There is no such peer, or it did not answer within `limit`.
-    pub async fn ping(&self, id: EndpointId, limit: Duration) -> Result<Duration, PingError> {
-        ping::ping(self.shared(), id, limit).await
+    /// There is no such peer, or the peering ended before the answer came.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    /// use tokio::time::timeout;
+    ///
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    /// let time = timeout(Duration::from_secs(5), sensor.ping(collector.id())).await??;
+    /// println!("there and back in {time:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
+        ping::ping(self.shared(), id).await
     }
 
     /// Waits until every peer has taken what was meant for it before: messages that were published,
-    /// and changes of the topics that this endpoint wants. Returns false if a peer has not within
-    /// `limit`; one that leaves in the meantime is not waited for. Cancel safe.
+    /// and changes of the topics that this endpoint wants. A peer that leaves in the meantime is not
+    /// waited for; `tokio::time::timeout` sets a limit. Cancel safe.
     ///
     /// It pings the peers, which answer in order, so this is about peers and not about those behind
     /// them.
-    pub async fn flush(&self, limit: Duration) -> bool {
-        ping::flush(self.shared(), limit).await
+    pub async fn flush(&self) {
+        ping::flush(self.shared()).await;
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
@@ -225,6 +364,25 @@ impl Endpoint {
     /// # Errors
     ///
     /// The topic is reserved or too long, the message too large, or the endpoint shut down.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// use broker::data::{Value, vector};
+    ///
+    /// let mut hub = endpoint.hub("/numbers/");
+    /// let published = endpoint.publish("/numbers/primes", &vector![2u64, 3u64, 5u64]).await?;
+    /// assert_eq!(published.peers, 0, "it has none");
+    ///
+    /// let message = hub.recv().await.ok_or("shut down")?;
+    /// assert_eq!(message.data()?, Value::from(vector![2u64, 3u64, 5u64]));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn publish(
         &self,
         topic: impl AsRef<[u8]>,
@@ -250,6 +408,23 @@ impl Endpoint {
     }
 
     /// A producer for one topic. What it publishes is seen like what [`Self::publish`] publishes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// let mut hub = endpoint.hub("/count");
+    /// let publisher = endpoint.publisher("/count");
+    /// for number in 1..=3u64 {
+    ///     publisher.publish(&number).await?;
+    /// }
+    /// assert_eq!(hub.recv().await.ok_or("shut down")?.view().as_count(), Some(1));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn publisher(&self, topic: impl AsRef<[u8]>) -> Publisher {
         Publisher::new(self.clone(), topic.as_ref())
@@ -262,20 +437,41 @@ impl Endpoint {
     /// `filter-entries`, `filter-entry` and `filter-bytes`, of what its consumers want together. A
     /// subscriber that would go beyond them is refused: it has ended from the start, and the log
     /// says why. Where topics come from somebody else, see [`Self::try_subscribe`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::{Retry, TryRecvError};
+    ///
+    /// let mut both = collector.subscribe(["/alerts/", "/logs/"]);
+    /// let mut alerts = collector.subscribe("/alerts/");
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    ///
+    /// sensor.publish("/logs/start", &1u64).await?;
+    /// assert_eq!(both.recv().await.ok_or("shut down")?.topic(), "/logs/start");
+    /// assert_eq!(alerts.try_recv().unwrap_err(), TryRecvError::Empty);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn subscribe<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Subscriber {
-        self.subscribe_with(prefixes, SubscriberOptions::default())
+    pub fn subscribe(&self, topics: impl IntoTopics) -> Subscriber {
+        self.subscribe_with(topics, SubscriberOptions::default())
     }
 
     /// Like [`Self::subscribe`], with bounds and policy of the subscriber's queue.
     #[must_use]
-    pub fn subscribe_with<T: AsRef<[u8]>>(
+    pub fn subscribe_with(
         &self,
-        prefixes: impl IntoIterator<Item = T>,
+        topics: impl IntoTopics,
         options: SubscriberOptions,
     ) -> Subscriber {
-        let (kind, topics) = (SinkKind::Subscriber, consumer::topics(prefixes));
-        Subscriber::new(Consumer::or_ended(self.clone(), kind, topics, options))
+        Subscriber::or_ended(self.clone(), topics.into_topics(), options)
     }
 
     /// Like [`Self::subscribe_with`].
@@ -283,33 +479,47 @@ impl Endpoint {
     /// # Errors
     ///
     /// Peers would not accept the filter that these topics make.
-    pub fn try_subscribe<T: AsRef<[u8]>>(
+    pub fn try_subscribe(
         &self,
-        prefixes: impl IntoIterator<Item = T>,
+        topics: impl IntoTopics,
         options: SubscriberOptions,
     ) -> Result<Subscriber, SubscribeError> {
-        let (kind, topics) = (SinkKind::Subscriber, consumer::topics(prefixes));
-        Consumer::new(self.clone(), kind, topics, options).map(Subscriber::new)
+        Subscriber::new(self.clone(), topics.into_topics(), options)
     }
 
     /// A producer and consumer in one. It receives everything on its prefixes, including what this
     /// endpoint publishes, except its own messages; subscribers of this endpoint see what it
     /// publishes. If its topics are refused, which [`Self::subscribe`] explains, it receives
     /// nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// let mut hub = endpoint.hub("/chat/");
+    /// let mut subscriber = endpoint.subscribe("/chat/");
+    ///
+    /// hub.publish("/chat/hello", "it does not hear itself").await?;
+    /// assert!(subscriber.recv().await.is_some());
+    /// assert!(hub.try_recv().is_err());
+    ///
+    /// endpoint.publish("/chat/hello", "but it hears its endpoint").await?;
+    /// assert!(hub.recv().await.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
-    pub fn hub<T: AsRef<[u8]>>(&self, prefixes: impl IntoIterator<Item = T>) -> Hub {
-        self.hub_with(prefixes, SubscriberOptions::default())
+    pub fn hub(&self, topics: impl IntoTopics) -> Hub {
+        self.hub_with(topics, SubscriberOptions::default())
     }
 
     /// Like [`Self::hub`], with bounds and policy of the hub's queue.
     #[must_use]
-    pub fn hub_with<T: AsRef<[u8]>>(
-        &self,
-        prefixes: impl IntoIterator<Item = T>,
-        options: SubscriberOptions,
-    ) -> Hub {
-        let topics = consumer::topics(prefixes);
-        Hub::new(Consumer::or_ended(self.clone(), SinkKind::Hub, topics, options))
+    pub fn hub_with(&self, topics: impl IntoTopics, options: SubscriberOptions) -> Hub {
+        Hub::or_ended(self.clone(), topics.into_topics(), options)
     }
 
     /// Like [`Self::hub_with`].
@@ -317,13 +527,12 @@ impl Endpoint {
     /// # Errors
     ///
     /// As for [`Self::try_subscribe`].
-    pub fn try_hub<T: AsRef<[u8]>>(
+    pub fn try_hub(
         &self,
-        prefixes: impl IntoIterator<Item = T>,
+        topics: impl IntoTopics,
         options: SubscriberOptions,
     ) -> Result<Hub, SubscribeError> {
-        let topics = consumer::topics(prefixes);
-        Consumer::new(self.clone(), SinkKind::Hub, topics, options).map(Hub::new)
+        Hub::new(self.clone(), topics.into_topics(), options)
     }
 
     /// Asks peers for these topics without a local consumer, so that they are passed on to the
@@ -332,11 +541,8 @@ impl Endpoint {
     /// # Errors
     ///
     /// As for [`Self::try_subscribe`]; then peers are asked for none of them.
-    pub fn forward<T: AsRef<[u8]>>(
-        &self,
-        prefixes: impl IntoIterator<Item = T>,
-    ) -> Result<(), SubscribeError> {
-        let topics = consumer::topics(prefixes);
+    pub fn forward(&self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+        let topics = topics.into_topics();
         self.shared().control(|control, now| control.subscribe(&topics, now))
     }
 
@@ -359,7 +565,13 @@ impl Endpoint {
 
     /// The time since this endpoint was started, the clock of its statistics.
     #[must_use]
-    pub fn uptime(&self) -> Time {
+    pub fn uptime(&self) -> Duration {
         self.shared().now()
+    }
+
+    /// What services and transports of this endpoint need of it.
+    #[must_use]
+    pub fn service_context(&self) -> ServiceContext {
+        ServiceContext::new(Arc::clone(self.shared()))
     }
 }

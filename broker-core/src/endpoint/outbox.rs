@@ -213,9 +213,9 @@ mod tests {
         let watch = Watch::new(&endpoint, |_| {});
         let mut events = endpoint.events();
         wait_for_event(&mut events, &watch);
-        let mut handle: PeerHandle = endpoint.peer(&unknown(1), Retry::never());
+        let mut handle: PeerHandle = endpoint.peer(unknown(1), Retry::never());
         assert!(is_pending(&mut handle, &watch));
-        metrics::with_local_recorder(&*watch, || endpoint.unpeer(&unknown(1)));
+        metrics::with_local_recorder(&*watch, || endpoint.unpeer(unknown(1)));
         endpoint.shutdown().await;
         assert!(watch.held.lock().len() >= 3, "an event, what counts it, and an outcome");
         assert!(watch.held.lock().iter().all(|held| !held), "{:?}", watch.held.lock());
@@ -225,12 +225,12 @@ mod tests {
     async fn whoever_is_woken_may_use_the_endpoint_and_nothing_gets_out_of_order() {
         let endpoint = endpoint();
         let watch = Watch::new(&endpoint, |endpoint| {
-            endpoint.unpeer(&unknown(2));
+            endpoint.unpeer(unknown(2));
             let _ = endpoint.subscribe(["/t"]);
         });
         let (mut sleeping, mut events) = (endpoint.events(), endpoint.events());
         wait_for_event(&mut sleeping, &watch);
-        endpoint.unpeer(&unknown(1));
+        endpoint.unpeer(unknown(1));
         assert_eq!(addresses(&mut events), [unknown(1), unknown(2)]);
     }
 

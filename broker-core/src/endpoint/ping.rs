@@ -9,17 +9,15 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 /// Why there is no round-trip time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PingError {
     /// There is no such peer (any more).
     #[error("{0} is not a peer")]
     NotPeered(EndpointId),
-    /// The peer did not answer in time.
-    #[error("no answer within {} s", .0.as_secs_f64())]
-    TimedOut(Duration),
 }
 
 /// Pings that have not been answered.
@@ -36,10 +34,14 @@ struct Waiter {
 }
 
 impl Pings {
-    /// Takes a pong. Returns whether it answers a ping from here.
-    pub(super) fn answered(&self, payload: &[u8]) -> bool {
+    /// Takes a pong. Returns whether it answers a ping that this peer got from here.
+    pub(super) fn answered(&self, peer: &Peer, payload: &[u8]) -> bool {
+        let mut open = self.open.lock();
+        if !open.get(payload).is_some_and(|waiter| std::ptr::eq(&*waiter.peer, peer)) {
+            return false;
+        }
         // Nobody may be waiting any more, but the answer was for this ping all the same.
-        self.open.lock().remove(payload).map(|waiter| waiter.answered.send(())).is_some()
+        open.remove(payload).map(|waiter| waiter.answered.send(())).is_some()
     }
 
     /// Wakes those who wait for a peer that is not one any more.
@@ -60,11 +62,7 @@ impl Drop for Open<'_> {
     }
 }
 
-pub(super) async fn ping(
-    shared: &Arc<Shared>,
-    id: EndpointId,
-    limit: Duration,
-) -> Result<Duration, PingError> {
+pub(super) async fn ping(shared: &Shared, id: EndpointId) -> Result<Duration, PingError> {
     let peer = shared.router.peer(id).ok_or(PingError::NotPeered(id))?;
     let payload = [&b"PING"[..], &fastrand::u128(..).to_be_bytes()].concat();
     let (answered, answer) = oneshot::channel();
@@ -77,44 +75,22 @@ pub(super) async fn ping(
     }
     let began = Instant::now();
     peer.queue.push_control(&ping_frame(shared.id, id, &open.payload));
-    match timeout(limit, answer).await {
-        Ok(Ok(())) => Ok(began.elapsed()),
-        Ok(Err(_)) => Err(PingError::NotPeered(id)),
-        Err(_) => Err(PingError::TimedOut(limit)),
-    }
+    answer.await.map(|()| began.elapsed()).map_err(|_| PingError::NotPeered(id))
 }
 
-/// Waits until all peers have been told which topics are wanted, and have answered a ping. Returns
-/// false if that takes longer than `limit`.
-pub(super) async fn flush(shared: &Arc<Shared>, limit: Duration) -> bool {
-    timeout(limit, async {
-        announced(shared).await;
-        // All of them are on their way before the first answer is waited for.
-        let pings = shared.router.peers();
-        let mut pings: Vec<_> =
-            pings.iter().map(|peer| Box::pin(ping(shared, peer.id, limit))).collect();
-        let mut in_time = true;
-        poll_fn(|context| {
-            pings.retain_mut(|ping| match ping.as_mut().poll(context) {
-                Poll::Ready(outcome) => {
-                    in_time &= !matches!(outcome, Err(PingError::TimedOut(_)));
-                    false
-                }
-                Poll::Pending => true,
-            });
-            if pings.is_empty() { Poll::Ready(in_time) } else { Poll::Pending }
-        })
-        .await
-    })
-    .await
-    .unwrap_or(false)
-}
-
-/// Waits until no change of the filter waits to be announced.
-async fn announced(shared: &Arc<Shared>) {
+/// Waits until all peers have been told which topics are wanted, and have answered a ping.
+pub(super) async fn flush(shared: &Arc<Shared>) {
     let due = || shared.control(|control, _| control.announcement_due());
     while let Some(due) = due() {
         sleep_until(shared.instant(due)).await;
         shared.control(|control, now| control.tick(now));
     }
+    // All of them are on their way before the first answer is waited for.
+    let peers = shared.router.peers();
+    let mut pings: Vec<_> = peers.iter().map(|peer| Box::pin(ping(shared, peer.id))).collect();
+    poll_fn(|context| {
+        pings.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
+        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

@@ -1,14 +1,19 @@
+//! Requests for peerings: what users wait for, and the dialling that fulfils them.
+
+use super::connection;
 use super::ping::ping;
 use super::shared::Shared;
-use crate::{EndpointId, Url};
-use broker_proto::Failure;
-use broker_proto::PeerError;
-use broker_proto::peering::PeerStatus;
+use crate::event::{ErrorEvent, Event};
+use crate::transport::{Connection, TransportError, TransportErrorKind};
+use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Url};
+use broker_proto::InvalidUrl;
+use broker_proto::peering::{DialId, Opened, Unpeer};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 /// How often a peering is tried.
@@ -61,7 +66,8 @@ impl PeerHandle {
     /// There is no peering.
     pub async fn settled(mut self) -> Result<EndpointId, PeerError> {
         let id = (&mut self).await?;
-        let _ = ping(&self.shared, id, self.shared.config.limits.handshake_time).await;
+        let limit = self.shared.config.limits.handshake_time;
+        let _ = timeout(limit, ping(&self.shared, id)).await;
         Ok(id)
     }
 }
@@ -77,31 +83,85 @@ impl Future for PeerHandle {
     }
 }
 
-pub(super) fn peer(shared: &Arc<Shared>, url: &Url, retry: Retry) -> PeerHandle {
+pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Retry) -> PeerHandle {
     let (waiter, outcome) = oneshot::channel();
-    shared.decide(|state, now| {
-        let dial = state.table.machine.peer(url.clone(), retry.0, now);
-        state.dials.entry(dial).or_default().waiters.push(waiter);
-    });
+    match url {
+        Ok(url) => shared.decide(|state, now| {
+            let dial = state.table.machine.peer(url, retry.0, now);
+            state.dials.entry(dial).or_default().waiters.push(waiter);
+        }),
+        Err(invalid) => {
+            let failure = Failure::from(TransportError::from(invalid));
+            let message = format!("unable to connect to remote peer: {failure}");
+            report(shared, ErrorCode::PeerUnavailable, message, &failure);
+            // The handle that gets it is about to be returned.
+            let _ = waiter.send(Err(failure));
+        }
+    }
     PeerHandle { shared: Arc::clone(shared), outcome }
 }
 
-pub(super) async fn await_peer(shared: &Arc<Shared>, id: EndpointId, limit: Duration) -> bool {
+/// Ends the peering with an address. Returns whether there was something to end.
+pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>) -> bool {
+    match url {
+        Ok(url) => shared.control(|control, now| control.unpeer(&url, now)) != Unpeer::Unknown,
+        Err(invalid) => {
+            let failure = Failure::from(TransportError::from(invalid));
+            let message = format!("cannot unpeer from unknown peer: {failure}");
+            report(shared, ErrorCode::PeerInvalid, message, &failure);
+            false
+        }
+    }
+}
+
+/// Reports an address that is none.
+fn report(shared: &Shared, code: ErrorCode, message: String, failure: &Failure) {
+    let reason = failure.reason().into();
+    shared.emit(Event::Error(ErrorEvent { code, endpoint: None, message, reason }));
+}
+
+pub(super) async fn await_peer(shared: &Shared, id: EndpointId) -> bool {
     let peered = || shared.registry.status(id) == Some(PeerStatus::Peered);
-    let wait = async {
-        loop {
-            let changed = shared.peers_changed.notified();
-            if peered() {
-                return true;
+    loop {
+        let changed = shared.peers_changed.notified();
+        if peered() {
+            return true;
+        }
+        if shared.stopping.is_cancelled() {
+            return false;
+        }
+        tokio::select! {
+            () = changed => {}
+            () = shared.stopping.cancelled() => return peered(),
+        }
+    }
+}
+
+/// Opens a connection and drives it.
+pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle {
+    let dialling = Arc::clone(shared);
+    let task = shared.spawn(async move {
+        let shared = dialling;
+        match open(&shared, &url).await {
+            Ok(connection) => {
+                // From here on the machine ends the connection, not whoever gives up the request.
+                let opened = Opened::Dialled(dial);
+                let run = connection::run(Arc::clone(&shared), connection, opened, None);
+                shared.spawn(run);
             }
-            if shared.stopping.is_cancelled() {
-                return false;
-            }
-            tokio::select! {
-                () = changed => {}
-                () = shared.stopping.cancelled() => return peered(),
+            Err(error) => {
+                shared.control(|control, now| control.dial_failed(dial, error.into(), now));
             }
         }
-    };
-    timeout(limit, wait).await.unwrap_or(false)
+    });
+    task.abort_handle()
+}
+
+async fn open(shared: &Shared, url: &Url) -> Result<Connection, TransportError> {
+    let transport = shared.transport(url)?;
+    let limit = shared.config.limits.dial_time;
+    timeout(limit, transport.connect(url)).await.unwrap_or_else(|_| {
+        let detail = format!("connecting to {url}: no connection within {} s", limit.as_secs_f64());
+        Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+    })
 }

@@ -5,13 +5,14 @@ use super::listener::ListenerInfo;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::ping::Pings;
+use super::publisher::{charge_budget, yield_if_over_budget};
 use super::registry::PeerRegistry;
-use super::turns::{charge_budget, yield_if_over_budget};
 use crate::config::Config;
 use crate::transport::{Admission, Transport, TransportError, TransportErrorKind, connections_max};
 use crate::{EndpointId, Url};
 use broker_proto::Failure;
 use broker_proto::data::Encode;
+use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{ConnectionId, DialId, PeeringMachine, Time};
 use broker_proto::queue::{Bounds, Clock};
 use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
@@ -44,6 +45,8 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) drops: Drops,
     pub(super) admission: Arc<Admission>,
+    /// What connections and consumers hold in all.
+    pub(super) memory: Arc<MemoryBudget>,
     /// Notified whenever a peer comes or changes its filter, or the endpoint stops.
     pub(super) peers_changed: Notify,
     /// Wakes the timer when the next deadline has changed.
@@ -97,7 +100,12 @@ impl Shared {
         let limits = &config.limits;
         Self {
             id,
-            router: Router::new(id, config.forwarding, limits.data_depth, limits.routes_remembered),
+            router: Router::new(
+                id,
+                config.forwarding,
+                limits.data_depth,
+                limits.routes_remembered.get(),
+            ),
             registry: PeerRegistry::default(),
             events: EventBus::new(limits, config.log_level),
             outbox: Outbox::default(),
@@ -106,7 +114,8 @@ impl Shared {
             listeners: Mutex::default(),
             drops: Drops::default(),
             metrics: Metrics::new(limits.metrics_peers),
-            admission: Arc::new(Admission::new(limits.half_open, connections_max())),
+            admission: Arc::new(Admission::new(limits.half_open.get(), connections_max())),
+            memory: Arc::new(MemoryBudget::new(limits.memory)),
             peers_changed: Notify::new(),
             timer: Notify::new(),
             stopping: CancellationToken::new(),
@@ -198,9 +207,9 @@ impl Shared {
     pub(super) fn outbox_bounds(&self) -> Bounds {
         let limits = &self.config.limits;
         Bounds {
-            messages: limits.outbox_messages,
-            memory: limits.outbox_bytes,
-            control: limits.outbox_control_bytes,
+            messages: limits.outbox_messages.get(),
+            memory: limits.outbox_bytes.get(),
+            control: limits.outbox_control_bytes.get(),
             policy: self.config.overflow_policy,
         }
     }
@@ -217,7 +226,7 @@ impl Shared {
             return Err(PublishError::ShutDown);
         }
         yield_if_over_budget().await;
-        let limit = self.config.limits.frame;
+        let limit = self.config.limits.frame.get();
         let encode = |out: &mut Vec<u8>| value.encode_into(out);
         let outbound =
             Outbound::along(route, &self.router, origin, receiver, topic, limit, encode)?;

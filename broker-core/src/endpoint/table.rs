@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// A peer, or an address that is being tried (`Broker::PeerInfo`).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct PeerInfo {
     /// The peer's id; `None` as long as nobody has answered at the address.
     pub id: Option<EndpointId>,
@@ -43,6 +44,7 @@ impl PeerInfo {
 
 /// The statistics of one peering. The first three are those of `BrokerPeeringStats`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PeeringStats {
     /// Messages that wait for the peer now. `offered = delivered + dropped + num_queued`, under
     /// every policy.
@@ -119,6 +121,7 @@ impl DropCauses {
 /// How long messages have waited in a queue until they were written. Messages are followed one at
 /// a time, so under load this is a sample; those that were dropped do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct TimeInQueue {
     /// How many messages were followed.
     pub samples: u64,

@@ -155,6 +155,7 @@ pub struct Connection {
 
 /// What protects the links that a listener accepts, as far as that is certain before there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListenerProtection {
     /// The links never leave this process.
     InProcess,

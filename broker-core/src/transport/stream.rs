@@ -1,5 +1,7 @@
 use super::{FrameReader, FrameWriter, ReadBuffer, TransportError, WriteBatch};
 use async_trait::async_trait;
+use broker_proto::limits::READ_CHUNK_MAX;
+use bytes::BufMut;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::pin;
@@ -16,7 +18,9 @@ pub struct StreamReader<R>(pub R);
 impl<R: AsyncRead + Unpin + Send> FrameReader for StreamReader<R> {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
         let outcome = poll_fn(|cx| {
-            let outcome = pin!(self.0.read_buf(buffer.spare())).poll(cx);
+            // Some streams write zeros into all the room they are given.
+            let mut room = buffer.spare().limit(READ_CHUNK_MAX);
+            let outcome = pin!(self.0.read_buf(&mut room)).poll(cx);
             if outcome.is_pending() {
                 buffer.release();
             }

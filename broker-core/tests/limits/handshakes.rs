@@ -156,7 +156,7 @@ fn never(limits: &str) -> Endpoint {
 async fn dialling_is_given_up_after_its_time() {
     let endpoint = never("dial-time = 2.5");
     let began = tokio::time::Instant::now();
-    let failed = endpoint.peer(&Url::new("never", "there", 1), Retry::never()).await.unwrap_err();
+    let failed = endpoint.peer(Url::new("never", "there", 1), Retry::never()).await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_millis(2500));
     assert_eq!(failed.failure.name(), "timed-out");
 }
@@ -170,7 +170,7 @@ async fn the_handshake_of_the_transport_has_the_same_time_and_the_same_places() 
         let endpoint = never(limits);
         let mut events = endpoint.events();
         let began = tokio::time::Instant::now();
-        endpoint.listen(&Url::new("never", "here", 1)).await.unwrap();
+        endpoint.listen(Url::new("never", "here", 1)).await.unwrap();
         assert_eq!(reason(&mut events, "handshake-failed").await, expected);
         assert_eq!(began.elapsed(), Duration::from_millis(after));
     }

@@ -44,7 +44,7 @@ async fn with(
     let endpoint =
         Endpoint::builder().config(config).id(OWN).transport(net.clone()).build().unwrap();
     let events = endpoint.events();
-    let url = endpoint.listen(&Url::new("mem", "endpoint", 1)).await.unwrap();
+    let url = endpoint.listen(Url::new("mem", "endpoint", 1)).await.unwrap();
     (endpoint, net, url, events)
 }
 
@@ -64,7 +64,7 @@ async fn reason(events: &mut EventStream, id: &str) -> &'static str {
 }
 
 /// The keys and where they are reached. A limit that is added has to be reached somewhere, too.
-const REACHED: [&str; 26] = [
+const REACHED: [&str; 28] = [
     "bad-messages",
     "bye",
     "connect-time",
@@ -75,12 +75,14 @@ const REACHED: [&str; 26] = [
     "filter-entries",
     "filter-entry",
     "frame",
+    "frame-time",
     "half-open",
     "handshake-frame",
     "handshake-time",
     "linger",
     "liveness",
     "log-burst",
+    "memory",
     "metrics-peers",
     "outbox-bytes",
     "outbox-control-bytes",
@@ -112,8 +114,16 @@ fn every_limit_can_be_set_and_nothing_else() {
     assert!(toml::from_str::<Config>("[limits]\nbye = -1").is_err());
 }
 
+/// What is wrong with a limit, in a file or when the endpoint is started.
+fn refusal(key: &str, value: &str) -> Option<String> {
+    match toml::from_str::<Config>(&format!("[limits]\n{key} = {value}")) {
+        Ok(config) => Endpoint::builder().config(config).build().err().map(|e| e.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
 #[tokio::test]
-async fn a_limit_of_zero_that_would_stop_everything_is_refused() {
+async fn a_limit_of_zero_that_would_stop_everything_is_refused_by_its_name() {
     // Without these an endpoint does less, and works.
     let may_be_zero = [
         "bad-messages",
@@ -122,26 +132,47 @@ async fn a_limit_of_zero_that_would_stop_everything_is_refused() {
         "filter-bytes",
         "filter-entries",
         "filter-entry",
+        "frame-time",
         "linger",
         "liveness",
+        "memory",
         "metrics-peers",
         "remembered-peers",
         "stalled-write",
     ];
     for key in REACHED {
-        let config: Config = toml::from_str(&format!("[limits]\n{key} = 0.0"))
-            .or_else(|_| toml::from_str(&format!("[limits]\n{key} = 0")))
-            .unwrap();
-        let built = Endpoint::builder().config(config).build();
-        let refusal = built.err().map(|error| error.to_string());
-        let expected = (!may_be_zero.contains(&key)).then(|| format!("the limit {key} is zero"));
-        assert_eq!(refusal, expected);
+        let refused = refusal(key, "0");
+        assert_eq!(refused.is_none(), may_be_zero.contains(&key), "{key}: {refused:?}");
+        assert!(refused.is_none_or(|text| text.contains(key)), "{key} is not named");
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_nothing_fits_in_is_refused_with_the_smallest_one_that_works() {
+    for (key, value, least) in [
+        ("frame", 1, 64),
+        ("handshake-frame", 63, 64),
+        ("outbox-control-bytes", 10, 256),
+        ("memory", 1000, 1024 * 1024),
+    ] {
+        let refused = refusal(key, &value.to_string()).unwrap();
+        assert!(refused.contains(key) && refused.contains(&least.to_string()), "{refused}");
+        assert_eq!(refusal(key, &least.to_string()), None);
+    }
+    // The smallest ones work: a peering comes about, carries messages and ends.
+    let (endpoint, net, url, _) =
+        endpoint("frame = 64\nhandshake-frame = 64\noutbox-control-bytes = 256\nfilter-bytes = 0")
+            .await;
+    let other = Endpoint::builder().transport(net).build().unwrap();
+    other.peer(&url, broker_core::endpoint::Retry::never()).await.unwrap();
+    assert!(endpoint.publish("/t", &true).await.is_ok());
+    endpoint.shutdown().await;
+    assert!(other.peers().iter().all(|peer| peer.status.name() != "peered"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn times_without_end_can_be_set() {
-    let times = "handshake-time = 1e18\ndial-time = 1e18\nstalled-write = 1e18\nbye = 1e18\n\
+    let times = "handshake-time = 1e18\nframe-time = 1e18\ndial-time = 1e18\nstalled-write = 1e18\nbye = 1e18\n\
                  liveness = 1e18\nlinger = 1e18";
     let (endpoint, net, url, _) = endpoint(times).await;
     let mut raw = raw::Raw::peer(&net, &url, raw::RAW, &[]).await;

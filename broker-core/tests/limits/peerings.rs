@@ -1,6 +1,6 @@
 //! What a peer may send, and how a peering ends.
 
-use super::raw::{OWN, RAW, Raw};
+use super::raw::{OWN, RAW, Raw, raw};
 use super::{TOO_LONG, endpoint, log, reason, with};
 use broker_core::data::Value;
 use broker_core::endpoint::SubscriberOptions;
@@ -23,7 +23,7 @@ async fn a_frame_above_the_limit_ends_the_peering_and_one_at_the_limit_does_not(
     assert_eq!(received.recv().await.unwrap().payload().len(), room + 3);
     assert!(endpoint.publish("/t", "x".repeat(room).as_str()).await.is_ok());
     let refused = endpoint.publish("/t", "x".repeat(room + 1).as_str()).await.unwrap_err();
-    assert!(refused.to_string().contains("the limit is 1000"), "{refused}");
+    assert!(refused.to_string().contains("the limit frame is 1000"), "{refused}");
     raw.send(&1001_u32.to_be_bytes()).await.unwrap();
     raw.until_closed().await;
     let log = log(&mut events, "peer-lost").await;
@@ -57,6 +57,15 @@ async fn a_value_that_is_too_deep_goes_no_further() {
     let log = log(&mut events, "malformed-message").await;
     assert!(log.description.contains('3'), "{}", log.description);
     assert_eq!(endpoint.peering_stats()[&RAW].malformed, 1);
+}
+
+#[tokio::test]
+async fn a_value_that_may_be_deeper_than_usual_can_be_decoded() {
+    let (endpoint, net, url, _events) = endpoint("data-depth = 100").await;
+    let mut received = endpoint.subscribe(["/t"]);
+    let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+    raw.publish("/t", &[&[14, 1].repeat(90)[..], &[0]].concat()).await;
+    assert!(received.recv().await.unwrap().data().is_ok());
 }
 
 #[tokio::test]
@@ -194,7 +203,7 @@ async fn a_client_that_joins_and_leaves_never_costs_a_slow_peer_its_peering() {
     raw.settle().await;
     // The peer reads nothing of this, and there is much more of it than may wait.
     for _ in 0..100 {
-        let topics = (0..100).map(|number| format!("/client/{number}"));
+        let topics: Vec<_> = (0..100).map(|number| format!("/client/{number}")).collect();
         drop(endpoint.subscribe(topics));
         tokio::task::yield_now().await;
     }
@@ -211,4 +220,53 @@ async fn a_client_that_joins_and_leaves_never_costs_a_slow_peer_its_peering() {
         }
     }
     assert!(updates <= 11, "{updates} announcements of changes that came all at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_does_not_get_on_ends_the_peering_in_its_time() {
+    let (endpoint, net, url, mut events) = endpoint("frame-time = 5").await;
+    let mut received = endpoint.subscribe(["/t"]);
+    let mut raw = Raw::peer(&net, &url, RAW, &[]).await;
+    let began = tokio::time::Instant::now();
+    let frame = raw.envelope(EnvelopeType::Data, "/t", &[2, 0, 0, 0, 0, 0, 0, 0, 7]);
+    // Frames may each take nearly as long as they may.
+    for part in [&frame[..20], &frame[20..], &frame[..20], &[&frame[20..], &frame[..3]].concat()] {
+        raw.send(part).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(4)).await;
+    }
+    assert!(received.recv().await.is_some() && received.recv().await.is_some());
+    assert_eq!(endpoint.peers().len(), 1);
+    // A byte now and then gains no time.
+    for byte in &frame[3..] {
+        if raw.send(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    let log = log(&mut events, "peer-lost").await;
+    assert_eq!(log.reason, Some(broker_core::Reason::LimitReached));
+    assert!(log.description.contains("the limit frame-time"), "{}", log.description);
+    assert!(began.elapsed() < Duration::from_secs(4 * 4 + 5));
+}
+
+#[tokio::test]
+async fn unfinished_frames_that_exceed_the_memory_go_the_largest_first() {
+    let (endpoint, net, url, mut events) = endpoint("memory = 4_000_000").await;
+    let mut received = endpoint.subscribe(["/t"]);
+    let mut honest = Raw::peer(&net, &url, RAW, &[]).await;
+    let stalled = |size: usize| [&8_000_000_u32.to_be_bytes()[..], &vec![0; size]].concat();
+    let mut first = Raw::peer(&net, &url, raw(0xdd), &[]).await;
+    first.send(&stalled(500_000)).await.unwrap();
+    // It could be as large as that if it were alone.
+    let mut second = Raw::peer(&net, &url, raw(0xde), &[]).await;
+    let _ = second.send(&stalled(3_500_000)).await;
+    second.until_closed().await;
+    let log = log(&mut events, "peer-lost").await;
+    assert_eq!(log.reason, Some(broker_core::Reason::LimitReached));
+    assert!(log.description.contains("the limit memory"), "{}", log.description);
+    assert!(log.description.contains(&raw(0xde).to_string()), "{}", log.description);
+    honest.publish("/t", &[0]).await;
+    assert!(received.recv().await.is_some());
+    first.send(&[0; 1000]).await.unwrap();
+    assert_eq!(endpoint.peers().iter().filter(|peer| peer.status.name() == "peered").count(), 2);
 }

@@ -2,7 +2,8 @@
 
 use super::raw::{RAW, Raw};
 use super::{endpoint, with};
-use broker_core::OverflowPolicy;
+use broker_core::endpoint::SubscriberOptions;
+use broker_core::{OverflowPolicy, SubscriberPolicy};
 
 /// Publishes so many messages of a size to a peer that does not read, and returns how many of them
 /// wait, in how much memory, and how many were dropped.
@@ -51,8 +52,28 @@ async fn messages_and_memory_that_wait_for_a_subscriber_are_bounded() {
             raw.publish("/t", &value.concat()).await;
         }
         raw.settle().await;
-        let waiting = std::iter::from_fn(|| subscriber.try_recv()).count();
+        let waiting = std::iter::from_fn(|| subscriber.try_recv().ok()).count();
         assert!((1..=most).contains(&waiting), "{limits}: {waiting}");
         assert_eq!(subscriber.dropped() as usize + waiting, 100);
     }
+}
+
+#[tokio::test]
+async fn messages_that_exceed_the_memory_are_dropped_where_most_of_them_wait() {
+    let (endpoint, _net, _url, _) = endpoint("memory = 4_000_000").await;
+    let dropping = || SubscriberOptions::with_policy(SubscriberPolicy::DropOldest);
+    let mut large = endpoint.subscribe_with(["/large"], dropping());
+    let mut small = endpoint.subscribe_with(["/"], dropping());
+    let hub = endpoint.hub(["/none"]);
+    for number in 0..100 {
+        if number < 20 {
+            hub.publish("/small", "x".repeat(40_000).as_str()).await.unwrap();
+        }
+        hub.publish("/large", "x".repeat(60_000).as_str()).await.unwrap();
+    }
+    let sizes = [&mut large, &mut small].map(|subscriber| {
+        std::iter::from_fn(|| subscriber.try_recv().ok()).map(|m| m.payload().len()).sum::<usize>()
+    });
+    assert!(sizes.iter().sum::<usize>() <= 4_000_000, "{sizes:?}");
+    assert!(sizes.iter().all(|size| *size > 1_500_000), "both have a share: {sizes:?}");
 }

@@ -12,6 +12,7 @@ use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::Transport;
 use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(crate) fn at(name: &str) -> Url {
 /// Peers `from` with the listener of `to`.
 pub(crate) async fn peer(from: &Endpoint, to: &Endpoint, url: &Url, retry: Retry) {
     assert_eq!(from.peer(url, retry).await.unwrap(), to.id());
-    assert!(to.await_peer(from.id(), LONG).await);
+    assert!(tokio::time::timeout(LONG, to.await_peer(from.id())).await.unwrap());
 }
 
 /// An endpoint that waits for a peer as soon as a message is in its queue, and that peer, which
@@ -50,11 +51,11 @@ pub(crate) async fn waiting_pair(
     transport: impl Transport + Clone,
 ) -> (Endpoint, Endpoint, Subscriber) {
     let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    config.limits.outbox_messages = 1;
+    config.limits.outbox_messages = NonZeroUsize::MIN;
     let a = endpoint_with(transport.clone(), LOW, config);
     let b = endpoint(transport, HIGH);
     let received = b.subscribe(["/t"]);
-    let url = b.listen(&at("b")).await.unwrap();
+    let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::never()).await;
     (a, b, received)
 }

@@ -3,7 +3,7 @@ use crate::failure::{TEXT_SHOWN, sniff};
 use crate::limits::FilterLimits;
 use crate::wire::PROTOCOL_VERSION;
 use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
-use crate::{EndpointId, ErrorCode};
+use crate::{EndpointId, ErrorCode, Reason};
 use bytes::Bytes;
 
 /// The payload of a frame of the handshake, read before anybody is asked what follows from it:
@@ -55,9 +55,23 @@ pub(super) enum Refusal {
     RedundantAtResponder,
     ShuttingDown,
     LimitReached(String),
+    /// The certificates show that the other connection is with another endpoint.
+    IdUsedTwice {
+        role: Role,
+        peered: String,
+        other: String,
+    },
 }
 
 impl Refusal {
+    /// There is, or will be, another connection.
+    pub(super) fn redundant(role: Role) -> Self {
+        match role {
+            Role::Originator => Self::Redundant,
+            Role::Responder => Self::RedundantAtResponder,
+        }
+    }
+
     /// The answer to the peer.
     fn answer(&self) -> (ErrorCode, &'static str) {
         match self {
@@ -67,6 +81,8 @@ impl Refusal {
             }
             Self::ShuttingDown => (ErrorCode::ShuttingDown, "shutting down"),
             Self::LimitReached(_) => (ErrorCode::Unspecified, "too many peers"),
+            // Who looks like a connection too many is told so.
+            Self::IdUsedTwice { role, .. } => Self::redundant(*role).answer(),
         }
     }
 }
@@ -77,6 +93,8 @@ pub(super) trait HandshakeContext {
     fn admit(&mut self, id: EndpointId, role: Role) -> Admission;
     /// Whether a connection with `id` is being made or exists, for all this side knows.
     fn believes_in(&self, id: EndpointId) -> bool;
+    /// Whether there is room for another peer; if not, which limit is in the way.
+    fn has_room(&self) -> Result<(), String>;
     /// The filter to announce, taken at this instant.
     fn filter(&mut self) -> Vec<Bytes>;
     /// Sends a message on this connection.
@@ -238,11 +256,18 @@ impl Handshake {
                 S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect,
                 M::DropConn { sender, code: ErrorCode::RedundantConnection, .. },
             ) if around.believes_in(sender) => Step::Redundant { peer: sender },
-            (_, M::DropConn { code, mut description, .. }) => {
+            (_, M::DropConn { sender, code, mut description }) => {
                 description.truncate(TEXT_SHOWN);
-                Step::Failed(Failure::Refused { code, description })
+                let failure = Failure::Refused { code, description };
+                if failure.reason() == Reason::Redundant && !around.believes_in(sender) {
+                    return Step::Failed(Failure::NotRedundant(self.own));
+                }
+                Step::Failed(failure)
             }
             (S::AwaitSyn, M::OriginatorSyn(filter)) => {
+                if let Err(what) = around.has_room() {
+                    return self.refuse_for_room(what, around);
+                }
                 self.filter = filter;
                 let own = around.filter();
                 around.send(&M::ResponderSynAck(own));
@@ -250,11 +275,18 @@ impl Handshake {
                 Step::Continue
             }
             (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
+                if let Err(what) = around.has_room() {
+                    return self.refuse_for_room(what, around);
+                }
                 self.filter = filter;
                 around.send(&M::OriginatorAck);
                 self.established()
             }
-            (S::AwaitAck, M::OriginatorAck) => self.established(),
+            (S::AwaitAck, M::OriginatorAck) => match around.has_room() {
+                Ok(()) => self.established(),
+                // The peer takes no message of the handshake any more.
+                Err(what) => Step::Failed(Failure::LimitReached(what)),
+            },
             (S::AwaitSelect, M::Hello { sender, .. }) if sender == self.own => {
                 Step::Failed(Failure::SameId(sender))
             }
@@ -263,6 +295,11 @@ impl Handshake {
                 Step::Failed(Failure::Unexpected { message: message.name(), expected })
             }
         }
+    }
+
+    fn refuse_for_room(&self, what: String, around: &mut impl HandshakeContext) -> Step {
+        let refusal = Refusal::LimitReached(what);
+        self.refuse_peer(self.peer.unwrap_or(EndpointId::NIL), refusal, around)
     }
 
     fn hello(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {
@@ -330,6 +367,9 @@ impl Handshake {
             Refusal::RedundantAtResponder => Step::Failed(Failure::Redundant(peer)),
             Refusal::ShuttingDown => Step::Failed(Failure::ShuttingDown),
             Refusal::LimitReached(what) => Step::Failed(Failure::LimitReached(what)),
+            Refusal::IdUsedTwice { peered, other, .. } => {
+                Step::Failed(Failure::IdUsedTwice { id: peer, peered, other })
+            }
         }
     }
 

@@ -15,7 +15,7 @@ pub use handshake::HandshakeFrame;
 pub use last_activity::LastActivity;
 pub use local_filter::{SubscribeError, is_internal};
 pub use machine::Census;
-pub use machine::{Action, Close, DialId, PeeringMachine, PendingDial, Settings, Unpeer};
+pub use machine::{Action, Close, DialId, Opened, PeeringMachine, PendingDial, Settings, Unpeer};
 pub use registry::PeerRecord;
 pub use status::{Direction, PeerStatus};
 

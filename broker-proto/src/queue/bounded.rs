@@ -2,6 +2,7 @@ use super::frames::{FrameQueue, Piece};
 use super::waits::{Clock, Stopwatch, Waits};
 use super::wakers::Wakers;
 use crate::limits::{SHARED_FRAME_MIN, WRITE_BATCH};
+use crate::memory::{Holder, MemoryBudget, Share};
 use crate::sync::{AtomicBool, Mutex, MutexGuard};
 use crate::wire::envelope::SharedFrame;
 use crate::wire::frame;
@@ -9,6 +10,7 @@ use crate::{Chunk, OverflowPolicy, WriteBatch};
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll, Waker};
 
@@ -108,15 +110,21 @@ pub struct BoundedQueue {
     /// Whether producers that are ready to wait have to. Changes with the state, and spares those
     /// who only want to know this the lock.
     full: AtomicBool,
+    /// What it holds within the budget of the endpoint.
+    share: Share,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     queue: FrameQueue,
     /// A frame that a newer one replaces as long as it has not been taken.
     latest: Option<SharedFrame>,
     /// Messages of the handshake that have not been taken.
     handshake_left: usize,
+    /// What the consumer has taken and may still hold, in bytes.
+    in_hand: usize,
+    /// The bound in memory while the queue has to give way to others.
+    squeezed: usize,
     /// The consumer has seen that there is nothing, and nothing has come since.
     consumer_idle: bool,
     /// The consumer has been told to look again, and has not yet heard of it.
@@ -136,7 +144,15 @@ struct State {
 impl BoundedQueue {
     /// An empty queue that measures no times.
     pub fn new(bounds: Bounds) -> Self {
-        Self { bounds, state: Mutex::default(), full: AtomicBool::new(false) }
+        let (full, share) = (AtomicBool::new(false), Share::default());
+        Self { bounds, state: Mutex::new(State::default()), full, share }
+    }
+
+    /// The same queue as a part of a budget. Its owner has to make it known there as well, with
+    /// [`MemoryBudget::register`].
+    #[must_use]
+    pub fn within(self, budget: &Arc<MemoryBudget>) -> Self {
+        Self { share: Share::of(budget), ..self }
     }
 
     /// A queue that measures how long frames wait in it.
@@ -202,7 +218,7 @@ impl BoundedQueue {
         state.stats.pushed_bytes += frame.len() as u64;
         state.follow();
         state.queue.push_shared(frame.clone());
-        state.note_level();
+        state.note_high_water();
         self.wake(state);
         Push::Done
     }
@@ -228,7 +244,7 @@ impl BoundedQueue {
         state.stats.pushed_bytes += frame.len() as u64;
         state.follow();
         state.queue.push_control(frame);
-        state.note_level();
+        state.note_high_water();
         self.wake(state);
         Push::Done
     }
@@ -275,25 +291,32 @@ impl BoundedQueue {
         Room::No
     }
 
-    /// To be called whenever what the queue holds has changed, or the queue has ended.
-    fn note_full(&self, state: &State) {
+    /// To be called whenever what the queue holds has changed, or the queue has ended. Returns
+    /// whether it is now too much for the budget.
+    fn note_level(&self, state: &State) -> bool {
         let full = state.closing.is_none() && !state.fits(&self.bounds, 1, 1);
         self.full.store(full, Release);
+        self.share.set(state.queue.memory() + state.in_hand)
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        self.note_full(&state);
+        let too_much = self.note_level(&state);
         if std::mem::take(&mut state.consumer_idle) {
             state.consumer_called = true;
             let consumer = state.consumer.take();
             drop(state);
             consumer.into_iter().for_each(Waker::wake);
+        } else {
+            drop(state);
+        }
+        if too_much {
+            self.share.relieve();
         }
     }
 
     /// To be called when the queue has ended: wakes everyone.
     fn end(&self, mut state: MutexGuard<'_, State>) {
-        self.note_full(&state);
+        self.note_level(&state);
         state.consumer_called = true;
         let reader = if state.closed { state.reader.take() } else { None };
         let others = [state.consumer.take(), reader];
@@ -330,6 +353,9 @@ impl BoundedQueue {
         }
         if state.queue.is_empty() && state.latest.is_none() {
             state.queue.reclaim(batch);
+            if std::mem::take(&mut state.in_hand) > 0 {
+                self.note_level(&state);
+            }
             return state.nothing();
         }
         // Nothing may come before the end of the handshake.
@@ -341,6 +367,7 @@ impl BoundedQueue {
         }
         let before = state.queue.messages();
         state.queue.take(most, batch);
+        state.in_hand = batch.remaining();
         let taken = before - state.queue.messages();
         state.handshake_left = state.handshake_left.saturating_sub(taken);
         state.stats.taken += taken as u64;
@@ -372,7 +399,10 @@ impl BoundedQueue {
     }
 
     fn taken(&self, mut state: MutexGuard<'_, State>) {
-        self.note_full(&state);
+        if state.queue.memory() <= state.squeezed {
+            state.squeezed = usize::MAX;
+        }
+        self.note_level(&state);
         if state.fits(&self.bounds, 1, 1) {
             let producers = state.producers.take();
             drop(state);
@@ -496,11 +526,61 @@ impl Drop for RoomWait<'_> {
     }
 }
 
+impl Holder for BoundedQueue {
+    fn held(&self) -> usize {
+        self.share.bytes()
+    }
+
+    /// The oldest messages go where the policy says so; else there is no room for new ones until
+    /// the consumer has taken enough, with whatever the policy says about that.
+    fn give_way(&self, excess: usize) -> usize {
+        let mut state = self.state.lock();
+        let before = state.queue.memory();
+        if state.closing.is_some() || before == 0 {
+            return 0;
+        }
+        let bound = before.saturating_sub(excess);
+        if self.bounds.policy == OverflowPolicy::DropOldest {
+            while state.queue.memory() > bound && state.queue.drop_oldest() {
+                state.stats.dropped += 1;
+                state.stopwatch.dropped();
+            }
+        } else if state.squeezed == usize::MAX {
+            state.squeezed = bound;
+            self.note_level(&state);
+            return before - bound;
+        }
+        self.note_level(&state);
+        before.saturating_sub(state.queue.memory())
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            queue: FrameQueue::default(),
+            latest: None,
+            handshake_left: 0,
+            in_hand: 0,
+            squeezed: usize::MAX,
+            consumer_idle: false,
+            consumer_called: false,
+            consumer: None,
+            producers: Wakers::default(),
+            closed: false,
+            reader: None,
+            closing: None,
+            stats: QueueStats::default(),
+            stopwatch: Stopwatch::default(),
+        }
+    }
+}
+
 impl State {
     fn fits(&self, bounds: &Bounds, count: usize, bytes: usize) -> bool {
         let messages = self.queue.messages();
         messages + count <= bounds.messages.max(1)
-            && (messages == 0 || self.queue.memory() + bytes <= bounds.memory)
+            && (messages == 0 || self.queue.memory() + bytes <= bounds.memory.min(self.squeezed))
     }
 
     fn append(&mut self, frames: &[u8], count: usize) {
@@ -508,7 +588,7 @@ impl State {
         self.stats.pushed_bytes += frames.len() as u64;
         self.follow();
         self.queue.push(frames, count);
-        self.note_level();
+        self.note_high_water();
     }
 
     /// To be called before a frame is appended.
@@ -516,7 +596,7 @@ impl State {
         self.stopwatch.pushed(self.queue.messages());
     }
 
-    fn note_level(&mut self) {
+    fn note_high_water(&mut self) {
         self.stats.high_water = self.stats.high_water.max(self.queue.messages());
     }
 

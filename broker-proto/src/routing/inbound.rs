@@ -11,6 +11,7 @@ use crate::limits::FilterLimits;
 use crate::limits::{Limits, SHARED_FRAME_MIN};
 use crate::peering::ConnectionId;
 use crate::queue::Push;
+use crate::wire::DEFAULT_TTL;
 use crate::wire::command;
 use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
 use crate::wire::frame::{self, PREFIX};
@@ -295,8 +296,9 @@ impl Inbound {
         if peers.peek().is_none() {
             return;
         }
-        // The hop that brings it here has used one up; the next peer gets what is left.
-        let Some(ttl) = run.ttl.checked_sub(1).filter(|ttl| *ttl > 0) else {
+        // The hop that brings it here has used one up; the next peer gets what is left. In a circle
+        // a message goes round until it has none, so nobody gets more than this endpoint gives.
+        let Some(ttl) = run.ttl.min(DEFAULT_TTL).checked_sub(1).filter(|ttl| *ttl > 0) else {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 /// How many destinations a published message has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Published {
     /// Peers that had subscribed, or the one that was addressed.
     pub peers: usize,
@@ -25,6 +26,7 @@ pub struct Published {
 
 /// Why a message cannot be published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The topic does not fit into an envelope.
     #[error(transparent)]
@@ -33,7 +35,7 @@ pub enum PublishError {
     #[error("topics below <$>/local/ are reserved for the endpoint itself")]
     InternalTopic,
     /// The message is larger than a frame may be.
-    #[error("a message of {size} bytes is too large, the limit is {limit}")]
+    #[error("a message of {size} bytes is too large, the limit frame is {limit}")]
     TooLarge {
         /// Bytes of the envelope.
         size: usize,
@@ -112,15 +114,10 @@ impl Outbound {
             return Err(PublishError::InternalTopic);
         }
         let mut frame = SCRATCH.take();
-        frame.clear();
-        let start =
-            start_frame(&mut frame, router.id, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
-        payload(&mut frame);
-        let size = frame.len() - PREFIX;
-        if size > limit {
-            return Err(PublishError::TooLarge { size, limit });
+        if let Err(error) = encode(&mut frame, router.id, receiver, topic, limit, payload) {
+            keep_scratch(frame);
+            return Err(error);
         }
-        finish_frame(&mut frame, start);
         let destinations = match route {
             Some(route) => route.destinations(router, topic),
             None => router.table().destinations(topic),
@@ -166,9 +163,7 @@ impl Outbound {
         for sink in self.sinks() {
             push(&sink.queue);
         }
-        if self.frame.capacity() <= SCRATCH_KEPT {
-            SCRATCH.set(std::mem::take(&mut self.frame));
-        }
+        keep_scratch(std::mem::take(&mut self.frame));
         published
     }
 
@@ -190,5 +185,32 @@ impl Outbound {
             self.origin.is_seen_by(sink.kind, sink.id)
                 || (self.to_self && self.origin != Origin::Hub(sink.id))
         })
+    }
+}
+
+/// Encodes a message of this endpoint into an old buffer.
+fn encode(
+    frame: &mut Vec<u8>,
+    own: EndpointId,
+    receiver: EndpointId,
+    topic: &[u8],
+    limit: usize,
+    payload: impl FnOnce(&mut Vec<u8>),
+) -> Result<(), PublishError> {
+    frame.clear();
+    let start = start_frame(frame, own, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
+    payload(frame);
+    let size = frame.len() - PREFIX;
+    if size > limit {
+        return Err(PublishError::TooLarge { size, limit });
+    }
+    finish_frame(frame, start);
+    Ok(())
+}
+
+/// Keeps a buffer for the next message of this thread.
+fn keep_scratch(frame: Vec<u8>) {
+    if (1..=SCRATCH_KEPT).contains(&frame.capacity()) {
+        SCRATCH.set(frame);
     }
 }

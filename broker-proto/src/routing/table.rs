@@ -1,6 +1,7 @@
 use super::index::PrefixIndex;
 use crate::EndpointId;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
+use crate::memory::Holder;
 use crate::peering::{ConnectionId, LastActivity};
 use crate::queue::BoundedQueue;
 use parking_lot::RwLock;
@@ -65,6 +66,16 @@ pub struct Sink {
     pub kind: SinkKind,
     /// What waits to be received.
     pub queue: BoundedQueue,
+}
+
+impl Holder for Sink {
+    fn held(&self) -> usize {
+        self.queue.held()
+    }
+
+    fn give_way(&self, excess: usize) -> usize {
+        self.queue.give_way(excess)
+    }
 }
 
 /// Everyone who wants a topic.

@@ -2,12 +2,14 @@ use super::ConnectionTable;
 use crate::Failure;
 use crate::fact::Fact;
 use crate::limits::Limits;
+use crate::memory::{Holder, MemoryBudget, Share};
 use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::wire::frame::PREFIX;
 use crate::{FrameTooLarge, Link, ReadBuffer};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 /// The endpoint that a connection belongs to.
 pub trait EndpointContext {
@@ -21,8 +23,8 @@ pub trait EndpointContext {
     fn read_machine<R>(&self, look: impl FnOnce(&ConnectionTable) -> R) -> R;
     /// Tells everyone who listens.
     fn report(&self, fact: Fact);
-    /// Whether a pong with this payload answers a ping of the endpoint's user.
-    fn answered(&self, pong: &[u8]) -> bool;
+    /// Whether a pong of this peer with this payload answers a ping of the endpoint's user.
+    fn answered(&self, peer: &Peer, pong: &[u8]) -> bool;
 }
 
 /// What a connection waits for.
@@ -31,6 +33,36 @@ pub enum ReadInterest {
     Bytes,
     /// Room in the queue of a local consumer.
     Room(Arc<Sink>),
+}
+
+/// The memory of a frame that has not arrived in full, within the budget of the endpoint.
+struct UnfinishedFrame {
+    share: Share,
+    /// Whether it is the other side that is waited for.
+    awaited: AtomicBool,
+    /// How much it was when the connection had to give way.
+    evicted: AtomicUsize,
+    /// Its end is the end of the connection.
+    queue: Arc<BoundedQueue>,
+}
+
+impl Holder for UnfinishedFrame {
+    fn held(&self) -> usize {
+        if self.awaited.load(Relaxed) { self.share.bytes() } else { 0 }
+    }
+
+    fn give_way(&self, _: usize) -> usize {
+        let held = self.held();
+        if held == 0 {
+            return 0;
+        }
+        self.evicted.store(held, Relaxed);
+        self.awaited.store(false, Relaxed);
+        self.queue.close(Closing::Now);
+        // It is as good as free, so nobody else has to go for it.
+        let _ = self.share.set(0);
+        held
+    }
 }
 
 /// The receiving half of a connection, from its first byte to its last.
@@ -43,21 +75,65 @@ pub struct Receiver {
     filter_frame: usize,
     frame: usize,
     limits: InboundLimits,
+    memory: Arc<UnfinishedFrame>,
+    /// The limit of the budget that it is a part of.
+    memory_limit: usize,
+    /// Since when a frame of the peer has been incomplete.
+    incomplete_since: Option<Time>,
 }
 
 impl Receiver {
     /// The receiver of a connection that the machine has taken.
-    pub fn new(id: ConnectionId, link: Link, limits: &Limits) -> Self {
+    pub fn new(
+        id: ConnectionId,
+        link: Link,
+        limits: &Limits,
+        budget: &Arc<MemoryBudget>,
+        queue: &Arc<BoundedQueue>,
+    ) -> Self {
+        let memory = Arc::new(UnfinishedFrame {
+            share: Share::of(budget),
+            awaited: AtomicBool::new(false),
+            evicted: AtomicUsize::new(0),
+            queue: Arc::clone(queue),
+        });
         Self {
             id,
             link,
             buffer: ReadBuffer::new(),
             inbound: None,
-            handshake_frame: limits.handshake_frame,
+            handshake_frame: limits.handshake_frame.get(),
             filter_frame: limits.filter_frame(),
-            frame: limits.frame,
+            frame: limits.frame.get(),
             limits: limits.into(),
+            memory,
+            memory_limit: budget.limit(),
+            incomplete_since: None,
         }
+    }
+
+    /// What it holds, to be made known to the budget.
+    pub fn memory(&self) -> Weak<dyn Holder> {
+        let memory: Arc<dyn Holder> = self.memory.clone();
+        Arc::downgrade(&memory)
+    }
+
+    /// Since when a frame of the peer has been incomplete, if there is one. A handshake has a time
+    /// of its own.
+    pub fn incomplete_since(&self) -> Option<Time> {
+        self.incomplete_since
+    }
+
+    /// Why the queue of the connection was closed before anything else was wrong.
+    pub fn why_closed(&self) -> Failure {
+        let (held, limit) = (self.memory.evicted.load(Relaxed), self.memory_limit);
+        if held == 0 {
+            return Failure::Cancelled;
+        }
+        Failure::LimitReached(format!(
+            "the connections of this endpoint hold more memory than the limit memory allows, {limit} \
+             bytes, and an unfinished frame of this one is the largest part of it: {held} bytes"
+        ))
     }
 
     /// Where received bytes go. [`Self::advance`] is to be called after that.
@@ -73,6 +149,21 @@ impl Receiver {
     /// Handles what has arrived as far as it goes, and says what is needed to go on, or why the
     /// connection is over.
     pub fn advance(&mut self, host: &impl EndpointContext) -> Result<ReadInterest, Failure> {
+        let wants = self.handle(host)?;
+        if self.memory.evicted.load(Relaxed) > 0 {
+            return Err(self.why_closed());
+        }
+        // A reader that waits gives back what holds nothing.
+        let memory = if self.buffer.is_empty() { 0 } else { self.buffer.capacity() };
+        let too_much = self.memory.share.set(memory);
+        self.memory.awaited.store(matches!(wants, ReadInterest::Bytes), Relaxed);
+        if too_much {
+            self.memory.share.relieve();
+        }
+        Ok(wants)
+    }
+
+    fn handle(&mut self, host: &impl EndpointContext) -> Result<ReadInterest, Failure> {
         loop {
             match &mut self.inbound {
                 Some(_) => return self.receive(host),
@@ -92,7 +183,11 @@ impl Receiver {
             let frame = match self.buffer.next_frame(limit) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(None),
-                Err(too_large) => return Err(self.too_large(too_large, host)),
+                Err(too_large) => {
+                    // The limit of the first frames, or what a whole filter needs.
+                    let key = if unknown { "handshake-frame" } else { "filter-bytes" };
+                    return Err(self.too_large(too_large, unknown, key));
+                }
             };
             let payload = frame.get(PREFIX..).unwrap_or_default();
             let frame = HandshakeFrame::read(payload, self.limits.filter);
@@ -110,26 +205,21 @@ impl Receiver {
         }
     }
 
-    /// A frame that is too large for a handshake is mostly no frame at all.
-    fn too_large(
-        &self,
-        FrameTooLarge { length, limit }: FrameTooLarge,
-        host: &impl EndpointContext,
-    ) -> Failure {
-        let fresh = host.read_machine(|table| table.machine.is_fresh(self.id));
-        match Failure::of_first_bytes(self.buffer.pending()).filter(|_| fresh) {
-            Some(failure) => failure,
-            None => Failure::FrameTooLarge { length, limit },
-        }
+    /// A first frame that is too large is mostly no frame at all.
+    fn too_large(&self, error: FrameTooLarge, first: bool, key: &'static str) -> Failure {
+        let FrameTooLarge { length, limit } = error;
+        let guessed = Failure::of_first_bytes(self.buffer.pending()).filter(|_| first);
+        guessed.unwrap_or(Failure::FrameTooLarge { key, length, limit })
     }
 
     fn receive(&mut self, host: &impl EndpointContext) -> Result<ReadInterest, Failure> {
         let Some(inbound) = &mut self.inbound else { return Ok(ReadInterest::Bytes) };
-        inbound.peer().heard.note(host.now());
-        let region = self
-            .buffer
-            .complete_frames(self.frame)
-            .map_err(|FrameTooLarge { length, limit }| Failure::FrameTooLarge { length, limit })?;
+        let now = host.now();
+        inbound.peer().heard.note(now);
+        let region = self.buffer.complete_frames(self.frame).map_err(|error| {
+            let FrameTooLarge { length, limit } = error;
+            Failure::FrameTooLarge { key: "frame", length, limit }
+        })?;
         let mut at = 0;
         let outcome = loop {
             let rest = region.get_mut(at..).unwrap_or_default();
@@ -154,6 +244,14 @@ impl Receiver {
             }
         };
         self.buffer.consume(at);
+        self.incomplete_since = match outcome {
+            Ok(ReadInterest::Bytes) if !self.buffer.is_empty() => {
+                // The one before is done.
+                let same = self.incomplete_since.filter(|_| at == 0);
+                Some(same.unwrap_or(now))
+            }
+            _ => None,
+        };
         outcome
     }
 }
@@ -171,7 +269,7 @@ fn take_notice(
             host.with_machine(|table, now| table.machine.routing_update(id, filter, now));
         }
         Notice::Pong(payload) => {
-            if !host.answered(&payload) {
+            if !host.answered(peer, &payload) {
                 host.with_machine(|table, _| table.machine.pong(id, &payload));
             }
         }

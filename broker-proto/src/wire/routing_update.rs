@@ -28,13 +28,13 @@ pub enum InvalidRoutingUpdate {
         offset: usize,
     },
     /// More entries than this side is ready to remember.
-    #[error("more than {limit} entries")]
+    #[error("more than {limit} entries, the limit filter-entries")]
     TooManyEntries {
         /// The limit.
         limit: usize,
     },
     /// An entry that is longer than this side is ready to compare with others.
-    #[error("an entry of {bytes} bytes, the limit is {limit}")]
+    #[error("an entry of {bytes} bytes, the limit filter-entry is {limit}")]
     EntryTooLong {
         /// Its length.
         bytes: usize,
@@ -42,7 +42,7 @@ pub enum InvalidRoutingUpdate {
         limit: usize,
     },
     /// More bytes than this side is ready to remember.
-    #[error("{bytes} bytes are more than {limit}")]
+    #[error("{bytes} bytes are more than {limit}, the limit filter-bytes")]
     TooLarge {
         /// The bytes of all entries together.
         bytes: usize,

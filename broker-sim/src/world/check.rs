@@ -7,6 +7,7 @@ use broker_proto::limits::SEGMENT;
 use broker_proto::peering::{Census, ConnectionId, PeerStatus};
 use broker_proto::queue::{BoundedQueue, QueueStats};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which wire, and which end of it.
@@ -124,7 +125,11 @@ impl World {
             .map_err(|what| format!("n{slot}: {what}"));
         self.verify(outcome);
         let (queues, sinks) = (std::mem::take(&mut node.queues), std::mem::take(&mut node.sinks));
+        let memory = Arc::clone(&node.memory);
         drop(node);
+        if memory.used() > 0 {
+            self.broken(format!("n{slot}: {} bytes still count after the end", memory.used()));
+        }
         let left = queues.iter().filter(|queue| queue.strong_count() > 0).count()
             + sinks.iter().filter(|sink| sink.strong_count() > 0).count();
         if left > 0 {
@@ -185,8 +190,8 @@ impl Node {
         if table.conns.len() != connections {
             return Err(format!("{} handles, {connections} connections", table.conns.len()));
         }
-        if peered.len() + shaking > self.limits.peers {
-            return Err(format!("{} peers and {shaking} to come", peered.len()));
+        if peered.len() > self.limits.peers.get() {
+            return Err(format!("{} peers", peered.len()));
         }
         if ended > self.limits.remembered_peers {
             return Err(format!("{ended} ended peers are remembered"));
@@ -220,16 +225,16 @@ impl Node {
             let limits = &self.limits;
             within(
                 &queue,
-                limits.outbox_messages,
-                limits.outbox_bytes,
-                limits.outbox_control_bytes,
+                limits.outbox_messages.get(),
+                limits.outbox_bytes.get(),
+                limits.outbox_control_bytes.get(),
             )
             .map_err(|what| format!("an outbox {what}"))?;
         }
         for consumer in self.consumers.values() {
             let limits = &self.limits;
             let queue = &consumer.sink.queue;
-            within(queue, limits.subscriber_messages, limits.subscriber_bytes, 0)
+            within(queue, limits.subscriber_messages.get(), limits.subscriber_bytes.get(), 0)
                 .map_err(|what| format!("the queue of consumer {} {what}", consumer.sink.id))?;
             let (taken, got) = (queue.stats().taken, consumer.got);
             if taken != got {

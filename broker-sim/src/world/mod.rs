@@ -342,6 +342,7 @@ impl World {
         let Some(node) = self.living(slot) else { return };
         let life = node.life;
         let effects = node.effects.take();
+        let wrong = effects.wrong.map(|what| format!("n{slot}: {what}"));
         self.touched.slots.insert(slot);
         self.touched.peerings |= !effects.facts.is_empty();
         for fact in &effects.facts {
@@ -363,6 +364,7 @@ impl World {
             node.waiting.remove(&dial);
         }
         node.stopped |= effects.stopped;
+        self.verify(wrong.map_or(Ok(()), Err));
         self.arm(slot);
         self.wake_wires(slot);
         self.wake_consumers(slot);

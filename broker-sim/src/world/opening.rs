@@ -3,7 +3,7 @@
 use super::{What, World, address};
 use crate::wire::{End, Pipe, Stage, Wire};
 use broker_proto::Url;
-use broker_proto::peering::DialId;
+use broker_proto::peering::{DialId, Opened};
 use broker_proto::session::{EndpointContext, Receiver};
 use broker_proto::{Link, Protection, TransportError, TransportErrorKind};
 use std::time::Duration;
@@ -90,15 +90,13 @@ impl World {
         let Some(node) = self.node_mut(slot, life) else { return self.gone(id, wire, e) };
         let queue = node.new_queue();
         let conn = node.with_machine(|table, now| {
-            let conn = match dial {
-                Some(dial) => table.machine.dialled(dial, link.clone(), now),
-                None => table.machine.accepted(link.clone(), now, now),
-            }?;
+            let opened = dial.map_or(Opened::Accepted { began: now }, Opened::Dialled);
+            let conn = table.machine.opened(opened, link.clone(), now)?;
             table.register(conn, &queue);
             Some(conn)
         });
         let Some(conn) = conn else { return self.gone(id, wire, e) };
-        let reception = Receiver::new(conn, link, &node.limits);
+        let reception = Receiver::new(conn, link, &node.limits, &node.memory, &queue);
         let end = &mut wire.ends[e];
         (end.conn, end.stage) = (conn, Stage::Open);
         (end.reception, end.queue) = (Some(reception), Some(queue));

@@ -76,7 +76,7 @@ impl World {
     /// A dead connection that nobody ever looks at is only noticed by a peer that comes back; and
     /// where a limit is in force, not everyone gets in.
     fn is_excused(&self, left: &Node, right: &Node, wanted: (bool, bool)) -> bool {
-        let limited = left.limits.peers < self.slots.len();
+        let limited = left.limits.peers.get() < self.slots.len();
         let half_open = |node: &Node, other: &Node| {
             self.wires.values().flat_map(|wire| wire.ends.iter()).any(|end| {
                 end.life == node.life

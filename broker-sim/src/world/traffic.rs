@@ -90,7 +90,7 @@ impl World {
         node.published += 1;
         let (life, number) = (node.life, node.published);
         let write = |out: &mut Vec<u8>| message::put(out, life, number, size);
-        let limit = node.limits.frame;
+        let limit = node.limits.frame.get();
         let Ok(outbound) = Outbound::new(&node.router, origin, receiver, topic, limit, write)
         else {
             return self.broken("a message was refused".to_owned());

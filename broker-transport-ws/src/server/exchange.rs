@@ -1,8 +1,8 @@
 use super::members::{Member, Members};
 use super::queue::Outgoing;
 use broker_core::data::View;
-use broker_core::endpoint::{Hub, HubSender, Message, SubscriberOptions};
-use broker_core::{Endpoint, EndpointId, SubscribeError, SubscriberPolicy};
+use broker_core::endpoint::{Hub, HubSender, Message, ServiceContext, SubscriberOptions};
+use broker_core::{EndpointId, SubscribeError, SubscriberPolicy};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,16 +24,17 @@ enum Command {
 }
 
 impl Exchange {
-    /// An exchange on `endpoint`, which lives until it is dropped or the endpoint stops.
-    pub(crate) fn start(endpoint: &Endpoint) -> Arc<Self> {
-        let companion = endpoint.companion();
+    /// An exchange, which lives until it is dropped or the endpoint stops.
+    pub(crate) fn start(context: &ServiceContext) -> Arc<Self> {
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
-        let hub = companion.hub_with(std::iter::empty::<&[u8]>(), options);
+        let hub = context.endpoint().hub_with([""; 0], options);
         let members = Arc::<Members>::default();
         let (commands, requests) = mpsc::unbounded_channel();
         let exchange = Self { sender: hub.sender(), members: Arc::clone(&members), commands };
-        let pump = Pump { endpoint: companion, hub, members, requests, wanted: BTreeMap::new() };
-        endpoint.spawn(pump.run());
+        let context = context.clone();
+        let pump =
+            Pump { context: context.clone(), hub, members, requests, wanted: BTreeMap::new() };
+        context.spawn(pump.run());
         Arc::new(exchange)
     }
 
@@ -110,7 +111,7 @@ impl Drop for Membership {
 
 /// Takes what the overlay has for the clients.
 struct Pump {
-    endpoint: Endpoint,
+    context: ServiceContext,
     hub: Hub,
     members: Arc<Members>,
     requests: mpsc::UnboundedReceiver<Command>,
@@ -120,8 +121,8 @@ struct Pump {
 
 impl Pump {
     async fn run(mut self) {
-        let endpoint = self.endpoint.clone();
-        let mut stopping = std::pin::pin!(endpoint.stopping());
+        let context = self.context.clone();
+        let mut stopping = std::pin::pin!(context.stopping());
         loop {
             tokio::select! {
                 biased;
@@ -143,7 +144,7 @@ impl Pump {
         // What is addressed to another endpoint passes through here like in the C++ Broker, but is
         // none of the clients' business.
         let receiver = message.receiver();
-        if receiver.is_nil() || receiver == self.endpoint.id() {
+        if receiver.is_nil() || receiver == self.context.endpoint().id() {
             self.members.deliver(message.topic(), message.view(), None);
         }
     }
@@ -160,7 +161,8 @@ impl Pump {
     }
 
     fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
-        self.hub.add(topics.iter().filter(|topic| !self.wanted.contains_key(*topic)))?;
+        let new: Vec<_> = topics.iter().filter(|topic| !self.wanted.contains_key(*topic)).collect();
+        self.hub.add(new)?;
         for topic in topics {
             *self.wanted.entry(topic).or_default() += 1;
         }

@@ -6,10 +6,10 @@ use crate::WsOptions;
 use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received};
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
-use broker_core::endpoint::{ClientInfo, ClientSession};
+use broker_core::endpoint::{ClientInfo, ClientSession, ServiceContext};
 use broker_core::event::{ClientLabel, LogId, Severity};
 use broker_core::transport::{Place, Protection};
-use broker_core::{Endpoint, EndpointId, Reason, Url};
+use broker_core::{EndpointId, Reason, Url};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub(crate) struct Accepted {
 pub(crate) async fn serve(
     accepted: Accepted,
     mut place: Place,
-    endpoint: Endpoint,
+    context: ServiceContext,
     exchange: Arc<Exchange>,
     options: Arc<WsOptions>,
 ) {
@@ -65,10 +65,10 @@ pub(crate) async fn serve(
         Err(error) => {
             let text = format!("{label} at {remote}: closed: {error}");
             let reason = Some(Reason::LimitReached);
-            endpoint.log(Severity::Warning, LogId::ClientEnded, text, reason);
+            context.log(Severity::Warning, LogId::ClientEnded, text, reason);
             let queue = Arc::new(Outgoing::new(bounds(&options), Arc::default()));
             let (reader, writer) = tokio::io::split(stream);
-            let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
+            let writer = context.spawn(queue::write(writer, Arc::clone(&queue)));
             let writer = AbortOnDropHandle::new(writer);
             place.close();
             let closing = Closing { reader, framing, queue, close_time: options.close_time };
@@ -78,12 +78,12 @@ pub(crate) async fn serve(
     place.establish();
     let id = EndpointId::random();
     let info = ClientInfo { id, label, remote, protection, subscriptions };
-    let session = endpoint.attach_client(info);
+    let session = context.attach_client(info);
     let queue = Arc::new(Outgoing::new(bounds(&options), Arc::clone(session.counters())));
-    queue.answer(&ack_frame(endpoint.id()));
+    queue.answer(&ack_frame(context.endpoint().id()));
     let membership = reserved.join(id, Arc::clone(&queue));
     let (reader, writer) = tokio::io::split(stream);
-    let writer = endpoint.spawn(queue::write(writer, Arc::clone(&queue)));
+    let writer = context.spawn(queue::write(writer, Arc::clone(&queue)));
     let writer = AbortOnDropHandle::new(writer);
     let mut input = Input {
         id,
@@ -93,7 +93,7 @@ pub(crate) async fn serve(
         exchange: membership.exchange(),
         counters: session.counters(),
         rights,
-        depth: endpoint.data_depth(),
+        depth: context.data_depth(),
         ping_interval: options.ping_interval,
         message_time: options.message_time,
         unfinished_since: None,
@@ -109,7 +109,7 @@ pub(crate) async fn serve(
     let Input { reader, framing, .. } = input;
     drop(membership);
     drop(permit);
-    report(&endpoint, session, &end);
+    report(&context, session, &end);
     // From here on it counts as half open.
     place.close();
     let closing = Closing { reader, framing, queue, close_time: options.close_time };
@@ -120,7 +120,7 @@ pub(crate) async fn serve(
     };
     // Others may take their time, but nobody wants to wait for the end of an endpoint.
     let stopped = async {
-        endpoint.stopping().await;
+        context.stopping().await;
         tokio::time::sleep(options.close_time).await;
     };
     tokio::select! {
@@ -140,7 +140,7 @@ fn bounds(options: &WsOptions) -> Bounds {
 }
 
 /// Reports the end in the events and, with what happened, in the log.
-fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
+fn report(context: &ServiceContext, session: ClientSession, end: &End) {
     let ClientInfo { label, remote, .. } = session.info();
     let (level, reason, what) = match end {
         End::Closed(code, reason) => {
@@ -185,7 +185,7 @@ fn report(endpoint: &Endpoint, session: ClientSession, end: &End) {
         End::Evicted(_) | End::TooMany => session.removed("too many connections"),
         _ => drop(session),
     }
-    endpoint.log(level, LogId::ClientEnded, text, reason);
+    context.log(level, LogId::ClientEnded, text, reason);
 }
 
 /// The end of a connection.

@@ -335,7 +335,7 @@ impl Player {
             }
             "unpeer" => {
                 let url = format!("tcp://{}", step["address"].as_str().unwrap());
-                assert!(!endpoint.unpeer(&url.parse().unwrap()));
+                assert!(!endpoint.unpeer(url));
             }
             "shutdown" => {
                 let endpoint = endpoint.clone();
@@ -349,7 +349,7 @@ impl Player {
     async fn native(&mut self, step: &Json) {
         if let Some(id) = step["joined"].as_str() {
             let endpoint = &self.server.endpoint;
-            let url = endpoint.listen(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let url = endpoint.listen("tcp://127.0.0.1:0").await.unwrap();
             let peer = Endpoint::builder()
                 .id(id.parse().unwrap())
                 .transport(broker_transport_tcp::TcpTransport::default())
@@ -359,7 +359,7 @@ impl Player {
             let topics: Vec<&str> = filter.iter().filter_map(Json::as_str).collect();
             self.native_subscriber = Some(peer.subscribe(topics));
             peer.peer(&url, Retry::never()).await.unwrap();
-            assert!(endpoint.await_peer(peer.id(), PATIENCE).await);
+            assert!(timeout(PATIENCE, endpoint.await_peer(peer.id())).await.unwrap());
             self.native = Some(peer);
             return;
         }

@@ -1,8 +1,8 @@
 //! The other side: a peer that knows nothing but bytes.
 
 use broker::EndpointId;
-use broker::wire::envelope::{Envelope, EnvelopeType};
-use broker::wire::frame::PREFIX;
+use broker::core::wire::envelope::{Envelope, EnvelopeType};
+use broker::core::wire::frame::PREFIX;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use broker::{
 };
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -42,7 +43,7 @@ impl Subject {
             config.forwarding = forwarding;
         }
         if let Some(size) = options.peer_buffer_size {
-            config.limits.outbox_messages = size;
+            config.limits.outbox_messages = NonZeroUsize::new(size).unwrap();
         }
         if let Some(policy) = &options.overflow_policy {
             config.overflow_policy = policy.parse().expect("a policy");
@@ -51,7 +52,7 @@ impl Subject {
         let endpoint = broker::builder().config(config).build().expect("an endpoint");
         let events = endpoint.events();
         let subscriber = endpoint.subscribe(&scenario.subscriptions);
-        let url = endpoint.listen(&Url::new("tcp", "127.0.0.1", 0)).await.expect("listening");
+        let url = endpoint.listen(Url::new("tcp", "127.0.0.1", 0)).await.expect("listening");
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], url.port())),
             endpoint,
@@ -69,11 +70,11 @@ impl Subject {
         match action {
             Action::Peer { retry } => {
                 let retry = Retry::every(Duration::from_secs(*retry));
-                let request = self.endpoint.peer(&url(&doorway.to_string()), retry);
+                let request = self.endpoint.peer(url(&doorway.to_string()), retry);
                 self.requests.push_back(tokio::spawn(request));
             }
             Action::Unpeer { address } => {
-                self.endpoint.unpeer(&url(address));
+                self.endpoint.unpeer(url(address));
             }
             Action::Publish { topic, text } => {
                 self.endpoint.publish(topic, text.as_str()).await.expect("published");
@@ -194,7 +195,7 @@ impl Subject {
                 leftover.push(format!("event {event}"));
             }
         }
-        while let Some(message) = self.subscriber.try_recv() {
+        while let Ok(message) = self.subscriber.try_recv() {
             if has_events {
                 leftover.push(format!("message {message:?}"));
             }

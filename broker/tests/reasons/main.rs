@@ -8,11 +8,12 @@ mod stranger;
 mod tls;
 mod troubled;
 
-use broker::transport::TransportErrorKind;
-use broker::wire::envelope::ping_frame;
-use broker::wire::handshake::HandshakeMessage as Message;
+use broker::core::transport::TransportErrorKind;
+use broker::core::wire::envelope::ping_frame;
+use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, ErrorCode, OverflowPolicy, Reason, Retry, Url};
 use scene::Scene;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use stranger::{STRANGER, Stranger, answering};
 
@@ -141,7 +142,9 @@ async fn connected_to_itself() -> Scene {
 /// A second connection of the same peer, or a second peer where there may be one.
 async fn a_second_one(reason: Reason) -> Scene {
     let only_one = reason == Reason::LimitReached;
-    let mut scene = Scene::new(|config| config.limits.peers = if only_one { 1 } else { 10 });
+    let mut scene = Scene::new(|config| {
+        config.limits.peers = NonZeroUsize::new(if only_one { 1 } else { 10 }).unwrap()
+    });
     let url = scene.listen().await;
     let first = Stranger::peer(&url, STRANGER).await;
     scene.is_peered().await;
@@ -163,7 +166,7 @@ async fn cancelled() -> Scene {
 
 async fn unknown_peer() -> Scene {
     let scene = Scene::new(|_| {});
-    assert!(!scene.endpoint.unpeer(&Url::new("tcp", "127.0.0.1", 1)));
+    assert!(!scene.endpoint.unpeer(Url::new("tcp", "127.0.0.1", 1)));
     scene
 }
 
@@ -186,7 +189,7 @@ async fn frozen(reason: Reason) -> Scene {
         config.limits.stalled_write = SOON;
         if reason == Reason::Overflow {
             config.overflow_policy = OverflowPolicy::Disconnect;
-            config.limits.outbox_messages = 4;
+            config.limits.outbox_messages = NonZeroUsize::new(4).unwrap();
             config.limits.stalled_write = Duration::ZERO;
         }
     });
@@ -202,7 +205,7 @@ async fn frozen(reason: Reason) -> Scene {
 
 async fn pinging_without_reading() -> Scene {
     let mut scene = Scene::new(|config| {
-        config.limits.outbox_control_bytes = 1000;
+        config.limits.outbox_control_bytes = NonZeroUsize::new(1000).unwrap();
         config.limits.stalled_write = Duration::ZERO;
     });
     let mut stranger = Stranger::peer(&scene.listen().await, STRANGER).await;

@@ -37,7 +37,7 @@ impl Scene {
     }
 
     pub(crate) async fn listen(&mut self) -> Url {
-        self.endpoint.listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap()
+        self.endpoint.listen(Url::new("tcp", "127.0.0.1", 0)).await.unwrap()
     }
 
     /// Lets somebody stay to the end of the scene.
@@ -124,7 +124,7 @@ fn check(event: &Event) -> Option<Reason> {
     let name = match event {
         Event::Error(error) => error.reason?,
         Event::Log(log) => log.reason?,
-        Event::Status(_) => return None,
+        _ => return None,
     };
     assert!(!event.message().is_empty());
     Some(name)

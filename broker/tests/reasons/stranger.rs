@@ -1,7 +1,7 @@
 //! The other side of a connection, done by hand.
 
-use broker::wire::envelope::{Envelope, EnvelopeType};
-use broker::wire::handshake::HandshakeMessage as Message;
+use broker::core::wire::envelope::{Envelope, EnvelopeType};
+use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, Limits, Url};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -9,7 +9,7 @@ use broker::{Config, Endpoint, Limits, Reason, TransportOptions, Url};
 /// An endpoint that listens with these options, and where.
 async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Url) {
     let endpoint = endpoint(options);
-    let url = endpoint.listen(&Url::new(scheme, "127.0.0.1", 0)).await.unwrap();
+    let url = endpoint.listen(Url::new(scheme, "127.0.0.1", 0)).await.unwrap();
     (endpoint, url)
 }
 

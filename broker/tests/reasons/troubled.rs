@@ -3,7 +3,9 @@
 
 use async_trait::async_trait;
 use broker::Url;
-use broker::transport::{Connection, Listener, Transport, TransportError, TransportErrorKind};
+use broker::core::transport::{
+    Connection, Listener, Transport, TransportError, TransportErrorKind,
+};
 use std::io::{Error, ErrorKind};
 
 pub(crate) struct Troubled;

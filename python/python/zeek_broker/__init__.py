@@ -11,8 +11,8 @@
 >>> asyncio.run(main())
 /zeek/demo Event('ping', 'hello', 5)
 
-``zeek_broker.sync`` has the same for threads, and ``zeek_broker.compat`` the API of the C++ Broker's
-own Python module for scripts that were written for that.
+``zeek_broker.sync`` has the same for threads, and ``zeek_broker.compat`` the API of the C++
+Broker's own Python module for scripts that were written for that.
 """
 
 import os as _os

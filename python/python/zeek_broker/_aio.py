@@ -1,6 +1,6 @@
 """Waiting in an asyncio event loop: for operations, and for descriptors.
 
-Whatever runs in the background tells the loop by a descriptor, once for everything that is done, so
+Whatever runs in the background tells the loop by a descriptor, once foreverything that is done, so
 nothing waits for the interpreter there, and a burst of messages is one wake-up.
 """
 

@@ -104,4 +104,3 @@ class BasePeering:
 
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self._url}: {self.state}>"
-

@@ -29,8 +29,8 @@ class Subscriber:
             async for message in subscriber:
                 print(message.topic, message.value)
 
-    The iteration ends when the endpoint is closed. Any number of tasks may receive, and each message
-    goes to one of them; whoever is cancelled while waiting has received nothing."""
+    The iteration ends when the endpoint is closed. Any number of tasks may receive, and each
+    message goes to one of them; whoever is cancelled while waiting has received nothing."""
 
     def __init__(self, endpoint: native.Endpoint, queue: native.Subscriber) -> None:
         self._endpoint, self._queue = endpoint, queue
@@ -62,8 +62,8 @@ class Subscriber:
     async def next_batch(
         self, limit: int = _BATCH, timeout: Seconds | None = None
     ) -> list[Message]:
-        """All messages that are there, up to ``limit``; waits for the first. Nothing if there is none
-        in time. Closed when there will be none."""
+        """All messages that are there, up to ``limit``; waits for the first. Nothing if there is
+        none in time. Closed when there will be none."""
         while True:
             found = self._queue.receive(0, limit)
             if found or limit <= 0:
@@ -100,7 +100,8 @@ class Subscriber:
         return self._queue.dropped
 
     def fileno(self) -> int:
-        """A descriptor for loops of other kinds, readable while there is something to ``poll()``."""
+        """A descriptor for loops of other kinds, readable while there is something to
+        ``poll()``."""
         return self._queue.fileno()
 
     def close(self) -> None:
@@ -199,8 +200,8 @@ class Endpoint(BaseEndpoint):
             await endpoint.publish("/topic", Event("Demo::ping", "hello"))
 
     ``overflow`` says what happens to messages for a peer that is too slow; by default publishers
-    wait. ``config`` has any of the settings of a configuration file of ``broker-cli``, by their names
-    there, such as ``{"limits": {"peers": 10}}``."""
+    wait. ``config`` has any of the settings of a configuration file of ``broker-cli``, by their
+    names there, such as ``{"limits": {"peers": 10}}``."""
 
     @classmethod
     async def open(
@@ -249,8 +250,8 @@ class Endpoint(BaseEndpoint):
         """Peers with an address, and returns once both sides know what the other wants. Without
         ``retry`` it is tried once.
 
-        PeerUnavailable or PeerIncompatible if there is no peering, Timeout if there is none in time;
-        then it is not tried any more, nor if this is cancelled."""
+        PeerUnavailable or PeerIncompatible if there is no peering, Timeout if there is none in
+        time; then it is not tried any more, nor if this is cancelled."""
         peering = self.peer_later(url, retry=retry or Retry.never())
         try:
             return await peering.established(timeout)
@@ -267,8 +268,8 @@ class Endpoint(BaseEndpoint):
     def subscribe(
         self, *topics: str | bytes, buffer: int | None = None, policy: Policy = "drop_oldest"
     ) -> Subscriber:
-        """Receives messages on topics that begin with one of these. ``buffer`` is how many may wait,
-        and ``policy`` what happens to the rest."""
+        """Receives messages on topics that begin with one of these. ``buffer`` is how many may
+        wait, and ``policy`` what happens to the rest."""
         return Subscriber(self._native, self._subscribe(topics, buffer, policy))
 
     async def publish(self, topic: str | bytes, value: Any) -> None:
@@ -300,8 +301,8 @@ class Endpoint(BaseEndpoint):
         return float(await wait(self._native.ping(id, seconds(timeout))))
 
     async def run(self) -> None:
-        """Calls the handlers that ``on()`` has registered, one after the other, until the endpoint is
-        closed or a handler raises an exception. Coroutines are awaited."""
+        """Calls the handlers that ``on()`` has registered, one after the other, until the endpoint
+        is closed or a handler raises an exception. Coroutines are awaited."""
         topics = self._handlers.topics()
         async with self.subscribe(*topics) as subscriber:
             async for message in subscriber:

@@ -59,8 +59,7 @@ class Closed(BrokerError):
 
 
 class InvalidData(BrokerError, ValueError):
-    """What was to be published cannot be: a topic that is reserved, or a value that is too large.
-    """
+    """What was to be published cannot be: the topic is reserved, or the value is too large."""
 
     code = 12
 

@@ -105,4 +105,3 @@ class Event:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Event._received, (self.name, self.args, dict(self.metadata))
-

@@ -50,7 +50,7 @@ class _Handler:
             converters = [*converters, *[self.rest] * more]
         if not self.required <= len(args) <= len(converters):
             raise TypeError(f"{len(args)} arguments, where {len(self.positional)} are expected")
-        converted = [to(arg) for to, arg in zip(converters, args)]
+        converted = [to(arg) for to, arg in zip(converters, args, strict=False)]
         sources = {"event": event, "message": message}
         extras = {name: sources[kind] for name, kind in self.extras.items()}
         return lambda: self.function(*converted, **extras)
@@ -71,8 +71,8 @@ class Handlers:
         return list(self._topics)
 
     def calls(self, message: Message) -> list[Callable[[], Any]]:
-        """What to call for a message. Events whose arguments are not those that a function takes are
-        left out, with a warning in the log."""
+        """What to call for a message. Events whose arguments are not those that a function takes
+        are left out, with a warning in the log."""
         event = message.event
         found: list[Callable[[], Any]] = []
         for handler in self._handlers.get(event.name, ()) if event is not None else ():

@@ -8,14 +8,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 from ._zeek_broker import Timespan
 
 __all__ = ["Overflow", "Policy", "Retry", "Seconds", "Tls", "seconds", "settings", "topic_bytes"]
 
 #: A time limit.
-Seconds = Union[float, timedelta, Timespan]
+Seconds = float | timedelta | Timespan
 
 #: What happens to messages for a subscriber whose queue is full.
 Policy = Literal["drop_oldest", "drop_newest", "wait"]
@@ -41,9 +41,10 @@ class Tls:
     ``quic://``.
 
     Without any of these links are encrypted and nobody proves anything, which is what Zeek does by
-    default; ``anonymous=True`` says so in so many words. With ``ca``, ``cert`` and ``key``, which are
-    names of PEM files, both sides have to have certificates of that CA. With ``self_signed`` instead
-    the endpoint has a key of its own in that file, and knows its peers by their ``pins``."""
+    default; ``anonymous=True`` says so in so many words. With ``ca``, ``cert`` and ``key``, which
+    are names of PEM files, both sides have to have certificates of that CA. With ``self_signed``
+    instead the endpoint has a key of its own in that file, and knows its peers by their
+    ``pins``."""
 
     ca: str | os.PathLike[str] | None = None
     cert: str | os.PathLike[str] | None = None

@@ -40,7 +40,7 @@ def _record(record: type) -> Converter:
             raise TypeError(f"{record.__name__} needs a record, not {type(values).__name__}")
         if len(values) > len(names):
             raise TypeError(f"{record.__name__} has {len(names)} fields, not {len(values)}")
-        found = {name: to(value) for (name, to), value in zip(names, values)}
+        found = {name: to(value) for (name, to), value in zip(names, values, strict=False)}
         return record(**found)
 
     return convert
@@ -53,8 +53,8 @@ def _same(value: Any) -> Any:
 def converter(hint: Any) -> Converter:
     """What makes a received value an object of an annotated type.
 
-    Dataclasses, ``datetime``, ``timedelta``, ``float`` and containers of them are converted. A value
-    that is already of the type stays, and one that cannot become it raises TypeError."""
+    Dataclasses, ``datetime``, ``timedelta``, ``float`` and containers of them are converted. A
+    value that is already of the type stays, and one that cannot become it raises TypeError."""
     if hint is Any or hint is inspect.Parameter.empty or isinstance(hint, TypeVar):
         return _same
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -110,7 +110,7 @@ def _container(origin: Any, args: tuple[Any, ...]) -> Converter:
         def convert(value: Any) -> Any:
             if len(_sized(value, tuple)) != len(parts):
                 raise TypeError(f"expected {len(parts)} elements, not {len(value)}")
-            return tuple(to(item) for to, item in zip(parts, value))
+            return tuple(to(item) for to, item in zip(parts, value, strict=True))
 
         return convert
     if issubclass(origin, dict) and len(args) == 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 __all__ = [
     "EndpointDiscovered",
@@ -63,8 +63,8 @@ class EndpointUnreachable:
 
 @dataclass(frozen=True)
 class PeerError:
-    """Something did not work. ``code`` is the number that the protocol has for it, and ``reason`` the
-    word that logs and metrics have."""
+    """Something did not work. ``code`` is the number that the protocol has for it, and ``reason``
+    the word that logs and metrics have."""
 
     code: int
     id: str | None
@@ -90,9 +90,9 @@ class PeerInfo:
 
 
 #: What a stream of events gives.
-StatusItem = Union[
-    PeerAdded, PeerRemoved, PeerLost, EndpointDiscovered, EndpointUnreachable, PeerError
-]
+StatusItem = (
+    PeerAdded | PeerRemoved | PeerLost | EndpointDiscovered | EndpointUnreachable | PeerError
+)
 
 _WITH_URL: dict[str, type[PeerAdded | PeerRemoved | PeerLost]] = {
     "peer_added": PeerAdded,

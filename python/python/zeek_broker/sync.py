@@ -66,8 +66,8 @@ class Subscriber:
         return found[0] if found else None
 
     def next_batch(self, limit: int = _BATCH, timeout: Seconds | None = None) -> list[Message]:
-        """All messages that are there, up to ``limit``; waits for the first. Nothing if there is none
-        in time. Closed when there will be none."""
+        """All messages that are there, up to ``limit``; waits for the first. Nothing if there is
+        none in time. Closed when there will be none."""
         found = self._queue.receive(1, limit, seconds(timeout))
         if not found and limit > 0 and self._queue.ended:
             raise Closed("the subscriber has been closed, or its endpoint shut down")
@@ -100,7 +100,8 @@ class Subscriber:
         return self._queue.dropped
 
     def fileno(self) -> int:
-        """A descriptor for ``select`` and the like, readable while there is something to receive."""
+        """A descriptor for ``select`` and the like, readable while there is something to
+        receive."""
         return self._queue.fileno()
 
     def close(self) -> None:
@@ -203,8 +204,8 @@ class Endpoint(BaseEndpoint):
         """Peers with an address, and returns once both sides know what the other wants. Without
         ``retry`` it is tried once.
 
-        PeerUnavailable or PeerIncompatible if there is no peering, Timeout if there is none in time;
-        then it is not tried any more, nor if this is interrupted."""
+        PeerUnavailable or PeerIncompatible if there is no peering, Timeout if there is none in
+        time; then it is not tried any more, nor if this is interrupted."""
         peering = self.peer_later(url, retry=retry or Retry.never())
         try:
             return peering.established(timeout)
@@ -223,8 +224,8 @@ class Endpoint(BaseEndpoint):
     def subscribe(
         self, *topics: str | bytes, buffer: int | None = None, policy: Policy = "drop_oldest"
     ) -> Subscriber:
-        """Receives messages on topics that begin with one of these. ``buffer`` is how many may wait,
-        and ``policy`` what happens to the rest."""
+        """Receives messages on topics that begin with one of these. ``buffer`` is how many may
+        wait, and ``policy`` what happens to the rest."""
         return Subscriber(self._native, self._subscribe(topics, buffer, policy))
 
     def publish(self, topic: str | bytes, value: Any) -> None:
@@ -254,8 +255,8 @@ class Endpoint(BaseEndpoint):
         return float(_wait(self._native.ping(id, seconds(timeout))))
 
     def run(self) -> None:
-        """Calls the handlers that ``on()`` has registered, one after the other, until the endpoint is
-        closed by another thread or a handler raises an exception."""
+        """Calls the handlers that ``on()`` has registered, one after the other, until the endpoint
+        is closed by another thread or a handler raises an exception."""
         with self.subscribe(*self._handlers.topics()) as subscriber:
             for message in subscriber:
                 for call in self._handlers.calls(message):
@@ -294,8 +295,8 @@ def serve(
     overflow: Overflow = "wait",
     config: Mapping[str, Any] | None = None,
 ) -> Iterator[Endpoint]:
-    """An endpoint that accepts peers at an address, for one ``with``. Its ``url`` is the address with
-    its port."""
+    """An endpoint that accepts peers at an address, for one ``with``. Its ``url`` is the address
+    with its port."""
     endpoint = Endpoint(tls=tls, forwarding=forwarding, overflow=overflow, config=config)
     with endpoint:
         endpoint.url = endpoint.listen(url)

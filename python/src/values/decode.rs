@@ -42,7 +42,7 @@ pub(crate) fn decode<'py>(
     Decoder { py, types: Types::get(py)?, flavor }.value(view, false)
 }
 
-/// The parts of a Zeek event: name, arguments and metadata; `None` for everything else.
+/// The parts of a Zeek event: name, arguments and metadata; `None` foreverything else.
 pub(crate) fn decode_event<'py>(
     py: Python<'py>,
     view: View<'_>,

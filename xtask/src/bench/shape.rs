@@ -1,9 +1,9 @@
 //! What the benchmarks publish: the events of the C++ Broker's `broker-throughput`, and strings.
 
+use broker::core::wire::envelope::{Envelope, EnvelopeType};
 use broker::data::{
     Address, Encode, EnumValue, Kind, Port, Protocol, Slot, Timespan, Timestamp, View,
 };
-use broker::wire::envelope::{Envelope, EnvelopeType};
 use broker::{EndpointId, Message};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,7 +96,7 @@ impl Generator {
                 sender: EndpointId::NIL,
                 receiver: EndpointId::NIL,
                 kind: EnvelopeType::Data,
-                ttl: broker::wire::DEFAULT_TTL,
+                ttl: broker::core::wire::DEFAULT_TTL,
                 topic: TOPIC.as_bytes(),
                 payload: &payload,
             };
@@ -314,7 +314,7 @@ mod tests {
         for (shape, bytes, count) in [(Shape::Small, 65536, 618), (Shape::Raw(100_000), 65536, 1)] {
             let (frames, counted) = Generator::frames(shape, bytes);
             assert_eq!(counted, count);
-            assert_eq!(broker::wire::frame::payloads(&frames).count(), count);
+            assert_eq!(broker::core::wire::frame::payloads(&frames).count(), count);
         }
     }
 }

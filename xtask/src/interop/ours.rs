@@ -86,7 +86,7 @@ impl Ours {
 
     /// Listens on a free port, or the given one.
     pub(super) async fn listen(&self, port: u16) -> Check<Url> {
-        let listening = self.endpoint.listen(&Url::new("tcp", "127.0.0.1", port)).await;
+        let listening = self.endpoint.listen(Url::new("tcp", "127.0.0.1", port)).await;
         listening.map_err(|error| format!("ours: {error}"))
     }
 
@@ -158,7 +158,8 @@ impl Ours {
 
     /// Waits until the peer has handled everything that was sent to it.
     pub(super) async fn settled(&self, peer: EndpointId) -> Check {
-        let answered = self.endpoint.ping(peer, PATIENCE).await;
+        let answered = timeout(PATIENCE, self.endpoint.ping(peer)).await;
+        let answered = answered.map_err(|_| format!("ours: ping of {peer}: no answer"))?;
         answered.map(drop).map_err(|error| format!("ours: ping of {peer}: {error}"))
     }
 

@@ -25,7 +25,7 @@ pub(super) async fn start_hub(transcript: &mut Transcript) -> Result<Hub, Failur
     let mut urls = Vec::new();
     for scheme in participant.endpoint.schemes() {
         let host = if scheme == "mem" { "hub" } else { "127.0.0.1" };
-        let bound = participant.endpoint.listen(&Url::new(scheme, host, 0)).await;
+        let bound = participant.endpoint.listen(Url::new(scheme, host, 0)).await;
         let bound = bound.map_err(|error| Failure::listening(&error))?;
         transcript.listening(&participant.endpoint, &bound);
         urls.push(bound);

@@ -1,6 +1,7 @@
 use super::transcript::{Transcript, next};
 use crate::failure::Failure;
 use broker::{Config, OverflowPolicy, SubscriberOptions, SubscriberPolicy, Url};
+use std::num::NonZeroUsize;
 
 /// How many messages are published, more than fit between the two.
 const MESSAGES: u64 = 4000;
@@ -12,13 +13,13 @@ const PADDING: usize = 1024;
 pub(super) async fn a_slow_reader(transcript: &mut Transcript) -> Result<(), Failure> {
     transcript.step("A publisher in a hurry, and a reader that sleeps through most of it");
     let mut config = Config { overflow_policy: OverflowPolicy::DropOldest, ..Config::default() };
-    config.limits.outbox_messages = 64;
+    config.limits.outbox_messages = const { NonZeroUsize::new(64).unwrap() };
     let mut publisher = transcript.start("publisher", config)?;
     let mut reader = transcript.start("reader", Config::default())?;
     let options =
         SubscriberOptions { messages: Some(16), bytes: None, policy: SubscriberPolicy::Wait };
     let mut subscriber = reader.endpoint.subscribe_with(["/demo/flood"], options);
-    let bound = reader.endpoint.listen(&Url::new("mem", "reader", 0)).await;
+    let bound = reader.endpoint.listen(Url::new("mem", "reader", 0)).await;
     let bound = bound.map_err(|error| Failure::listening(&error))?;
     publisher.peer(transcript, &bound).await?;
     reader.wait_for(transcript, "peer_added").await?;

@@ -1,7 +1,7 @@
 use crate::failure::Failure;
 use crate::output::{EventRecord, Listening, Output};
+use broker::core::transport::MemTransport;
 use broker::event::StatusCode;
-use broker::transport::MemTransport;
 use broker::{Config, Endpoint, Event, EventStream, Message, Retry, Url};
 use serde::Serialize;
 use std::fmt;

@@ -16,7 +16,7 @@ fn nowhere() -> Url {
 pub(super) async fn refused_connection(transcript: &mut Transcript) -> Result<(), Failure> {
     transcript.step("A stray peers with an address where nothing listens");
     let mut stray = transcript.start("stray", Config::default())?;
-    let refused = stray.endpoint.peer(&nowhere(), Retry::never()).await.is_err();
+    let refused = stray.endpoint.peer(nowhere(), Retry::never()).await.is_err();
     stray.wait_for(transcript, "error").await?;
     transcript.check(refused, "the connection was refused");
     stray.shut_down(transcript).await
@@ -26,7 +26,7 @@ pub(super) async fn refused_connection(transcript: &mut Transcript) -> Result<()
 pub(super) async fn unknown_peer(transcript: &mut Transcript) -> Result<(), Failure> {
     transcript.step("Somebody takes a peering back that does not exist");
     let mut somebody = transcript.start("somebody", Config::default())?;
-    let known = somebody.endpoint.unpeer(&nowhere());
+    let known = somebody.endpoint.unpeer(nowhere());
     somebody.wait_for(transcript, "error").await?;
     transcript.check(!known, "there was no such peering");
     somebody.shut_down(transcript).await

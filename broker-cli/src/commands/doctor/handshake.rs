@@ -1,9 +1,9 @@
 //! The handshake of Broker, up to what the other side tells about itself.
 
-use broker::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
-use broker::wire::PROTOCOL_VERSION;
-use broker::wire::frame::PREFIX;
-use broker::wire::handshake::HandshakeMessage as Message;
+use broker::core::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
+use broker::core::wire::PROTOCOL_VERSION;
+use broker::core::wire::frame::PREFIX;
+use broker::core::wire::handshake::HandshakeMessage as Message;
 use broker::{EndpointId, Failure, HangUpGuess, Limits};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -74,7 +74,7 @@ impl Conversation {
         loop {
             let longest = match theirs.id {
                 Some(_) => self.limits.filter_frame(),
-                None => self.limits.handshake_frame,
+                None => self.limits.handshake_frame.get(),
             };
             match self.receive(expected, longest).await? {
                 Message::Probe => {}
@@ -143,7 +143,11 @@ impl Conversation {
                 Err(too_large) => {
                     let sniffed = Failure::of_first_bytes(self.received.pending());
                     let (length, limit) = (too_large.length, too_large.limit);
-                    return Err(sniffed.unwrap_or(Failure::FrameTooLarge { length, limit }));
+                    return Err(sniffed.unwrap_or(Failure::FrameTooLarge {
+                        key: "handshake-frame",
+                        length,
+                        limit,
+                    }));
                 }
             }
             match timeout_at(self.deadline, self.connection.reader.recv(&mut self.received)).await {
@@ -163,10 +167,10 @@ impl Conversation {
 
     fn explain(
         &self,
-        error: broker::transport::TransportError,
+        error: broker::core::transport::TransportError,
         waiting_for: &'static str,
     ) -> Failure {
-        use broker::transport::TransportErrorKind as Kind;
+        use broker::core::transport::TransportErrorKind as Kind;
         match error.kind() {
             Kind::Closed | Kind::Reset => {
                 let guess = HangUpGuess::from(&self.connection.link.protection);

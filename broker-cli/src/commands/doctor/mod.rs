@@ -8,7 +8,7 @@ use crate::options::{OutputOptions, UrlParser, dialable, seconds};
 use crate::output::{Need, Output};
 use crate::settings::Settings;
 use crate::signals::unless_interrupted;
-use broker::transport::{Connection, TransportError, TransportErrorKind as Kind};
+use broker::core::transport::{Connection, TransportError, TransportErrorKind as Kind};
 use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
 use clap::Args;
 use handshake::{Conversation, Greeting, Introduction};
@@ -367,7 +367,7 @@ fn native_there(url: &Url) -> Finding {
 }
 
 fn plain(stream: TcpStream, url: &Url) -> Connection {
-    use broker::transport::{Link, Protection, StreamReader, StreamWriter};
+    use broker::core::transport::{Link, Protection, StreamReader, StreamWriter};
     let (reader, writer) = stream.into_split();
     Connection {
         reader: Box::new(StreamReader(reader)),

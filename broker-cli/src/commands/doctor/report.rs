@@ -134,8 +134,8 @@ impl From<Failure> for Finding {
     }
 }
 
-impl From<broker::transport::TransportError> for Finding {
-    fn from(error: broker::transport::TransportError) -> Self {
+impl From<broker::core::transport::TransportError> for Finding {
+    fn from(error: broker::core::transport::TransportError) -> Self {
         Failure::from(error).into()
     }
 }

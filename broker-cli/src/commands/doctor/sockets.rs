@@ -2,7 +2,7 @@
 
 use super::report::{Check, Finding};
 use broker::Url;
-use broker::transport::{TransportError, TransportErrorKind as Kind};
+use broker::core::transport::{TransportError, TransportErrorKind as Kind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};

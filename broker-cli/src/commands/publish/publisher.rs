@@ -3,7 +3,6 @@ use crate::failure::{Exit, Failure};
 use crate::output::diagnose;
 use crate::session::{Session, Stop, not_connected};
 use broker::data::BString;
-use broker::endpoint::PingError;
 use broker::{EndpointId, PublishError};
 use std::pin::pin;
 use std::time::Duration;
@@ -133,7 +132,8 @@ impl<'a> Publisher<'a> {
         for peer in self.session.peerings.current().clone() {
             let endpoint = self.session.endpoint.clone();
             // The answer to a ping comes after everything that was sent before it was read.
-            let mut ping = pin!(endpoint.ping(peer, limit.unwrap_or(Duration::MAX)));
+            let limit = limit.unwrap_or(Duration::MAX);
+            let mut ping = pin!(timeout(limit, endpoint.ping(peer)));
             let answer = match timeout(PATIENCE, self.answer(&mut ping)).await {
                 Ok(answer) => answer?,
                 Err(_) => {
@@ -143,7 +143,13 @@ impl<'a> Publisher<'a> {
                     self.answer(&mut ping).await?
                 }
             };
-            answer.map_err(|error| unconfirmed(peer, &error))?;
+            let (exit, why) = match answer {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => (Exit::Failure, error.to_string()),
+                Err(_) => (Exit::TimedOut, format!("no answer within {} s", limit.as_secs_f64())),
+            };
+            let text = format!("{peer} has not confirmed that it has read everything: {why}");
+            return Err(Failure::new(exit, text).into());
         }
         if ended_before > 0 {
             let text = match self.session.peerings.has_overflowed() {
@@ -173,12 +179,4 @@ impl<'a> Publisher<'a> {
             }
         }
     }
-}
-
-fn unconfirmed(peer: EndpointId, error: &PingError) -> Failure {
-    let exit = match error {
-        PingError::TimedOut(_) => Exit::TimedOut,
-        PingError::NotPeered(_) => Exit::Failure,
-    };
-    Failure::new(exit, format!("{peer} has not confirmed that it has read everything: {error}"))
 }

@@ -6,6 +6,7 @@ use crate::{Config, Endpoint, OverflowPolicy, Url};
 use metrics_util::MetricKind as Kind;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 /// A recorder for the tasks of one test, which all run in its thread.
 pub(super) struct Recorder {
@@ -61,7 +62,7 @@ fn builder(net: &MemTransport) -> EndpointBuilder {
 }
 
 async fn listening(endpoint: &Endpoint, name: &str) -> Url {
-    endpoint.listen(&Url::new("mem", name, 0)).await.unwrap()
+    endpoint.listen(Url::new("mem", name, 0)).await.unwrap()
 }
 
 async fn until(endpoint: &Endpoint, condition: impl Fn(&Endpoint) -> bool) {
@@ -118,11 +119,11 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let recorder = Recorder::install();
     let net = MemTransport::new();
     let mut config = Config { retry_jitter: 0.0, ..Config::default() };
-    config.limits.peers = 1;
+    config.limits.peers = NonZeroUsize::MIN;
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let sensor = builder(&net).build().unwrap();
-    sensor.peer(&Url::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
+    sensor.peer(Url::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
     let retry = Retry::every(std::time::Duration::from_millis(1));
     sensor.peer(&url, retry).await.unwrap();
     let late = builder(&net).build().unwrap();
@@ -131,7 +132,9 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let mut events = hub.events();
     hub.unpeer_id(sensor.id());
     while events.next().await.unwrap().name() != "peer_added" {}
-    sensor.await_peer(hub.id(), std::time::Duration::from_secs(10)).await;
+    tokio::time::timeout(std::time::Duration::from_secs(10), sensor.await_peer(hub.id()))
+        .await
+        .unwrap();
     for endpoint in [&hub, &sensor, &late] {
         endpoint.record_metrics();
     }
@@ -154,7 +157,7 @@ async fn peers_above_the_limit_share_one_label_and_their_gauges_are_added_up() {
     let net = MemTransport::new();
     let mut config = Config { overflow_policy: OverflowPolicy::Disconnect, ..Config::default() };
     config.limits.metrics_peers = 1;
-    config.limits.outbox_messages = 3;
+    config.limits.outbox_messages = NonZeroUsize::new(3).unwrap();
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let mut peers = Vec::new();
@@ -162,7 +165,11 @@ async fn peers_above_the_limit_share_one_label_and_their_gauges_are_added_up() {
         let peer = builder(&net).build().unwrap();
         let subscriber = peer.subscribe(["/t"]);
         peer.peer(&url, Retry::never()).await.unwrap();
-        assert!(hub.await_peer(peer.id(), std::time::Duration::from_secs(10)).await);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_secs(10), hub.await_peer(peer.id()))
+                .await
+                .unwrap()
+        );
         peers.push((peer, subscriber));
         // The first one to be recorded is the one with a label.
         hub.record_metrics();

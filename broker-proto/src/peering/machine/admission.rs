@@ -1,10 +1,10 @@
 use super::{Action, PeeringMachine, Pending, Phase};
 use crate::EndpointId;
-use crate::Link;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
+use crate::{Link, Protection};
 use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
@@ -22,18 +22,11 @@ pub(super) struct HandshakeSteps<'a> {
 
 impl HandshakeSteps<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
-        // Those that shake hands count as well: each of them may be a peer in a moment.
-        let taken = self.machine.peered + self.machine.pending.len();
-        let limit = self.machine.settings.peers;
-        if taken >= limit {
-            let what = format!("this endpoint has {taken} peers, the limit is {limit}");
+        if let Err(what) = self.has_room() {
             return Admission::Refuse(Refusal::LimitReached(what));
         }
-        let known = self
-            .machine
-            .registry
-            .get(id)
-            .map(|record| (record.last_error.clone(), record.reconnects));
+        let former = self.machine.registry.get(id).cloned();
+        let known = former.as_ref().map(|record| (record.last_error.clone(), record.reconnects));
         let (last_error, reconnects) = known.unwrap_or_default();
         let record = PeerRecord {
             status,
@@ -46,8 +39,28 @@ impl HandshakeSteps<'_> {
             reconnects,
         };
         self.machine.registry.insert(id, record);
-        self.machine.pending.insert(id, Pending { owner: self.conn, paused: Vec::new() });
+        let (owner, paused) = (self.conn, Vec::new());
+        self.machine.pending.insert(id, Pending { owner, paused, former });
         Admission::Proceed
+    }
+}
+
+impl HandshakeSteps<'_> {
+    /// Whether the peer with this id and this connection have proved to be two endpoints. Addresses
+    /// prove nothing: an endpoint may have many. What a transport knows of an endpoint another one
+    /// may know under another name.
+    fn is_somebody_else(&self, id: EndpointId, role: Role) -> Option<Refusal> {
+        let record = self.machine.registry.get(id)?;
+        let same_transport = record.network.url.scheme() == self.link.remote.scheme();
+        match (&record.protection, &self.link.protection) {
+            (Protection::Authenticated(peered), Protection::Authenticated(other))
+                if same_transport && peered != other =>
+            {
+                let (peered, other) = (peered.clone(), other.clone());
+                Some(Refusal::IdUsedTwice { role, peered, other })
+            }
+            _ => None,
+        }
     }
 }
 
@@ -57,16 +70,13 @@ impl HandshakeContext for HandshakeSteps<'_> {
             return Admission::Refuse(Refusal::ShuttingDown);
         }
         *self.peer = Some(id);
-        let redundant = match role {
-            Role::Originator => Refusal::Redundant,
-            Role::Responder => Refusal::RedundantAtResponder,
-        };
+        let redundant = Refusal::redundant(role);
         match self.machine.registry.status(id) {
             None | Some(PeerStatus::Initialized) => self.proceed(id, PeerStatus::Connecting),
             Some(PeerStatus::Disconnected) => self.proceed(id, PeerStatus::Reconnecting),
             Some(PeerStatus::Connected | PeerStatus::Peered) => {
                 self.machine.suspect(id, self.now);
-                Admission::Refuse(redundant)
+                Admission::Refuse(self.is_somebody_else(id, role).unwrap_or(redundant))
             }
             Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => match role {
                 Role::Responder => Admission::Refuse(redundant),
@@ -84,6 +94,16 @@ impl HandshakeContext for HandshakeSteps<'_> {
         use PeerStatus as S;
         let status = self.machine.registry.status(id);
         matches!(status, Some(S::Connecting | S::Connected | S::Peered))
+    }
+
+    /// Handshakes that are not done count for nothing: whoever holds them up would keep the others
+    /// out.
+    fn has_room(&self) -> Result<(), String> {
+        let (peers, limit) = (self.machine.peered, self.machine.settings.peers);
+        if peers < limit {
+            return Ok(());
+        }
+        Err(format!("this endpoint has {peers} peers, the limit peers is {limit}"))
     }
 
     fn filter(&mut self) -> Vec<Bytes> {

@@ -1,4 +1,4 @@
-use super::{DialState, Origin, PeeringMachine, Phase, Stage, Timer};
+use super::{DialState, Opened, PeeringMachine, Phase, Stage, Timer};
 use crate::peering::PeerStatus;
 use std::collections::BTreeSet;
 
@@ -72,7 +72,7 @@ impl PeeringMachine {
         }
         assert!(disconnected <= self.settings.remembered_peers, "{disconnected} are remembered");
         assert_eq!(peered, self.peered, "peerings, and how many are counted");
-        assert!(peered + self.pending.len() <= self.settings.peers, "{peered} peers");
+        assert!(peered <= self.settings.peers, "{peered} peers");
     }
 
     fn check_requests(&self, timers: &mut BTreeSet<(crate::peering::Time, Timer)>) {
@@ -81,7 +81,7 @@ impl PeeringMachine {
                 DialState::Connecting => {}
                 DialState::Shaking(conn) => {
                     let conn = self.conns.get(&conn);
-                    assert!(conn.is_some_and(|conn| conn.origin == Origin::Dialled(*id)
+                    assert!(conn.is_some_and(|conn| conn.opened == Opened::Dialled(*id)
                         && matches!(conn.stage, Stage::Shaking(_))));
                 }
                 DialState::Awaiting(peer) => {

@@ -1,6 +1,6 @@
 use super::admission::HandshakeSteps;
 use super::{
-    Action, Close, ConnectionState, DialId, DialState, Origin, PeeringMachine, Phase, Shaking,
+    Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Pending, Phase, Shaking,
     Stage, Timer,
 };
 use crate::Failure;
@@ -13,41 +13,31 @@ use crate::wire::handshake::HandshakeMessage;
 use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};
 
 impl PeeringMachine {
-    /// A connection has been accepted; its time for the handshake began at `began`.
+    /// A connection is open.
     ///
-    /// `None` if the endpoint is being shut down and the connection is of no use any more.
-    pub fn accepted(&mut self, link: Link, began: Time, now: Time) -> Option<ConnectionId> {
-        self.add_connection(Origin::Accepted, link, began, now)
-    }
-
-    /// A connection that was asked for with [`Action::Dial`] is open.
-    ///
-    /// `None` if nobody wants it any more.
-    pub fn dialled(&mut self, dial: DialId, link: Link, now: Time) -> Option<ConnectionId> {
+    /// `None` if nobody wants it any more: the request is over, or the endpoint shuts down.
+    pub fn opened(&mut self, opened: Opened, link: Link, now: Time) -> Option<ConnectionId> {
+        let Opened::Dialled(dial) = opened else {
+            return self.add_connection(opened, link, now);
+        };
         if self.dials.get(dial)?.state != DialState::Connecting {
             return None;
         }
-        let conn = self.add_connection(Origin::Dialled(dial), link, now, now)?;
+        let conn = self.add_connection(opened, link, now)?;
         if let Some(dial) = self.dials.get_mut(dial) {
             dial.state = DialState::Shaking(conn);
         }
         Some(conn)
     }
 
-    fn add_connection(
-        &mut self,
-        origin: Origin,
-        link: Link,
-        began: Time,
-        now: Time,
-    ) -> Option<ConnectionId> {
+    fn add_connection(&mut self, opened: Opened, link: Link, now: Time) -> Option<ConnectionId> {
         if self.phase != Phase::Running {
             return None;
         }
         self.last_conn += 1;
         let id = ConnectionId(self.last_conn);
         let (mut announced, mut peer) = (0, None);
-        let direction = origin.direction();
+        let direction = opened.direction();
         let own = self.settings.id;
         let mut around = HandshakeSteps {
             machine: self,
@@ -58,16 +48,16 @@ impl PeeringMachine {
             peer: &mut peer,
             now,
         };
-        let handshake = match origin {
-            Origin::Accepted => Handshake::acceptor(own, &mut around),
-            Origin::Dialled(_) => Handshake::connector(own, &mut around),
+        let (began, handshake) = match opened {
+            Opened::Accepted { began } => (began, Handshake::acceptor(own, &mut around)),
+            Opened::Dialled(_) => (now, Handshake::connector(own, &mut around)),
         };
         let deadline = began + self.settings.handshake_time;
         self.timers.set(deadline, Timer::Handshake(id));
         let is_self_connection = false;
         let stage =
             Stage::Shaking(Shaking { handshake, deadline, announced, peer, is_self_connection });
-        self.conns.insert(id, ConnectionState { origin, link, stage });
+        self.conns.insert(id, ConnectionState { opened, link, stage });
         Some(id)
     }
 
@@ -81,7 +71,7 @@ impl PeeringMachine {
         let mut around = HandshakeSteps {
             machine: self,
             conn: id,
-            direction: conn.origin.direction(),
+            direction: conn.opened.direction(),
             link: &conn.link,
             announced: &mut shaking.announced,
             peer: &mut shaking.peer,
@@ -97,7 +87,7 @@ impl PeeringMachine {
             Step::Continue | Step::Paused => {}
             Step::Established { peer, filter } => self.establish(id, peer, filter, now),
             Step::Redundant { peer } => {
-                if let Some(Origin::Dialled(dial)) = self.end_handshake(id, now) {
+                if let Some(Opened::Dialled(dial)) = self.end_handshake(id, now) {
                     self.dial_redundant(dial, peer, now);
                 }
                 self.act(Action::Close { conn: id, how: Close::Flush });
@@ -112,12 +102,12 @@ impl PeeringMachine {
     /// Whoever is at the other end of this connection has the id of this endpoint. If one that goes
     /// the other way has met the same, the two are the ends of one connection.
     fn look_for_other_end(&mut self, id: ConnectionId) {
-        let Some(direction) = self.conns.get(&id).map(|conn| conn.origin.direction()) else {
+        let Some(direction) = self.conns.get(&id).map(|conn| conn.opened.direction()) else {
             return;
         };
         let other = self.conns.iter().find_map(|(other, conn)| match &conn.stage {
             Stage::Shaking(shaking)
-                if shaking.handshake.met_own_id() && conn.origin.direction() != direction =>
+                if shaking.handshake.met_own_id() && conn.opened.direction() != direction =>
             {
                 Some(*other)
             }
@@ -185,26 +175,30 @@ impl PeeringMachine {
     }
 
     /// Takes a connection out of the handshakes and lets the next one with the same peer have its
-    /// place. Returns where it came from, if it was shaking hands.
-    fn end_handshake(&mut self, id: ConnectionId, now: Time) -> Option<Origin> {
+    /// place. Returns how it came about, if it was shaking hands.
+    fn end_handshake(&mut self, id: ConnectionId, now: Time) -> Option<Opened> {
         let conn = self.conns.get_mut(&id)?;
         let Stage::Shaking(shaking) = std::mem::replace(&mut conn.stage, Stage::Over) else {
             return None;
         };
-        let origin = conn.origin;
+        let opened = conn.opened;
         self.timers.cancel(shaking.deadline, Timer::Handshake(id));
-        let Some(peer) = shaking.peer else { return Some(origin) };
-        let Some(pending) = self.pending.get_mut(&peer) else { return Some(origin) };
+        let Some(peer) = shaking.peer else { return Some(opened) };
+        let Some(pending) = self.pending.get_mut(&peer) else { return Some(opened) };
         if pending.owner != id {
             pending.paused.retain(|paused| *paused != id);
-            return Some(origin);
+            return Some(opened);
         }
-        if self.registry.get(peer).is_some_and(|record| record.status.is_shaking_hands()) {
-            self.registry.remove(peer);
+        let Some(Pending { paused, former, .. }) = self.pending.remove(&peer) else {
+            return Some(opened);
+        };
+        match former {
+            Some(former) => self.registry.insert(peer, former),
+            None => drop(self.registry.remove(peer)),
         }
-        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
         self.resume_first(peer, paused, now);
-        Some(origin)
+        self.registry.forget_disconnected(self.settings.remembered_peers);
+        Some(opened)
     }
 
     /// Lets the first of the paused connections try, and the others wait for that one.
@@ -219,15 +213,15 @@ impl PeeringMachine {
             let mut around = HandshakeSteps {
                 machine: self,
                 conn: id,
-                direction: conn.origin.direction(),
+                direction: conn.opened.direction(),
                 link: &conn.link,
                 announced: &mut shaking.announced,
                 peer: &mut shaking.peer,
                 now,
             };
             use crate::peering::handshake::{Admission, HandshakeContext, Role};
-            // The place is free and counted, so only a shutdown can be in the way, which ends this
-            // connection as well.
+            // Where a shutdown or the number of peers is in the way the connection ends with its
+            // time.
             if around.admit(peer, Role::Originator) == Admission::Proceed {
                 shaking.handshake.resume(&mut around);
             }
@@ -249,11 +243,11 @@ impl PeeringMachine {
             _ => None,
         };
         match self.end_handshake(id, now) {
-            Some(Origin::Dialled(dial)) => match paused_for {
+            Some(Opened::Dialled(dial)) => match paused_for {
                 Some(peer) => self.dial_redundant(dial, peer, now),
                 None => self.dial_failed(dial, failure, now),
             },
-            Some(Origin::Accepted) => {
+            Some(Opened::Accepted { .. }) => {
                 self.report(Fact::HandshakeFailed { remote, failure });
             }
             None => {}
@@ -280,12 +274,12 @@ impl PeeringMachine {
     }
 
     /// Marks a shaking connection as over without letting others take its place.
-    pub(super) fn conclude(&mut self, id: ConnectionId) -> Option<(Origin, Shaking)> {
+    pub(super) fn conclude(&mut self, id: ConnectionId) -> Option<(Opened, Shaking)> {
         let conn = self.conns.get_mut(&id)?;
         match std::mem::replace(&mut conn.stage, Stage::Over) {
             Stage::Shaking(shaking) => {
                 self.timers.cancel(shaking.deadline, Timer::Handshake(id));
-                Some((conn.origin, shaking))
+                Some((conn.opened, shaking))
             }
             other => {
                 conn.stage = other;
@@ -310,11 +304,11 @@ fn is_same_id(failure: &Failure) -> bool {
     matches!(failure, Failure::SameId(_))
 }
 
-impl Origin {
+impl Opened {
     fn direction(self) -> Direction {
         match self {
             Self::Dialled(_) => Direction::Outbound,
-            Self::Accepted => Direction::Inbound,
+            Self::Accepted { .. } => Direction::Inbound,
         }
     }
 }

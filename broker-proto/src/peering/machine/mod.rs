@@ -75,7 +75,7 @@ pub enum Close {
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields are what their types say")]
 pub enum Action {
-    /// Open a connection, and report with [`PeeringMachine::dialled`] or
+    /// Open a connection, and report with [`PeeringMachine::opened`] or
     /// [`PeeringMachine::dial_failed`].
     Dial { dial: DialId, url: Url },
     /// Stop opening a connection.
@@ -118,15 +118,21 @@ enum Timer {
     Shutdown,
 }
 
+/// How a connection came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+pub enum Opened {
+    /// A listener has accepted it; its time for the handshake began then.
+    Accepted {
+        /// When.
+        began: Time,
+    },
+    /// It was asked for with [`Action::Dial`].
     Dialled(DialId),
-    Accepted,
 }
 
 #[derive(Debug)]
 struct ConnectionState {
-    origin: Origin,
+    opened: Opened,
     link: Link,
     stage: Stage,
 }
@@ -204,6 +210,8 @@ enum DialState {
 struct Pending {
     owner: ConnectionId,
     paused: Vec<ConnectionId>,
+    /// What was known about the peer before, and is again if none of them gets through.
+    former: Option<PeerRecord>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +247,7 @@ pub struct PendingDial {
 /// 1. *What a user wants*: [`peer`](Self::peer), [`unpeer`](Self::unpeer) and
 ///    [`unpeer_id`](Self::unpeer_id), [`subscribe`](Self::subscribe) and
 ///    [`unsubscribe`](Self::unsubscribe), [`shut_down`](Self::shut_down).
-/// 2. *What happens to connections*: [`accepted`](Self::accepted), [`dialled`](Self::dialled) or
+/// 2. *What happens to connections*: [`opened`](Self::opened) or
 ///    [`dial_failed`](Self::dial_failed) at their begin, [`handshake_frame`](Self::handshake_frame)
 ///    until the connection is installed, then [`routing_update`](Self::routing_update),
 ///    [`pong`](Self::pong), [`overflow`](Self::overflow) and
@@ -257,7 +265,7 @@ pub struct PendingDial {
 /// connection that cannot be opened), whose actions come behind those that are still there. Times
 /// are durations since one fixed moment and never go back.
 ///
-/// Whoever drives it has to see to three things: every [`Action::Dial`] is answered by `dialled` or
+/// Whoever drives it has to see to three things: every [`Action::Dial`] is answered by `opened` or
 /// `dial_failed`, unless [`Action::AbandonDial`] came first; every connection that the machine has
 /// taken is reported as `closed` in the end; and nothing is reported about it afterwards.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 use super::{
-    Action, Close, ConnectionState, DialState, Origin, Peering, PeeringMachine, Phase, Stage, Timer,
+    Action, Close, ConnectionState, DialState, Opened, Peering, PeeringMachine, Phase, Stage, Timer,
 };
 use crate::Failure;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
@@ -31,11 +31,11 @@ impl PeeringMachine {
         filter: Vec<Bytes>,
         now: Time,
     ) {
-        let Some((origin, shaking)) = self.conclude(id) else { return };
+        let Some((opened, shaking)) = self.conclude(id) else { return };
         let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
-        let dial = match origin {
-            Origin::Dialled(dial) => Some(dial),
-            Origin::Accepted => None,
+        let dial = match opened {
+            Opened::Dialled(dial) => Some(dial),
+            Opened::Accepted { .. } => None,
         };
         let mut network = None;
         let mut again = self.registry.status(peer) == Some(PeerStatus::Reconnecting);
@@ -90,10 +90,10 @@ impl PeeringMachine {
     /// Ends the connections and requests that waited for this peering.
     fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnectionId>, now: Time) {
         for conn in paused {
-            if let Some((origin, _)) = self.conclude(conn) {
+            if let Some((opened, _)) = self.conclude(conn) {
                 let code = ErrorCode::RedundantConnection;
                 self.drop_connection(conn, code, "redundant connection");
-                if let Origin::Dialled(dial) = origin {
+                if let Opened::Dialled(dial) = opened {
                     self.dial_redundant(dial, peer, now);
                 }
             }

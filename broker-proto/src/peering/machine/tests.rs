@@ -136,14 +136,14 @@ impl Rig {
 
     fn dialled(&mut self, dial: u64, name: &str) -> Vec<String> {
         let link = Link { remote: url(name), protection: Protection::InProcess };
-        self.tell(|control, now| control.dialled(DialId(dial), link, now))
+        self.tell(|control, now| control.opened(Opened::Dialled(DialId(dial)), link, now))
     }
 
     fn accepted(&mut self) -> Vec<String> {
         self.accepted += 1;
         let remote = url(&format!("client{}", self.accepted));
         let link = Link { remote, protection: Protection::InProcess };
-        self.tell(|control, now| control.accepted(link, now, now))
+        self.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now))
     }
 
     fn receive(&mut self, conn: u64, message: &HandshakeMessage) -> Vec<String> {

@@ -165,9 +165,10 @@ fn a_filter_that_is_too_large_cuts_the_peer() {
     let update =
         |filter: &[&'static str]| wire::envelope::routing_update_frame(Q, OWN, &topics(filter));
     let long = "/".repeat(101).leak();
-    for (filter, reason) in
-        [(&["/a", "/b", "/c"][..], "more than 2 entries"), (&[long], "101 bytes, the limit is 100")]
-    {
+    for (filter, reason) in [
+        (&["/a", "/b", "/c"][..], "more than 2 entries, the limit filter-entries"),
+        (&[long], "101 bytes, the limit filter-entry is 100"),
+    ] {
         let (number, text) = until_cut([update(&["/a"]), update(filter)].into_iter());
         assert_eq!(number, 1);
         assert!(text.starts_with("limit-reached: ") && text.ends_with(reason), "{text}");

@@ -57,7 +57,9 @@ fn a_leaf_passes_nothing_on() {
 
 #[test]
 fn the_last_hop_delivers_and_counts_what_would_have_gone_further() {
-    for (ttl, left) in [(16, Some(15)), (2, Some(1)), (1, None), (0, None)] {
+    for (ttl, left) in
+        [(u16::MAX, Some(15)), (17, Some(15)), (16, Some(15)), (2, Some(1)), (1, None), (0, None)]
+    {
         let rig = Rig::new();
         let sink = rig.sink(1, SinkKind::Subscriber, &["/"]);
         let payload = Value::Count(7).encode();

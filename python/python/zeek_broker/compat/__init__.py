@@ -6,8 +6,8 @@ Existing scripts run unchanged by ``python -m zeek_broker.compat script.py``, or
 >>> zeek_broker.compat.install()
 >>> import broker
 
-which is the same as ``import zeek_broker.compat as broker`` in a script that can be changed. Nothing
-here is ever put beside somebody else's ``broker`` without being asked to.
+which is the same as ``import zeek_broker.compat as broker`` in a script that can be changed.
+Nothing here is ever put beside somebody else's ``broker`` without being asked to.
 
 Set ``ZEEK_BROKER_COMPAT=1.x`` in the environment for scripts that expect the first status to be
 ``PeerAdded``, as versions before 2 had it.

@@ -87,7 +87,8 @@ def Infinite() -> OptionalTimespan:  # noqa: N802
 
 #: What the C++ library says about itself, in the version whose API this is.
 Version = types.ModuleType("broker._broker.Version")
-Version.MAJOR, Version.MINOR, Version.PATCH, Version.PROTOCOL = 2, 8, 0, 2  # type: ignore[attr-defined]
+for _name, _number in (("MAJOR", 2), ("MINOR", 8), ("PATCH", 0), ("PROTOCOL", 2)):
+    setattr(Version, _name, _number)
 Version.compatible = lambda version: version == 2  # type: ignore[attr-defined]
 Version.string = lambda: "2.8.0"  # type: ignore[attr-defined]
 

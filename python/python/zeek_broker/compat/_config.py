@@ -36,8 +36,8 @@ class _Typed:
 
 
 class BrokerOptions(_Typed):
-    """Options of an endpoint. ``forward`` and ``ttl`` are those of old versions: ``forward = False``
-    is ``disable_forwarding = True``, and ``ttl`` means nothing any more."""
+    """Options of an endpoint. ``forward`` and ``ttl`` are those of old versions: ``forward =
+    False`` is ``disable_forwarding = True``, and ``ttl`` means nothing any more."""
 
     __slots__ = (
         "disable_forwarding",

@@ -82,7 +82,7 @@ class RawData(native.RawData):
         self._check(Type.Table)
         flat = [RawData(element) for element in self.elements()]
         table = Table()
-        table._items = dict(zip(flat[::2], flat[1::2]))
+        table._items = dict(zip(flat[::2], flat[1::2], strict=True))
         return table
 
     def _check(self, kind: Any) -> None:
@@ -151,8 +151,9 @@ ImmutableData.HashableReadOnlyDict = HashableReadOnlyDict  # type: ignore[attr-d
 def _element(value: Any) -> RawData:
     if isinstance(value, native.RawData):
         return value if isinstance(value, RawData) else RawData(value)
-    raise RuntimeError("Unable to cast Python instance of type "
-                       f"{type(value)!r} to C++ type 'broker::data'")
+    raise RuntimeError(
+        f"Unable to cast Python instance of type {type(value)!r} to C++ type 'broker::data'"
+    )
 
 
 class Vector(MutableSequence, _Native):  # type: ignore[type-arg]
@@ -278,5 +279,3 @@ class Table(_Native):
 
     def __repr__(self) -> str:
         return f"Table{{{', '.join(f'{k}: {v}' for k, v in self.items())}}}"
-
-

@@ -23,8 +23,8 @@ _SUBSCRIBER_BYTES = 1 << 30
 _ALL = (1 << 62) - 1
 
 _STORES = (
-    "zeek_broker has no data stores. Keep the data in the program and publish its changes as events, "
-    "or use Zeek's own stores through events of a script; the C++ module has stores."
+    "zeek_broker has no data stores. Keep the data in the program and publish its changes as "
+    "events, or use Zeek's own stores through events of a script; the C++ module has stores."
 )
 
 

@@ -1,5 +1,4 @@
-"""The enumerations of the C++ module: values with a name that are no numbers, but can become one.
-"""
+"""The enumerations of the C++ module: values with a name that are no numbers but have one."""
 
 from __future__ import annotations
 

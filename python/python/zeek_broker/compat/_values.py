@@ -278,7 +278,9 @@ class Topic:
         return self._text
 
     def __truediv__(self, other: Topic) -> Topic:
-        return Topic(_joined(self._text, other._text)) if isinstance(other, Topic) else NotImplemented
+        return (
+            Topic(_joined(self._text, other._text)) if isinstance(other, Topic) else NotImplemented
+        )
 
     def __itruediv__(self, other: Topic) -> Topic:
         if not isinstance(other, Topic):

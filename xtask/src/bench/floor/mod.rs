@@ -9,7 +9,7 @@ pub(super) use crowd::crowd;
 pub(super) use latency::{ping, pong};
 pub(super) use stream::{relay, send, split};
 
-use broker::wire::frame::PREFIX;
+use broker::core::wire::frame::PREFIX;
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};

@@ -1,7 +1,7 @@
 use crate::bench::Result;
 use crate::bench::shape::{Generator, Reading, Shape, TOPIC};
+use broker::core::transport::MemTransport;
 use broker::data::{DecodeLimits, Encode, Value, View, json, validate};
-use broker::transport::MemTransport;
 use broker::{Config, Endpoint, OverflowPolicy, Retry, Subscriber, Url};
 use std::hint::black_box;
 use tokio::runtime::{Builder, Runtime};
@@ -109,7 +109,8 @@ fn runtime() -> Result<Runtime> {
 fn unwanted(topics: u64, times: u64) -> Result<()> {
     runtime()?.block_on(async {
         let endpoint = Endpoint::builder().build()?;
-        let _hub = endpoint.hub((0..1000).map(|number| format!("/wanted/{number}/")));
+        let _hub =
+            endpoint.hub((0..1000).map(|number| format!("/wanted/{number}/")).collect::<Vec<_>>());
         let mut generator = Generator::new(Shape::Small);
         for number in 0..times {
             let topic = format!("/unwanted/{:06}", number % topics);
@@ -126,7 +127,7 @@ fn local(times: u64) -> Result<()> {
         let mut generator = Generator::new(Shape::Small);
         for _ in 0..times {
             endpoint.publish(TOPIC, generator.next()).await?;
-            black_box(hub.try_recv());
+            let _ = black_box(hub.try_recv());
         }
         Ok(())
     })
@@ -141,11 +142,11 @@ fn overlay(with_hub: bool, times: u64) -> Result<()> {
         let source = endpoint(&net)?;
         let end = endpoint(&net)?;
         let mut subscriber = end.subscribe([TOPIC]);
-        let url = end.listen(&Url::new("mem", "end", 1)).await?;
+        let url = end.listen(Url::new("mem", "end", 1)).await?;
         let hub = endpoint(&net)?;
         if with_hub {
             hub.forward([TOPIC])?;
-            let url_of_hub = hub.listen(&Url::new("mem", "hub", 1)).await?;
+            let url_of_hub = hub.listen(Url::new("mem", "hub", 1)).await?;
             hub.peer(&url, Retry::never()).await?;
             source.peer(&url_of_hub, Retry::never()).await?;
         } else {

@@ -3,6 +3,7 @@ use crate::bench::Result;
 use crate::bench::protocol::Node;
 use crate::bench::shape::TOPIC;
 use broker::{Config, Endpoint, OverflowPolicy, PeerHandle, Retry, Url};
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
@@ -18,7 +19,7 @@ pub(super) struct Endpoints {
 /// This is the one place where the endpoints of the benchmarks are made, whatever the scheme.
 fn endpoint(node: &Node) -> Result<Endpoint> {
     let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
-    if let Some(half_open) = node.half_open {
+    if let Some(half_open) = node.half_open.and_then(NonZeroUsize::new) {
         config.limits.half_open = half_open;
     }
     Ok(broker::builder().config(config).build()?)
@@ -38,7 +39,7 @@ impl Endpoints {
         let all = (0..node.endpoints).map(|_| endpoint(node)).collect::<Result<Vec<_>>>()?;
         let mut url = None;
         if let (Some(at), Some(first)) = (&node.listen, all.first()) {
-            url = Some(handle.block_on(first.listen(&at.parse()?))?.to_string());
+            url = Some(handle.block_on(first.listen(at))?.to_string());
         }
         Ok(Self { all, url })
     }

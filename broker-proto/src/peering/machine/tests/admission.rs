@@ -35,6 +35,29 @@ fn a_former_peer_is_admitted_and_counts_as_reconnecting() {
 }
 
 #[test]
+fn a_failed_handshake_with_a_former_peer_takes_nothing_away_of_what_is_known_of_it() {
+    for peer in [SMALL, LARGE] {
+        let mut rig = Rig::new();
+        for _ in 0..2 {
+            let conn = rig.peered_by(peer);
+            rig.closed(conn);
+        }
+        let known = format!("{:?}", rig.registry[&peer]);
+        ask(&mut rig, peer);
+        assert_eq!(
+            (rig.status(peer), rig.registry[&peer].reconnects),
+            (Some(PeerStatus::Reconnecting), 1)
+        );
+        let conn = rig.control.last_conn;
+        rig.closed(conn);
+        assert_eq!(format!("{:?}", rig.registry[&peer]), known);
+        let conn = rig.peered_by(peer);
+        assert_eq!(rig.registry[&peer].reconnects, 2);
+        rig.closed(conn);
+    }
+}
+
+#[test]
 fn behind_another_handshake_the_originator_pauses_and_says_nothing() {
     let mut rig = Rig::new();
     for former in [false, true] {
@@ -74,6 +97,47 @@ fn a_peer_is_refused_by_the_originator_with_39_and_by_the_responder_with_40() {
     let refused = ["send 2 drop_conn(40)", "log handshake-failed", "close 2 flush"];
     assert_eq!(ask(&mut rig, SMALL), refused);
     assert_eq!(rig.status(SMALL), Some(PeerStatus::Peered));
+}
+
+#[test]
+fn two_endpoints_with_one_id_are_told_apart_by_what_they_have_proved() {
+    let failure_of = |rig: &mut Rig, name: &str| {
+        let protection = Protection::Authenticated(name.to_owned());
+        let link = Link { remote: url("host"), protection };
+        rig.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now));
+        let conn = ConnectionId(rig.control.last_conn);
+        let hello = HandshakeMessage::hello(LARGE).to_frame();
+        let frame = HandshakeFrame::read(&hello[4..], crate::Limits::default().filter());
+        rig.control.handshake_frame(conn, frame, rig.now);
+        std::iter::from_fn(|| rig.next_action()).find_map(|action| match action {
+            Action::Report(Fact::HandshakeFailed { failure, .. }) => Some(failure),
+            _ => None,
+        })
+    };
+    let mut rig = Rig::new();
+    assert!(failure_of(&mut rig, "CN=one").is_none());
+    rig.syn_ack(1, &[]);
+    assert!(failure_of(&mut rig, "CN=one").is_none(), "one connection too many is no failure");
+    let failure = failure_of(&mut rig, "CN=other").unwrap();
+    let text = failure.to_string();
+    assert!(text.contains("CN=one") && text.contains("CN=other"), "{text}");
+    assert_eq!(failure.name(), "same-id");
+    assert_eq!(rig.status(LARGE), Some(PeerStatus::Peered));
+}
+
+#[test]
+fn a_refusal_as_redundant_that_is_none_says_what_may_be_the_case() {
+    for code in [ErrorCode::RedundantConnection, ErrorCode::LogicError] {
+        let mut rig = Rig::new();
+        rig.peer("hub", RETRY);
+        rig.dialled(1, "hub");
+        let description = "detected redundant connection".into();
+        rig.receive(1, &HandshakeMessage::DropConn { sender: SMALL, code, description });
+        let told = rig.open[&DialId(1)].last_error.clone().unwrap();
+        assert_eq!(told.name(), "redundant");
+        assert!(told.to_string().contains(&format!("another endpoint has the id {OWN}")), "{told}");
+        assert_eq!(rig.pass(RETRY.unwrap()), ["dial 1 hub"], "it is tried again");
+    }
 }
 
 #[test]

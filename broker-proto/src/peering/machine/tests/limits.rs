@@ -42,7 +42,7 @@ fn the_time_of_an_accepted_connection_began_before_the_transport_was_done() {
     let mut rig = Rig::new();
     let link = Link { remote: url("slow"), protection: Protection::InProcess };
     let began = rig.now - HANDSHAKE / 2;
-    rig.tell(|control, now| control.accepted(link, began, now));
+    rig.tell(|control, now| control.opened(Opened::Accepted { began }, link, now));
     assert_eq!(rig.control.next_deadline(), Some(began + HANDSHAKE));
 }
 
@@ -93,15 +93,37 @@ fn one_peer_too_many_is_refused_in_both_roles() {
     }
 }
 
-#[test]
-fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
+/// Two handshakes for one place: with LARGE on 1, which is led from here, and with SMALL on 2.
+fn two_for_one_place() -> Rig {
     let mut rig = Rig::with(Settings { peers: 1, ..settings() });
     rig.accepted();
     rig.accepted();
     rig.hello(1, LARGE);
     rig.hello(2, SMALL);
-    let told = rig.select(2, SMALL);
-    assert_eq!(told, ["send 2 drop_conn(1)", "log handshake-failed", "close 2 flush"]);
+    assert_eq!(rig.select(2, SMALL), Vec::<String>::new(), "nobody has the place yet");
+    rig
+}
+
+#[test]
+fn handshakes_that_are_not_done_keep_nobody_out() {
+    let mut rig = two_for_one_place();
+    rig.syn(2, &[]);
+    assert!(rig.ack(2).contains(&"install 2 small []".to_owned()));
+    let refused = ["send 1 drop_conn(1)", "log handshake-failed", "close 1 flush"];
+    assert_eq!(rig.syn_ack(1, &[]), refused);
+}
+
+#[test]
+fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
+    let mut rig = two_for_one_place();
+    rig.syn(2, &[]);
+    assert!(rig.syn_ack(1, &[]).contains(&"install 1 large []".to_owned()));
+    // For the peer the handshake is done, so it would not understand a refusal.
+    assert_eq!(rig.ack(2), ["log handshake-failed", "close 2 flush"]);
+    let mut rig = two_for_one_place();
+    rig.syn_ack(1, &[]);
+    let refused = ["send 2 drop_conn(1)", "log handshake-failed", "close 2 flush"];
+    assert_eq!(rig.syn(2, &[]), refused);
 }
 
 #[test]
