@@ -10,7 +10,7 @@ use broker_core::transport::MemTransport;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use support::{HIGH, LONG, LOW, at, endpoint, give_up_after, peer};
+use support::{HIGH, LOW, at, endpoint, give_up_after, peer};
 
 /// An endpoint whose peer has a subscriber for `/t`.
 async fn publisher_and_subscriber() -> (Endpoint, Endpoint, Subscriber) {

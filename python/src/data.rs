@@ -1,6 +1,6 @@
-//! `_broker.Data`: an encoded value.
+//! What `_broker.Data` can do.
 
-use crate::values::{self, Flavor};
+use crate::values::{self, Flavor, RawData};
 use broker::data::zeek::{EventView, MessageType, MessageView};
 use broker::data::{Kind, View};
 use bytes::Bytes;
@@ -10,19 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// One value, as the bytes that go over the wire.
-#[pyclass(frozen, subclass, module = "broker._broker")]
-pub(crate) struct RawData(Bytes);
-
 impl RawData {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn view(&self) -> View<'_> {
-        View::of_validated(&self.0)
-    }
-
     /// The event that this is; with the texts of the C++ module if it is none.
     fn as_event(&self) -> PyResult<EventView<'_>> {
         if MessageType::of(self.view()) != MessageType::Event {
@@ -40,13 +28,13 @@ impl RawData {
     #[new]
     #[pyo3(signature = (x=None))]
     fn new(x: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let Some(object) = x else { return Ok(Self(Bytes::from_static(&[Kind::None as u8]))) };
+        let Some(object) = x else { return Ok(Self::of(Bytes::from_static(&[Kind::None as u8]))) };
         if let Ok(other) = object.cast::<Self>() {
-            return Ok(Self(other.get().0.clone()));
+            return Ok(Self::of(other.get().shared()));
         }
         let mut encoded = Vec::new();
         values::encode(object, true, &mut encoded)?;
-        Ok(Self(encoded.into()))
+        Ok(Self::of(encoded.into()))
     }
 
     /// As the constructor, with what only this package takes: records and its own events.
@@ -54,14 +42,14 @@ impl RawData {
     fn encode(x: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut encoded = Vec::new();
         values::encode(x, false, &mut encoded)?;
-        Ok(Self(encoded.into()))
+        Ok(Self::of(encoded.into()))
     }
 
     /// The value in these bytes. ValueError if they are none.
     #[staticmethod]
     fn from_bytes(bytes: &[u8]) -> PyResult<Self> {
         View::parse(bytes).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        Ok(Self(Bytes::copy_from_slice(bytes)))
+        Ok(Self::of(Bytes::copy_from_slice(bytes)))
     }
 
     /// The encoded event.
@@ -73,7 +61,7 @@ impl RawData {
     ) -> PyResult<Self> {
         let mut encoded = Vec::new();
         values::encode_event(name, args, &metadata, true, &mut encoded)?;
-        Ok(Self(encoded.into()))
+        Ok(Self::of(encoded.into()))
     }
 
     /// The number of the type.
@@ -90,7 +78,7 @@ impl RawData {
 
     /// The encoding.
     fn raw<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0)
+        PyBytes::new(py, self.bytes())
     }
 
     /// The Python object for it.
@@ -123,7 +111,7 @@ impl RawData {
 
     /// The values in a vector or set, or those of a table with their keys.
     fn elements(&self) -> Vec<Self> {
-        let owned = |view: View<'_>| Self(self.0.slice_ref(view.raw()));
+        let owned = |view: View<'_>| Self::of(self.shared().slice_ref(view.raw()));
         match self.view().kind() {
             Kind::Table => {
                 let entries = self.view().entries();

@@ -11,14 +11,8 @@ use std::task::Poll;
 
 /// One event: what it is, the number of its code, the id of the endpoint, host, port and URL of its
 /// address, the text, and the reason.
-type Report = (
-    &'static str,
-    u8,
-    Option<String>,
-    Option<(String, u16, String)>,
-    String,
-    Option<&'static str>,
-);
+type Report =
+    (&'static str, u8, Option<String>, Option<(String, u16, String)>, String, Option<&'static str>);
 
 /// The events of an endpoint. Several threads may use it.
 #[pyclass(frozen, module = "zeek_broker._zeek_broker")]

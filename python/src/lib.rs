@@ -18,8 +18,6 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _zeek_broker {
     #[pymodule_export]
-    use crate::data::RawData;
-    #[pymodule_export]
     use crate::endpoint::{Endpoint, shown_url};
     #[pymodule_export]
     use crate::events::Events;
@@ -32,7 +30,7 @@ mod _zeek_broker {
     #[pymodule_export]
     use crate::subscriber::Subscriber;
     #[pymodule_export]
-    use crate::values::{Count, Enum, Port, Timespan, Timestamp};
+    use crate::values::{Count, Enum, Port, RawData, Timespan, Timestamp};
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 }

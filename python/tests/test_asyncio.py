@@ -294,6 +294,34 @@ def test_publishers_wait_for_a_slow_peer(run: Any) -> None:
     run(main())
 
 
+def test_a_flood_leaves_other_tasks_their_turn(run: Any) -> None:
+    async def main() -> None:
+        async with zb.serve(ANY) as collector, zb.connect(collector.url) as sensor:
+            subscriber = collector.subscribe("/t", policy="wait")
+            await subscriber.settled()
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    ticks += 1
+                    await asyncio.sleep(0)
+
+            ticking = asyncio.create_task(tick())
+            for number in range(2000):
+                await sensor.publish("/t", number)
+            assert ticks > 3
+            await sensor.flush()
+            ticks = 0
+            async for message in subscriber:
+                if message.value == 1999:
+                    break
+            assert ticks > 3
+            ticking.cancel()
+
+    run(main())
+
+
 def test_what_has_no_room_is_counted(run: Any) -> None:
     async def main() -> None:
         async with zb.serve(ANY) as collector, zb.connect(collector.url) as sensor:

@@ -149,8 +149,8 @@ INTERRUPTED = """
         "status": lambda: broker.make_status_subscriber(True).get(),
         "await_peer": lambda: broker.await_peer(collector.id, 100),
     }
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         waits[what]()
     except KeyboardInterrupt:
         # Everything works as before.
@@ -169,7 +169,6 @@ INTERRUPTED = """
 def test_a_signal_ends_a_wait_and_nothing_else(script: Any, what: str) -> None:
     child = script(INTERRUPTED, what)
     assert child.stdout.readline() == "ready\n"
-    # Also a signal that comes before the wait has begun ends it.
     child.send_signal(signal.SIGINT)
     output, errors = child.communicate(timeout=LONG)
     assert (child.returncode, output) == (0, "interrupted\n"), errors
@@ -184,8 +183,8 @@ def test_messages_that_were_waited_for_are_there_after_an_interruption(script: A
         assert b.peer("127.0.0.1", a.listen("127.0.0.1", 0), 0)
         for number in range(3):
             b.publish("/t", number)
-        print("ready", flush=True)
         try:
+            print("ready", flush=True)
             subscriber.get(10)
         except KeyboardInterrupt:
             print(subscriber.get(3), flush=True)

@@ -14,6 +14,10 @@ from . import _zeek_broker as native
 from ._errors import Timeout
 
 
+#: How often something may be done in one turn of the event loop.
+_TURN = 256
+
+
 class _Bridge:
     """The operations that an event loop waits for."""
 
@@ -91,6 +95,19 @@ async def _within(future: asyncio.Future[bool], timeout: float | None) -> bool:
 def _resolve(future: asyncio.Future[bool], result: bool) -> None:
     if not future.done():
         future.set_result(result)
+
+
+class Turns:
+    """Lets other tasks have their turn now and then where nothing else has to be waited for."""
+
+    def __init__(self) -> None:
+        self._left = _TURN
+
+    async def take(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            self._left = _TURN
+            await asyncio.sleep(0)
 
 
 class Readable:

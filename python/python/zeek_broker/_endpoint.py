@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from . import _zeek_broker as native
-from ._aio import Readable, wait
+from ._aio import Readable, Turns, wait
 from ._base import BaseEndpoint, BasePeering
 from ._errors import Closed
 from ._options import Overflow, Policy, Retry, Seconds, Tls, seconds, topic_bytes
@@ -35,6 +35,7 @@ class Subscriber:
     def __init__(self, endpoint: native.Endpoint, queue: native.Subscriber) -> None:
         self._endpoint, self._queue = endpoint, queue
         self._readable = Readable(queue.fileno())
+        self._turns = Turns()
 
     async def __aenter__(self) -> Subscriber:
         return self
@@ -46,6 +47,7 @@ class Subscriber:
         return self
 
     async def __anext__(self) -> Message:
+        await self._turns.take()
         while True:
             found = self._queue.receive(0, 1)
             if found:
@@ -64,6 +66,7 @@ class Subscriber:
     ) -> list[Message]:
         """All messages that are there, up to ``limit``; waits for the first. Nothing if there is
         none in time. Closed when there will be none."""
+        await self._turns.take()
         while True:
             found = self._queue.receive(0, limit)
             if found or limit <= 0:
@@ -203,6 +206,17 @@ class Endpoint(BaseEndpoint):
     wait. ``config`` has any of the settings of a configuration file of ``broker-cli``, by their
     names there, such as ``{"limits": {"peers": 10}}``."""
 
+    def __init__(
+        self,
+        *,
+        tls: Tls | None = None,
+        forwarding: bool = True,
+        overflow: Overflow = "wait",
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(tls=tls, forwarding=forwarding, overflow=overflow, config=config)
+        self._turns = Turns()
+
     @classmethod
     async def open(
         cls,
@@ -275,6 +289,7 @@ class Endpoint(BaseEndpoint):
     async def publish(self, topic: str | bytes, value: Any) -> None:
         """Publishes a value to the peers that want the topic. Waits only for room in the queues of
         slow peers."""
+        await self._turns.take()
         waiting = self._native.publish_or_start(topic, value)
         if waiting is not None:
             await wait(waiting)

@@ -1,9 +1,9 @@
 //! From Python objects to encoded bytes.
 
+use super::raw::RawData;
 use super::scalars::{Count, Enum, Port};
 use super::times::{Timespan, Timestamp, timedelta_to_nanoseconds};
 use super::types::Types;
-use crate::data::RawData;
 use broker::data::{self, Address, Encode, EnumValue, Slot, Subnet};
 use pyo3::exceptions::{PyRecursionError, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
