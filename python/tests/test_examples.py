@@ -59,7 +59,7 @@ def wait_for_topic(zeek: sync.Endpoint, topic: bytes) -> None:
 
 def test_first_session(zeek: sync.Endpoint, example: Any) -> None:
     child = example("first_session.py", compat=False)
-    wait_for_topic(zeek, b"/")
+    wait_for_topic(zeek, b"")
     zeek.publish("/zeek/event", Event("hello", "world", Count(5)))
     assert child.stdout.readline() == "/zeek/event Event('hello', 'world', Count(5))\n"
 
