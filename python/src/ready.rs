@@ -1,6 +1,6 @@
 //! The descriptor that loops watch, and that threads wait for.
 
-use broker::core::endpoint::ReadyFd;
+use broker::ReadyFd;
 use pyo3::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsRawFd;

@@ -81,6 +81,99 @@ impl Subscriber {
     }
 }
 
+impl Subscriber {
+    /// Waits for the next message; `None` after the endpoint has shut down and everything
+    /// has been received. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|context| self.consumer.poll_recv(context)).await
+    }
+
+    /// The next message, if one is there.
+    ///
+    /// # Errors
+    ///
+    /// There is none now, or there will never be one again because the endpoint has shut
+    /// down.
+    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.consumer.try_recv()
+    }
+
+    /// Waits until a message is there, and moves as many as are there, at most `limit`, to
+    /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
+    /// everything has been received, or if `limit` is 0.
+    ///
+    /// Cancel safe: as long as this waits it has received nothing.
+    pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
+    /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
+    /// when that is over.
+    ///
+    /// It needs no runtime, and blocks tasks of the same thread if there are any.
+    pub fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
+    /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.consumer.poll_ready(context)
+    }
+
+    /// How many messages have arrived that have not been received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.consumer.len()
+    }
+
+    /// Whether [`Self::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+    pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+        self.consumer.add(topics.into_topics())
+    }
+
+    /// No longer receives these topics. Peers are told if nobody else wants them.
+    pub fn remove(&mut self, topics: impl IntoTopics) {
+        self.consumer.remove(topics.into_topics());
+    }
+
+    /// How many messages were dropped because this was too slow.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.consumer.dropped()
+    }
+}
+
+impl Stream for Subscriber {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.get_mut().consumer.poll_recv(context)
+    }
+}
+
 /// A producer and consumer in one. See [`Endpoint::hub`].
 #[derive(Debug)]
 pub struct Hub {
@@ -126,109 +219,98 @@ impl Hub {
     }
 }
 
-/// What subscribers and hubs have in common.
-macro_rules! receiving {
-    ($receiver:ident) => {
-        impl $receiver {
-            /// Waits for the next message; `None` after the endpoint has shut down and everything
-            /// has been received. Cancel safe.
-            pub async fn recv(&mut self) -> Option<Message> {
-                poll_fn(|context| self.consumer.poll_recv(context)).await
-            }
+impl Hub {
+    /// Waits for the next message; `None` after the endpoint has shut down and everything
+    /// has been received. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|context| self.consumer.poll_recv(context)).await
+    }
 
-            /// The next message, if one is there.
-            ///
-            /// # Errors
-            ///
-            /// There is none now, or there will never be one again because the endpoint has shut
-            /// down.
-            pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-                self.consumer.try_recv()
-            }
+    /// The next message, if one is there.
+    ///
+    /// # Errors
+    ///
+    /// There is none now, or there will never be one again because the endpoint has shut
+    /// down.
+    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.consumer.try_recv()
+    }
 
-            /// Waits until a message is there, and moves as many as are there, at most `limit`, to
-            /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
-            /// everything has been received, or if `limit` is 0.
-            ///
-            /// Cancel safe: as long as this waits it has received nothing.
-            pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
-                if limit > 0 {
-                    poll_fn(|context| self.poll_ready(context)).await;
-                }
-                self.consumer.take_many(buffer, limit)
-            }
-
-            /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
-            /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
-            /// when that is over.
-            ///
-            /// It needs no runtime, and blocks tasks of the same thread if there are any.
-            pub fn blocking_recv_many(
-                &mut self,
-                buffer: &mut Vec<Message>,
-                limit: usize,
-                timeout: Option<Duration>,
-            ) -> usize {
-                if limit > 0 {
-                    poll_on_thread(timeout, |context| self.poll_ready(context));
-                }
-                self.consumer.take_many(buffer, limit)
-            }
-
-            /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
-            /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
-            pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-                self.consumer.poll_ready(context)
-            }
-
-            /// How many messages have arrived that have not been received.
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.consumer.len()
-            }
-
-            /// Whether [`Self::len`] is 0.
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.len() == 0
-            }
-
-            /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
-            ///
-            /// # Errors
-            ///
-            /// As for [`Endpoint::try_subscribe`]; then none of them is received.
-            pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
-                self.consumer.add(topics.into_topics())
-            }
-
-            /// No longer receives these topics. Peers are told if nobody else wants them.
-            pub fn remove(&mut self, topics: impl IntoTopics) {
-                self.consumer.remove(topics.into_topics());
-            }
-
-            /// How many messages were dropped because this was too slow.
-            #[must_use]
-            pub fn dropped(&self) -> u64 {
-                self.consumer.dropped()
-            }
+    /// Waits until a message is there, and moves as many as are there, at most `limit`, to
+    /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
+    /// everything has been received, or if `limit` is 0.
+    ///
+    /// Cancel safe: as long as this waits it has received nothing.
+    pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
         }
+        self.consumer.take_many(buffer, limit)
+    }
 
-        impl Stream for $receiver {
-            type Item = Message;
-
-            fn poll_next(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-            ) -> Poll<Option<Message>> {
-                self.get_mut().consumer.poll_recv(context)
-            }
+    /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
+    /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
+    /// when that is over.
+    ///
+    /// It needs no runtime, and blocks tasks of the same thread if there are any.
+    pub fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
         }
-    };
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
+    /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.consumer.poll_ready(context)
+    }
+
+    /// How many messages have arrived that have not been received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.consumer.len()
+    }
+
+    /// Whether [`Self::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
+    pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
+        self.consumer.add(topics.into_topics())
+    }
+
+    /// No longer receives these topics. Peers are told if nobody else wants them.
+    pub fn remove(&mut self, topics: impl IntoTopics) {
+        self.consumer.remove(topics.into_topics());
+    }
+
+    /// How many messages were dropped because this was too slow.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.consumer.dropped()
+    }
 }
 
-receiving!(Subscriber);
-receiving!(Hub);
+impl Stream for Hub {
+    type Item = Message;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.get_mut().consumer.poll_recv(context)
+    }
+}
 
 /// Publishes in the name of a [`Hub`]: the hub itself does not see it. Cheap to clone.
 #[derive(Debug, Clone)]
