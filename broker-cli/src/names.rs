@@ -1,18 +1,21 @@
 //! Names of endpoints, for people who cannot tell one random id from another.
 
-use broker::data::BStr;
-use broker::data::zeek::ZeekEventView;
+#[cfg(any(feature = "http", test))]
+use broker::data::{BStr, zeek::ZeekEventView};
 use broker::{Address, EndpointId};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+#[cfg(any(feature = "http", test))]
 /// The most names that are learned from messages.
 const LEARNED: usize = 4096;
 
+#[cfg(any(feature = "http", test))]
 /// The longest name, in bytes.
 const LONGEST: usize = 128;
 
+#[cfg(any(feature = "http", test))]
 /// The event in which nodes of Zeek say who they are: their name, and the id of their endpoint.
 const HELLO: &[u8] = b"Cluster::hello";
 
@@ -59,6 +62,7 @@ impl Names {
         }
     }
 
+    #[cfg(any(feature = "http", test))]
     /// Takes a name from an event in which an endpoint says it.
     pub(crate) fn learn(&self, event: &ZeekEventView<'_>) {
         if *event.name() != *HELLO {
@@ -72,6 +76,7 @@ impl Names {
         }
     }
 
+    #[cfg(any(feature = "http", test))]
     /// Remembers what an endpoint calls itself.
     pub(crate) fn remember(&self, id: EndpointId, name: &str) {
         if name.is_empty() || name.len() > LONGEST {

@@ -126,20 +126,18 @@ impl Settings {
 
     /// Makes paths in a file relative to where the file is, wherever the program was started.
     fn resolve_from(&mut self, directory: &Path) {
-        let mut paths: Vec<&mut Option<PathBuf>> =
-            vec![&mut self.endpoint_id_file, &mut self.admin];
+        let own = [&mut self.endpoint_id_file, &mut self.admin];
         #[cfg(any(feature = "tls", feature = "quic"))]
-        {
+        let tls = {
             let tls = &mut self.transports.tls;
-            paths.extend([
-                &mut tls.certificate,
-                &mut tls.key,
-                &mut tls.ca_file,
-                &mut tls.ca_dir,
-                &mut tls.self_signed,
-            ]);
-        }
-        for path in paths.into_iter().flatten() {
+            let authorities = [&mut tls.ca_file, &mut tls.ca_dir];
+            [&mut tls.certificate, &mut tls.key, &mut tls.self_signed]
+                .into_iter()
+                .chain(authorities)
+        };
+        #[cfg(not(any(feature = "tls", feature = "quic")))]
+        let tls = [];
+        for path in own.into_iter().chain(tls).flatten() {
             *path = directory.join(&*path);
         }
     }

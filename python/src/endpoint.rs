@@ -9,8 +9,8 @@ use crate::values;
 use broker::data::Encode;
 use broker::event::Event;
 use broker::{
-    Config, EndpointId, OverflowPolicy, PeerError, PublishError, Reason, Retry, SubscriberOptions,
-    SubscriberPolicy, TransportOptions, Address,
+    Address, Config, EndpointId, OverflowPolicy, PeerError, PublishError, Reason, Retry,
+    SubscriberOptions, SubscriberPolicy, TransportOptions,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

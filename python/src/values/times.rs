@@ -61,6 +61,7 @@ fn compared(op: CompareOp, a: i64, b: i64) -> bool {
 pub(crate) struct Timestamp(pub(crate) i64);
 
 #[pymethods]
+#[allow(clippy::wrong_self_convention, reason = "Python objects are borrowed")]
 impl Timestamp {
     #[classattr]
     fn __match_args__() -> (&'static str,) {
@@ -154,6 +155,7 @@ impl Timestamp {
 pub(crate) struct Timespan(pub(crate) i64);
 
 #[pymethods]
+#[allow(clippy::wrong_self_convention, reason = "Python objects are borrowed")]
 impl Timespan {
     #[classattr]
     fn __match_args__() -> (&'static str,) {
