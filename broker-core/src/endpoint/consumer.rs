@@ -12,7 +12,7 @@ use broker_proto::limits::Limits;
 use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
-use broker_proto::wire::frame::{self, PREFIX, payload_length};
+use broker_proto::wire::frame::{PREFIX, frames, payload_length};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use std::collections::BTreeSet;
@@ -535,7 +535,7 @@ impl Consumer {
 
     /// How many messages are there.
     fn len(&self) -> usize {
-        self.sink.queue.stats().queued + frame::frames(&self.current).count()
+        self.sink.queue.stats().queued + frames(&self.current).count()
     }
 }
 

@@ -385,7 +385,7 @@ impl Endpoint {
     /// It pings the peers, which answer in order, so this is about peers and not about those behind
     /// them.
     pub async fn flush(&self) {
-        ping::flush(self.shared()).await;
+        requests::flush(self.shared()).await;
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// Why there is no round-trip time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,20 +83,16 @@ pub(super) async fn ping(
     answer.await.map(|()| began.elapsed()).map_err(|_| PingError::NotPeered(id))
 }
 
-/// Waits until all peers have been told which topics are wanted, and have answered a ping.
-pub(super) async fn flush(shared: &Arc<Shared>) {
-    let due = || shared.control(|control, _| control.announcement_due());
-    while let Some(due) = due() {
-        sleep_until(shared.tasks.instant(due)).await;
-        shared.control(|control, now| control.tick(now));
-    }
+/// Waits until all peers of the endpoint that has this router have answered a ping, or are none any
+/// more. Cancel safe.
+pub(super) async fn ping_all(pings: &Pings, router: &Router) {
     // All of them are on their way before the first answer is waited for.
-    let peers = shared.router.peers();
-    let ask = |peer: &Arc<Peer>| Box::pin(ping(&shared.reporting.pings, &shared.router, peer.id));
-    let mut pings: Vec<_> = peers.iter().map(ask).collect();
+    let peers = router.peers();
+    let mut open: Vec<_> =
+        peers.iter().map(|peer| Box::pin(ping(pings, router, peer.id))).collect();
     poll_fn(|context| {
-        pings.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
-        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        open.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
+        if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

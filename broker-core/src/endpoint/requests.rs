@@ -1,7 +1,7 @@
 //! Requests for peerings: what users wait for, and the dialling that fulfils them.
 
 use super::connection;
-use super::ping::ping;
+use super::ping::{ping, ping_all};
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
 use crate::transport::{Connection, TransportError};
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// How often a peering is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl PeerHandle {
     /// There is no peering.
     pub async fn settled(mut self) -> Result<EndpointId, PeerError> {
         let id = (&mut self).await?;
-        let limit = self.shared.config.limits.handshake_time;
-        let _ = timeout(limit, ping(&self.shared.reporting.pings, &self.shared.router, id)).await;
+        let Shared { config, reporting, router, .. } = &*self.shared;
+        let _ = timeout(config.limits.handshake_time, ping(&reporting.pings, router, id)).await;
         Ok(id)
     }
 }
@@ -116,6 +116,17 @@ pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Address, InvalidAddress>)
             false
         }
     }
+}
+
+/// Waits until peers have been told which topics this endpoint wants, and have taken that and all
+/// that was published. Cancel safe.
+pub(super) async fn flush(shared: &Arc<Shared>) {
+    let due = || shared.control(|control, _| control.announcement_due());
+    while let Some(due) = due() {
+        sleep_until(shared.tasks.instant(due)).await;
+        shared.control(|control, now| control.tick(now));
+    }
+    ping_all(&shared.reporting.pings, &shared.router).await;
 }
 
 /// Reports an address that is none.
