@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Cli, Signal, run, within};
+use common::{Cli, Signal, run};
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -41,7 +41,12 @@ async fn the_page_shows_what_happens_and_runs_nothing_of_it() {
     };
     let (hub, url, http) = node("127.0.0.1:0", "127.0.0.1:0").await;
     let Some((_child, mut seen)) = browser(&http).await else { return };
-    let mut next = async || within("the browser", seen.next_line()).await.unwrap().unwrap();
+    // A browser takes its time to start on a machine that has other things to do.
+    let patience = 4 * common::LIMIT;
+    let mut next = async || {
+        let line = tokio::time::timeout(patience, seen.next_line()).await;
+        line.expect("a browser that goes on").unwrap().unwrap()
+    };
     assert_eq!(next().await, "loaded");
     let sensor = Cli::start(&["node", "--peer", &url, "--announce", "--name", "sensor-1"]);
     assert_eq!(next().await, "peered");
