@@ -1,4 +1,3 @@
-use super::shared::Shared;
 use crate::EndpointId;
 use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::ping_frame;
