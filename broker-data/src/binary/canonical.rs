@@ -2,9 +2,8 @@
 
 use super::compare::compare;
 use super::cursor::Cursor;
-use super::decode::DecodeLimits;
+use super::decode::{DecodeLimits, port, subnet};
 use super::error::{DecodeError, DecodeErrorKind};
-use super::validate::{duplicate, finish, scalar};
 use super::{tag, varbyte};
 
 /// The same value with the elements of all sets and the pairs of all tables in ascending order
@@ -21,8 +20,13 @@ pub(crate) fn canonicalize(bytes: &[u8], limits: DecodeLimits) -> Result<Vec<u8>
         scratch: Vec::new(),
     };
     writer.value(0)?;
-    finish(&writer.input)?;
-    Ok(writer.out)
+    match writer.input.left() {
+        0 => Ok(writer.out),
+        count => {
+            let kind = DecodeErrorKind::TrailingBytes { count };
+            Err(DecodeError::new(kind, writer.input.pos()))
+        }
+    }
 }
 
 struct Canonicalizer<'a> {
@@ -43,12 +47,13 @@ struct Element {
 impl Canonicalizer<'_> {
     fn value(&mut self, depth: usize) -> Result<(), DecodeError> {
         let start = self.input.pos();
-        let tag = self.input.u8()?;
-        if !matches!(tag, tag::VECTOR | tag::SET | tag::TABLE) {
-            scalar(&mut self.input, tag, start)?;
+        let tag = self.input.from(start).first().copied();
+        let Some(tag @ (tag::VECTOR | tag::SET | tag::TABLE)) = tag else {
+            self.scalar(tag)?;
             self.out.extend_from_slice(self.input.since(start));
             return Ok(());
-        }
+        };
+        self.input.u8()?;
         if depth >= self.limit {
             return Err(DecodeError::new(DecodeErrorKind::TooDeep { limit: self.limit }, start));
         }
@@ -60,6 +65,26 @@ impl Canonicalizer<'_> {
             return (0..count).try_for_each(|_| self.value(depth + 1));
         }
         self.unique(count, tag == tag::TABLE, depth)
+    }
+
+    /// Passes over a value that is not a container.
+    fn scalar(&mut self, tag: Option<u8>) -> Result<(), DecodeError> {
+        match tag {
+            Some(tag::PORT) => {
+                self.input.u8()?;
+                port(&mut self.input).map(drop)
+            }
+            Some(tag::SUBNET) => {
+                self.input.u8()?;
+                let subnet = subnet(&mut self.input)?;
+                if subnet.has_valid_length() {
+                    return Ok(());
+                }
+                let kind = DecodeErrorKind::InvalidPrefixLength(subnet.raw_length());
+                Err(DecodeError::new(kind, self.input.pos() - 1))
+            }
+            _ => self.input.skip_value(),
+        }
     }
 
     fn unique(&mut self, count: usize, is_table: bool, depth: usize) -> Result<(), DecodeError> {
@@ -108,4 +133,10 @@ impl Canonicalizer<'_> {
 
 fn tail(bytes: &[u8], start: usize) -> &[u8] {
     bytes.get(start..).unwrap_or_default()
+}
+
+fn duplicate(is_table: bool, offset: usize) -> DecodeError {
+    let kind =
+        if is_table { DecodeErrorKind::DuplicateKey } else { DecodeErrorKind::DuplicateElement };
+    DecodeError::new(kind, offset)
 }

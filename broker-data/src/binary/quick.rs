@@ -5,7 +5,7 @@
 
 use super::compare::compare;
 use super::{tag, varbyte};
-use crate::{IpAddress, Protocol};
+use crate::{IpAddress, Protocol, Subnet};
 
 /// Bytes of a value, tag included, by its tag, where these are always as many and any of them will
 /// do; 0 for every other kind.
@@ -114,8 +114,8 @@ fn beginning(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
 
 fn subnet(bytes: &[u8], at: usize) -> Option<usize> {
     let (address, rest) = bytes.get(at..)?.split_first_chunk::<16>()?;
-    let least = if IpAddress::from_bytes(*address).is_v4() { 96 } else { 0 };
-    (least..=128).contains(rest.first()?).then_some(at + 17)
+    let subnet = Subnet::from_raw(IpAddress::from_bytes(*address), *rest.first()?);
+    subnet.has_valid_length().then_some(at + 17)
 }
 
 /// Where so many values end that begin at `at`, of which nothing is looked at but their sizes;

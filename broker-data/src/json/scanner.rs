@@ -248,29 +248,30 @@ impl<'a> Scanner<'a> {
     #[inline]
     pub(super) fn frequent_head(&mut self) -> Option<Kind> {
         const BEFORE: &[u8] = b"{\"@data-type\":\"";
+        const BEHIND: &[u8] = b"\",\"data\":";
         let rest = self.text.get(self.pos..)?.strip_prefix(BEFORE)?;
-        let (kind, behind): (Kind, &[u8]) = match rest {
-            [b'n', ..] => (Kind::None, b"none\",\"data\":"),
-            [b'b', ..] => (Kind::Boolean, b"boolean\",\"data\":"),
-            [b'c', ..] => (Kind::Count, b"count\",\"data\":"),
-            [b'i', ..] => (Kind::Integer, b"integer\",\"data\":"),
-            [b'r', ..] => (Kind::Real, b"real\",\"data\":"),
-            [b's', b't', ..] => (Kind::String, b"string\",\"data\":"),
-            [b's', b'u', ..] => (Kind::Subnet, b"subnet\",\"data\":"),
-            [b's', ..] => (Kind::Set, b"set\",\"data\":"),
-            [b'a', ..] => (Kind::Address, b"address\",\"data\":"),
-            [b'p', ..] => (Kind::Port, b"port\",\"data\":"),
-            [b't', b'a', ..] => (Kind::Table, b"table\",\"data\":"),
-            [b't', _, _, b'e', b's', b't', ..] => (Kind::Timestamp, b"timestamp\",\"data\":"),
-            [b't', ..] => (Kind::Timespan, b"timespan\",\"data\":"),
-            [b'e', ..] => (Kind::Enum, b"enum-value\",\"data\":"),
-            [b'v', ..] => (Kind::Vector, b"vector\",\"data\":"),
+        // Its first letters say which type it can be only.
+        let kind = match rest {
+            [b'n', ..] => Kind::None,
+            [b'b', ..] => Kind::Boolean,
+            [b'c', ..] => Kind::Count,
+            [b'i', ..] => Kind::Integer,
+            [b'r', ..] => Kind::Real,
+            [b's', b't', ..] => Kind::String,
+            [b's', b'u', ..] => Kind::Subnet,
+            [b's', ..] => Kind::Set,
+            [b'a', ..] => Kind::Address,
+            [b'p', ..] => Kind::Port,
+            [b't', b'a', ..] => Kind::Table,
+            [b't', _, _, _, b's', b't', ..] => Kind::Timestamp,
+            [b't', ..] => Kind::Timespan,
+            [b'e', ..] => Kind::Enum,
+            [b'v', ..] => Kind::Vector,
             _ => return None,
         };
-        if !rest.starts_with(behind) {
-            return None;
-        }
-        self.pos += BEFORE.len() + behind.len();
+        let name = kind.name().as_bytes();
+        rest.strip_prefix(name)?.strip_prefix(BEHIND)?;
+        self.pos += BEFORE.len() + name.len() + BEHIND.len();
         self.peek();
         Some(kind)
     }

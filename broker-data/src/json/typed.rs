@@ -248,12 +248,9 @@ pub(super) fn unhex(token: &Token<'_>) -> Option<Vec<u8>> {
 
 fn subnet_of(bytes: &[u8]) -> Option<Subnet> {
     let (address, length) = bytes.split_first_chunk()?;
-    let address = IpAddress::from_bytes(*address);
-    let least = if address.is_v4() { 96 } else { 0 };
-    match length {
-        [length] if (least..=128).contains(length) => Some(Subnet::from_raw(address, *length)),
-        _ => None,
-    }
+    let [length] = length else { return None };
+    let subnet = Subnet::from_raw(IpAddress::from_bytes(*address), *length);
+    subnet.has_valid_length().then_some(subnet)
 }
 
 fn kind_named(name: &[u8]) -> Option<Kind> {

@@ -41,6 +41,12 @@ impl Subnet {
         Self { address, raw_length }
     }
 
+    /// Whether the prefix length is one that receivers accept; host bits do not matter.
+    pub(crate) fn has_valid_length(&self) -> bool {
+        let least = if self.address.is_v4() { V4_OFFSET } else { 0 };
+        (least..=128).contains(&self.raw_length)
+    }
+
     /// The network address.
     #[must_use]
     pub const fn address(&self) -> IpAddress {
