@@ -1,23 +1,9 @@
 //! Names of endpoints, for people who cannot tell one random id from another.
 
-#[cfg(any(feature = "http", test))]
-use broker::data::{BStr, zeek::ZeekEventView};
 use broker::{Address, EndpointId};
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-
-#[cfg(any(feature = "http", test))]
-/// The most names that are learned from messages.
-const LEARNED: usize = 4096;
-
-#[cfg(any(feature = "http", test))]
-/// The longest name, in bytes.
-const LONGEST: usize = 128;
-
-#[cfg(any(feature = "http", test))]
-/// The event in which nodes of Zeek say who they are: their name, and the id of their endpoint.
-const HELLO: &[u8] = b"Cluster::hello";
 
 /// The names that are configured, and those that nodes of Zeek say themselves. Cloning shares them.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +32,7 @@ impl Names {
             .or_else(|| {
                 let url = url?;
                 configured(&url.to_string())
-                    .or_else(|| configured(&url.host_and_port().to_string()))
+                    .or_else(|| configured(&url.host_and_port()))
                     .or_else(|| configured(url.host()))
             })
             .or_else(|| known.learned.get(&id?).cloned())
@@ -61,30 +47,46 @@ impl Names {
             (None, None) => id.to_string(),
         }
     }
+}
 
-    #[cfg(any(feature = "http", test))]
-    /// Takes a name from an event in which an endpoint says it.
-    pub(crate) fn learn(&self, event: &ZeekEventView<'_>) {
-        if *event.name() != *HELLO {
-            return;
-        }
-        let mut args = event.args().iter();
-        let (Some(name), Some(id)) = (args.next(), args.next()) else { return };
-        let (Some(name), Some(id)) = (name.as_bytes(), id.as_str()) else { return };
-        if let Ok(id) = id.parse() {
-            self.remember(id, &BStr::new(name).to_string());
-        }
-    }
+#[cfg(any(feature = "http", test))]
+mod learning {
+    use super::Names;
+    use broker::EndpointId;
+    use broker::data::{BStr, zeek::ZeekEventView};
 
-    #[cfg(any(feature = "http", test))]
-    /// Remembers what an endpoint calls itself.
-    pub(crate) fn remember(&self, id: EndpointId, name: &str) {
-        if name.is_empty() || name.len() > LONGEST {
-            return;
+    /// The most names that are learned from messages.
+    const LEARNED: usize = 4096;
+
+    /// The longest name, in bytes.
+    const LONGEST: usize = 128;
+
+    /// The event in which nodes of Zeek say who they are: their name, and the id of their endpoint.
+    const HELLO: &[u8] = b"Cluster::hello";
+
+    impl Names {
+        /// Takes a name from an event in which an endpoint says it.
+        pub(crate) fn learn(&self, event: &ZeekEventView<'_>) {
+            if *event.name() != *HELLO {
+                return;
+            }
+            let mut args = event.args().iter();
+            let (Some(name), Some(id)) = (args.next(), args.next()) else { return };
+            let (Some(name), Some(id)) = (name.as_bytes(), id.as_str()) else { return };
+            if let Ok(id) = id.parse() {
+                self.remember(id, &BStr::new(name).to_string());
+            }
         }
-        let mut known = self.0.write();
-        if known.learned.len() < LEARNED || known.learned.contains_key(&id) {
-            known.learned.insert(id, name.to_owned());
+
+        /// Remembers what an endpoint calls itself.
+        pub(crate) fn remember(&self, id: EndpointId, name: &str) {
+            if name.is_empty() || name.len() > LONGEST {
+                return;
+            }
+            let mut known = self.0.write();
+            if known.learned.len() < LEARNED || known.learned.contains_key(&id) {
+                known.learned.insert(id, name.to_owned());
+            }
         }
     }
 }
@@ -92,7 +94,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker::data::zeek::ZeekEvent;
+    use broker::data::zeek::{ZeekEvent, ZeekEventView};
     use broker::data::{Value, View};
 
     #[test]

@@ -210,11 +210,10 @@ pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
     }
 }
 
-/// The address as it is dialled: without a host it means this machine. One without a port is a
-/// path.
+/// The address as it is dialled: without a host it means this machine.
 pub(crate) fn dialable(url: Address) -> Address {
-    let url =
-        if url.host().is_empty() && url.port() != 0 { url.with_host("127.0.0.1") } else { url };
+    let has_place = url.is_local_path() || !url.host().is_empty();
+    let url = if has_place { url } else { url.with_host("127.0.0.1") };
     #[cfg(feature = "ws")]
     let url = crate::ws_options::with_path(url);
     url

@@ -75,6 +75,12 @@ impl Address {
         self.port
     }
 
+    /// Whether this is a path on this machine, which has neither host nor port.
+    #[must_use]
+    pub fn is_local_path(&self) -> bool {
+        self.scheme == PATHS
+    }
+
     /// The path, with its leading slash, or empty.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -136,7 +142,7 @@ impl Address {
     fn without_query(&self) -> String {
         let Self { scheme, host, port, path, .. } = self;
         match host.contains(':') {
-            _ if scheme == PATHS => format!("{scheme}://{path}"),
+            _ if self.is_local_path() => format!("{scheme}://{path}"),
             true => format!("{scheme}://[{host}]:{port}{path}"),
             false => format!("{scheme}://{host}:{port}{path}"),
         }

@@ -169,11 +169,8 @@ impl Graph {
             let others: Vec<&str> = self.neighbours(id, None).map(|(_, other)| other).collect();
             let Some(first) = others.first() else { continue };
             let reached = self.reached(first, Some(id), None);
-            // Leaves that hang on it fall off, which is so for every tree; hubs are what matters.
-            let is_single = others
-                .iter()
-                .any(|other| !reached.contains(other) && self.neighbours(other, None).count() > 1)
-                || others.len() > 1 && !others.iter().all(|other| reached.contains(other));
+            // Whoever only hangs on it counts as well: it falls off.
+            let is_single = others.iter().any(|other| !reached.contains(other));
             if let Some(node) = self.nodes.get_mut(id) {
                 node.is_single_point_of_failure = is_single;
             }
@@ -212,11 +209,9 @@ impl Graph {
             }
         }
         let loops = self.links.iter().filter(|link| link.closes_loop).count();
-        let single =
-            self.nodes.iter().filter(|(_, node)| node.is_single_point_of_failure).map(|(id, _)| {
-                self.nodes.get(id).and_then(|node| node.name.clone()).unwrap_or_else(|| id.clone())
-            });
-        let single: Vec<String> = single.collect();
+        let single = self.nodes.iter().filter(|(_, node)| node.is_single_point_of_failure);
+        let single: Vec<String> =
+            single.map(|(id, node)| node.name.clone().unwrap_or_else(|| id.clone())).collect();
         let _ = writeln!(
             text,
             "{} nodes, {} links, {loops} close a loop; single points of failure: {}",

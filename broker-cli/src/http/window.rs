@@ -49,7 +49,6 @@ pub(crate) struct Window {
 #[derive(Default)]
 struct State {
     until: Option<Instant>,
-    passed: u64,
     missed: u64,
     topics: Topics,
     messages: VecDeque<Shown>,
@@ -197,11 +196,16 @@ impl Window {
     }
 
     fn sample(&self, passing: &mut Subscriber) {
-        for _ in 0..SAMPLE {
-            let Ok(message) = passing.try_recv() else { break };
-            self.state.lock().add(&message);
+        let taken = std::iter::from_fn(|| passing.try_recv().ok()).take(SAMPLE);
+        let taken: Vec<Message> = taken.collect();
+        let mut state = self.state.lock();
+        taken.iter().for_each(|message| state.count(message));
+        // Text is made of those only that are not pushed out by the next ones.
+        let shown = taken.get(taken.len().saturating_sub(KEPT)..).unwrap_or_default();
+        for (message, back) in shown.iter().zip((0..shown.len() as u64).rev()) {
+            state.show(message, back);
         }
-        self.state.lock().missed = passing.dropped();
+        state.missed = passing.dropped();
     }
 
     /// What is newer than what the question says, as JSON.
@@ -223,7 +227,7 @@ impl Window {
                 })
         };
         serde_json::to_string(&Answer {
-            passed: state.passed,
+            passed: state.messages_seen,
             missed: state.missed,
             topics,
             last: state.messages_seen,
@@ -239,15 +243,18 @@ impl Window {
 }
 
 impl State {
-    fn add(&mut self, message: &Message) {
-        self.passed += 1;
+    fn count(&mut self, message: &Message) {
         self.topics.add(message.topic(), message.payload().len());
         self.messages_seen += 1;
+    }
+
+    /// Keeps a message that was counted, with so many behind it.
+    fn show(&mut self, message: &Message, back: u64) {
         let mut text = Vec::new();
         payload_text(message.view(), &mut text);
         let event = ZeekEventView::parse(message.view()).ok();
         let shown = Shown {
-            seq: self.messages_seen,
+            seq: self.messages_seen - back,
             ts: now(),
             topic: shortened(&message.topic().to_string()),
             event: event.map(|event| event.name().to_string()),

@@ -108,10 +108,7 @@ impl Subscriber {
     ///
     /// Cancel safe: as long as this waits it has received nothing.
     pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
-        if limit > 0 {
-            poll_fn(|context| self.poll_ready(context)).await;
-        }
-        self.consumer.take_many(buffer, limit)
+        self.consumer.recv_many(buffer, limit).await
     }
 
     /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
@@ -125,10 +122,7 @@ impl Subscriber {
         limit: usize,
         timeout: Option<Duration>,
     ) -> usize {
-        if limit > 0 {
-            poll_on_thread(timeout, |context| self.poll_ready(context));
-        }
-        self.consumer.take_many(buffer, limit)
+        self.consumer.blocking_recv_many(buffer, limit, timeout)
     }
 
     /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
@@ -246,10 +240,7 @@ impl Hub {
     ///
     /// Cancel safe: as long as this waits it has received nothing.
     pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
-        if limit > 0 {
-            poll_fn(|context| self.poll_ready(context)).await;
-        }
-        self.consumer.take_many(buffer, limit)
+        self.consumer.recv_many(buffer, limit).await
     }
 
     /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
@@ -263,10 +254,7 @@ impl Hub {
         limit: usize,
         timeout: Option<Duration>,
     ) -> usize {
-        if limit > 0 {
-            poll_on_thread(timeout, |context| self.poll_ready(context));
-        }
-        self.consumer.take_many(buffer, limit)
+        self.consumer.blocking_recv_many(buffer, limit, timeout)
     }
 
     /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
@@ -525,6 +513,25 @@ impl Consumer {
                 Err(_) => ready!(self.sink.queue.poll_changed(context)),
             }
         }
+    }
+
+    async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
+        }
+        self.take_many(buffer, limit)
+    }
+
+    fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
+        }
+        self.take_many(buffer, limit)
     }
 
     fn take_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {

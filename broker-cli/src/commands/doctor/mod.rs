@@ -123,7 +123,7 @@ impl Examination {
         let builder = self.check_url()?;
         let mut addresses = Vec::new();
         // A path on this machine has neither name nor address.
-        if self.url.scheme() != "unix" {
+        if !self.url.is_local_path() {
             let resolved = sockets::resolve(&self.url).await;
             let (found, check) = resolved.map_err(|finding| ("name", finding))?;
             self.report(check).await;
