@@ -1,6 +1,8 @@
 //! The `broker-cli` command: nodes, publishers and subscribers of a Broker overlay, and tools to
 //! look at it.
 
+#[cfg(feature = "bridge")]
+mod bridge_options;
 mod commands;
 mod failure;
 #[cfg(feature = "http")]

@@ -32,7 +32,7 @@ pub use broker_core::event::Event;
 
 mod transports;
 
-#[cfg(feature = "ws")]
+#[cfg(feature = "bridge")]
 #[doc(no_inline)]
 pub use broker_bridge as bridge;
 #[cfg(any(feature = "tls", feature = "quic"))]

@@ -20,6 +20,12 @@ pub struct TransportOptions {
     /// What else there is to say about `quic://`.
     #[cfg(feature = "quic")]
     pub quic: broker_transport_quic::QuicOptions,
+
+    /// Where the bridges of the endpoint are entered, of whichever kind. A clone that is kept tells
+    /// of them later.
+    #[cfg(feature = "bridge")]
+    #[serde(skip)]
+    pub bridges: broker_bridge::Bridges,
 }
 
 impl TransportOptions {
@@ -155,7 +161,8 @@ fn with_transports(
     #[cfg(all(feature = "ws", not(feature = "tls")))]
     let ws = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?;
     #[cfg(feature = "ws")]
-    let builder = broker_bridge::websocket::WebSocketBridges::new(ws).install(builder);
+    let builder =
+        broker_bridge::websocket::WebSocketBridges::among(&options.bridges, ws).install(builder);
     #[cfg(feature = "quic")]
     let builder = builder.transport(broker_transport_quic::QuicTransport::new(
         tls.clone(),

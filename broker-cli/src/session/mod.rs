@@ -112,9 +112,9 @@ impl Session {
         for url in settings.listen.iter().chain(&settings.peers) {
             check_scheme(&endpoint, url)?;
         }
-        #[cfg(feature = "ws")]
+        #[cfg(feature = "bridge")]
         for url in &settings.peers {
-            crate::ws_options::check(url).map_err(Failure::usage)?;
+            crate::bridge_options::check(url).map_err(Failure::usage)?;
         }
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
