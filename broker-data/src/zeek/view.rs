@@ -212,6 +212,11 @@ impl<'a> BatchView<'a> {
         self.items.is_empty()
     }
 
+    /// The messages as they are on the wire; each is a payload of its own.
+    pub fn items(&self) -> Elements<'a> {
+        self.items.iter()
+    }
+
     /// The messages.
     pub fn messages(&self) -> impl Iterator<Item = MessageView<'a>> + use<'a> {
         self.items.iter().filter_map(|item| MessageView::parse(item).ok())
