@@ -61,6 +61,8 @@ mod task;
 mod transport;
 #[cfg(feature = "websocket")]
 pub mod websocket;
+#[cfg(feature = "zeromq")]
+pub mod zeromq;
 
 pub use bridges::Bridges;
 pub use directions::{Directions, InvalidAddress};
@@ -72,4 +74,6 @@ pub use status::{BridgeStatus, Carried, Member};
 pub static KINDS: &[&Kind] = &[
     #[cfg(feature = "websocket")]
     &websocket::KIND,
+    #[cfg(feature = "zeromq")]
+    &zeromq::KIND,
 ];

@@ -99,6 +99,8 @@ pub(crate) enum Incoming {
     Unexpected(String),
     /// A member of what is at the other side has come or gone, where that has members.
     Member { id: String, name: Option<String>, is_there: bool },
+    /// Something about the connection that is worth a line in the log.
+    Noted(String),
     /// The connection is lost.
     Lost(TransportError),
 }

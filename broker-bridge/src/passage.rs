@@ -97,6 +97,7 @@ impl Passage {
                 ));
             }
             Incoming::Member { id, name, is_there } => self.note_member(id, name, is_there),
+            Incoming::Noted(text) => self.overlay.inform(&self.counters, &text),
             Incoming::Confirmed(number) => {
                 self.counters.add(Carried::ToServer, outbox.confirm(number));
                 outbox.ping();
