@@ -192,6 +192,8 @@ impl EndpointOptions {
         self.tls.apply(&mut settings.transports.tls);
         #[cfg(feature = "ws")]
         self.ws.apply(&mut settings.transports.ws);
+        #[cfg(feature = "zeromq")]
+        crate::bridge_options::add_environment(&mut settings.transports)?;
         Ok(settings)
     }
 }
@@ -215,8 +217,8 @@ pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
 pub(crate) fn dialable(url: Address) -> Address {
     let url =
         if url.host().is_empty() && url.port() != 0 { url.with_host("127.0.0.1") } else { url };
-    #[cfg(feature = "ws")]
-    let url = crate::ws_options::with_path(url);
+    #[cfg(feature = "bridge")]
+    let url = broker::bridge::BridgeKind::complete(url);
     url
 }
 
