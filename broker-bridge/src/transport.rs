@@ -2,9 +2,9 @@ use crate::bridges::{Bridges, invalid};
 use crate::other_side::Connector;
 use crate::{BridgeAddress, BridgeKind};
 use async_trait::async_trait;
-use broker_core::Address;
 use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::{Address, Reason};
 
 /// The transport for a kind of bridge whose scheme stands for nothing else.
 ///
@@ -43,8 +43,8 @@ where
     }
 
     async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
-        let reason = format!("{} is an address to peer with, not to listen at", self.kind.name);
-        Err(invalid(at, &reason))
+        let text = format!("listening at {at}: {} addresses are peered with", self.kind.name);
+        Err(TransportError::new(Reason::InvalidAddress, text))
     }
 
     async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {

@@ -37,6 +37,11 @@ pub(crate) fn said_twice(urls: &[Address]) -> Option<&Address> {
     urls.iter().enumerate().find(repeats).map(|(_, url)| url)
 }
 
+/// Whether a scheme stands for nothing but bridges, at whose addresses nobody listens.
+pub(crate) fn is_only_dialled(scheme: &str) -> bool {
+    KINDS.iter().any(|kind| kind.path.is_none() && kind.schemes.contains(&scheme))
+}
+
 /// Why an address cannot be meant as it is written, if it is one of a bridge, or of something else
 /// with the scheme of a bridge.
 pub(crate) fn check(url: &Address) -> Result<(), String> {
