@@ -1,4 +1,5 @@
 use crate::delivery::Outbox;
+use crate::events::EventRules;
 use crate::guard::Guard;
 use crate::other_side::{CLOSE_TIME, Connector, Introduction, OtherSide};
 use crate::overlay::{IN_THE_OVERLAY, Overlay};
@@ -6,18 +7,20 @@ use crate::passage::Passage;
 use crate::stand_in::StandIn;
 use crate::status::Counters;
 use crate::task::BridgeTask;
-use crate::{BridgeStatus, Directions};
+use crate::{BridgeKind, BridgeStatus, Directions};
 use broker_core::endpoint::ServiceContext;
 use broker_core::transport::{Connection, TransportError};
 use broker_core::{Address, EndpointId, Reason};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
-/// All bridges of one kind that an endpoint has.
-#[derive(Debug, Default)]
-pub(crate) struct Bridges {
+/// All bridges of an endpoint, of whichever kind. Clones are the same ones.
+///
+/// They belong to one endpoint, the first that is built with them.
+#[derive(Debug, Clone, Default)]
+pub struct Bridges {
     overlay: Arc<Overlay>,
-    open: Mutex<Vec<Weak<Counters>>>,
+    open: Arc<Mutex<Vec<Weak<Counters>>>>,
 }
 
 impl Bridges {
@@ -26,7 +29,9 @@ impl Bridges {
         self.overlay.join(context);
     }
 
-    pub(crate) fn status(&self) -> Vec<BridgeStatus> {
+    /// The bridges that are open now.
+    #[must_use]
+    pub fn status(&self) -> Vec<BridgeStatus> {
         let open = self.open.lock();
         open.iter().filter_map(Weak::upgrade).map(|bridge| bridge.status()).collect()
     }
@@ -34,6 +39,7 @@ impl Bridges {
     /// Connects to the other side, and returns a connection on which it looks like a peer.
     pub(crate) async fn open(
         &self,
+        kind: &BridgeKind,
         to: &Address,
         directions: Directions,
         connector: impl Connector,
@@ -51,12 +57,13 @@ impl Bridges {
             stand_in.endpoint.shutdown().await;
             return Err(invalid(to, &reason));
         }
-        let counters = Arc::new(Counters::new(to, &directions, version, server));
+        let counters = Arc::new(Counters::new(kind, to, &directions, version, server));
         self.add(&counters);
         let (stand_in, connection) = stand_in.connect(to, &directions, protection).await?;
         let overlay = Arc::clone(&self.overlay);
         let guard = Guard::new(Arc::clone(&overlay), &directions, id, server);
-        let passage = Passage { overlay, directions, guard, counters };
+        let events = EventRules::new(kind, &directions);
+        let passage = Passage { overlay, directions, events, guard, counters };
         let outbox = Outbox::new();
         let task = BridgeTask { stand_in, passage, outbox, connector, side, wanted };
         self.overlay.spawn(task.run());
@@ -99,13 +106,13 @@ pub(crate) fn invalid(to: &Address, reason: &str) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::other_side::{Incoming, Outgoing};
+    use crate::other_side::{Incoming, Outgoing, Parcels};
     use crate::task::LAST_MESSAGES;
-    use async_trait::async_trait;
+    use crate::transport::OfKind;
     use broker_core::Endpoint;
     use broker_core::data::View;
     use broker_core::endpoint::Retry;
-    use broker_core::transport::{Listener, Protection, Transport};
+    use broker_core::transport::Protection;
     use std::collections::VecDeque;
     use std::future::pending;
     use std::time::Duration;
@@ -124,16 +131,13 @@ mod tests {
     }
 
     impl OtherSide for Silent {
-        type Text = Vec<u8>;
+        type Parcel = ();
 
-        fn encode(&self, _: &[u8], value: View<'_>) -> (Vec<Vec<u8>>, u64) {
-            (vec![value.raw().to_vec()], 0)
+        fn encode(&mut self, _: &[u8], value: View<'_>, parcels: &mut Parcels<()>) {
+            parcels.push((), value.raw().len());
         }
 
-        async fn exchange(
-            &mut self,
-            outgoing: &mut VecDeque<Outgoing<Vec<u8>>>,
-        ) -> Option<Incoming> {
+        async fn exchange(&mut self, outgoing: &mut VecDeque<Outgoing<()>>) -> Option<Incoming> {
             match outgoing.pop_front() {
                 Some(_) => Some(Incoming::Sent),
                 None => pending().await,
@@ -145,36 +149,22 @@ mod tests {
         }
     }
 
-    /// A transport whose every address is a bridge to a silent side.
-    #[derive(Debug, Clone, Default)]
-    struct ToSilent(Arc<Bridges>);
-
-    #[async_trait]
-    impl Transport for ToSilent {
-        fn schemes(&self) -> &'static [&'static str] {
-            &["ws"]
-        }
-
-        async fn listen(&self, _: &Address) -> Result<Box<dyn Listener>, TransportError> {
-            Err(TransportError::closed())
-        }
-
-        async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
-            let directions = Directions::parse(to).map_err(|e| invalid(to, &e.to_string()))?;
-            self.0.open(to, directions, Silent).await
-        }
-    }
+    static SILENT: BridgeKind = BridgeKind {
+        name: "silent",
+        reached: "",
+        schemes: &["silent"],
+        path: None,
+        parameters: &[],
+        largest: 0,
+        forbidden: &[],
+        check: |_| Ok(()),
+    };
 
     #[tokio::test(start_paused = true)]
     async fn the_last_messages_and_the_end_of_a_connection_have_one_time_limit() {
-        let transport = ToSilent::default();
-        let bridges = Arc::clone(&transport.0);
-        let endpoint = Endpoint::builder()
-            .transport(transport)
-            .on_start(move |context| bridges.join(context))
-            .build()
-            .unwrap();
-        endpoint.peer("ws://host:1/?to=/t", Retry::never()).await.unwrap();
+        let transport = OfKind::new(&SILENT, &Bridges::default(), |_, _| Ok(Silent));
+        let endpoint = transport.install(Endpoint::builder()).build().unwrap();
+        endpoint.peer("silent://host:1?to=/t", Retry::never()).await.unwrap();
         endpoint.publish("/t", &1_u64).await.unwrap();
         // With a second for each, what is in front of the end and the end itself.
         let limit = LAST_MESSAGES + 5 * Duration::from_secs(1);

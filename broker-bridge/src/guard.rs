@@ -41,7 +41,7 @@ pub(crate) enum Way {
 pub(crate) enum Verdict {
     Carry,
     /// Carry this payload instead.
-    CarryMarked(Vec<u8>),
+    CarryInstead(Vec<u8>),
     Leave(Carried),
 }
 
@@ -83,7 +83,7 @@ impl Guard {
         if !repeats.allow(topic, value.raw()) {
             return Verdict::Leave(Carried::Repeated);
         }
-        marked(value, leaves).map_or(Verdict::Carry, Verdict::CarryMarked)
+        marked(value, leaves).map_or(Verdict::Carry, Verdict::CarryInstead)
     }
 }
 
@@ -100,6 +100,16 @@ pub(crate) fn explain(left: Carried, way: Way, topic: &[u8]) -> String {
              on {to}; transit=1 in the address lets it unless it has been there before, which is \
              safe only if there is no way back"
         ),
+        Carried::NoEvent => format!(
+            "a message on the topic {topic:?} is no event, and the server takes nothing else"
+        ),
+        Carried::NotAllowed => format!(
+            "a message on the topic {topic:?} has an event that must not go {to}, by event=NAME in \
+             the address or because it would do harm there"
+        ),
+        Carried::Refused => {
+            format!("a message on the topic {topic:?} cannot go {to}: nothing there would take it")
+        }
         _ => format!(
             "the same message on the topic {topic:?} came so often within {} s that it seems to go \
              in circles, and goes no more {to}; repeats=N in the address sets how often it may",

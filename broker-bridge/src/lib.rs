@@ -3,13 +3,13 @@
 //! To an endpoint, what is at the other side of a bridge is a peer like any other: it is dialled,
 //! retried and given up, shows in the events and the statistics, and has a queue with a policy. In
 //! between stands a small endpoint in this process that speaks the native protocol on one side;
-//! what is at the other side depends on the kind of the bridge. So far there is one kind,
-//! [`websocket`].
+//! what is at the other side depends on the kind of the bridge, which the scheme of its address
+//! says.
 //!
-//! A kind is a feature and a folder: an implementation of `Connector` and `OtherSide`, which make a
-//! connection, send and receive on it, and say what has been read, and a transport that opens
-//! bridges for addresses of that kind. What may pass, the account of it, the end and the retries
-//! are shared.
+//! A kind is a feature and a folder: a [`BridgeKind`], which says what its addresses look like, and
+//! an implementation of `Connector` and `OtherSide`, which make a connection, send and receive on
+//! it, and say what has been read. What may pass, the account of it, the end and the retries are
+//! shared, and the shared parts know none of the kinds but for the list [`KINDS`].
 //!
 //! Which topics go which way is part of the address, see [`Directions`]. No topic goes both ways,
 //! so no message comes back through the bridge that carried it.
@@ -42,15 +42,23 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `websocket` | yes | Servers of the JSON API of WebSocket as peers. |
+//! | `zeromq` | no | Zeek clusters that use ZeroMQ as peers. |
+//! | `nats` | no | NATS servers as peers. |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// What is shared has no user in a build without any kind.
-#![cfg_attr(not(feature = "websocket"), allow(dead_code))]
+// What is shared has no user in a build without any kind, and some of it not in every kind.
+#![cfg_attr(
+    not(all(feature = "websocket", feature = "zeromq", feature = "nats")),
+    allow(dead_code)
+)]
 
 mod bridges;
 mod delivery;
 mod directions;
+mod events;
 mod guard;
+mod inbox;
+mod kind;
 mod mark;
 mod other_side;
 mod overlay;
@@ -60,9 +68,22 @@ mod repeats;
 mod stand_in;
 mod status;
 mod task;
+mod transport;
 #[cfg(feature = "websocket")]
 pub mod websocket;
+#[cfg(feature = "zeromq")]
+pub mod zeromq;
 
+pub use bridges::Bridges;
 pub use directions::{Directions, InvalidDirections};
+pub use kind::{BridgeAddress, BridgeKind, check_native};
 pub use mark::{BRIDGES_CROSSED, ENDPOINTS_CROSSED};
-pub use status::{BridgeStatus, Carried};
+pub use status::{BridgeStatus, Carried, Member};
+
+/// The kinds that this build has.
+pub static KINDS: &[&BridgeKind] = &[
+    #[cfg(feature = "websocket")]
+    &websocket::KIND,
+    #[cfg(feature = "zeromq")]
+    &zeromq::KIND,
+];

@@ -1,6 +1,6 @@
 use broker_core::EndpointId;
-use broker_core::data::zeek::{ZeekEvent, ZeekEventView, ZeekMessage, ZeekMessageView};
-use broker_core::data::{Encode, Value, View};
+use broker_core::data::zeek::{FORMAT_VERSION, MessageType, ZeekEventView, ZeekMessageView};
+use broker_core::data::{Encode, Slot, VectorBuilder, View};
 use std::collections::BTreeSet;
 
 /// The id, among the metadata of an event, under which a bridge notes how many bridges have carried
@@ -15,6 +15,15 @@ pub const ENDPOINTS_CROSSED: u64 = 0x6272_6468;
 
 /// The most endpoints that are noted; what has been in more is left by its count.
 const ENDPOINTS_MAX: usize = 16;
+
+/// A value that keeps its encoding; as a [`View`] its sets and tables would be put in order.
+pub(crate) struct Raw<'a>(pub(crate) View<'a>);
+
+impl Encode for Raw<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.raw());
+    }
+}
 
 /// Whether a message has been in this endpoint before, as far as bridges know.
 pub(crate) fn has_been_in(value: View<'_>, endpoint: EndpointId) -> bool {
@@ -56,44 +65,67 @@ fn noted(event: ZeekEventView<'_>) -> u64 {
 }
 
 /// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it
-/// has no place for that.
+/// has no place for that. Everything else keeps its encoding, byte for byte.
 pub(crate) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
     let message = ZeekMessageView::parse(value).ok()?;
     let has_place = matches!(message, ZeekMessageView::Event(_) | ZeekMessageView::Batch(_));
     has_place.then(|| {
         let mut payload = Vec::with_capacity(value.raw().len() + 64);
-        mark(message, leaves).encode_into(&mut payload);
+        mark(value, message, leaves, Slot::new(&mut payload));
         payload
     })
 }
 
-fn mark(message: ZeekMessageView<'_>, leaves: Option<EndpointId>) -> ZeekMessage {
+fn mark(value: View<'_>, message: ZeekMessageView<'_>, leaves: Option<EndpointId>, slot: Slot<'_>) {
     match message {
-        ZeekMessageView::Event(view) => {
-            let crossed = noted(view).saturating_add(1);
-            let been_in = noted_endpoints(view).into_iter().chain(leaves);
-            let been_in: BTreeSet<String> = been_in.map(|id| id.to_string()).collect();
-            let been_in: Vec<String> = been_in.into_iter().collect();
-            let mut event = ZeekEvent::from(view);
-            let marks = [BRIDGES_CROSSED, ENDPOINTS_CROSSED];
-            event.metadata.get_or_insert_default().retain(|(id, _)| !marks.contains(id));
-            let event = event.metadata(BRIDGES_CROSSED, crossed);
-            ZeekMessage::Event(match been_in.is_empty() {
-                true => event,
-                false => event.metadata(ENDPOINTS_CROSSED, Value::from(been_in.join(" ").as_str())),
-            })
+        ZeekMessageView::Event(event) => {
+            let mut outer = outer(MessageType::Event, slot);
+            let mut content = outer.next().vector();
+            content.push(event.name()).push(&Raw(event.args()));
+            mark_metadata(event, leaves, content.next());
         }
         ZeekMessageView::Batch(batch) => {
-            ZeekMessage::Batch(batch.messages().map(|message| mark(message, leaves)).collect())
+            let mut outer = outer(MessageType::Batch, slot);
+            let mut items = outer.next().vector();
+            for item in batch.items() {
+                match ZeekMessageView::parse(item) {
+                    Ok(message) => mark(item, message, leaves, items.next()),
+                    Err(_) => items.next().put(&Raw(item)),
+                }
+            }
         }
-        other => other.to_message(),
+        _ => slot.put(&Raw(value)),
+    }
+}
+
+/// The beginning of a message of this type.
+fn outer(message_type: MessageType, slot: Slot<'_>) -> VectorBuilder<'_> {
+    let mut outer = slot.vector();
+    outer.push(&FORMAT_VERSION).push(&(message_type as u64));
+    outer
+}
+
+fn mark_metadata(event: ZeekEventView<'_>, leaves: Option<EndpointId>, slot: Slot<'_>) {
+    let been_in = noted_endpoints(event).into_iter().chain(leaves);
+    let been_in: BTreeSet<String> = been_in.map(|id| id.to_string()).collect();
+    let been_in: Vec<String> = been_in.into_iter().collect();
+    let mut metadata = slot.vector();
+    let marks = [BRIDGES_CROSSED, ENDPOINTS_CROSSED];
+    for (id, value) in event.metadata().filter(|(id, _)| !marks.contains(id)) {
+        metadata.next().vector().push(&id).push(&Raw(value));
+    }
+    let crossed = noted(event).saturating_add(1);
+    metadata.next().vector().push(&BRIDGES_CROSSED).push(&crossed);
+    if !been_in.is_empty() {
+        metadata.next().vector().push(&ENDPOINTS_CROSSED).push(been_in.join(" ").as_str());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker_core::data::Timestamp;
+    use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
+    use broker_core::data::{Timestamp, Value};
 
     fn after(value: &Value) -> Option<Value> {
         let payload = marked(View::parse(&value.encode()).unwrap(), None)?;
@@ -130,6 +162,20 @@ mod tests {
         for value in [Value::Count(1), Value::Vector(vec![])] {
             assert_eq!((count(&value), after(&value)), (0, None));
         }
+    }
+
+    #[test]
+    fn what_is_not_marked_keeps_its_encoding() {
+        // A set whose elements are in an order in which nobody writes them.
+        let set = b"\x0c\x02\x02\0\0\0\0\0\0\0\x02\x02\0\0\0\0\0\0\0\x01";
+        let mut payload = Vec::new();
+        let mut outer = outer(MessageType::Event, Slot::new(&mut payload));
+        let mut content = outer.next().vector();
+        content.push("e").next().vector().push(&Raw(View::parse(set).unwrap()));
+        content.finish();
+        outer.finish();
+        let marked = marked(View::parse(&payload).unwrap(), None).unwrap();
+        assert!(marked.windows(set.len()).any(|window| window == set), "{marked:?}");
     }
 
     #[test]

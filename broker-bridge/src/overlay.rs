@@ -68,21 +68,26 @@ impl Overlay {
         Around { others, contains_other_side: other.is_some_and(is_here) }
     }
 
+    /// Reports something that is as it should be.
+    pub(crate) fn inform(&self, bridge: &Counters, what: &str) {
+        self.log(Severity::Info, LogId::Bridge, bridge, what);
+    }
+
     /// Reports something odd about a bridge; anybody outside can cause it, and the log has its
     /// limits for that.
     pub(crate) fn complain(&self, bridge: &Counters, what: &str) {
-        self.log(LogId::Bridge, bridge, what);
+        self.log(Severity::Warning, LogId::Bridge, bridge, what);
     }
 
     /// Reports that the other side does not have something that it should have.
     pub(crate) fn lose(&self, bridge: &Counters, what: &str) {
-        self.log(LogId::BridgeLoss, bridge, what);
+        self.log(Severity::Warning, LogId::BridgeLoss, bridge, what);
     }
 
-    fn log(&self, id: LogId, bridge: &Counters, what: &str) {
+    fn log(&self, severity: Severity, id: LogId, bridge: &Counters, what: &str) {
         if let Some(context) = self.context() {
             let text = format!("bridge to {}: {what}", bridge.server());
-            context.log(Severity::Warning, id, text, None);
+            context.log(severity, id, text, None);
         }
     }
 }

@@ -1,6 +1,8 @@
 use crate::delivery::Outbox;
+use crate::events::{Allowed, EventRules};
 use crate::guard::{Guard, Verdict, Way, explain};
-use crate::other_side::{Incoming, OtherSide};
+use crate::mark::Raw;
+use crate::other_side::{Incoming, OtherSide, Parcels};
 use crate::overlay::Overlay;
 use crate::status::Counters;
 use crate::{Carried, Directions};
@@ -14,6 +16,7 @@ use std::sync::Arc;
 pub(crate) struct Passage {
     pub(crate) overlay: Arc<Overlay>,
     pub(crate) directions: Directions,
+    pub(crate) events: EventRules,
     pub(crate) guard: Guard,
     pub(crate) counters: Arc<Counters>,
 }
@@ -23,20 +26,20 @@ impl Passage {
     pub(crate) fn outward<S: OtherSide>(
         &mut self,
         message: &Message,
-        side: &S,
-        outbox: &mut Outbox<S::Text>,
+        side: &mut S,
+        outbox: &mut Outbox<S::Parcel>,
     ) {
         let (topic, view) = (message.topic(), message.view());
-        let (texts, left_out) = match self.guard.judge(Way::Outward, topic, view) {
-            Verdict::Carry => side.encode(topic, view),
-            Verdict::CarryMarked(payload) => {
-                side.encode(topic, View::parse(&payload).unwrap_or(view))
+        let mut parcels = Parcels::new();
+        match self.judge(Way::Outward, topic, view) {
+            Verdict::Carry => side.encode(topic, view, &mut parcels),
+            Verdict::CarryInstead(payload) => {
+                side.encode(topic, View::parse(&payload).unwrap_or(view), &mut parcels);
             }
             Verdict::Leave(left) => return self.leave(left, Way::Outward, topic),
-        };
+        }
         let largest = self.directions.largest as usize;
-        for text in texts {
-            let length = text.as_ref().len();
+        for (parcel, length) in parcels.ready {
             if largest > 0 && length > largest {
                 let count = self.counters.count(Carried::TooLarge);
                 self.lose(&format!(
@@ -45,15 +48,35 @@ impl Passage {
                 ));
                 continue;
             }
-            outbox.push(text);
+            outbox.push(parcel);
         }
         outbox.ping();
-        for _ in 0..left_out {
-            let count = self.counters.count(Carried::NoEvent);
-            self.lose(&format!(
-                "a message on the topic {topic:?} is no event, and the server takes nothing else \
-                 ({count} so far)"
-            ));
+        for left in parcels.left {
+            let count = self.counters.count(left);
+            let why = explain(left, Way::Outward, topic);
+            self.lose(&format!("{why} ({count} so far)"));
+        }
+    }
+
+    /// What of a message may cross, by its events and by where it has been.
+    fn judge(&mut self, way: Way, topic: &[u8], value: View<'_>) -> Verdict {
+        let ends_here = way == Way::Inward && !self.guard.around().others;
+        match self.events.judge(value, ends_here) {
+            Allowed::All => self.guard.judge(way, topic, value),
+            Allowed::Nothing(count) => {
+                // One of them is counted by whoever leaves the message.
+                self.counters.add(Carried::NotAllowed, count.saturating_sub(1));
+                Verdict::Leave(Carried::NotAllowed)
+            }
+            Allowed::Part(payload, count) => {
+                self.counters.add(Carried::NotAllowed, count);
+                let verdict = View::parse(&payload).map(|rest| self.guard.judge(way, topic, rest));
+                match verdict {
+                    Ok(Verdict::Carry) => Verdict::CarryInstead(payload),
+                    Ok(verdict) => verdict,
+                    Err(_) => Verdict::Leave(Carried::NotAllowed),
+                }
+            }
         }
     }
 
@@ -67,6 +90,15 @@ impl Passage {
         match incoming {
             Incoming::Sent => {}
             Incoming::Message { topic, payload } => self.publish(hub, &topic, &payload).await,
+            Incoming::Dropped(count) => {
+                let count = self.counters.add(Carried::Overflow, count);
+                self.lose(&format!(
+                    "messages come faster than they are taken here, and some were dropped \
+                     ({count} so far)"
+                ));
+            }
+            Incoming::Member { id, name, is_there } => self.note_member(id, name, is_there),
+            Incoming::Noted(text) => self.overlay.inform(&self.counters, &text),
             Incoming::Confirmed(number) => {
                 self.counters.add(Carried::ToServer, outbox.confirm(number));
                 outbox.ping();
@@ -90,12 +122,11 @@ impl Passage {
     }
 
     async fn publish(&mut self, hub: &Hub, topic: &[u8], payload: &[u8]) {
-        let verdict =
-            View::parse(payload).map(|view| (view, self.guard.judge(Way::Inward, topic, view)));
+        let verdict = View::parse(payload).map(|view| (view, self.judge(Way::Inward, topic, view)));
         let published = match verdict {
-            Ok((view, Verdict::Carry)) => hub.publish(topic, &view).await,
-            Ok((view, Verdict::CarryMarked(marked))) => {
-                hub.publish(topic, &View::parse(&marked).unwrap_or(view)).await
+            Ok((view, Verdict::Carry)) => hub.publish(topic, &Raw(view)).await,
+            Ok((view, Verdict::CarryInstead(payload))) => {
+                hub.publish(topic, &Raw(View::parse(&payload).unwrap_or(view))).await
             }
             Ok((_, Verdict::Leave(left))) => return self.leave(left, Way::Inward, topic),
             Err(error) => return self.cannot_publish(topic, &error),
@@ -137,6 +168,17 @@ impl Passage {
                 "{left_out:?} is wanted here and not asked for, because these topics go to the \
                  server"
             ));
+        }
+    }
+
+    fn note_member(&self, id: String, name: Option<String>, is_there: bool) {
+        let what = if is_there { "is there" } else { "has gone" };
+        let text = match &name {
+            Some(name) => format!("{name} {what} ({id})"),
+            None => format!("{id} {what}"),
+        };
+        if self.counters.note_member(id, name, is_there) {
+            self.overlay.inform(&self.counters, &text);
         }
     }
 

@@ -1,7 +1,8 @@
-use crate::Directions;
+use crate::{BridgeKind, Directions};
 use broker_core::{Address, EndpointId};
 use metrics::{Counter, SharedString, counter};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -9,18 +10,22 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Carried {
-    /// Handed to the server and read by it.
+    /// Handed to the other side and read by it.
     ToServer,
     /// Published into the overlay.
     FromServer,
-    /// Not handed to the server, which takes only Zeek's events.
+    /// Not handed to the other side, which takes only Zeek's events.
     NoEvent,
-    /// Refused by the server, mostly an event that it does not declare.
+    /// Not carried, in whichever direction, because events with this name must not cross.
+    NotAllowed,
+    /// Refused by the other side, mostly an event that it does not declare.
     Refused,
-    /// Something from the server that is no message.
+    /// Something from the other side that is no message.
     Unexpected,
-    /// Not handed to the server, because it is larger than the server takes.
+    /// Not handed to the other side, because it is larger than that takes.
     TooLarge,
+    /// Not taken from the other side, because messages came faster than the overlay took them.
+    Overflow,
     /// Handed to the server, or about to be, when the connection ended, and not confirmed.
     Lost,
     /// Not carried, in whichever direction, because other bridges have carried it before.
@@ -31,13 +36,15 @@ pub enum Carried {
 }
 
 impl Carried {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::ToServer,
         Self::FromServer,
         Self::NoEvent,
+        Self::NotAllowed,
         Self::Refused,
         Self::Unexpected,
         Self::TooLarge,
+        Self::Overflow,
         Self::Lost,
         Self::Crossed,
         Self::Repeated,
@@ -48,9 +55,11 @@ impl Carried {
             Self::ToServer => "to-server",
             Self::FromServer => "from-server",
             Self::NoEvent => "no-event",
+            Self::NotAllowed => "not-allowed",
             Self::Refused => "refused",
             Self::Unexpected => "unexpected",
             Self::TooLarge => "too-large",
+            Self::Overflow => "overflow",
             Self::Lost => "lost",
             Self::Crossed => "crossed",
             Self::Repeated => "repeated",
@@ -62,38 +71,79 @@ impl Carried {
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeStatus {
-    /// The address of the server, without a query.
+    /// The word for the kind of bridge.
+    pub kind: &'static str,
+    /// The address of the other side, without a query.
     pub server: Address,
-    /// What the server calls its version.
+    /// What the other side calls its version; may be empty.
     pub version: String,
     /// Which topics go which way.
     pub directions: Directions,
-    /// Messages that the server has read, with those among them that it refused.
+    /// Messages that the other side has read, with those among them that it refused.
     pub to_server: u64,
     /// Messages published into the overlay.
     pub from_server: u64,
-    /// Messages that were not handed to the server, which takes only Zeek's events.
+    /// Messages that were not handed to the other side, which takes only Zeek's events.
     pub no_event: u64,
-    /// Messages that the server refused, mostly events that it does not declare.
+    /// Messages that were not carried because events with this name must not cross.
+    pub not_allowed: u64,
+    /// Messages that the other side refused, mostly events that it does not declare.
     pub refused: u64,
-    /// What came from the server and is no message.
+    /// What came from the other side and is no message.
     pub unexpected: u64,
-    /// Messages that were not handed to the server because they are larger than it takes.
+    /// Messages that were not handed to the other side because they are larger than it takes.
     pub too_large: u64,
-    /// Messages that the server had not confirmed when the connection ended.
+    /// Messages that were not taken from the other side because they came too fast.
+    pub overflow: u64,
+    /// Messages that the other side had not confirmed when the connection ended.
     pub lost: u64,
     /// Messages that were not carried because other bridges had carried them before.
     pub crossed: u64,
     /// Messages that were not carried because they came too often.
     pub repeated: u64,
-    /// What the server last refused, and why.
+    /// What the other side last refused, and why.
     pub last_refusal: Option<String>,
+    /// Who is a member of what is at the other side, as far as that has members and tells.
+    pub members: Vec<Member>,
 }
+
+impl BridgeStatus {
+    /// The counts by the outcomes that metrics have as a label.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = [
+            self.to_server,
+            self.from_server,
+            self.no_event,
+            self.not_allowed,
+            self.refused,
+            self.unexpected,
+            self.too_large,
+            self.overflow,
+            self.lost,
+            self.crossed,
+            self.repeated,
+        ];
+        Carried::ALL.into_iter().map(Carried::name).zip(counts)
+    }
+}
+
+/// A member of what is at the other side of a bridge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// What it is called in there, and new whenever it starts.
+    pub id: String,
+    /// Its name, if it is known.
+    pub name: Option<String>,
+}
+
+/// As many members are remembered.
+const MEMBERS: usize = 4096;
 
 /// The counters of one connection of a bridge. Each is also the metric
 /// `broker_bridge_messages_total{server,outcome}`.
 #[derive(Debug)]
 pub(crate) struct Counters {
+    kind: &'static str,
     server: Address,
     /// The server as a label of metrics.
     name: Arc<str>,
@@ -101,8 +151,9 @@ pub(crate) struct Counters {
     /// The endpoint that serves, if the server names one.
     endpoint: Option<EndpointId>,
     directions: Directions,
-    counts: [AtomicU64; 9],
+    counts: [AtomicU64; Carried::ALL.len()],
     last_refusal: Mutex<Option<String>>,
+    members: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 /// The counter for an outcome. Not kept, as a recorder may forget it while nothing is carried.
@@ -114,6 +165,7 @@ fn metric(server: &Arc<str>, outcome: Carried) -> Counter {
 impl Counters {
     /// `endpoint` is the one that serves at the other side, if it names one.
     pub(crate) fn new(
+        kind: &BridgeKind,
         to: &Address,
         directions: &Directions,
         version: String,
@@ -125,8 +177,9 @@ impl Counters {
         Carried::ALL.iter().for_each(|outcome| metric(&name, *outcome).increment(0));
         let counts = Default::default();
         let directions = directions.clone();
-        let last_refusal = Mutex::default();
-        Self { server, name, version, endpoint, directions, counts, last_refusal }
+        let (last_refusal, members) = Default::default();
+        let kind = kind.name;
+        Self { kind, server, name, version, endpoint, directions, counts, last_refusal, members }
     }
 
     pub(crate) fn server(&self) -> &Address {
@@ -148,6 +201,16 @@ impl Counters {
         *self.last_refusal.lock() = Some(reason.to_owned());
     }
 
+    /// Notes that a member has come or gone. Returns whether that is news.
+    pub(crate) fn note_member(&self, id: String, name: Option<String>, is_there: bool) -> bool {
+        let mut members = self.members.lock();
+        if !is_there {
+            return members.remove(&id).is_some();
+        }
+        let has_room = members.len() < MEMBERS || members.contains_key(&id);
+        has_room && members.insert(id, name.clone()).is_none_or(|before| before != name)
+    }
+
     /// The address and the topic, if this bridge leads to this endpoint and carries a topic the
     /// other way.
     pub(crate) fn against(
@@ -164,23 +227,32 @@ impl Counters {
             to_server,
             from_server,
             no_event,
+            not_allowed,
             refused,
             unexpected,
             too_large,
+            overflow,
             lost,
             crossed,
             repeated,
         ] = std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
+        let members = self.members.lock();
+        let member =
+            |(id, name): (&String, &Option<String>)| Member { id: id.clone(), name: name.clone() };
         BridgeStatus {
+            kind: self.kind,
+            members: members.iter().map(member).collect(),
             server: self.server.clone(),
             version: self.version.clone(),
             directions: self.directions.clone(),
             to_server,
             from_server,
             no_event,
+            not_allowed,
             refused,
             unexpected,
             too_large,
+            overflow,
             lost,
             crossed,
             repeated,

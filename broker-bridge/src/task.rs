@@ -24,7 +24,7 @@ const PEERING_TIME: Duration = Duration::from_secs(1);
 pub(crate) struct BridgeTask<C: Connector> {
     pub(crate) stand_in: ConnectedStandIn,
     pub(crate) passage: Passage,
-    pub(crate) outbox: Outbox<<C::Side as OtherSide>::Text>,
+    pub(crate) outbox: Outbox<<C::Side as OtherSide>::Parcel>,
     pub(crate) connector: C,
     pub(crate) side: C::Side,
     /// What the endpoint wanted when the other side was subscribed to last.
@@ -107,9 +107,10 @@ impl<C: Connector> BridgeTask<C> {
                 }
                 message = self.stand_in.hub.recv(), if self.outbox.outgoing.is_empty() => {
                     let Some(message) = message else { return Ended::Peering };
-                    self.passage.outward(&message, &self.side, &mut self.outbox);
+                    self.passage.outward(&message, &mut self.side, &mut self.outbox);
                 }
-                incoming = self.side.exchange(&mut self.outbox.outgoing) => {
+                // Before that, what comes would get to nobody.
+                incoming = self.side.exchange(&mut self.outbox.outgoing), if peer.is_some() => {
                     let Some(incoming) = incoming else { return Ended::OtherSide };
                     let hub = &self.stand_in.hub;
                     if !self.passage.inward(incoming, hub, &mut self.outbox).await {
@@ -122,7 +123,7 @@ impl<C: Connector> BridgeTask<C> {
 
     fn take_from_hub(&mut self) {
         while let Ok(message) = self.stand_in.hub.try_recv() {
-            self.passage.outward(&message, &self.side, &mut self.outbox);
+            self.passage.outward(&message, &mut self.side, &mut self.outbox);
         }
     }
 
@@ -145,10 +146,13 @@ impl<C: Connector> BridgeTask<C> {
         differs.then_some(wanted)
     }
 
-    /// Makes another connection, as subscriptions hold as long as one does. The old one is used
-    /// until the new one works.
+    /// Subscribes to what the endpoint wants now. Where subscriptions hold as long as a connection
+    /// does, that makes another one; the old one is used until the new one works.
     async fn subscribe_again(&mut self) -> Result<(), Ended> {
         let topics = self.passage.directions.subscriptions(&self.wanted);
+        if self.side.subscribe(&topics) {
+            return Ok(());
+        }
         let mut connecting = Box::pin(self.connector.connect(topics));
         let side = loop {
             tokio::select! {

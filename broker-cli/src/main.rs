@@ -3,6 +3,8 @@
 
 #[cfg(unix)]
 mod admin;
+#[cfg(feature = "bridge")]
+mod bridge_options;
 mod commands;
 mod failure;
 #[cfg(feature = "http")]
@@ -41,6 +43,8 @@ fn after_help() -> String {
         ("ws", cfg!(feature = "ws")),
         ("wss", cfg!(all(feature = "ws", feature = "tls"))),
         ("quic", cfg!(feature = "quic")),
+        ("nats", cfg!(feature = "nats")),
+        ("zeromq", cfg!(feature = "zeromq")),
     ];
     let built: Vec<_> = schemes.iter().filter(|(_, built)| *built).map(|(name, _)| *name).collect();
     format!(

@@ -192,6 +192,8 @@ impl EndpointOptions {
         self.tls.apply(&mut settings.transports.tls);
         #[cfg(feature = "ws")]
         self.ws.apply(&mut settings.transports.ws);
+        #[cfg(feature = "zeromq")]
+        crate::bridge_options::add_environment(&mut settings.transports)?;
         Ok(settings)
     }
 }
@@ -214,8 +216,8 @@ pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
 pub(crate) fn dialable(url: Address) -> Address {
     let has_place = url.is_local_path() || !url.host().is_empty();
     let url = if has_place { url } else { url.with_host("127.0.0.1") };
-    #[cfg(feature = "ws")]
-    let url = crate::ws_options::with_path(url);
+    #[cfg(feature = "bridge")]
+    let url = broker::bridge::BridgeKind::complete(url);
     url
 }
 

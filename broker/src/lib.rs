@@ -33,9 +33,9 @@
 //!
 //! **Peerings.** [`Endpoint::listen`] accepts them and [`Endpoint::peer`] asks for them. The scheme
 //! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`,
-//! `unix://`, or `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
-//! made anew after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that
-//! says whose business it is.
+//! `zeromq://`, `unix://`, or `mem://` inside one process. [`Retry`] says whether a peering is
+//! tried again until it works and made anew after a loss. What failed has a [`Failure`], and each
+//! of those has a [`Reason`] that says whose business it is.
 //!
 //! **Messages.** [`Endpoint::publish`] takes whatever has an [encoding](data::Encode): numbers,
 //! text, times, addresses, and [values](data::Value) made of those. A [`Publisher`] is for one
@@ -66,6 +66,9 @@
 //! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
 //! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
 //! | `quic` | no | `quic://` |
+//! | `bridge` | no | What the kinds of bridges share |
+//! | `zeromq` | no | `zeromq://`: bridges to Zeek clusters that use ZeroMQ |
+//! | `nats` | no | `nats://`: bridges to NATS servers |
 //!
 //! `mem://`, inside one process, is always there.
 
@@ -115,7 +118,7 @@ pub mod metrics {
 
 mod transports;
 
-#[cfg(feature = "ws")]
+#[cfg(feature = "bridge")]
 #[doc(no_inline)]
 pub use broker_bridge as bridge;
 #[cfg(any(feature = "tls", feature = "quic"))]

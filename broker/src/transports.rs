@@ -22,6 +22,16 @@ pub struct TransportOptions {
     /// What else there is to say about `quic://`.
     #[cfg(feature = "quic")]
     pub quic: broker_transport_quic::QuicOptions,
+
+    /// The keys of clusters at `zeromq://`.
+    #[cfg(feature = "zeromq")]
+    pub zeromq: broker_bridge::zeromq::ZeroMqOptions,
+
+    /// Where the bridges of the endpoint are entered, of whichever kind. A clone that is kept tells
+    /// of them later.
+    #[cfg(feature = "bridge")]
+    #[serde(skip)]
+    pub bridges: broker_bridge::Bridges,
 }
 
 impl TransportOptions {
@@ -33,6 +43,8 @@ impl TransportOptions {
         "ws",
         #[cfg(feature = "quic")]
         "quic",
+        #[cfg(feature = "zeromq")]
+        "zeromq",
     ];
 }
 
@@ -48,6 +60,10 @@ pub enum TransportSetupError {
     #[cfg(feature = "ws")]
     #[error("ws: {0}")]
     Ws(#[from] broker_transport_ws::InvalidOptions),
+    /// The keys for `zeromq://` cannot be used.
+    #[cfg(feature = "zeromq")]
+    #[error("zeromq: {0}")]
+    ZeroMq(#[from] broker_bridge::zeromq::InvalidKeys),
 }
 
 /// Describes an endpoint that has every transport this crate was built with, set up by `options`
@@ -160,7 +176,11 @@ fn with_transports(
     #[cfg(all(feature = "ws", not(feature = "tls")))]
     let ws = broker_transport_ws::WsTransport::with_tcp(tcp, options.ws)?;
     #[cfg(feature = "ws")]
-    let builder = broker_bridge::websocket::WebSocketBridges::new(ws).install(builder);
+    let builder =
+        broker_bridge::websocket::WebSocketBridges::among(&options.bridges, ws).install(builder);
+    #[cfg(feature = "zeromq")]
+    let builder =
+        broker_bridge::zeromq::install(&options.bridges, limits, &options.zeromq, builder)?;
     #[cfg(feature = "quic")]
     let builder = builder.transport(broker_transport_quic::QuicTransport::new(
         tls.clone(),

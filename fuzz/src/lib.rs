@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("anonymous_tls", broker_tls::anonymous::fuzzing::anonymous_tls),
     ("binary", data::binary),
     ("config", config::config),
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 15] = [
     ("views", data::views),
     ("websocket", broker_transport_ws::fuzzing::websocket),
     ("zeek", data::zeek),
+    ("zmtp", broker_zmtp::fuzzing::zmtp),
 ];
 
 /// Runs targets on everything that has been collected for them, each in the folder of its name, and

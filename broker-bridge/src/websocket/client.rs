@@ -1,6 +1,9 @@
-use super::texts::{takes_only_events, texts};
-use crate::Directions;
-use crate::other_side::{CLOSE_TIME, Connector, Incoming, Introduction, OtherSide, Outgoing};
+use super::TOKEN;
+use super::texts::{encode, takes_only_events};
+use crate::BridgeAddress;
+use crate::other_side::{
+    CLOSE_TIME, Connector, Incoming, Introduction, OtherSide, Outgoing, Parcels,
+};
 use crate::stand_in::WAITING;
 use broker_core::data::View;
 use broker_core::transport::TransportError;
@@ -18,9 +21,9 @@ pub(super) struct JsonConnector {
 }
 
 impl JsonConnector {
-    pub(super) fn new(ws: WsTransport, to: &Address, directions: &Directions) -> Self {
-        let (url, token) = directions.server(to);
-        Self { ws, url, token }
+    pub(super) fn new(ws: WsTransport, to: &Address, address: &BridgeAddress) -> Self {
+        let token = address.get(TOKEN).map(str::to_owned);
+        Self { ws, url: to.clone().with_query(""), token }
     }
 }
 
@@ -63,10 +66,10 @@ pub(super) struct JsonSide {
 }
 
 impl OtherSide for JsonSide {
-    type Text = String;
+    type Parcel = String;
 
-    fn encode(&self, topic: &[u8], value: View<'_>) -> (Vec<String>, u64) {
-        texts(topic, value, self.only_events)
+    fn encode(&mut self, topic: &[u8], value: View<'_>, parcels: &mut Parcels<String>) {
+        encode(topic, value, self.only_events, parcels);
     }
 
     async fn exchange(&mut self, outgoing: &mut VecDeque<Outgoing<String>>) -> Option<Incoming> {

@@ -6,15 +6,30 @@
 mod client;
 mod texts;
 
-use crate::bridges::{Bridges, invalid};
-use crate::{BridgeStatus, Directions};
+use crate::bridges::invalid;
+use crate::{BridgeKind, BridgeStatus, Bridges, kind};
 use async_trait::async_trait;
 use broker_core::Address;
 use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_transport_ws::{JSON_PATH, WsTransport};
 use client::JsonConnector;
-use std::sync::Arc;
+
+/// What addresses of servers look like. Besides the parameters that all kinds share there is
+/// `access_token=TOKEN`, which is for the server.
+pub static KIND: BridgeKind = BridgeKind {
+    name: "json-api",
+    reached: "a server of the JSON API, which has acknowledged the subscriptions",
+    schemes: &["ws", "wss"],
+    path: Some(JSON_PATH),
+    parameters: &[TOKEN],
+    // As in this server.
+    largest: 16 * 1024 * 1024,
+    forbidden: &[],
+    check: |_| Ok(()),
+};
+
+const TOKEN: &str = "access_token";
 
 /// A transport for `ws` and `wss` that bridges to servers of the JSON API.
 ///
@@ -46,14 +61,20 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct WebSocketBridges {
     ws: WsTransport,
-    bridges: Arc<Bridges>,
+    bridges: Bridges,
 }
 
 impl WebSocketBridges {
     /// Bridges over the connections of `ws`, which serves everything else.
     #[must_use]
     pub fn new(ws: WsTransport) -> Self {
-        Self { ws, bridges: Arc::default() }
+        Self::among(&Bridges::default(), ws)
+    }
+
+    /// The same, among the bridges of other kinds that the endpoint has.
+    #[must_use]
+    pub fn among(bridges: &Bridges, ws: WsTransport) -> Self {
+        Self { ws, bridges: bridges.clone() }
     }
 
     /// Adds the bridges and the transport behind them to an endpoint, and serves clients as soon as
@@ -67,7 +88,7 @@ impl WebSocketBridges {
         })
     }
 
-    /// The servers of the JSON API that are peers now.
+    /// The bridges that are open now, those of other kinds among them.
     #[must_use]
     pub fn bridges(&self) -> Vec<BridgeStatus> {
         self.bridges.status()
@@ -86,11 +107,11 @@ impl Transport for WebSocketBridges {
 
     async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         if to.path() != JSON_PATH {
-            Directions::check_native(to).map_err(|error| invalid(to, &error.to_string()))?;
+            kind::check_native(to).map_err(|error| invalid(to, &error.to_string()))?;
             return self.ws.connect(to).await;
         }
-        let directions = Directions::parse(to).map_err(|error| invalid(to, &error.to_string()))?;
-        let connector = JsonConnector::new(self.ws.clone(), to, &directions);
-        self.bridges.open(to, directions, connector).await
+        let address = KIND.parse(to).map_err(|error| invalid(to, &error.to_string()))?;
+        let connector = JsonConnector::new(self.ws.clone(), to, &address);
+        self.bridges.open(&KIND, to, address.directions, connector).await
     }
 }

@@ -1,4 +1,6 @@
-use broker_core::data::json::encode_data_message;
+use crate::Carried;
+use crate::other_side::Parcels;
+use broker_core::data::json::{ToJson, encode_data_message};
 use broker_core::data::zeek::ZeekMessageView;
 use broker_core::data::{Value, View, zeek};
 
@@ -9,47 +11,42 @@ pub(super) fn takes_only_events(version: &str) -> bool {
     major.is_some_and(|major| major >= 5)
 }
 
-/// A message of the overlay as the texts to send, and how many messages in it cannot be sent.
-pub(super) fn texts(topic: &[u8], value: View<'_>, only_events: bool) -> (Vec<String>, u64) {
-    let mut carried = Texts { topic, texts: Vec::new(), left_out: 0 };
-    if only_events {
-        match ZeekMessageView::parse(value) {
-            Ok(ZeekMessageView::Event(_)) => carried.push(&value),
-            Ok(ZeekMessageView::Batch(batch)) => {
-                for message in batch.messages() {
-                    carried.unpack(message);
+/// Puts a message of the overlay into the texts to send.
+pub(super) fn encode(
+    topic: &[u8],
+    value: View<'_>,
+    only_events: bool,
+    parcels: &mut Parcels<String>,
+) {
+    if !only_events {
+        return push(topic, &value, parcels);
+    }
+    match ZeekMessageView::parse(value) {
+        Ok(ZeekMessageView::Event(_)) => push(topic, &value, parcels),
+        // A batch is unpacked like in Zeek, which sends only its events to clients.
+        Ok(ZeekMessageView::Batch(batch)) => {
+            for message in batch.messages() {
+                match message {
+                    ZeekMessageView::Event(event) => {
+                        push(topic, &Value::from(zeek::ZeekEvent::from(event)), parcels);
+                    }
+                    _ => parcels.leave(Carried::NoEvent),
                 }
             }
-            _ => carried.left_out += 1,
         }
-    } else {
-        carried.push(&value);
+        _ => parcels.leave(Carried::NoEvent),
     }
-    (carried.texts, carried.left_out)
 }
 
-struct Texts<'a> {
-    topic: &'a [u8],
-    texts: Vec<String>,
-    left_out: u64,
-}
-
-impl Texts<'_> {
-    fn push(&mut self, value: &impl broker_core::data::json::ToJson) {
-        let mut text = Vec::new();
-        encode_data_message(self.topic, value, &mut text);
-        match String::from_utf8(text) {
-            Ok(text) => self.texts.push(text),
-            Err(_) => self.left_out += 1,
+fn push(topic: &[u8], value: &impl ToJson, parcels: &mut Parcels<String>) {
+    let mut text = Vec::new();
+    encode_data_message(topic, value, &mut text);
+    match String::from_utf8(text) {
+        Ok(text) => {
+            let length = text.len();
+            parcels.push(text, length);
         }
-    }
-
-    /// A batch is unpacked like in Zeek, which sends only its events to clients.
-    fn unpack(&mut self, message: ZeekMessageView<'_>) {
-        match message {
-            ZeekMessageView::Event(event) => self.push(&Value::from(zeek::ZeekEvent::from(event))),
-            _ => self.left_out += 1,
-        }
+        Err(_) => parcels.leave(Carried::NoEvent),
     }
 }
 
@@ -58,10 +55,12 @@ mod tests {
     use super::*;
     use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 
-    fn carry(value: &Value, only_events: bool) -> (usize, u64) {
+    fn carry(value: &Value, only_events: bool) -> (usize, usize) {
         let payload = value.encode();
-        let (texts, left_out) = texts(b"/t", View::parse(&payload).unwrap(), only_events);
-        (texts.len(), left_out)
+        let mut parcels = Parcels::new();
+        encode(b"/t", View::parse(&payload).unwrap(), only_events, &mut parcels);
+        assert!(parcels.left.iter().all(|left| *left == Carried::NoEvent));
+        (parcels.ready.len(), parcels.left.len())
     }
 
     #[test]

@@ -89,7 +89,8 @@ impl Node {
         #[cfg(feature = "http")]
         {
             use crate::http::{Called, Overlay, Window};
-            let called = Called { own: name, others: session.names.clone() };
+            let bridges = session.bridges();
+            let called = Called { own: name, others: session.names.clone(), bridges };
             let overlay = Overlay::default();
             if announce {
                 overlay.announce(&session.endpoint, called.clone())?;
@@ -126,10 +127,12 @@ impl Node {
                 "a node without --listen and --peer has nothing to do; give it one of them",
             ));
         }
-        #[cfg(feature = "ws")]
-        for url in settings.peers.iter().filter(|url| crate::ws_options::is_json(url)) {
-            let from = crate::ws_options::topics_from(url);
-            if from.is_empty() && !url.parameters().any(|(name, _)| name == "to") {
+        #[cfg(feature = "bridge")]
+        for url in &settings.peers {
+            let Some((from, says_anything)) = crate::bridge_options::topics_from(url) else {
+                continue;
+            };
+            if !says_anything {
                 return Err(Failure::usage(format!(
                     "{url}: say which topics go which way: ?to=PREFIX for those that go to this \
                      server, ?from=PREFIX for those that come from it; join several with &"
@@ -137,8 +140,8 @@ impl Node {
             }
             settings.forward.extend(from);
         }
-        #[cfg(feature = "ws")]
-        if let Some(url) = crate::ws_options::said_twice(&settings.peers) {
+        #[cfg(feature = "bridge")]
+        if let Some(url) = crate::bridge_options::said_twice(&settings.peers) {
             return Err(Failure::usage(format!(
                 "{url}: there is another --peer with this address, and an address has one peering; \
                  say all that goes to and comes from a server in one"

@@ -1,6 +1,6 @@
 use super::watch::{Record, View, Watch};
 use crate::failure::Failure;
-use crate::http::{ClientReport, PeerReport, Status};
+use crate::http::{BridgeReport, ClientReport, PeerReport, Status};
 use crate::output::{Align, Table, age};
 use clap::Args;
 
@@ -8,7 +8,8 @@ use clap::Args;
 ///
 /// Whom it is peered with, since when and over what, what it still tries to reach, and what went
 /// wrong last. The node has to run with --http. On a terminal a table that is renewed every second;
-/// elsewhere one line of JSON for each peer and client. Ends with 3 if the node cannot be reached.
+/// elsewhere one line of JSON for each peer, client and bridge. Ends with 3 if the node cannot be
+/// reached.
 #[derive(Args)]
 pub(crate) struct Peers {
     #[command(flatten)]
@@ -38,7 +39,8 @@ impl View for List {
     fn records(&mut self, status: &Status) -> Vec<Record> {
         let peers = status.peers.iter().map(|peer| Record::new("peer", peer));
         let clients = status.clients.iter().map(|client| Record::new("client", client));
-        peers.chain(clients).collect()
+        let bridges = status.bridges.iter().map(|bridge| Record::new("bridge", bridge));
+        peers.chain(clients).chain(bridges).collect()
     }
 
     fn table(&mut self, status: &Status) -> Table {
@@ -48,6 +50,7 @@ impl View for List {
         peers.sort_by_key(|peer| (peer.statistics.is_none(), peer.id.is_some()));
         peers.into_iter().for_each(|peer| table.row(peer_row(peer)));
         status.clients.iter().for_each(|client| table.row(client_row(client)));
+        status.bridges.iter().for_each(|bridge| members(bridge).for_each(|row| table.row(row)));
         table
     }
 }
@@ -98,6 +101,24 @@ fn peer_row(peer: &PeerReport) -> Vec<String> {
         peer.filter.filter_entries.to_string(),
         error,
     ]
+}
+
+/// A row for each member of what is at the other side of a bridge.
+fn members(bridge: &BridgeReport) -> impl Iterator<Item = Vec<String>> {
+    bridge.members.iter().map(|(id, name)| {
+        let kind = format!("{} member {}", bridge.kind, name.as_deref().unwrap_or(NOTHING));
+        let nothing = || NOTHING.to_owned();
+        vec![
+            id.clone(),
+            bridge.address.clone(),
+            kind,
+            nothing(),
+            nothing(),
+            nothing(),
+            nothing(),
+            nothing(),
+        ]
+    })
 }
 
 fn client_row(client: &ClientReport) -> Vec<String> {

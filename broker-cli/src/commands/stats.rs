@@ -5,14 +5,14 @@ use crate::http::{ClientReport, PeerReport, Statistics, Status};
 use crate::output::{Align, Table, short};
 use clap::Args;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Show what flows between a running node and its peers
 ///
 /// Messages and bytes that wait for each peer, that were sent, received and dropped, and how long
 /// they waited. The node has to run with --http. On a terminal a table that is renewed every
-/// second, with rates; elsewhere one line of JSON for each peering and client. Ends with 3 if the
-/// node cannot be reached.
+/// second, with rates; elsewhere one line of JSON for each peering, client and bridge. Ends with 3
+/// if the node cannot be reached.
 #[derive(Args)]
 pub(crate) struct Stats {
     #[command(flatten)]
@@ -71,6 +71,13 @@ struct ClientStats<'a> {
     refused: u64,
 }
 
+/// The line for a bridge.
+#[derive(Serialize)]
+struct BridgeStats<'a> {
+    bridge: &'a str,
+    messages: &'a BTreeMap<String, u64>,
+}
+
 impl View for Rates {
     fn records(&mut self, status: &Status) -> Vec<Record> {
         let peers = peerings(status).map(|(peer, id, statistics)| {
@@ -78,7 +85,13 @@ impl View for Rates {
         });
         let clients =
             status.clients.iter().map(|client| Record::new("stats", &client_stats(client)));
-        peers.chain(clients).collect()
+        let bridges = status.bridges.iter().map(|bridge| {
+            Record::new(
+                "stats",
+                &BridgeStats { bridge: &bridge.address, messages: &bridge.messages },
+            )
+        });
+        peers.chain(clients).chain(bridges).collect()
     }
 
     fn table(&mut self, status: &Status) -> Table {

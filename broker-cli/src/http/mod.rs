@@ -15,7 +15,9 @@ pub(crate) use client::{overlay, status};
 pub(crate) use options::HttpOptions;
 pub(crate) use overlay::Overlay;
 pub(crate) use server::Server;
-pub(crate) use status::{Called, ClientReport, PeerReport, Statistics, Status};
+pub(crate) use status::{
+    BridgeList, BridgeReport, Called, ClientReport, PeerReport, Statistics, Status,
+};
 pub(crate) use window::Window;
 
 /// Where the metrics are, as in the C++ Broker.

@@ -5,16 +5,35 @@ use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
 use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 /// As many entries of a filter are shown, if they are short.
 const FILTER_SHOWN: usize = 256;
 
-/// How this node and others are called.
+/// How this node and others are called, and the bridges that it has.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Called {
     pub(crate) own: Option<String>,
     pub(crate) others: Names,
+    pub(crate) bridges: BridgeList,
+}
+
+/// The bridges of a node, where this build has any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BridgeList {
+    #[cfg(feature = "bridge")]
+    pub(crate) bridges: broker::bridge::Bridges,
+}
+
+impl BridgeList {
+    fn report(&self) -> Vec<BridgeReport> {
+        #[cfg(feature = "bridge")]
+        let list = self.bridges.status().into_iter().map(BridgeReport::from).collect();
+        #[cfg(not(feature = "bridge"))]
+        let list = Vec::new();
+        list
+    }
 }
 
 /// How much of what there is goes on a page, in bytes.
@@ -49,6 +68,9 @@ pub(crate) struct Status {
     pub(crate) listeners: Vec<ListenerReport>,
     pub(crate) peers: Vec<PeerReport>,
     pub(crate) clients: Vec<ClientReport>,
+    /// Peers that are no endpoints but servers or clusters of another kind.
+    #[serde(default)]
+    pub(crate) bridges: Vec<BridgeReport>,
     /// Peers and clients for which there is no room here.
     #[serde(default)]
     pub(crate) peers_left_out: usize,
@@ -90,6 +112,22 @@ pub(crate) struct PeerReport {
     #[serde(flatten)]
     pub(crate) filter: Filter,
     pub(crate) statistics: Option<Statistics>,
+}
+
+/// A bridge, and what became of messages at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BridgeReport {
+    pub(crate) kind: String,
+    pub(crate) address: String,
+    pub(crate) version: String,
+    pub(crate) to: Vec<String>,
+    /// Without any, whatever the node wants.
+    pub(crate) from: Vec<String>,
+    /// By the outcomes that metrics have.
+    pub(crate) messages: BTreeMap<String, u64>,
+    pub(crate) last_refusal: Option<String>,
+    /// The ids of the members of what is at the other side, with the names that are known.
+    pub(crate) members: BTreeMap<String, Option<String>>,
 }
 
 /// The statistics of a peering, by the names that they have in the library.
@@ -177,6 +215,7 @@ impl Status {
             listeners: endpoint.listeners().into_iter().map(ListenerReport::new).collect(),
             peers,
             clients,
+            bridges: called.bridges.report(),
             peers_left_out,
             clients_left_out,
         }
@@ -268,6 +307,23 @@ impl PeerReport {
             last_reason: peer.last_reason.map(|reason| Reason::name(reason).to_owned()),
             filter,
             statistics: stats.map(Statistics::from),
+        }
+    }
+}
+
+#[cfg(feature = "bridge")]
+impl From<broker::bridge::BridgeStatus> for BridgeReport {
+    fn from(bridge: broker::bridge::BridgeStatus) -> Self {
+        let messages = bridge.outcomes().map(|(outcome, count)| (outcome.to_owned(), count));
+        Self {
+            kind: bridge.kind.to_owned(),
+            address: bridge.server.to_string(),
+            messages: messages.collect(),
+            version: bridge.version,
+            to: bridge.directions.to,
+            from: bridge.directions.from.unwrap_or_default(),
+            last_refusal: bridge.last_refusal,
+            members: bridge.members.into_iter().map(|member| (member.id, member.name)).collect(),
         }
     }
 }

@@ -130,9 +130,9 @@ impl Session {
         for url in settings.listen.iter().chain(&settings.peers) {
             check_scheme(&endpoint, url)?;
         }
-        #[cfg(feature = "ws")]
+        #[cfg(feature = "bridge")]
         for url in &settings.peers {
-            crate::ws_options::check(url).map_err(Failure::usage)?;
+            crate::bridge_options::check(url).map_err(Failure::usage)?;
         }
         let events = endpoint.events();
         #[cfg(any(feature = "tls", feature = "quic"))]
@@ -167,6 +167,15 @@ impl Session {
     #[cfg(feature = "http")]
     pub(crate) fn also_listening(&mut self, url: &Address) {
         self.also_listening.push(url.clone());
+    }
+
+    /// The bridges of the endpoint.
+    #[cfg(feature = "http")]
+    pub(crate) fn bridges(&self) -> crate::http::BridgeList {
+        crate::http::BridgeList {
+            #[cfg(feature = "bridge")]
+            bridges: self.settings.transports.bridges.clone(),
+        }
     }
 
     /// Makes SIGHUP read the certificates again, as in other services; with a terminal it still

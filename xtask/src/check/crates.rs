@@ -8,7 +8,7 @@ const LAYERS: &[&[&str]] = &[
     &["broker-data"],
     &["broker-proto"],
     &["broker-core", "broker-sim"],
-    &["broker-tls"],
+    &["broker-tls", "broker-zmtp"],
     &["broker-transport-tcp"],
     &["broker-transport-ws", "broker-transport-quic"],
     &["broker-testkit", "broker-fuzz"],
@@ -18,8 +18,11 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// What these crates do without, because they do no I/O.
-const WITHOUT: &[(&str, &[&str])] =
-    &[("broker-data", &["tokio", "dashmap"]), ("broker-proto", &["tokio", "dashmap"])];
+const WITHOUT: &[(&str, &[&str])] = &[
+    ("broker-data", &["tokio", "dashmap"]),
+    ("broker-proto", &["tokio", "dashmap"]),
+    ("broker-zmtp", &["tokio", "dashmap"]),
+];
 
 pub(super) fn check(root: &Path) -> Findings {
     let mut findings = Findings::new();

@@ -45,6 +45,22 @@ pub(super) enum Outcome {
     Skipped(String),
 }
 
+impl Context {
+    /// Where a program is: among the tools, or on PATH.
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        let among_tools = self.tools.join(name);
+        match among_tools.is_file() {
+            true => among_tools,
+            false => on_path(name).unwrap_or(among_tools),
+        }
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|place| place.join(name)).find(|place| place.is_file())
+}
+
 impl Cell {
     /// A cell that runs `check`, which needs these tools.
     pub(super) fn new<F>(
@@ -90,14 +106,16 @@ impl Cell {
     }
 }
 
+/// Tools that are also taken from PATH.
+const INSTALLED: &[&str] = &["zeek"];
+
 /// Why a cell cannot run, if something that it needs is not there.
 fn missing(tools: &[&str], reference: Option<&Path>) -> Option<String> {
-    let absent: Vec<&str> = match reference {
-        None => tools.to_vec(),
-        Some(reference) => {
-            tools.iter().copied().filter(|tool| !reference.join(tool).is_file()).collect()
-        }
+    let is_there = |tool: &str| {
+        reference.is_some_and(|reference| reference.join(tool).is_file())
+            || INSTALLED.contains(&tool) && on_path(tool).is_some()
     };
+    let absent: Vec<&str> = tools.iter().copied().filter(|tool| !is_there(tool)).collect();
     let list = absent.join(" and ");
     match (absent.is_empty(), reference) {
         (true, _) => None,

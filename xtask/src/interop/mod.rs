@@ -21,7 +21,8 @@ use std::process::ExitCode;
 /// command line tools take part where `--reference` says where they are.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The directory that holds broker-node, broker-pipe and broker-throughput
+    /// The directory that holds broker-node, broker-pipe and broker-throughput, and perhaps zeek,
+    /// which is also looked for on PATH
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
 

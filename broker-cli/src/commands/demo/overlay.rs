@@ -25,6 +25,10 @@ pub(super) async fn start_hub(transcript: &mut Transcript) -> Result<Hub, Failur
     let mut urls = Vec::new();
     // Sockets of this machine have paths, and what is printed here is the same everywhere.
     for scheme in participant.endpoint.schemes().into_iter().filter(|scheme| *scheme != "unix") {
+        #[cfg(feature = "bridge")]
+        if crate::bridge_options::is_only_dialled(scheme) {
+            continue;
+        }
         let host = if scheme == "mem" { "hub" } else { "127.0.0.1" };
         let bound = participant.endpoint.listen(Address::new(scheme, host, 0)).await;
         let bound = bound.map_err(|error| Failure::listening(&error))?;

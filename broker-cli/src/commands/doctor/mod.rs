@@ -62,10 +62,15 @@ pub(crate) struct Doctor {
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let file = Settings::read(self.config.as_deref(), OverflowPolicy::default())?;
-        #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
+        #[cfg_attr(
+            not(any(feature = "tls", feature = "quic", feature = "zeromq")),
+            allow(unused_mut)
+        )]
         let mut transports = file.transports;
         #[cfg(any(feature = "tls", feature = "quic"))]
         self.tls.apply(&mut transports.tls);
+        #[cfg(feature = "zeromq")]
+        crate::bridge_options::add_environment(&mut transports)?;
         let mut examination = Examination {
             url: dialable(self.url.clone()),
             wait: self.wait.unwrap_or(WAIT),
@@ -141,9 +146,9 @@ impl Examination {
             }
             scheme => (self.open(&builder, scheme, &addresses).await?, None),
         };
-        #[cfg(feature = "ws")]
-        if crate::ws_options::is_json(&self.url) {
-            return self.leave_server(connection).await;
+        #[cfg(feature = "bridge")]
+        if let Some(kind) = broker::bridge::BridgeKind::of(&self.url) {
+            return self.leave_bridge(kind, connection).await;
         }
         let mut conversation = Conversation::new(connection, self.limits.clone(), self.wait);
         self.greet(&mut conversation, address).await?;
@@ -288,12 +293,15 @@ impl Examination {
         Ok(connection)
     }
 
-    /// Ends the connection to a server of the JSON API: it has taken the subscriptions, and knows
-    /// nothing of the greetings of peers.
-    #[cfg(feature = "ws")]
-    async fn leave_server(&mut self, mut connection: Connection) -> Result<(), Stop> {
-        let text = "a server of the JSON API, which has acknowledged the subscriptions";
-        self.report(Check::passed("json-api", text)).await;
+    /// Ends the connection of a bridge: what is at its other side has taken the subscriptions, and
+    /// knows nothing of the greetings of peers.
+    #[cfg(feature = "bridge")]
+    async fn leave_bridge(
+        &mut self,
+        kind: &broker::bridge::BridgeKind,
+        mut connection: Connection,
+    ) -> Result<(), Stop> {
+        self.report(Check::passed(kind.name, kind.reached)).await;
         // Only politeness; the end of this program ends the connection as well.
         let _ = tokio::time::timeout(self.wait, connection.writer.shutdown()).await;
         Ok(())

@@ -91,18 +91,18 @@ pub(crate) struct Pub {
 
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
+        #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
         let mut settings = patient(self.endpoint.settle_with_peer(OverflowPolicy::Wait)?);
         if self.dry_run {
             let format = settings.output.unwrap_or_else(Format::detect);
             return self.show(format).await;
         }
         let source = self.source()?;
-        #[cfg(feature = "ws")]
+        #[cfg(feature = "bridge")]
         for url in &mut settings.peers {
             let topic =
                 source.topic().map(|topic| String::from_utf8_lossy(topic)).unwrap_or_default();
-            *url = crate::ws_options::for_publishing(url.clone(), &topic);
+            *url = crate::bridge_options::for_publishing(url.clone(), &topic);
         }
         let persistence = Persistence::always(settings.retry);
         let mut session = Session::new(settings, Need::Output)?;

@@ -12,6 +12,7 @@ mod restart;
 mod throughput;
 mod updates;
 mod values;
+mod zeek;
 
 use super::cell::Cell;
 
@@ -26,6 +27,7 @@ pub(super) fn all() -> Vec<Cell> {
         throughput::cells(),
         restart::cells(),
         ending::cells(),
+        zeek::cells(),
     ]
     .into_iter()
     .flatten()
@@ -34,4 +36,5 @@ pub(super) fn all() -> Vec<Cell> {
 
 const NODE: &str = "broker-node";
 const PIPE: &str = "broker-pipe";
+const ZEEK: &str = "zeek";
 const THROUGHPUT: &str = "broker-throughput";
