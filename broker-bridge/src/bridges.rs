@@ -29,6 +29,12 @@ impl Bridges {
         self.overlay.join(context);
     }
 
+    /// What the endpoint is, for kinds that have to know.
+    #[cfg(feature = "nats")]
+    pub(crate) fn overlay(&self) -> Arc<Overlay> {
+        Arc::clone(&self.overlay)
+    }
+
     /// The bridges that are open now.
     #[must_use]
     pub fn status(&self) -> Vec<BridgeStatus> {

@@ -10,11 +10,13 @@ use tokio::sync::oneshot;
 pub(crate) struct Outbox<T> {
     pub(crate) outgoing: VecDeque<Outgoing<T>>,
     delivery: DeliveryTracker,
+    /// Messages among those that are not confirmed that will not be handed over.
+    left: u64,
 }
 
 impl<T> Outbox<T> {
     pub(crate) fn new() -> Self {
-        Self { outgoing: VecDeque::new(), delivery: DeliveryTracker::default() }
+        Self { outgoing: VecDeque::new(), delivery: DeliveryTracker::default(), left: 0 }
     }
 
     pub(crate) fn push(&mut self, message: T) {
@@ -37,7 +39,19 @@ impl<T> Outbox<T> {
 
     /// Takes the answer to a ping, and returns how many messages it confirms.
     pub(crate) fn confirm(&mut self, number: u64) -> u64 {
-        self.delivery.confirm(number)
+        let confirmed = self.delivery.confirm(number);
+        self.without_left(confirmed)
+    }
+
+    /// Notes messages that were pushed and are counted by the cause for which they do not go on.
+    pub(crate) fn leave(&mut self, count: u64) {
+        self.left += count;
+    }
+
+    fn without_left(&mut self, count: u64) -> u64 {
+        let left = self.left.min(count);
+        self.left -= left;
+        count - left
     }
 
     /// Whether everything was sent and is confirmed.
@@ -48,7 +62,8 @@ impl<T> Outbox<T> {
     /// Empties it at the end of a connection, and returns how many messages are lost by that.
     pub(crate) fn lose(&mut self) -> u64 {
         self.outgoing.clear();
-        self.delivery.lose()
+        let lost = self.delivery.lose();
+        self.without_left(lost)
     }
 }
 
@@ -138,6 +153,18 @@ mod tests {
         assert_eq!(delivery.next_ping(), Some(2));
         assert_eq!((delivery.lose(), delivery.open()), (1, 0));
         assert_eq!(delivery.confirm(2), 0);
+    }
+
+    #[test]
+    fn what_was_left_is_neither_confirmed_nor_lost() {
+        let mut outbox = Outbox::new();
+        (0..5).for_each(|number| outbox.push(number));
+        outbox.ping();
+        outbox.leave(2);
+        assert_eq!(outbox.confirm(1), 3);
+        (0..3).for_each(|number| outbox.push(number));
+        outbox.leave(1);
+        assert_eq!((outbox.lose(), outbox.lose()), (2, 0));
     }
 
     #[test]

@@ -97,6 +97,13 @@ impl State {
 }
 
 impl InboxSender {
+    /// Notes messages that were dropped in front of the inbox.
+    #[cfg(feature = "nats")]
+    pub(crate) fn note_dropped(&self, count: u64) {
+        self.shared.state.lock().dropped += count;
+        self.shared.changed.notify_one();
+    }
+
     /// Puts something in, or drops it if it is a message and there is no room. Never waits.
     pub(crate) fn push(&self, incoming: Incoming) {
         let InboxLimits { messages, bytes } = self.shared.limits;
@@ -123,6 +130,8 @@ impl InboxSender {
 fn length(incoming: &Incoming) -> Option<usize> {
     match incoming {
         Incoming::Message { topic, payload } => Some(topic.len() + payload.len()),
+        // Of these the other side can make as many as of messages.
+        Incoming::Left { text, .. } | Incoming::Unexpected(text) => Some(text.len()),
         _ => None,
     }
 }

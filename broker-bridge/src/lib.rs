@@ -60,6 +60,8 @@ mod guard;
 mod inbox;
 mod kind;
 mod mark;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod other_side;
 mod overlay;
 mod passage;
@@ -84,6 +86,8 @@ pub use status::{BridgeStatus, Carried, Member};
 pub static KINDS: &[&BridgeKind] = &[
     #[cfg(feature = "websocket")]
     &websocket::KIND,
+    #[cfg(feature = "nats")]
+    &nats::KIND,
     #[cfg(feature = "zeromq")]
     &zeromq::KIND,
 ];

@@ -92,6 +92,9 @@ pub(crate) enum Incoming {
     Message { topic: Vec<u8>, payload: Vec<u8> },
     /// So many messages were not taken, because those before them still wait for the overlay.
     Dropped(u64),
+    /// So many messages were not carried, and why: those from there that had crossed other bridges,
+    /// or some of those that were sent there.
+    Left { why: Carried, count: u64, text: String },
     /// Everything sent before the ping with this number has been read.
     Confirmed(u64),
     /// Something that was sent is refused, and why. The connection stays.

@@ -97,6 +97,14 @@ impl Passage {
                      ({count} so far)"
                 ));
             }
+            Incoming::Left { why, count, text } => {
+                // What has crossed other bridges comes from there; the rest was to go there.
+                if why != Carried::Crossed {
+                    outbox.leave(count);
+                }
+                let count = self.counters.add(why, count);
+                self.lose(&format!("{text} ({count} so far)"));
+            }
             Incoming::Member { id, name, is_there } => self.note_member(id, name, is_there),
             Incoming::Noted(text) => self.overlay.inform(&self.counters, &text),
             Incoming::Confirmed(number) => {

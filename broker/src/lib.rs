@@ -68,7 +68,7 @@
 //! | `quic` | no | `quic://` |
 //! | `bridge` | no | What the kinds of bridges share |
 //! | `zeromq` | no | `zeromq://`: bridges to Zeek clusters that use ZeroMQ |
-//! | `nats` | no | `nats://`: bridges to NATS servers |
+//! | `nats` | no | `nats://` and `nats+tls://`: bridges to NATS servers |
 //!
 //! `mem://`, inside one process, is always there.
 

@@ -178,6 +178,8 @@ fn with_transports(
     #[cfg(feature = "ws")]
     let builder =
         broker_bridge::websocket::WebSocketBridges::among(&options.bridges, ws).install(builder);
+    #[cfg(feature = "nats")]
+    let builder = broker_bridge::nats::install(&options.bridges, builder);
     #[cfg(feature = "zeromq")]
     let builder =
         broker_bridge::zeromq::install(&options.bridges, limits, &options.zeromq, builder)?;
