@@ -101,8 +101,8 @@ fn ascending(previous: &[u8], element: &[u8]) -> bool {
     !comparison.duplicate && comparison.order.is_lt()
 }
 
-/// The first eight bytes of a short string, of which those that differ say which string comes first,
-/// and where the string ends. Nothing for other values, and close to the end of the payload.
+/// The first eight bytes of a short string, of which those that differ say which string comes
+/// first, and where the string ends. Nothing for other values, and close to the end of the payload.
 #[inline(always)]
 fn beginning(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let (head, _) = bytes.get(at..)?.split_first_chunk::<10>()?;
