@@ -6,6 +6,25 @@ from typing import Any, Final, final
 
 from ._event import Event
 
+__all__ = [
+    "Completions",
+    "Count",
+    "Endpoint",
+    "Enum",
+    "Events",
+    "Message",
+    "Operation",
+    "Port",
+    "RawData",
+    "Subscriber",
+    "Timespan",
+    "Timestamp",
+    "VERSION",
+    "after_fork_in_child",
+    "end_waits",
+    "shown_url",
+]
+
 VERSION: Final[str]
 
 def after_fork_in_child() -> None: ...
