@@ -109,7 +109,8 @@ impl Endpoint {
     /// use broker::Endpoint;
     /// use broker::core::transport::MemTransport;
     ///
-    /// let endpoint = Endpoint::builder().transport(MemTransport::new()).forwarding(false).build()?;
+    /// let builder = Endpoint::builder().transport(MemTransport::new());
+    /// let endpoint = builder.forwarding(false).build()?;
     /// assert_eq!(endpoint.schemes(), ["mem"]);
     /// # Ok(())
     /// # }
