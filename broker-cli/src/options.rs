@@ -144,9 +144,10 @@ pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
     }
 }
 
-/// The address as it is dialled: without a host it means this machine.
+/// The address as it is dialled: without a host it means this machine. One without a port is a path.
 pub(crate) fn dialable(url: Url) -> Url {
-    let url = if url.host().is_empty() { url.with_host("127.0.0.1") } else { url };
+    let url =
+        if url.host().is_empty() && url.port() != 0 { url.with_host("127.0.0.1") } else { url };
     #[cfg(feature = "ws")]
     let url = crate::ws_options::with_path(url);
     url

@@ -17,6 +17,13 @@ pub struct Link {
 pub enum Protection {
     /// The link never leaves this process.
     InProcess,
+    /// The link never leaves this machine, whose system says who is at the other side.
+    SameHost {
+        /// The number of the user.
+        user: u32,
+        /// The number of the process, where the system tells it.
+        process: Option<i32>,
+    },
     /// Nothing.
     Plain,
     /// Encrypted, but nobody knows with whom.
@@ -29,6 +36,10 @@ impl fmt::Display for Protection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InProcess => f.write_str("in process"),
+            Self::SameHost { user, process: Some(process) } => {
+                write!(f, "same host, user {user}, process {process}")
+            }
+            Self::SameHost { user, process: None } => write!(f, "same host, user {user}"),
             Self::Plain => f.write_str("plain"),
             Self::Encrypted => f.write_str("encrypted, not authenticated"),
             Self::Authenticated(name) => write!(f, "authenticated as {name}"),

@@ -1,5 +1,5 @@
 //! Where endpoints listen and dial: `scheme://host:port[/path][?query]`, `host:port` and Zeek's
-//! `9999/tcp`.
+//! `9999/tcp`; `unix:///path` between processes of one machine.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -13,6 +13,9 @@ const MASK: &str = "***";
 
 /// The scheme that a URL without one gets.
 pub const DEFAULT_SCHEME: &str = "tcp";
+
+/// The scheme whose addresses are paths: `unix:///run/broker.sock` has neither host nor port.
+const PATHS: &str = "unix";
 
 /// The address of a listener, or of a peer to dial.
 ///
@@ -132,6 +135,7 @@ impl Url {
     fn without_query(&self) -> String {
         let Self { scheme, host, port, path, .. } = self;
         match host.contains(':') {
+            _ if scheme == PATHS => format!("{scheme}://{path}"),
             true => format!("{scheme}://[{host}]:{port}{path}"),
             false => format!("{scheme}://{host}:{port}{path}"),
         }
@@ -203,8 +207,15 @@ fn parse(text: &str) -> Result<Url, String> {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
-    let (host, port) = split_authority(authority)?;
-    let mut url = Url::new(&scheme, host, parse_port(port)?);
+    let mut url = if scheme == PATHS {
+        if !authority.is_empty() || path.len() < 2 {
+            return Err("a path is missing (as in unix:///run/broker.sock)".to_owned());
+        }
+        Url::new(&scheme, "", 0)
+    } else {
+        let (host, port) = split_authority(authority)?;
+        Url::new(&scheme, host, parse_port(port)?)
+    };
     query.clone_into(&mut url.query);
     if path != "/" {
         path.clone_into(&mut url.path);

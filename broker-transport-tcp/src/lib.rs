@@ -1,4 +1,4 @@
-//! `tcp://` and `tls://` for Broker endpoints.
+//! `tcp://`, `tls://` and, between processes of one machine, `unix://` for Broker endpoints.
 //!
 //! [`TcpTransport`] serves plain TCP without any protection, and with the feature `tls`
 //! `tls::TlsTransport` serves TLS over the same sockets. The two halves of the
@@ -17,11 +17,15 @@ mod persistent;
 mod race;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(unix)]
+mod unix;
 
 pub use bind::bind_with;
 pub use dial::dial_with;
 pub use listen::TcpAcceptor;
 pub use options::{Keepalive, TcpOptions};
+#[cfg(unix)]
+pub use unix::UnixTransport;
 
 use crate::persistent::PersistentWriter;
 use async_trait::async_trait;

@@ -32,8 +32,8 @@
 //! them, or in an orderly way by [`Endpoint::shutdown`].
 //!
 //! **Peerings.** [`Endpoint::listen`] accepts them and [`Endpoint::peer`] asks for them. The scheme
-//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`, or
-//! `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
+//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`,
+//! `unix://`, or `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
 //! made anew after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that
 //! says whose business it is.
 //!
@@ -62,7 +62,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tcp` | yes | `tcp://` |
+//! | `tcp` | yes | `tcp://`, and on Unix `unix://` between processes of one machine |
 //! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
 //! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
 //! | `quic` | no | `quic://` |

@@ -159,6 +159,8 @@ pub struct Connection {
 pub enum ListenerProtection {
     /// The links never leave this process.
     InProcess,
+    /// The links never leave this machine, whose system says who is at the other side.
+    SameHost,
     /// Nothing.
     Plain,
     /// Encrypted, and nobody has to prove anything.
@@ -173,6 +175,7 @@ impl fmt::Display for ListenerProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InProcess => Protection::InProcess.fmt(f),
+            Self::SameHost => f.write_str("same host"),
             Self::Plain => Protection::Plain.fmt(f),
             Self::Encrypted => Protection::Encrypted.fmt(f),
             Self::Authenticated(proof) => write!(f, "authenticated by {proof}"),

@@ -118,9 +118,14 @@ impl Examination {
     /// Tries one layer after the other, and stops at the first that fails.
     async fn examine(&mut self) -> Result<(), Stop> {
         let builder = self.check_url()?;
-        let (addresses, check) =
-            sockets::resolve(&self.url).await.map_err(|finding| ("name", finding))?;
-        self.report(check).await;
+        let mut addresses = Vec::new();
+        // A path on this machine has neither name nor address.
+        if self.url.scheme() != "unix" {
+            let resolved = sockets::resolve(&self.url).await;
+            let (found, check) = resolved.map_err(|finding| ("name", finding))?;
+            self.report(check).await;
+            addresses = found;
+        }
         let (connection, address) = match self.url.scheme().to_owned().as_str() {
             "tcp" => {
                 let (stream, address) = self.connect(&addresses).await?;
