@@ -1,4 +1,5 @@
 use crate::establish::{check_protocol, establish};
+use crate::link::url_of;
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
 use broker_core::Url;

@@ -11,7 +11,7 @@ use broker_proto::limits::Limits;
 use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
-use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::frame::{PREFIX, payload_length};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use std::collections::BTreeSet;
@@ -384,8 +384,7 @@ impl Consumer {
 
     #[inline]
     fn next_of_current(&mut self) -> Option<Message> {
-        let prefix = self.current.first_chunk::<PREFIX>()?;
-        let length = u32::from_be_bytes(*prefix) as usize;
+        let length = payload_length(&self.current)?;
         if length > self.current.len() - PREFIX {
             return None;
         }
