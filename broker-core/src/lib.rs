@@ -12,6 +12,6 @@ pub use broker_proto::{
     Protection, PublishError, Published, Reason, SubscribeError, SubscriberPolicy, UnknownPolicy,
     Url, is_internal,
 };
-pub use broker_proto::{data, limits, wire};
+pub use broker_proto::{data, limits, memory, wire};
 pub use config::{Config, Preset};
 pub use endpoint::Endpoint;

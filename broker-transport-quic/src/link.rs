@@ -1,8 +1,10 @@
 use crate::errors;
 use crate::errors::{CLOSED, MISBEHAVED};
+use broker_core::Url;
 use broker_core::transport::{TransportError, TransportErrorKind as Kind};
 use broker_tls::HandshakeReport;
 use quinn::ConnectionError;
+use std::net::SocketAddr;
 
 /// What both halves of a connection hold on to. When the last one lets go, the connection ends.
 pub(crate) struct Link {
@@ -30,4 +32,9 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.connection.close(CLOSED, b"");
     }
+}
+
+/// The address of the other side, as it is shown.
+pub(crate) fn url_of(address: SocketAddr) -> Url {
+    Url::new("quic", &address.ip().to_string(), address.port())
 }

@@ -1,4 +1,5 @@
 use crate::establish::{check_protocol, establish};
+use crate::link::url_of;
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
 use broker_core::Url;
@@ -139,7 +140,7 @@ impl Listener for QuicListener {
                 continue;
             }
             let address = incoming.remote_address();
-            let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
+            let remote = url_of(address);
             let establish = self.context.clone().accept(incoming, remote.clone());
             return Ok(Incoming::peer(remote, establish).without_descriptor());
         }

@@ -119,11 +119,17 @@ async fn a_peering_survives_a_new_address_on_the_way() {
     peer(&a, &b, &proxy.url).await;
     let (mut a_events, mut b_events) = (a.events(), b.events());
     for number in 0..3_u64 {
+        let before = b.peers()[0].network.url.clone();
         proxy.remap();
         a.publish("/t", &number).await.unwrap();
         assert_eq!(at_b.recv().await.unwrap().view().as_count(), Some(number));
+        // What is asked for now is what the message came from.
+        let shown = b.peers()[0].network.url.clone();
+        assert_ne!(shown, before, "the address is the one before the move");
+        assert_eq!((shown.scheme(), shown.host()), ("quic", before.host()));
         b.publish("/t", &number).await.unwrap();
         assert_eq!(at_a.recv().await.unwrap().view().as_count(), Some(number));
+        assert_eq!(a.peers()[0].network.url, proxy.url, "what was dialled stays what it is");
     }
     assert!(no_status(&mut a_events) && no_status(&mut b_events), "the peering was disturbed");
 }

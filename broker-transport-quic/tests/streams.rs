@@ -4,10 +4,12 @@
 mod support;
 
 use broker_core::Limits;
+use broker_core::memory::MemoryBudget;
 use broker_core::transport::{Connection, ReadBuffer, TransportErrorKind as Kind};
 use broker_transport_quic::{Order, QuicOptions};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use support::raw::{self, Raw};
 use support::{ACK, LIMIT, anonymous, data, peers, ping, receive, send};
@@ -227,4 +229,24 @@ async fn a_side_that_vanishes_without_an_end_is_not_taken_for_one_that_closed() 
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Reset);
     assert!(error.to_string().contains("lost"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unfinished_frame_is_a_part_of_what_the_endpoint_holds_and_gives_way() {
+    let (mut connection, mut raw) = raw::dialling().await;
+    let budget = Arc::new(MemoryBudget::new(1024 * 1024));
+    connection.reader.within(&budget);
+    raw.control.0.write_all(ACK).await.unwrap();
+    assert_eq!(receive(&mut *connection.reader).await, ACK);
+
+    let endless = async {
+        raw.control.0.write_all(&(32_u32 << 20).to_be_bytes()).await.unwrap();
+        while raw.control.0.write_all(&[0; 4096]).await.is_ok() {}
+    };
+    let mut buffer = ReadBuffer::new();
+    let (received, ()) = tokio::join!(connection.reader.recv(&mut buffer), endless);
+    let error = received.unwrap_err();
+    assert_eq!(error.kind(), Kind::OutOfResources, "{error}");
+    assert!(error.to_string().contains("the limit memory"), "{error}");
+    assert_eq!(budget.used(), 0);
 }

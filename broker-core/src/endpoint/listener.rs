@@ -1,9 +1,9 @@
 use super::connection;
 use super::shared::Shared;
+use super::table::ListenerInfo;
 use crate::event::{Event, LogEvent, LogId, Severity};
 use crate::transport::{
-    Established, Evicted, Incoming, Listener, ListenerProtection, Place, TransportError,
-    TransportErrorKind,
+    Established, Evicted, Incoming, Listener, Place, TransportError, TransportErrorKind,
 };
 use crate::{Failure, Reason, Url};
 use broker_proto::InvalidUrl;
@@ -15,23 +15,12 @@ use tokio::time::{sleep, timeout};
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An address at which an endpoint listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ListenerInfo {
-    /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
-    /// returned it.
-    pub url: Url,
-    /// What protects the links that are accepted there.
-    pub protection: ListenerProtection,
-}
-
 /// Starts listening, and accepts until the endpoint shuts down.
 pub(super) async fn listen(
     shared: &Arc<Shared>,
     at: Result<Url, InvalidUrl>,
 ) -> Result<Url, TransportError> {
-    if shared.stopping.is_cancelled() {
+    if shared.tasks.stopping.is_cancelled() {
         let detail = "listening: the endpoint has been shut down";
         return Err(TransportError::new(TransportErrorKind::Closed, detail));
     }
@@ -49,9 +38,9 @@ pub(super) async fn listen(
     log(shared, Severity::Info, LogId::ListenSuccess, text);
     shared.listeners.lock().push(ListenerInfo { url: url.clone(), protection });
     let (endpoint, at) = (Arc::clone(shared), url.clone());
-    shared.spawn(async move {
+    shared.tasks.spawn(async move {
         let accepting = accept(Arc::clone(&endpoint), listener);
-        endpoint.stopping.run_until_cancelled(accepting).await;
+        endpoint.tasks.stopping.run_until_cancelled(accepting).await;
         endpoint.listeners.lock().retain(|listener| listener.url != at);
     });
     Ok(url)
@@ -96,14 +85,14 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let place = shared.admission.enter(&incoming.remote, incoming.holds_descriptor);
     let task = establish(Arc::clone(shared), incoming, place);
-    shared.spawn(task);
+    shared.tasks.spawn(task);
 }
 
 async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
-    let began = shared.now();
+    let began = shared.tasks.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish, .. } = incoming;
-    let stopping = shared.stopping.clone();
+    let stopping = shared.tasks.stopping.clone();
     let established = tokio::select! {
         biased;
         // Nobody is let in any more, and a shutdown waits for every task.

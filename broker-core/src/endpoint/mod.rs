@@ -3,8 +3,8 @@
 mod actions;
 mod arguments;
 mod builder;
-mod client;
 mod client_totals;
+mod clients;
 mod connection;
 mod consumer;
 mod drops;
@@ -12,35 +12,33 @@ mod events;
 mod listener;
 mod message;
 mod metrics;
-mod outbox;
 mod ping;
 mod publisher;
 mod registry;
+mod reporting;
 mod requests;
 mod service;
 mod shared;
-mod status_values;
 mod table;
+mod tasks;
 mod throttle;
-mod timer;
 mod writer;
 
 pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
-pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
+pub use clients::{ClientCounters, ClientInfo, ClientStatus};
 pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
-pub use listener::ListenerInfo;
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
-pub use service::{ServiceContext, WeakServiceContext};
-pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use service::{ClientSession, ServiceContext, WeakServiceContext};
+pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
 
 use crate::transport::TransportError;
-use crate::{EndpointId, Url};
+use crate::{EndpointId, PeerStatus, Url};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
@@ -234,13 +232,37 @@ impl Endpoint {
     /// All peers, and all addresses that are still tried (`Broker::peers`).
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
-        table::peers(self.shared())
+        table::peers(&self.shared().registry, self.uptime())
+    }
+
+    /// How many endpoints are peered with this one.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.shared().registry.peered()
+    }
+
+    /// Whether this endpoint is peered with another one.
+    #[must_use]
+    pub fn is_peered(&self, id: EndpointId) -> bool {
+        self.shared().registry.status(id) == Some(PeerStatus::Peered)
+    }
+
+    /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientStatus> {
+        self.shared().clients.list(self.uptime())
+    }
+
+    /// How many clients are attached now.
+    #[must_use]
+    pub fn client_count(&self) -> usize {
+        self.shared().clients.count()
     }
 
     /// What waits for each peer, and what has been sent and dropped (`Broker::peering_stats`).
     #[must_use]
     pub fn peering_stats(&self) -> PeeringStatsTable {
-        table::stats(self.shared())
+        table::stats(&self.shared().router)
     }
 
     /// The filter that a peer has announced; `None` if there is no such peer.
@@ -282,7 +304,7 @@ impl Endpoint {
     /// ```
     #[must_use]
     pub fn events(&self) -> EventStream {
-        self.shared().events.stream()
+        self.shared().reporting.events.stream()
     }
 
     /// Waits until `id` is a peer, however long that takes; `tokio::time::timeout` sets a limit.
@@ -339,7 +361,8 @@ impl Endpoint {
     /// # }
     /// ```
     pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
-        ping::ping(self.shared(), id).await
+        let shared = self.shared();
+        ping::ping(&shared.reporting.pings, &shared.router, id).await
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
@@ -548,13 +571,14 @@ impl Endpoint {
     /// all. The first peers get a label of their own, up to the limit `metrics-peers`; the others
     /// share the label `other`.
     pub fn record_metrics(&self) {
-        self.shared().metrics.record(self.shared());
+        let Shared { registry, router, clients, reporting, .. } = &**self.shared();
+        reporting.metrics.record(registry, router, clients);
     }
 
     /// The time since this endpoint was started, the clock of its statistics.
     #[must_use]
     pub fn uptime(&self) -> Duration {
-        self.shared().now()
+        self.shared().tasks.now()
     }
 
     /// What services and transports of this endpoint need of it.

@@ -101,16 +101,16 @@ fn report(shared: &Shared, code: ErrorCode, message: String, failure: &Failure) 
 pub(super) async fn await_peer(shared: &Shared, id: EndpointId) -> bool {
     let peered = || shared.registry.status(id) == Some(PeerStatus::Peered);
     loop {
-        let changed = shared.peers_changed.notified();
+        let changed = shared.reporting.peers_changed.notified();
         if peered() {
             return true;
         }
-        if shared.stopping.is_cancelled() {
+        if shared.tasks.stopping.is_cancelled() {
             return false;
         }
         tokio::select! {
             () = changed => {}
-            () = shared.stopping.cancelled() => return peered(),
+            () = shared.tasks.stopping.cancelled() => return peered(),
         }
     }
 }
@@ -118,14 +118,14 @@ pub(super) async fn await_peer(shared: &Shared, id: EndpointId) -> bool {
 /// Opens a connection and drives it.
 pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle {
     let dialling = Arc::clone(shared);
-    let task = shared.spawn(async move {
+    let task = shared.tasks.spawn(async move {
         let shared = dialling;
         match open(&shared, &url).await {
             Ok(connection) => {
                 // From here on the machine ends the connection, not whoever gives up the request.
                 let opened = Opened::Dialled(dial);
                 let run = connection::run(Arc::clone(&shared), connection, opened, None);
-                shared.spawn(run);
+                shared.tasks.spawn(run);
             }
             Err(error) => {
                 shared.control(|control, now| control.dial_failed(dial, error.into(), now));

@@ -1,11 +1,11 @@
 //! Which accepted connections may stay when there are too many of them.
 
 use crate::Url;
+use broker_proto::Origin;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,29 +50,6 @@ struct ByOrigin {
 /// How many connections an origin has; of two with the same number, the one that has the oldest
 /// counts as the larger.
 type Rank = (usize, Reverse<u64>);
-
-/// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
-/// network.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Origin {
-    V4([u8; 4]),
-    V6([u8; 8]),
-    Other(String),
-}
-
-impl Origin {
-    fn of(remote: &Url) -> Self {
-        let host = remote.host();
-        match host.parse().map(|address: IpAddr| address.to_canonical()) {
-            Ok(IpAddr::V4(address)) => Self::V4(address.octets()),
-            Ok(IpAddr::V6(address)) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-            Err(_) => Self::Other(host.to_owned()),
-        }
-    }
-}
 
 /// Tells a connection that it has to go, and why.
 #[derive(Debug, Default)]

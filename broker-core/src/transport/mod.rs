@@ -18,8 +18,10 @@ pub use stream::{StreamReader, StreamWriter};
 
 use crate::Url;
 use async_trait::async_trait;
+use broker_proto::memory::MemoryBudget;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Opens and accepts connections for the URL schemes it names.
 #[async_trait]
@@ -196,6 +198,16 @@ pub trait FrameReader: Send {
     ///
     /// The connection is over; what had been received before is in `buffer`.
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError>;
+
+    /// Where the other side is now, if that has changed since this was asked for last. It is asked
+    /// after each [`Self::recv`]. Most connections end when an address changes.
+    fn moved(&mut self) -> Option<Url> {
+        None
+    }
+
+    /// What is held beside the buffer, if that can be much, is from now on to be a part of this
+    /// budget. Called once, before the first [`Self::recv`].
+    fn within(&mut self, _budget: &Arc<MemoryBudget>) {}
 }
 
 /// The sending half of a connection.
