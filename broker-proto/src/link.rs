@@ -1,19 +1,20 @@
 //! What is known about an open connection, whichever transport carries it.
 
-use crate::Url;
+use crate::Address;
 use std::fmt;
 
 /// What is known about an open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The other side's address, in the scheme of the transport.
-    pub remote: Url,
+    pub remote: Address,
     /// What protects the link.
     pub protection: Protection,
 }
 
 /// What protects a link against others on its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Protection {
     /// The link never leaves this process.
     InProcess,

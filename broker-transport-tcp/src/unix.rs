@@ -1,9 +1,9 @@
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::transport::{
     Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
-    StreamWriter, Transport, TransportError, TransportErrorKind,
+    StreamWriter, Transport, TransportError,
 };
+use broker_core::{Address, Reason};
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
@@ -35,7 +35,7 @@ impl Transport for UnixTransport {
         &["unix"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let path = path_of(at, "listening on")?;
         let mode = mode_of(at)?;
         let listener = bind(&path, mode).or_else(|error| {
@@ -52,7 +52,7 @@ impl Transport for UnixTransport {
         Ok(Box::new(SocketListener { url: at.clone(), socket, path, file }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         let path = path_of(to, "connecting to")?;
         let stream = UnixStream::connect(&path).await;
         let stream = stream
@@ -62,17 +62,17 @@ impl Transport for UnixTransport {
 }
 
 /// The path of the socket.
-fn path_of(url: &Url, doing: &str) -> Result<PathBuf, TransportError> {
+fn path_of(url: &Address, doing: &str) -> Result<PathBuf, TransportError> {
     if url.host().is_empty() && url.port() == 0 && !url.path().is_empty() {
         return Ok(PathBuf::from(url.path()));
     }
     let detail =
         format!("{doing} {url}: a unix:// address is an absolute path, as in unix:///run/x");
-    Err(TransportError::new(TransportErrorKind::InvalidAddress, detail))
+    Err(TransportError::new(Reason::InvalidAddress, detail))
 }
 
 /// The permissions of the socket.
-fn mode_of(url: &Url) -> Result<u32, TransportError> {
+fn mode_of(url: &Address) -> Result<u32, TransportError> {
     let mut mode = MODE;
     for (name, value) in url.parameters() {
         let number = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777);
@@ -81,7 +81,7 @@ fn mode_of(url: &Url) -> Result<u32, TransportError> {
                 "listening on {url}: a unix:// address has no parameter but mode, permissions as \
                  an octal number such as 660"
             );
-            TransportError::new(TransportErrorKind::InvalidAddress, detail)
+            TransportError::new(Reason::InvalidAddress, detail)
         })?;
     }
     Ok(mode)
@@ -110,7 +110,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((file.dev(), file.ino()))
 }
 
-fn connection(stream: UnixStream, remote: Url) -> Connection {
+fn connection(stream: UnixStream, remote: Address) -> Connection {
     let protection = match stream.peer_cred() {
         Ok(peer) => Protection::SameHost { user: peer.uid(), process: peer.pid() },
         Err(_) => Protection::Plain,
@@ -124,7 +124,7 @@ fn connection(stream: UnixStream, remote: Url) -> Connection {
 }
 
 struct SocketListener {
-    url: Url,
+    url: Address,
     socket: UnixListener,
     path: PathBuf,
     file: (u64, u64),
@@ -132,7 +132,7 @@ struct SocketListener {
 
 #[async_trait]
 impl Listener for SocketListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 

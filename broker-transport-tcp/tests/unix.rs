@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use broker_core::endpoint::Retry;
-use broker_core::transport::{Protection, Transport, TransportErrorKind};
-use broker_core::{Endpoint, Url};
+use broker_core::transport::{Protection, Transport};
+use broker_core::{Address, Endpoint, Reason};
 use broker_transport_tcp::UnixTransport;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-fn url(path: &Path) -> Url {
+fn url(path: &Path) -> Address {
     format!("unix://{}", path.display()).parse().unwrap()
 }
 
@@ -46,9 +46,9 @@ async fn a_socket_is_for_its_user_unless_the_address_says_otherwise() {
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, mode);
     }
     for query in ["?mode=999", "?mode=1777", "?mode", "?owner=1"] {
-        let at: Url = format!("{}{query}", url(&path)).parse().unwrap();
+        let at: Address = format!("{}{query}", url(&path)).parse().unwrap();
         let error = UnixTransport.listen(&at).await.map(drop).unwrap_err();
-        assert_eq!(error.kind(), TransportErrorKind::InvalidAddress, "{error}");
+        assert_eq!(error.reason(), Reason::InvalidAddress, "{error}");
     }
 }
 
@@ -60,7 +60,7 @@ async fn a_socket_left_behind_is_replaced_and_nothing_else_is() {
     assert!(path.exists(), "left behind");
     let listener = UnixTransport.listen(&url(&path)).await.unwrap();
     let error = UnixTransport.listen(&url(&path)).await.map(drop).unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::AddressInUse, "{error}");
+    assert_eq!(error.reason(), Reason::AddressInUse, "{error}");
     drop(listener);
     assert!(!path.exists(), "taken away");
     std::fs::write(&path, "a file").unwrap();
@@ -88,6 +88,6 @@ async fn without_anybody_a_connection_is_refused() {
     let error = UnixTransport.connect(&url(&path)).await.map(drop).unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     for text in ["unix://host/path", "unix://", "unix:///", "unix://127.0.0.1:1/x"] {
-        assert!(text.parse::<Url>().is_err(), "{text}");
+        assert!(text.parse::<Address>().is_err(), "{text}");
     }
 }

@@ -44,8 +44,8 @@
 //! [`Message`] is a view of the bytes that came; [`Message::data`] makes an owned value of it.
 //!
 //! **Zeek.** Zeek's events and logs are values of a certain form; [`data::zeek`] builds and reads
-//! them. [`Event`] and [`Message`] of this crate are something else: what an endpoint reports, and
-//! what it receives.
+//! them. A [`ZeekEvent`](data::zeek::ZeekEvent) is such a value, while an [`Event`] is what an
+//! endpoint reports and a [`Message`] what it receives.
 //!
 //! **What happens.** [`Endpoint::events`] reports every change of the overlay, every error and the
 //! log. [`Endpoint::peers`] and [`Endpoint::peering_stats`] tell how things are, and
@@ -69,6 +69,8 @@
 //!
 //! `mem://`, inside one process, is always there.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub use broker_core as core;
 
 // Endpoints and their configuration.
@@ -81,15 +83,13 @@ pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 // Addresses and peerings.
 pub use broker_core::endpoint::{
-    ClientInfo, ClientStatus, IntoUrl, ListenerInfo, PeerHandle, PeerInfo, PeeringStats,
-    PeeringStatsTable, PingError, Retry, TimeInQueue,
+    ClientInfo, ClientStatus, ListenerInfo, PeerHandle, PeerInfo, PeeringStats, PeeringStatsTable,
+    PingError, Retry, TimeInQueue,
 };
-pub use broker_core::transport::{
-    ListenerProtection, Protection, TransportError, TransportErrorKind,
-};
+pub use broker_core::transport::{ListenerProtection, Protection, TransportError};
 pub use broker_core::{
-    Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidUrl, PeerError, PeerStatus,
-    Reason, Url,
+    Address, Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidAddress, PeerError,
+    PeerStatus, Reason,
 };
 
 // Messages.
