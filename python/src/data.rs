@@ -1,7 +1,7 @@
 //! What `_broker.Data` can do.
 
 use crate::values::{self, Flavor, RawData};
-use broker::data::zeek::{EventView, MessageType, MessageView};
+use broker::data::zeek::{MessageType, ZeekEventView, ZeekMessageView};
 use broker::data::{Kind, View};
 use bytes::Bytes;
 use pyo3::basic::CompareOp;
@@ -12,12 +12,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 impl RawData {
     /// The event that this is; with the texts of the C++ module if it is none.
-    fn as_event(&self) -> PyResult<EventView<'_>> {
+    fn as_event(&self) -> PyResult<ZeekEventView<'_>> {
         if MessageType::of(self.view()) != MessageType::Event {
             return Err(PyValueError::new_err("invalid Event data/type"));
         }
-        match MessageView::parse(self.view()) {
-            Ok(MessageView::Event(event)) => Ok(event),
+        match ZeekMessageView::parse(self.view()) {
+            Ok(ZeekMessageView::Event(event)) => Ok(event),
             _ => Err(PyValueError::new_err("invalid Event data")),
         }
     }
@@ -123,7 +123,7 @@ impl RawData {
 
     /// Whether this is a Zeek event.
     fn is_event(&self) -> bool {
-        matches!(MessageView::parse(self.view()), Ok(MessageView::Event(_)))
+        matches!(ZeekMessageView::parse(self.view()), Ok(ZeekMessageView::Event(_)))
     }
 
     /// The name of the event that this is.

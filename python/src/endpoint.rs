@@ -9,8 +9,8 @@ use crate::values;
 use broker::data::Encode;
 use broker::event::Event;
 use broker::{
-    Config, EndpointId, OverflowPolicy, PeerError, PublishError, Reason, Retry, SubscriberOptions,
-    SubscriberPolicy, TransportOptions, Url,
+    Address, Config, EndpointId, OverflowPolicy, PeerError, PublishError, Reason, Retry,
+    SubscriberOptions, SubscriberPolicy, TransportOptions,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -302,7 +302,7 @@ impl Encode for Encoded {
 }
 
 /// Whether this tells that an address will never be peered with as it is.
-fn is_hopeless(event: &Event, url: &Url) -> bool {
+fn is_hopeless(event: &Event, url: &Address) -> bool {
     let Event::Error(error) = event else { return false };
     let network = error.endpoint.as_ref().and_then(|endpoint| endpoint.network.as_ref());
     network.is_some_and(|network| network.url == *url)
@@ -324,8 +324,8 @@ fn is_hopeless(event: &Event, url: &Url) -> bool {
         )
 }
 
-fn parse(url: &str) -> PyResult<Url> {
-    url.parse().map_err(|error: broker::InvalidUrl| PyValueError::new_err(error.to_string()))
+fn parse(url: &str) -> PyResult<Address> {
+    url.parse().map_err(|error: broker::InvalidAddress| PyValueError::new_err(error.to_string()))
 }
 
 /// The URL in full, as it is shown: without a token that may be in it.

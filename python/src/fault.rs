@@ -40,7 +40,7 @@ impl From<PeerError> for Fault {
 
 impl From<TransportError> for Fault {
     fn from(error: TransportError) -> Self {
-        Self { kind: "transport", reason: Some(error.kind().reason()), text: error.to_string() }
+        Self { kind: "transport", reason: Some(error.reason()), text: error.to_string() }
     }
 }
 

@@ -1,5 +1,6 @@
 use super::shared::Shared;
-use super::{Endpoint, ServiceContext, timer};
+use super::tasks::run_timer;
+use super::{Endpoint, ServiceContext};
 use crate::config::Config;
 use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
@@ -154,7 +155,7 @@ impl EndpointBuilder {
         };
         let control = PeeringMachine::new(settings);
         let shared = Arc::new(Shared::new(runtime, id, config, transports, control));
-        shared.spawn(timer::run(Arc::clone(&shared)));
+        shared.tasks.spawn(run_timer(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);
         let context = endpoint.service_context();
         on_start.into_iter().for_each(|start| start(&context));

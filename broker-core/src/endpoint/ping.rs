@@ -1,6 +1,5 @@
-use super::shared::Shared;
 use crate::EndpointId;
-use broker_proto::routing::Peer;
+use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -9,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// Why there is no round-trip time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,35 +61,36 @@ impl Drop for Open<'_> {
     }
 }
 
-pub(super) async fn ping(shared: &Shared, id: EndpointId) -> Result<Duration, PingError> {
-    let peer = shared.router.peer(id).ok_or(PingError::NotPeered(id))?;
+/// Measures the round trip to a peer of the endpoint that has this router. Cancel safe.
+pub(super) async fn ping(
+    pings: &Pings,
+    router: &Router,
+    id: EndpointId,
+) -> Result<Duration, PingError> {
+    let peer = router.peer(id).ok_or(PingError::NotPeered(id))?;
     let payload = [&b"PING"[..], &fastrand::u128(..).to_be_bytes()].concat();
     let (answered, answer) = oneshot::channel();
     let waiter = Waiter { peer: Arc::clone(&peer), answered };
-    shared.pings.open.lock().insert(payload.clone(), waiter);
-    let open = Open { pings: &shared.pings, payload };
+    pings.open.lock().insert(payload.clone(), waiter);
+    let open = Open { pings, payload };
     // Whoever ended before this is not going to wake anybody.
-    if shared.router.peer(id).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
+    if router.peer(id).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
         return Err(PingError::NotPeered(id));
     }
     let began = Instant::now();
-    peer.queue.push_control(&ping_frame(shared.id, id, &open.payload));
+    peer.queue.push_control(&ping_frame(router.id, id, &open.payload));
     answer.await.map(|()| began.elapsed()).map_err(|_| PingError::NotPeered(id))
 }
 
-/// Waits until all peers have been told which topics are wanted, and have answered a ping.
-pub(super) async fn flush(shared: &Arc<Shared>) {
-    let due = || shared.control(|control, _| control.announcement_due());
-    while let Some(due) = due() {
-        sleep_until(shared.instant(due)).await;
-        shared.control(|control, now| control.tick(now));
-    }
+/// Waits until all peers of the endpoint that has this router have answered a ping, or are none any
+/// more. Cancel safe.
+pub(super) async fn ping_all(pings: &Pings, router: &Router) {
     // All of them are on their way before the first answer is waited for.
-    let peers = shared.router.peers();
-    let mut pings: Vec<_> = peers.iter().map(|peer| Box::pin(ping(shared, peer.id))).collect();
+    let peers = router.peers();
+    let mut open: Vec<_> = peers.iter().map(|peer| Box::pin(ping(pings, router, peer.id))).collect();
     poll_fn(|context| {
-        pings.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
-        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        open.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
+        if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

@@ -1,12 +1,12 @@
 //! Requests for peerings: what users wait for, and the dialling that fulfils them.
 
 use super::connection;
-use super::ping::ping;
+use super::ping::{ping, ping_all};
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
-use crate::transport::{Connection, TransportError, TransportErrorKind};
-use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Url};
-use broker_proto::InvalidUrl;
+use crate::transport::{Connection, TransportError};
+use crate::{Address, EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Reason};
+use broker_proto::InvalidAddress;
 use broker_proto::peering::{DialId, Opened, Unpeer};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 /// How often a peering is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl PeerHandle {
     /// There is no peering.
     pub async fn settled(mut self) -> Result<EndpointId, PeerError> {
         let id = (&mut self).await?;
-        let limit = self.shared.config.limits.handshake_time;
-        let _ = timeout(limit, ping(&self.shared, id)).await;
+        let Shared { config, reporting, router, .. } = &*self.shared;
+        let _ = timeout(config.limits.handshake_time, ping(&reporting.pings, router, id)).await;
         Ok(id)
     }
 }
@@ -83,7 +83,11 @@ impl Future for PeerHandle {
     }
 }
 
-pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Retry) -> PeerHandle {
+pub(super) fn peer(
+    shared: &Arc<Shared>,
+    url: Result<Address, InvalidAddress>,
+    retry: Retry,
+) -> PeerHandle {
     let (waiter, outcome) = oneshot::channel();
     match url {
         Ok(url) => shared.decide(|state, now| {
@@ -102,7 +106,7 @@ pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Re
 }
 
 /// Ends the peering with an address. Returns whether there was something to end.
-pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>) -> bool {
+pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Address, InvalidAddress>) -> bool {
     match url {
         Ok(url) => shared.control(|control, now| control.unpeer(&url, now)) != Unpeer::Unknown,
         Err(invalid) => {
@@ -114,6 +118,17 @@ pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>) -> bool
     }
 }
 
+/// Waits until peers have been told which topics this endpoint wants, and have taken that and all
+/// that was published. Cancel safe.
+pub(super) async fn flush(shared: &Arc<Shared>) {
+    let due = || shared.control(|control, _| control.announcement_due());
+    while let Some(due) = due() {
+        sleep_until(shared.tasks.instant(due)).await;
+        shared.control(|control, now| control.tick(now));
+    }
+    ping_all(&shared.reporting.pings, &shared.router).await;
+}
+
 /// Reports an address that is none.
 fn report(shared: &Shared, code: ErrorCode, message: String, failure: &Failure) {
     let reason = failure.reason().into();
@@ -123,31 +138,31 @@ fn report(shared: &Shared, code: ErrorCode, message: String, failure: &Failure) 
 pub(super) async fn await_peer(shared: &Shared, id: EndpointId) -> bool {
     let peered = || shared.registry.status(id) == Some(PeerStatus::Peered);
     loop {
-        let changed = shared.peers_changed.notified();
+        let changed = shared.reporting.peers_changed.notified();
         if peered() {
             return true;
         }
-        if shared.stopping.is_cancelled() {
+        if shared.tasks.stopping.is_cancelled() {
             return false;
         }
         tokio::select! {
             () = changed => {}
-            () = shared.stopping.cancelled() => return peered(),
+            () = shared.tasks.stopping.cancelled() => return peered(),
         }
     }
 }
 
 /// Opens a connection and drives it.
-pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle {
+pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Address) -> AbortHandle {
     let dialling = Arc::clone(shared);
-    let task = shared.spawn(async move {
+    let task = shared.tasks.spawn(async move {
         let shared = dialling;
         match open(&shared, &url).await {
             Ok(connection) => {
                 // From here on the machine ends the connection, not whoever gives up the request.
                 let opened = Opened::Dialled(dial);
                 let run = connection::run(Arc::clone(&shared), connection, opened, None);
-                shared.spawn(run);
+                shared.tasks.spawn(run);
             }
             Err(error) => {
                 shared.control(|control, now| control.dial_failed(dial, error.into(), now));
@@ -157,11 +172,11 @@ pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle 
     task.abort_handle()
 }
 
-async fn open(shared: &Shared, url: &Url) -> Result<Connection, TransportError> {
+async fn open(shared: &Shared, url: &Address) -> Result<Connection, TransportError> {
     let transport = shared.transport(url)?;
     let limit = shared.config.limits.dial_time;
     timeout(limit, transport.connect(url)).await.unwrap_or_else(|_| {
         let detail = format!("connecting to {url}: no connection within {} s", limit.as_secs_f64());
-        Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+        Err(TransportError::new(Reason::TimedOut, detail))
     })
 }

@@ -3,7 +3,7 @@
 use super::scalars::{Count, Enum, Port};
 use super::times::{Timespan, Timestamp, nanoseconds_to_timedelta};
 use super::types::Types;
-use broker::data::zeek::MessageView;
+use broker::data::zeek::ZeekMessageView;
 use broker::data::{Kind, Subnet, View};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
@@ -47,7 +47,7 @@ pub(crate) fn decode_event<'py>(
     py: Python<'py>,
     view: View<'_>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Ok(MessageView::Event(event)) = MessageView::parse(view) else { return Ok(None) };
+    let Ok(ZeekMessageView::Event(event)) = ZeekMessageView::parse(view) else { return Ok(None) };
     let types = Types::get(py)?;
     let decoder = Decoder { py, types, flavor: Flavor::Modern };
     let name = text(py, event.name());

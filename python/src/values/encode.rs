@@ -4,7 +4,7 @@ use super::raw::RawData;
 use super::scalars::{Count, Enum, Port};
 use super::times::{Timespan, Timestamp, timedelta_to_nanoseconds};
 use super::types::Types;
-use broker::data::{self, Address, Encode, EnumValue, Slot, Subnet};
+use broker::data::{self, Encode, EnumValue, IpAddress, Slot, Subnet};
 use pyo3::exceptions::{PyRecursionError, PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{
@@ -247,8 +247,8 @@ fn bytes(object: &Bound<'_, PyAny>) -> PyResult<[u8; 16]> {
     Ok(mapped)
 }
 
-fn address(object: &Bound<'_, PyAny>) -> PyResult<Address> {
-    bytes(object).map(Address::from_bytes)
+fn address(object: &Bound<'_, PyAny>) -> PyResult<IpAddress> {
+    bytes(object).map(IpAddress::from_bytes)
 }
 
 fn subnet(object: &Bound<'_, PyAny>) -> PyResult<Subnet> {

@@ -56,8 +56,7 @@ fn compared(op: CompareOp, a: i64, b: i64) -> bool {
 /// >>> from datetime import datetime, timezone
 /// >>> Timestamp.from_datetime(datetime(2026, 1, 1, tzinfo=timezone.utc))
 /// Timestamp(1767225600000000000)
-#[pyclass(frozen, skip_from_py_object, module = "zeek_broker")]
-#[derive(Clone, Copy)]
+#[pyclass(frozen, module = "zeek_broker")]
 pub(crate) struct Timestamp(pub(crate) i64);
 
 #[pymethods]
@@ -149,8 +148,7 @@ impl Timestamp {
 ///
 /// >>> Timespan.from_seconds(1.5)
 /// Timespan(1500000000)
-#[pyclass(frozen, skip_from_py_object, module = "zeek_broker")]
-#[derive(Clone, Copy)]
+#[pyclass(frozen, module = "zeek_broker")]
 pub(crate) struct Timespan(pub(crate) i64);
 
 #[pymethods]
