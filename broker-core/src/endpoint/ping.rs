@@ -87,7 +87,8 @@ pub(super) async fn ping(
 pub(super) async fn ping_all(pings: &Pings, router: &Router) {
     // All of them are on their way before the first answer is waited for.
     let peers = router.peers();
-    let mut open: Vec<_> = peers.iter().map(|peer| Box::pin(ping(pings, router, peer.id))).collect();
+    let mut open: Vec<_> =
+        peers.iter().map(|peer| Box::pin(ping(pings, router, peer.id))).collect();
     poll_fn(|context| {
         open.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
         if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
