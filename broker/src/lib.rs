@@ -55,7 +55,7 @@
 //! full is an [`OverflowPolicy`] of the endpoint for its peers, and a [`SubscriberPolicy`] in the
 //! [`SubscriberOptions`] of a subscriber or hub.
 //!
-//! **Transports and services of your own** are written against [`core`](broker_core), where
+//! **Transports and services of your own** are written against [`core`], where
 //! everything else is public too. It promises less: it may change with every minor version.
 //!
 //! # Features

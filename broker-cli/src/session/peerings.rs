@@ -77,14 +77,15 @@ impl Peerings {
     }
 
     /// Waits until all requests have been fulfilled, or one cannot be; forever if there are none.
-    /// Cancel safe.
+    /// Fails as [`Self::check`] does if by then no peering is left: events may be ahead. Cancel
+    /// safe.
     pub(super) async fn progress(&mut self) -> Result<(), Failure> {
         match &mut self.dialling {
             Some(dialling) => {
                 let outcome = dialling.await;
                 self.dialling = None;
                 self.dialled = outcome?;
-                Ok(())
+                self.check()
             }
             None => std::future::pending().await,
         }
@@ -196,4 +197,28 @@ pub(crate) fn not_connected(endpoint: &Endpoint, limit: Duration) -> Failure {
         }
     };
     Failure::new(Exit::TimedOut, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use broker::core::transport::MemTransport;
+
+    #[tokio::test]
+    async fn a_loss_that_is_seen_before_the_request_is_fulfilled_is_the_end() {
+        let network = MemTransport::new();
+        let build = || Endpoint::builder().transport(network.clone()).build().unwrap();
+        let (hub, leaf) = (build(), build());
+        let url = hub.listen("mem://hub:1").await.unwrap();
+        let mut events = leaf.events();
+        let mut peerings = Peerings::default();
+        peerings.dial(&leaf, &[url], Persistence::always(None));
+        assert!(hub.await_peer(leaf.id()).await);
+        hub.shutdown().await;
+        while peerings.ended() == 0 {
+            peerings.note(&events.next().await.unwrap());
+        }
+        assert!(peerings.check().is_ok(), "the request may still be fulfilled");
+        assert!(peerings.progress().await.is_err(), "nothing is left of it");
+    }
 }

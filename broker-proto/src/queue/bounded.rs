@@ -145,7 +145,7 @@ impl BoundedQueue {
     /// An empty queue that measures no times.
     pub fn new(bounds: Bounds) -> Self {
         let (full, share) = (AtomicBool::new(false), Share::default());
-        Self { bounds, state: Mutex::new(State::default()), full, share }
+        Self { bounds, state: Mutex::default(), full, share }
     }
 
     /// The same queue as a part of a budget. Its owner has to make it known there as well, with
