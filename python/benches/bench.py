@@ -14,6 +14,7 @@ own, on the loopback interface and without encryption."""
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import multiprocessing
 import os
@@ -21,16 +22,21 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import make_dataclass
+from datetime import datetime, timezone
 from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
+import zeek_broker
 from zeek_broker import Count, Event, Port, Timestamp, sync
 
 TOPIC = "/bench"
 ROUNDS = 2000
 RECORD = (ip_address("10.1.2.3"), Port(49152), ip_address("192.0.2.1"), Port(443))
+
+TIME = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
 def event(number: int) -> Event:
@@ -124,6 +130,36 @@ class Sync(Subject):
         self.endpoint.close()
 
 
+class Asyncio(Subject):
+    """zeek_broker, asyncio"""
+
+    def connect(self, url: str) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.loop.run_until_complete(self._connect(url))
+
+    async def _connect(self, url: str) -> None:
+        self.endpoint = zeek_broker.Endpoint()
+        self.subscriber = self.endpoint.subscribe(TOPIC + "/here", policy="wait")
+        await self.endpoint.peer(url)
+
+    def receive(self, count: int, whole: bool) -> None:
+        self.loop.run_until_complete(self._receive(count, whole))
+
+    async def _receive(self, count: int, whole: bool) -> None:
+        async for message in self.subscriber:
+            _ = message.event if whole else message.field(2, 1, 0)
+            count -= 1
+            if not count:
+                return
+
+    def publish(self, number: int) -> None:
+        publishing = self.endpoint.publish(TOPIC + "/there", event(number))
+        self.loop.run_until_complete(publishing)
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.endpoint.close())
+
+
 class Compat(Subject):
     """zeek_broker.compat"""
 
@@ -175,6 +211,10 @@ class Cpp(Compat):
         return broker
 
 
+class Enough(Exception):
+    """Ends the loop of zeekpy, which would go on until it is stopped for good."""
+
+
 class Zeekpy(Subject):
     """zeekpy, over a WebSocket"""
 
@@ -183,24 +223,51 @@ class Zeekpy(Subject):
     def connect(self, url: str) -> None:
         import zeekpy
 
-        self.zeek = zeekpy.Zeek(url.split("?")[0], topics=[TOPIC + "/here"])
+        self.zeekpy = zeekpy
+        self.zeek = zeekpy.Zeek(url, topics=[TOPIC + "/here"])
+        self.zeek.__enter__()
         self.left = 0
 
-        @self.zeek.on("Bench::conn")
-        def conn(number, uid, start, record):  # type: ignore[no-untyped-def]
+        def conn(number: int, uid: str, start: datetime, record: Any) -> None:
             self.left -= 1
+            if self.left <= 0:
+                raise Enough
+
+        names = ("orig_h", zeekpy.addr), ("orig_p", zeekpy.port)
+        names += ("resp_h", zeekpy.addr), ("resp_p", zeekpy.port)
+        self.record = make_dataclass("ConnId", names)
+        # It wants the classes themselves, and not their names.
+        conn.__annotations__ = {
+            "number": zeekpy.count,
+            "uid": str,
+            "start": datetime,
+            "record": self.record,
+        }
+        self.zeek.on("Bench::conn", conn)
 
     def receive(self, count: int, whole: bool) -> None:
         self.left = count
-        while self.left > 0:
+        with suppress(Enough):
             self.zeek.consume()
 
     def publish(self, number: int) -> None:
-        record = [str(RECORD[0]), "49152/tcp", str(RECORD[2]), "443/tcp"]
-        self.zeek.publish(TOPIC + "/there", "Bench::conn", [number, "CHhAvVGS1DHFjwGM9", 1, record])
+        port, count = self.zeekpy.port, self.zeekpy.count
+        ports = port(49152, "tcp"), port(443, "tcp")
+        record = self.record(RECORD[0], ports[0], RECORD[2], ports[1])
+        arguments = [count(number), "CHhAvVGS1DHFjwGM9", TIME, record]
+        self.zeek.publish(TOPIC + "/there", "Bench::conn", arguments)
+
+    def close(self) -> None:
+        self.zeek.__exit__(None, None, None)
 
 
-SUBJECTS: dict[str, type[Subject]] = {"sync": Sync, "compat": Compat, "cpp": Cpp, "zeekpy": Zeekpy}
+SUBJECTS: dict[str, type[Subject]] = {
+    "sync": Sync,
+    "asyncio": Asyncio,
+    "compat": Compat,
+    "cpp": Cpp,
+    "zeekpy": Zeekpy,
+}
 NEEDS = {"cpp": "broker", "zeekpy": "zeekpy"}
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from . import _zeek_broker as native
 from ._errors import Timeout
 
-
 #: How often something may be done in one turn of the event loop.
 _TURN = 256
 
