@@ -65,10 +65,10 @@
 //! | `tcp` | yes | `tcp://`, and on Unix `unix://` between processes of one machine |
 //! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
 //! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
-//! | `quic` | no | `quic://` |
 //! | `bridge` | no | What the kinds of bridges share |
 //! | `zeromq` | no | `zeromq://`: bridges to Zeek clusters that use ZeroMQ |
 //! | `nats` | no | `nats://` and `nats+tls://`: bridges to NATS servers |
+//! | `quic` | no | `quic://` |
 //!
 //! `mem://`, inside one process, is always there.
 
