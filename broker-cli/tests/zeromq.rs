@@ -1,5 +1,5 @@
-//! Zeek clusters that use ZeroMQ, out of libzmq: they need a Python that has pyzmq, `python3` or
-//! what BROKER_PYTHON names. Without one these tests say so and pass.
+//! Zeek clusters that use ZeroMQ, out of libzmq: where pyzmq cannot be had, these tests
+//! say so and pass.
 #![cfg(feature = "zeromq")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -21,12 +21,8 @@ struct Lab {
 
 impl Lab {
     async fn start() -> Option<Self> {
-        let python = std::env::var("BROKER_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let check = Command::new(&python).args(["-c", "import zmq"]).stderr(Stdio::null()).status();
-        if !check.await.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: {python} has no pyzmq; BROKER_PYTHON can name one that has");
-            return None;
-        }
+        let python = broker_testkit::tools::python(env!("CARGO_TARGET_TMPDIR"), &["pyzmq"]).await;
+        let python = python.inspect_err(|reason| eprintln!("skipped: {reason}")).ok()?;
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../broker-bridge/tests/zeromq/lab.py");
         let mut child = Command::new(python)
             .arg(program)

@@ -2,4 +2,5 @@
 
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
+pub mod tools;
 pub mod websocket;

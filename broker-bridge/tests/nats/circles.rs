@@ -2,12 +2,13 @@
 
 use crate::support::{Server, event, eventually, next, node, program};
 use broker_core::endpoint::{Retry, Subscriber};
+use broker_testkit::or_skip;
 
 /// One overlay hands to NATS, another takes from there, hands to a server of the JSON API, and that
 /// is peered natively with the first one.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_goes_once_through_a_circle_of_nats_websocket_and_native() {
-    let Some(program) = program("circle") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let (one, two, three) = (node(), node(), node());
     let mut at = [&one, &two, &three].map(|node| node.endpoint.subscribe(["/t"]));

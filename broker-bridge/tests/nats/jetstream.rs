@@ -1,6 +1,7 @@
 //! Streams: nothing is lost, nothing comes twice, and the order is kept, whatever servers do.
 
 use crate::support::{Server, eventually, expect, next, node, program};
+use broker_testkit::or_skip;
 use std::time::Duration;
 
 const OUT: &str = "to=/j/&from=/none/&stream=S&repeats=0";
@@ -9,7 +10,7 @@ const IN: &str = "to=/none/&from=/j/&stream=S&durable=D&repeats=0";
 /// The messages of a topic, while its server is killed in the middle of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_loses_nothing_and_nothing_comes_twice() {
-    let Some(program) = program("killed") else { return };
+    let program = or_skip!(program().await);
     let count = std::env::var("BROKER_NATS_MESSAGES").map_or(2000, |text| text.parse().unwrap());
     let mut server = Server::start(&program).await;
     let (out, into) = (node(), node());
@@ -41,7 +42,7 @@ async fn a_server_that_is_killed_loses_nothing_and_nothing_comes_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_three_servers_can_be_killed() {
-    let Some(program) = program("cluster") else { return };
+    let program = or_skip!(program().await);
     let mut servers = Server::cluster(&program, 3).await;
     let others = format!("server={}&server={}", servers[1].at, servers[2].at);
     let (out, into) = (node(), node());
@@ -70,7 +71,7 @@ async fn one_of_three_servers_can_be_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_durable_consumer_goes_on_where_it_stopped() {
-    let Some(program) = program("durable") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let out = node();
     out.peer(&server.url(OUT)).await;
@@ -87,7 +88,7 @@ async fn a_durable_consumer_goes_on_where_it_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_in_files_is_sent_by_the_next_process() {
-    let Some(program) = program("files") else { return };
+    let program = or_skip!(program().await);
     let mut server = Server::start(&program).await;
     let directory = tempfile::tempdir().unwrap();
     let url = server.url(&format!("{OUT}&spool-dir={}", directory.path().display()));
@@ -112,7 +113,7 @@ async fn what_waits_in_files_is_sent_by_the_next_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stands_still_is_not_noticed_in_the_overlay() {
-    let Some(program) = program("standstill") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let out = node();
     let (peer, mut at_peer) = broker_testkit::websocket::native(&out.endpoint, "/j/").await;

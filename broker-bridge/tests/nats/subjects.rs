@@ -4,6 +4,7 @@ use crate::support::{Server, event, eventually, next, node, program};
 use broker_core::Reason;
 use broker_core::data::{Value, View, json};
 use broker_core::endpoint::Retry;
+use broker_testkit::or_skip;
 use futures_core::Stream;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ fn header(message: &async_nats::Message, name: &str) -> String {
 
 #[tokio::test]
 async fn messages_are_on_their_subjects_in_both_forms() {
-    let Some(program) = program("subjects") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let client = server.client().await;
     let mut all = client.subscribe("site.>").await.unwrap();
@@ -48,7 +49,7 @@ async fn messages_are_on_their_subjects_in_both_forms() {
 
 #[tokio::test]
 async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
-    let Some(program) = program("others") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let client = server.client().await;
     let node = node();
@@ -86,7 +87,7 @@ async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
 
 #[tokio::test]
 async fn a_message_that_the_server_would_not_take_is_counted_and_the_connection_stays() {
-    let Some(program) = program("too large") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start(&program).await;
     let client = server.client().await;
     let mut all = client.subscribe("_.b.>").await.unwrap();
@@ -104,7 +105,7 @@ async fn a_message_that_the_server_would_not_take_is_counted_and_the_connection_
 
 #[tokio::test]
 async fn who_has_no_token_is_told_that_access_is_denied() {
-    let Some(program) = program("token") else { return };
+    let program = or_skip!(program().await);
     let server = Server::start_with(&program, &["--auth", "secret"]).await;
     let node = node();
     for (query, reason) in [

@@ -18,18 +18,9 @@ use tokio::time::timeout;
 /// Servers start, elect leaders and deliver again within seconds.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program, if it is installed.
-pub(crate) fn program(test: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("BROKER_NATS_SERVER").map(PathBuf::from);
-    let on_path = || {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|dir| dir.join("nats-server")).find(|file| file.is_file())
-    };
-    let found = named.or_else(on_path);
-    if found.is_none() {
-        eprintln!("{test}: skipped, there is no nats-server on PATH and no BROKER_NATS_SERVER");
-    }
-    found
+/// The program, or why there is none.
+pub(crate) async fn program() -> Result<PathBuf, String> {
+    broker_testkit::tools::nats_server(env!("CARGO_TARGET_TMPDIR")).await
 }
 
 /// A server with JetStream, which is killed at the end.

@@ -1,6 +1,6 @@
 //! Clusters that use ZeroMQ as peers, with libzmq at the other side: a forwarder as Zeek runs it,
-//! and nodes that behave like Zeek's. They need a Python that has pyzmq: `python3` or what
-//! BROKER_PYTHON names. Without one these tests say so and pass.
+//! and nodes that behave like Zeek's. Where pyzmq cannot be had,
+//! these tests say so and pass.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

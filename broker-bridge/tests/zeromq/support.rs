@@ -25,12 +25,8 @@ pub(crate) struct Lab {
 impl Lab {
     /// One without a forwarder; `None` and a line on standard error if there is no pyzmq.
     pub(crate) async fn empty() -> Option<Self> {
-        let python = std::env::var("BROKER_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let check = Command::new(&python).args(["-c", "import zmq"]).stderr(Stdio::null()).status();
-        if !check.await.is_ok_and(|status| status.success()) {
-            eprintln!("skipped: {python} has no pyzmq; BROKER_PYTHON can name one that has");
-            return None;
-        }
+        let python = broker_testkit::tools::python(env!("CARGO_TARGET_TMPDIR"), &["pyzmq"]).await;
+        let python = python.inspect_err(|reason| eprintln!("skipped: {reason}")).ok()?;
         let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/zeromq/lab.py");
         let mut child = Command::new(python)
             .arg(program)

@@ -10,6 +10,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod program;
+use broker_testkit::or_skip;
 use broker_testkit::websocket as support;
 mod tools;
 
@@ -21,19 +22,6 @@ use broker_transport_ws::WsOptions;
 use program::Program;
 use support::{PATIENCE, Server, native, wait_for};
 use tokio::time::timeout;
-
-/// Says why a test has nothing to do.
-macro_rules! or_skip {
-    ($tool:expr) => {
-        match $tool {
-            Ok(tool) => tool,
-            Err(reason) => {
-                eprintln!("skipped: {reason}");
-                return;
-            }
-        }
-    };
-}
 
 async fn next(subscriber: &mut Subscriber) -> Message {
     timeout(PATIENCE, subscriber.recv()).await.expect("a message in time").unwrap()

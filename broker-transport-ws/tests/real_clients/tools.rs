@@ -1,21 +1,12 @@
 //! Where other programs are, installed if need be.
 
+use broker_testkit::tools::{find, install, text};
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
-use tokio::process::Command;
-use tokio::sync::{Mutex, OnceCell};
-use tokio::time::timeout;
-
-/// How long an installation may take.
-const INSTALLATION: Duration = Duration::from_secs(300);
+use tokio::sync::Mutex;
 
 /// Installs one thing at a time.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
-
-/// The Python packages of the clients.
-const PYTHON_PACKAGES: [&str; 3] = ["websockets", "websocket-client", "zeek-client"];
 
 pub(crate) fn script(name: &str) -> String {
     format!("{}/tests/real_clients/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -25,29 +16,10 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("real-clients")
 }
 
-/// A Python that has the clients. What has failed once is not tried again for every test: without a
-/// network each attempt takes its time.
+/// A Python that has the clients.
 pub(crate) async fn python() -> Result<PathBuf, String> {
-    static PYTHON: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
-    PYTHON.get_or_init(install_python).await.clone()
-}
-
-async fn install_python() -> Result<PathBuf, String> {
-    let _guard = INSTALLING.lock().await;
-    let place = directory().join("python");
-    let python = place.join("bin/python");
-    let complete = place.join("complete");
-    if !complete.exists() {
-        let system = ["python3", "python"].iter().find_map(|name| find(name));
-        let system = system.ok_or("there is no Python")?;
-        run(&system, &["-m", "venv", "--clear", text(&place)?]).await?;
-        let mut args =
-            vec!["-m", "pip", "install", "-q", "--disable-pip-version-check", "--retries=1"];
-        args.extend(PYTHON_PACKAGES);
-        run(&python, &args).await?;
-        std::fs::write(&complete, "").map_err(|error| error.to_string())?;
-    }
-    Ok(python)
+    let packages = &["websockets", "websocket-client", "zeek-client"];
+    broker_testkit::tools::python(env!("CARGO_TARGET_TMPDIR"), packages).await
 }
 
 /// A Node.js, and the modules that it has to be told of.
@@ -67,7 +39,7 @@ pub(crate) async fn node() -> Result<Node, String> {
         let mut args = vec!["install", "--silent", "--no-save", "--ignore-scripts"];
         args.extend(["--fetch-retries=1", "--prefix"]);
         args.extend([text(&place)?, "ws@8"]);
-        run(&npm, &args).await?;
+        install(&npm, &args).await?;
         std::fs::write(&complete, "").map_err(|error| error.to_string())?;
     }
     Ok(Node { program, modules: place.join("node_modules") })
@@ -115,29 +87,6 @@ pub(crate) async fn zeek_websocket_rs() -> Result<PathBuf, String> {
     let manifest = place.join("Cargo.toml");
     let target = place.join("target");
     let args = ["build", "-q", "--manifest-path", text(&manifest)?, "--target-dir", text(&target)?];
-    run(&cargo, &args).await?;
+    install(&cargo, &args).await?;
     Ok(target.join("debug/rs-client"))
-}
-
-fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|place| place.join(name)).find(|program| program.is_file())
-}
-
-fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("{} is not UTF-8", path.display()))
-}
-
-async fn run(program: &Path, args: &[&str]) -> Result<(), String> {
-    let named = format!("{} {}", program.display(), args.join(" "));
-    let output = Command::new(program).args(args).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = timeout(INSTALLATION, output)
-        .await
-        .map_err(|_| format!("{named}: not done within {INSTALLATION:?}"))?
-        .map_err(|error| format!("{named}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{named}: {}", stderr.lines().last().unwrap_or("failed")))
 }
