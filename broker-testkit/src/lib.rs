@@ -2,5 +2,6 @@
 
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)]
 
+pub mod nats;
 pub mod tools;
 pub mod websocket;

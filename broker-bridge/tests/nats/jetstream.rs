@@ -1,6 +1,6 @@
 //! Streams: nothing is lost, nothing comes twice, and the order is kept, whatever servers do.
 
-use crate::support::{Server, eventually, expect, next, node, program};
+use crate::support::{Server, client, eventually, expect, next, node, program};
 use broker_testkit::or_skip;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_server_that_is_killed_loses_nothing_and_nothing_comes_twice() {
     // What would come twice would come in front of this.
     out.publish("/j/a", count..count + 1).await;
     assert_eq!(next(&mut subscriber).await.1, count);
-    let context = async_nats::jetstream::new(server.client().await);
+    let context = async_nats::jetstream::new(client(&server).await);
     let stream = context.get_stream("S").await.unwrap();
     assert_eq!(stream.cached_info().state.messages, count + 1);
 }
@@ -58,7 +58,7 @@ async fn one_of_three_servers_can_be_killed() {
     out.publish("/j/a", 0..200).await;
     expect(&mut subscriber, 0..200).await;
     // The one that leads the stream.
-    let context = async_nats::jetstream::new(servers[1].client().await);
+    let context = async_nats::jetstream::new(client(&servers[1]).await);
     let stream = context.get_stream("S").await.unwrap();
     let leader = stream.cached_info().cluster.as_ref().unwrap().leader.clone().unwrap();
     let at: usize = leader.strip_prefix('n').unwrap().parse().unwrap();
@@ -131,7 +131,7 @@ async fn a_server_that_stands_still_is_not_noticed_in_the_overlay() {
         out.count(|bridge| bridge.to_server) + out.count(|bridge| bridge.lost) == 5000
     })
     .await;
-    let context = async_nats::jetstream::new(server.client().await);
+    let context = async_nats::jetstream::new(client(&server).await);
     let stream = context.get_stream("S").await.unwrap();
     let stored = stream.cached_info().state.messages;
     assert_eq!(stored, out.count(|bridge| bridge.to_server));

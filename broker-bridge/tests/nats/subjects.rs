@@ -1,6 +1,6 @@
 //! What is on the subjects, and what becomes of what others put there.
 
-use crate::support::{Server, event, eventually, next, node, program};
+use crate::support::{Server, client, event, eventually, next, node, program};
 use broker_core::Reason;
 use broker_core::data::{Value, View, json};
 use broker_core::endpoint::Retry;
@@ -21,7 +21,7 @@ fn header(message: &async_nats::Message, name: &str) -> String {
 async fn messages_are_on_their_subjects_in_both_forms() {
     let program = or_skip!(program().await);
     let server = Server::start(&program).await;
-    let client = server.client().await;
+    let client = client(&server).await;
     let mut all = client.subscribe("site.>").await.unwrap();
     client.flush().await.unwrap();
     let node = node();
@@ -51,7 +51,7 @@ async fn messages_are_on_their_subjects_in_both_forms() {
 async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
     let program = or_skip!(program().await);
     let server = Server::start(&program).await;
-    let client = server.client().await;
+    let client = client(&server).await;
     let node = node();
     let mut subscriber = node.endpoint.subscribe(["/in"]);
     // It ends within a part of topics: what is beside it on the subjects is left.
@@ -89,7 +89,7 @@ async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
 async fn a_message_that_the_server_would_not_take_is_counted_and_the_connection_stays() {
     let program = or_skip!(program().await);
     let server = Server::start(&program).await;
-    let client = server.client().await;
+    let client = client(&server).await;
     let mut all = client.subscribe("_.b.>").await.unwrap();
     client.flush().await.unwrap();
     let node = node();

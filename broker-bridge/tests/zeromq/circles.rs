@@ -1,6 +1,6 @@
 //! Bridges that do not know of each other.
 
-#[cfg(feature = "websocket")]
+#[cfg(any(feature = "nats", feature = "websocket"))]
 use crate::support::node_with_more;
 use crate::support::{Lab, Node, next, node, ping};
 use broker_core::endpoint::{Retry, Subscriber};
@@ -109,5 +109,49 @@ async fn a_ring_of_two_overlays_and_two_clusters_ends() {
     let crossed = || back.bridges.status().iter().map(|bridge| bridge.crossed).sum::<u64>();
     wait_for(|| crossed() == 1).await;
     assert_eq!(one.received("zeek", 1).await.len(), 1);
+    assert!(at_first.try_recv().is_err() && at_second.try_recv().is_err());
+}
+
+/// Out of one overlay through a cluster into another, and back through a server of NATS.
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn a_circle_of_a_cluster_and_a_server_of_nats_ends() {
+    use broker_testkit::nats::{Server, eventually};
+    use broker_testkit::{or_skip, tools};
+    let program = or_skip!(tools::nats_server(env!("CARGO_TARGET_TMPDIR")).await);
+    let Some(mut lab) = Lab::start().await else { return };
+    let server = Server::start(&program).await;
+    lab.plain_node("zeek", &["/t"]).await;
+    let nats = |node: broker_core::endpoint::EndpointBuilder, bridges: &broker_bridge::Bridges| {
+        broker_bridge::nats::install(bridges, node)
+    };
+    let (first, second) = (node_with_more(&nats), node_with_more(&nats));
+    let (_native, mut at_first) = native(&first).await;
+    let (_other, mut at_second) = native(&second).await;
+    first.endpoint.forward(["/t"]).unwrap();
+    second.endpoint.forward(["/t"]).unwrap();
+    let [out, back] = ["to=/t&from=/none", "to=/none&from=/t"].map(|way| server.url(way));
+    second.endpoint.peer(out.as_str(), Retry::never()).await.unwrap();
+    first.endpoint.peer(back.as_str(), Retry::never()).await.unwrap();
+    // Before a subscription is at the server an event is gone.
+    let count = |node: &Node, of: fn(&broker_bridge::BridgeStatus) -> u64| {
+        node.bridges.status().iter().map(of).sum::<u64>()
+    };
+    eventually(async || {
+        second.endpoint.publish("/t", &ping(0)).await.unwrap();
+        count(&first, |bridge| bridge.from_server) > 0
+    })
+    .await;
+    first.peer(&lab.url("&to=/t&from=/none"), Retry::never()).await;
+    second.peer(&lab.url("&from=/t"), Retry::never()).await;
+    lab.shown("zeek", 1, "/t").await;
+    let crossed = || count(&first, |bridge| bridge.crossed) + count(&second, |b| b.crossed);
+    let before = crossed();
+    first.endpoint.publish("/t", &ping(1)).await.unwrap();
+    for subscriber in [&mut at_first, &mut at_second] {
+        while number(subscriber).await != 1 {}
+    }
+    wait_for(|| crossed() > before).await;
+    assert_eq!(lab.received("zeek", 1).await.len(), 1);
     assert!(at_first.try_recv().is_err() && at_second.try_recv().is_err());
 }

@@ -150,7 +150,7 @@ pub(crate) fn dropping_node() -> Node {
 /// What adds transports of other kinds of bridges.
 type More<'a> = &'a dyn Fn(EndpointBuilder, &Bridges) -> EndpointBuilder;
 
-#[cfg(feature = "websocket")]
+#[cfg(any(feature = "nats", feature = "websocket"))]
 pub(crate) fn node_with_more(more: More<'_>) -> Node {
     build(OverflowPolicy::Wait, &ZeroMqOptions::default(), more)
 }
