@@ -35,12 +35,18 @@ impl Server {
     }
 
     pub async fn start_with(program: &Path, more: &[&str]) -> Self {
+        let mut server = Self::unstarted(program, more);
+        server.run().await;
+        server
+    }
+
+    /// One that has an address, and does not run yet.
+    #[must_use]
+    pub fn unstarted(program: &Path, more: &[&str]) -> Self {
         let host = loopback();
         let port = free_port(&host);
         let more: Vec<String> = more.iter().map(|one| (*one).to_owned()).collect();
-        let mut server = Self::new(program, &host, port, &more);
-        server.run().await;
-        server
+        Self::new(program, &host, port, &more)
     }
 
     /// So many servers that are one cluster.

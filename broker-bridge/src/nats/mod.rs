@@ -42,6 +42,7 @@ const ENCRYPTED: &str = "nats+tls";
 /// | `spool-dir=DIRECTORY` | keep what waits in files, which outlive this process |
 /// | `server=HOST:PORT` | another server of the cluster; may be repeated |
 /// | `creds=FILE`, `nkey=FILE`, `access_token=TOKEN` | who this is |
+/// | `user=NAME` with `password-file=FILE` | the same |
 /// | `ca=FILE`, `cert=FILE`, `key=FILE` | certificates for `nats+tls` |
 pub static KIND: BridgeKind = BridgeKind {
     name: "nats",
@@ -60,6 +61,8 @@ pub static KIND: BridgeKind = BridgeKind {
         "creds",
         "nkey",
         "access_token",
+        "user",
+        "password-file",
         "ca",
         "cert",
         "key",

@@ -8,7 +8,7 @@ use broker_core::transport::TransportError;
 use broker_core::{Address, Reason};
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +35,68 @@ pub(crate) struct NatsOptions {
     pub(crate) spool_dir: Option<PathBuf>,
     pub(crate) to: Vec<String>,
     pub(crate) from: Option<Vec<String>>,
-    credentials: Option<PathBuf>,
-    nkey: Option<PathBuf>,
-    token: Option<String>,
+    identity: Identity,
     ca: Option<PathBuf>,
     certificate: Option<(PathBuf, PathBuf)>,
+}
+
+/// Who this side says it is.
+#[derive(Debug, Clone, Default)]
+enum Identity {
+    #[default]
+    Nobody,
+    /// A file with a JWT and the key for it.
+    Credentials(PathBuf),
+    /// A file with the seed of a key.
+    Nkey(PathBuf),
+    Token(String),
+    User {
+        name: String,
+        password: PathBuf,
+    },
+}
+
+impl Identity {
+    fn of(address: &BridgeAddress) -> Result<Self, String> {
+        let path = |name| address.get(name).map(PathBuf::from);
+        let user = match (address.get("user"), path("password-file")) {
+            (Some(name), Some(password)) => Some(Self::User { name: name.to_owned(), password }),
+            (None, None) => None,
+            _ => return Err("user= and password-file= go together".to_owned()),
+        };
+        let token = address.get("access_token").map(|token| Self::Token(token.to_owned()));
+        let ways =
+            [path("creds").map(Self::Credentials), path("nkey").map(Self::Nkey), token, user];
+        let mut ways = ways.into_iter().flatten();
+        let identity = ways.next().unwrap_or_default();
+        match ways.next() {
+            None => Ok(identity),
+            Some(_) => Err("creds=, nkey=, access_token= and user= exclude each other".to_owned()),
+        }
+    }
+
+    async fn options(&self) -> Result<ConnectOptions, TransportError> {
+        let unusable = |what: &str, file: &Path, error: &dyn Error| {
+            let text = format!("{what} {}: {error}", file.display());
+            TransportError::new(Reason::InvalidAddress, text)
+        };
+        let read = |what: &str, file: &Path| match std::fs::read_to_string(file) {
+            Ok(text) => Ok(text.trim().to_owned()),
+            Err(error) => Err(unusable(what, file, &error)),
+        };
+        Ok(match self {
+            Self::Nobody => ConnectOptions::new(),
+            Self::Credentials(file) => ConnectOptions::with_credentials_file(file)
+                .await
+                .map_err(|error| unusable("the credentials in", file, &error))?,
+            Self::Nkey(file) => ConnectOptions::with_nkey(read("the key in", file)?),
+            Self::Token(token) => ConnectOptions::with_token(token.clone()),
+            Self::User { name, password } => ConnectOptions::with_user_and_password(
+                name.clone(),
+                read("the password in", password)?,
+            ),
+        })
+    }
 }
 
 impl NatsOptions {
@@ -87,9 +144,7 @@ impl NatsOptions {
             spool_dir: path("spool-dir"),
             to: address.directions.to.clone(),
             from: address.directions.from.clone(),
-            credentials: path("creds"),
-            nkey: path("nkey"),
-            token: address.get("access_token").map(str::to_owned),
+            identity: Identity::of(address)?,
             ca: path("ca"),
             certificate,
         };
@@ -98,10 +153,6 @@ impl NatsOptions {
     }
 
     fn check(&self) -> Result<(), String> {
-        let ways = [self.credentials.is_some(), self.nkey.is_some(), self.token.is_some()];
-        if ways.iter().filter(|way| **way).count() > 1 {
-            return Err("creds=, nkey= and access_token= exclude each other".to_owned());
-        }
         if self.durable.is_some() && (self.stream.is_none() || self.from.is_none()) {
             let what = "durable= needs stream=, where the messages are, and from=, which of them";
             return Err(what.to_owned());
@@ -136,22 +187,7 @@ impl NatsOptions {
         lost: CancellationToken,
         slow: impl Fn() + Send + Sync + 'static,
     ) -> Result<ConnectOptions, TransportError> {
-        let unusable = |what: &str, file: &PathBuf, error: &dyn Error| {
-            let text = format!("{what} {}: {error}", file.display());
-            TransportError::new(Reason::InvalidAddress, text)
-        };
-        let mut options = match (&self.credentials, &self.nkey, &self.token) {
-            (Some(file), _, _) => ConnectOptions::with_credentials_file(file)
-                .await
-                .map_err(|error| unusable("the credentials in", file, &error))?,
-            (_, Some(file), _) => {
-                let seed = std::fs::read_to_string(file)
-                    .map_err(|error| unusable("the key in", file, &error))?;
-                ConnectOptions::with_nkey(seed.trim().to_owned())
-            }
-            (_, _, Some(token)) => ConnectOptions::with_token(token.clone()),
-            _ => ConnectOptions::new(),
-        };
+        let mut options = self.identity.options().await?;
         options = options
             .name("broker-bridge")
             .no_echo()
@@ -203,25 +239,34 @@ pub(crate) fn failed(error: &async_nats::ConnectError) -> TransportError {
         }
         ConnectErrorKind::TimedOut => Reason::TimedOut,
         ConnectErrorKind::Tls => Reason::Tls,
-        ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => match io_kind(error) {
-            Some(io::ErrorKind::ConnectionRefused) => Reason::Refused,
-            Some(io::ErrorKind::ConnectionReset) => Reason::Reset,
-            Some(io::ErrorKind::TimedOut) => Reason::TimedOut,
-            _ => Reason::Io,
-        },
+        ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
+            io_error(error).map_or(Reason::Io, |error| match error.kind() {
+                io::ErrorKind::ConnectionRefused => Reason::Refused,
+                io::ErrorKind::ConnectionReset => Reason::Reset,
+                io::ErrorKind::TimedOut => Reason::TimedOut,
+                _ => of_tls(error).unwrap_or(Reason::Io),
+            })
+        }
     };
     TransportError::new(reason, format!("NATS: {error}"))
 }
 
-fn io_kind(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+fn io_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return Some(error.kind());
+            return Some(error);
         }
         next = error.source();
     }
     None
+}
+
+fn of_tls(error: &io::Error) -> Option<Reason> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidCertificate(_) => Some(Reason::PeerCertificate),
+        _ => Some(Reason::Tls),
+    }
 }
 
 #[cfg(test)]
@@ -254,6 +299,8 @@ mod tests {
             ("to=/a&replicas=9", "no number"),
             ("to=/a&cert=x", "go together"),
             ("to=/a&creds=x&nkey=y", "exclude"),
+            ("to=/a&access_token=x&user=y&password-file=z", "exclude"),
+            ("to=/a&user=y", "go together"),
             ("to=/a&bogus=1", "no such parameter"),
         ] {
             let error = parse(query).expect_err(query);

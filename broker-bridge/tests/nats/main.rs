@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod access;
 mod circles;
 mod jetstream;
 mod subjects;

@@ -1,9 +1,7 @@
 //! What is on the subjects, and what becomes of what others put there.
 
 use crate::support::{Server, client, event, eventually, next, node, program};
-use broker_core::Reason;
 use broker_core::data::{Value, View, json};
-use broker_core::endpoint::Retry;
 use broker_testkit::or_skip;
 use futures_core::Stream;
 use std::future::poll_fn;
@@ -101,20 +99,4 @@ async fn a_message_that_the_server_would_not_take_is_counted_and_the_connection_
     assert_eq!(received(&mut all).await.subject.as_str(), "_.b.small");
     assert_eq!(node.count(|bridge| bridge.too_large), 1);
     assert_eq!(node.count(|bridge| bridge.refused), 1);
-}
-
-#[tokio::test]
-async fn who_has_no_token_is_told_that_access_is_denied() {
-    let program = or_skip!(program().await);
-    let server = Server::start_with(&program, &["--auth", "secret"]).await;
-    let node = node();
-    for (query, reason) in [
-        ("from=/a", Some(Reason::AccessDenied)),
-        ("from=/a&access_token=wrong", Some(Reason::AccessDenied)),
-        ("from=/a&nkey=/nowhere", Some(Reason::InvalidAddress)),
-        ("from=/a&access_token=secret", None),
-    ] {
-        let result = node.endpoint.peer(server.url(query).as_str(), Retry::never()).await;
-        assert_eq!(result.err().map(|error| error.failure.reason()), reason, "{query}");
-    }
 }
