@@ -80,7 +80,7 @@ pub use bridges::Bridges;
 pub use directions::{Directions, InvalidDirections};
 pub use kind::{BridgeAddress, BridgeKind, check_native};
 pub use mark::{BRIDGES_CROSSED, ENDPOINTS_CROSSED};
-pub use status::{BridgeStatus, Carried, Member};
+pub use status::{BridgeStatus, Carried, Counts, Member};
 
 /// The kinds that this build has.
 pub static KINDS: &[&BridgeKind] = &[

@@ -3,67 +3,80 @@ use broker_core::{Address, EndpointId};
 use metrics::{Counter, SharedString, counter};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::ops::Index;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What became of messages at a bridge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Carried {
-    /// Handed to the other side and read by it.
-    ToServer,
-    /// Published into the overlay.
-    FromServer,
-    /// Not handed to the other side, which takes only Zeek's events.
-    NoEvent,
-    /// Not carried, in whichever direction, because events with this name must not cross.
-    NotAllowed,
-    /// Refused by the other side, mostly an event that it does not declare.
-    Refused,
-    /// Something from the other side that is no message.
-    Unexpected,
-    /// Not handed to the other side, because it is larger than that takes.
-    TooLarge,
-    /// Not taken from the other side, because messages came faster than the overlay took them.
-    Overflow,
-    /// Handed to the server, or about to be, when the connection ended, and not confirmed.
-    Lost,
-    /// Not carried, in whichever direction, because other bridges have carried it before.
-    Crossed,
-    /// Not carried, in whichever direction, because the same message was carried too often within
-    /// ten seconds.
-    Repeated,
+macro_rules! outcomes {
+    ($($(#[$doc:meta])* $outcome:ident = $name:literal,)*) => {
+        /// What became of messages at a bridge.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub enum Carried {
+            $($(#[$doc])* $outcome,)*
+        }
+
+        impl Carried {
+            /// All there are.
+            pub const ALL: &'static [Self] = &[$(Self::$outcome,)*];
+
+            /// The word for it, the label `outcome` of metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$outcome => $name,)* }
+            }
+        }
+    };
 }
 
-impl Carried {
-    const ALL: [Self; 11] = [
-        Self::ToServer,
-        Self::FromServer,
-        Self::NoEvent,
-        Self::NotAllowed,
-        Self::Refused,
-        Self::Unexpected,
-        Self::TooLarge,
-        Self::Overflow,
-        Self::Lost,
-        Self::Crossed,
-        Self::Repeated,
-    ];
+outcomes! {
+    /// Handed to the other side and read by it.
+    ToServer = "to-server",
+    /// Published into the overlay.
+    FromServer = "from-server",
+    /// Not handed to the other side, which takes only Zeek's events.
+    NoEvent = "no-event",
+    /// Not carried, in whichever direction, because events with this name must not cross.
+    NotAllowed = "not-allowed",
+    /// Refused by the other side, mostly an event that it does not declare.
+    Refused = "refused",
+    /// Something from the other side that is no message.
+    Unexpected = "unexpected",
+    /// Not handed to the other side, because it is larger than that takes.
+    TooLarge = "too-large",
+    /// Not taken from the other side, because messages came faster than the overlay took them.
+    Overflow = "overflow",
+    /// Handed to the server, or about to be, when the connection ended, and not confirmed.
+    Lost = "lost",
+    /// Not carried, in whichever direction, because other bridges have carried it before.
+    Crossed = "crossed",
+    /// Not carried, in whichever direction, because the same message was carried too often within
+    /// ten seconds.
+    Repeated = "repeated",
+}
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::ToServer => "to-server",
-            Self::FromServer => "from-server",
-            Self::NoEvent => "no-event",
-            Self::NotAllowed => "not-allowed",
-            Self::Refused => "refused",
-            Self::Unexpected => "unexpected",
-            Self::TooLarge => "too-large",
-            Self::Overflow => "overflow",
-            Self::Lost => "lost",
-            Self::Crossed => "crossed",
-            Self::Repeated => "repeated",
-        }
+/// How many messages there were of each outcome.
+///
+/// ```
+/// let counts = broker_bridge::Counts::default();
+/// assert_eq!(counts[broker_bridge::Carried::Lost], 0);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts([u64; Carried::ALL.len()]);
+
+impl Index<Carried> for Counts {
+    type Output = u64;
+
+    #[allow(clippy::indexing_slicing, reason = "there is a place for every outcome")]
+    fn index(&self, outcome: Carried) -> &u64 {
+        &self.0[outcome as usize]
+    }
+}
+
+impl Counts {
+    /// Each count with the word for its outcome.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Carried::ALL.iter().map(|outcome| outcome.name()).zip(self.0)
     }
 }
 
@@ -79,52 +92,12 @@ pub struct BridgeStatus {
     pub version: String,
     /// Which topics go which way.
     pub directions: Directions,
-    /// Messages that the other side has read, with those among them that it refused.
-    pub to_server: u64,
-    /// Messages published into the overlay.
-    pub from_server: u64,
-    /// Messages that were not handed to the other side, which takes only Zeek's events.
-    pub no_event: u64,
-    /// Messages that were not carried because events with this name must not cross.
-    pub not_allowed: u64,
-    /// Messages that the other side refused, mostly events that it does not declare.
-    pub refused: u64,
-    /// What came from the other side and is no message.
-    pub unexpected: u64,
-    /// Messages that were not handed to the other side because they are larger than it takes.
-    pub too_large: u64,
-    /// Messages that were not taken from the other side because they came too fast.
-    pub overflow: u64,
-    /// Messages that the other side had not confirmed when the connection ended.
-    pub lost: u64,
-    /// Messages that were not carried because other bridges had carried them before.
-    pub crossed: u64,
-    /// Messages that were not carried because they came too often.
-    pub repeated: u64,
+    /// What became of messages.
+    pub counts: Counts,
     /// What the other side last refused, and why.
     pub last_refusal: Option<String>,
     /// Who is a member of what is at the other side, as far as that has members and tells.
     pub members: Vec<Member>,
-}
-
-impl BridgeStatus {
-    /// The counts by the outcomes that metrics have as a label.
-    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = [
-            self.to_server,
-            self.from_server,
-            self.no_event,
-            self.not_allowed,
-            self.refused,
-            self.unexpected,
-            self.too_large,
-            self.overflow,
-            self.lost,
-            self.crossed,
-            self.repeated,
-        ];
-        Carried::ALL.into_iter().map(Carried::name).zip(counts)
-    }
 }
 
 /// A member of what is at the other side of a bridge.
@@ -223,19 +196,7 @@ impl Counters {
     }
 
     pub(crate) fn status(&self) -> BridgeStatus {
-        let [
-            to_server,
-            from_server,
-            no_event,
-            not_allowed,
-            refused,
-            unexpected,
-            too_large,
-            overflow,
-            lost,
-            crossed,
-            repeated,
-        ] = std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Relaxed)));
+        let count = |at| self.counts.get(at).map_or(0, |count: &AtomicU64| count.load(Relaxed));
         let members = self.members.lock();
         let member =
             |(id, name): (&String, &Option<String>)| Member { id: id.clone(), name: name.clone() };
@@ -245,17 +206,7 @@ impl Counters {
             server: self.server.clone(),
             version: self.version.clone(),
             directions: self.directions.clone(),
-            to_server,
-            from_server,
-            no_event,
-            not_allowed,
-            refused,
-            unexpected,
-            too_large,
-            overflow,
-            lost,
-            crossed,
-            repeated,
+            counts: Counts(std::array::from_fn(count)),
             last_refusal: self.last_refusal.lock().clone(),
         }
     }

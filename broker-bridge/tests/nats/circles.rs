@@ -1,6 +1,7 @@
 //! What goes round through bridges of different kinds comes to an end.
 
 use crate::support::{Server, event, eventually, next, node, program};
+use broker_bridge::Carried;
 use broker_core::endpoint::{Retry, Subscriber};
 use broker_testkit::or_skip;
 
@@ -26,7 +27,7 @@ async fn an_event_goes_once_through_a_circle_of_nats_websocket_and_native() {
         // Until the subscription is at the server, an event is gone.
         eventually(async || {
             one.endpoint.publish("/t", &event(0)).await.unwrap();
-            two.count(|bridge| bridge.from_server) > 0
+            two.count(|bridge| bridge.counts[Carried::FromServer]) > 0
         })
         .await;
         one.endpoint.publish("/t", &event(number)).await.unwrap();
@@ -41,7 +42,11 @@ async fn an_event_goes_once_through_a_circle_of_nats_websocket_and_native() {
     }
     // What comes back to where it was is stopped and counted.
     eventually(async || {
-        [&one, &two, &three].iter().map(|node| node.count(|b| b.crossed)).sum::<u64>() > 0
+        [&one, &two, &three]
+            .iter()
+            .map(|node| node.count(|b| b.counts[Carried::Crossed]))
+            .sum::<u64>()
+            > 0
     })
     .await;
     one.endpoint.publish("/t", &event(9)).await.unwrap();

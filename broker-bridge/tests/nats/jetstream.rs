@@ -1,6 +1,7 @@
 //! Streams: nothing is lost, nothing comes twice, and the order is kept, whatever servers do.
 
 use crate::support::{Server, client, eventually, expect, next, node, program};
+use broker_bridge::Carried;
 use broker_testkit::or_skip;
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ async fn a_server_that_is_killed_loses_nothing_and_nothing_comes_twice() {
     server.run().await;
     expect(&mut subscriber, count / 4..count).await;
     publishing.await.unwrap();
-    eventually(async || out.count(|bridge| bridge.to_server) == count).await;
-    assert_eq!(out.count(|bridge| bridge.lost), 0);
+    eventually(async || out.count(|bridge| bridge.counts[Carried::ToServer]) == count).await;
+    assert_eq!(out.count(|bridge| bridge.counts[Carried::Lost]), 0);
     // What would come twice would come in front of this.
     out.publish("/j/a", count..count + 1).await;
     assert_eq!(next(&mut subscriber).await.1, count);
@@ -65,8 +66,8 @@ async fn one_of_three_servers_can_be_killed() {
     servers[at].kill();
     out.publish("/j/a", 200..600).await;
     expect(&mut subscriber, 200..600).await;
-    eventually(async || out.count(|bridge| bridge.to_server) == 600).await;
-    assert_eq!(out.count(|bridge| bridge.lost), 0);
+    eventually(async || out.count(|bridge| bridge.counts[Carried::ToServer]) == 600).await;
+    assert_eq!(out.count(|bridge| bridge.counts[Carried::Lost]), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,10 +96,10 @@ async fn what_waits_in_files_is_sent_by_the_next_process() {
     let out = node();
     out.peer(&url).await;
     out.publish("/j/a", 0..10).await;
-    eventually(async || out.count(|bridge| bridge.to_server) == 10).await;
+    eventually(async || out.count(|bridge| bridge.counts[Carried::ToServer]) == 10).await;
     server.kill();
     out.publish("/j/a", 10..500).await;
-    eventually(async || out.count(|bridge| bridge.to_server) == 500).await;
+    eventually(async || out.count(|bridge| bridge.counts[Carried::ToServer]) == 500).await;
     out.endpoint.shutdown().await;
     server.run().await;
     let again = node();
@@ -119,22 +120,24 @@ async fn a_server_that_stands_still_is_not_noticed_in_the_overlay() {
     let (peer, mut at_peer) = broker_testkit::websocket::native(&out.endpoint, "/j/").await;
     out.peer(&server.url(&format!("{OUT}&spool=200000"))).await;
     out.publish("/j/a", 0..10).await;
-    eventually(async || out.count(|bridge| bridge.to_server) == 10).await;
+    eventually(async || out.count(|bridge| bridge.counts[Carried::ToServer]) == 10).await;
     server.signal("-STOP");
     // More than the spool holds, and everybody else has all of it at once.
     out.publish("/j/a", 10..5000).await;
     expect(&mut at_peer, 0..5000).await;
-    eventually(async || out.count(|bridge| bridge.lost) > 0).await;
+    eventually(async || out.count(|bridge| bridge.counts[Carried::Lost]) > 0).await;
     assert_eq!(out.endpoint.peers().len(), 2);
     server.signal("-CONT");
     eventually(async || {
-        out.count(|bridge| bridge.to_server) + out.count(|bridge| bridge.lost) == 5000
+        out.count(|bridge| bridge.counts[Carried::ToServer])
+            + out.count(|bridge| bridge.counts[Carried::Lost])
+            == 5000
     })
     .await;
     let context = async_nats::jetstream::new(client(&server).await);
     let stream = context.get_stream("S").await.unwrap();
     let stored = stream.cached_info().state.messages;
-    assert_eq!(stored, out.count(|bridge| bridge.to_server));
+    assert_eq!(stored, out.count(|bridge| bridge.counts[Carried::ToServer]));
     assert_eq!(out.endpoint.peers().len(), 2);
     drop(peer);
 }

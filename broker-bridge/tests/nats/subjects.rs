@@ -1,6 +1,7 @@
 //! What is on the subjects, and what becomes of what others put there.
 
 use crate::support::{Server, client, event, eventually, next, node, program};
+use broker_bridge::Carried;
 use broker_core::data::{Value, View, json};
 use broker_testkit::or_skip;
 use futures_core::Stream;
@@ -34,7 +35,7 @@ async fn messages_are_on_their_subjects_in_both_forms() {
     assert_eq!(header(&message, "Broker-Hops"), "1");
     assert_eq!(header(&message, "Broker-Origin"), node.endpoint.id().to_string());
 
-    eventually(async || node.count(|bridge| bridge.to_server) == 1).await;
+    eventually(async || node.count(|bridge| bridge.counts[Carried::ToServer]) == 1).await;
     let node = crate::support::node();
     node.peer(&server.url("to=zeek/&from=/none&subjects=site&format=json")).await;
     node.publish("zeek/event/x", 2..3).await;
@@ -42,7 +43,7 @@ async fn messages_are_on_their_subjects_in_both_forms() {
     assert_eq!(message.subject.as_str(), "site.zeek.event.x");
     let decoded = json::decode_data_message(&message.payload).unwrap();
     assert_eq!((decoded.topic.to_string().as_str(), decoded.value), ("zeek/event/x", event(2)));
-    eventually(async || node.count(|bridge| bridge.to_server) == 1).await;
+    eventually(async || node.count(|bridge| bridge.counts[Carried::ToServer]) == 1).await;
 }
 
 #[tokio::test]
@@ -62,7 +63,7 @@ async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
     eventually(async || {
         publish("_.in.first", text(0)).await;
         client.flush().await.unwrap();
-        node.count(|bridge| bridge.from_server) > 0
+        node.count(|bridge| bridge.counts[Carried::FromServer]) > 0
     })
     .await;
     publish("_.in", text(1)).await;
@@ -80,7 +81,7 @@ async fn what_others_publish_comes_in_as_far_as_it_has_a_meaning() {
     }
     topics.retain(|(_, number)| *number != 0);
     assert_eq!(topics, [("/in".to_owned(), 1), ("/inside".to_owned(), 4)]);
-    assert_eq!(node.count(|bridge| bridge.unexpected), 2);
+    assert_eq!(node.count(|bridge| bridge.counts[Carried::Unexpected]), 2);
 }
 
 #[tokio::test]
@@ -97,6 +98,6 @@ async fn a_message_that_the_server_would_not_take_is_counted_and_the_connection_
     node.endpoint.publish(format!("/b/{}", "x".repeat(5000)), &event(1)).await.unwrap();
     node.publish("/b/small", 2..3).await;
     assert_eq!(received(&mut all).await.subject.as_str(), "_.b.small");
-    assert_eq!(node.count(|bridge| bridge.too_large), 1);
-    assert_eq!(node.count(|bridge| bridge.refused), 1);
+    assert_eq!(node.count(|bridge| bridge.counts[Carried::TooLarge]), 1);
+    assert_eq!(node.count(|bridge| bridge.counts[Carried::Refused]), 1);
 }

@@ -1,6 +1,7 @@
 //! What goes round between bridges comes to an end.
 
 use crate::support::{at, counted, native, next, node, number_of, ping, serving};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::{Address, Endpoint};
@@ -37,10 +38,16 @@ async fn two_bridges_in_opposite_directions_carry_an_event_once_each() {
     wait_for(|| peer.peers().len() == 2 && server.endpoint.client_count() == 2).await;
     wait_for(|| peer.peer_filter(out.endpoint.id()).is_some_and(|f| !f.is_empty())).await;
     peer.publish("/t", &ping(1)).await.unwrap();
-    wait_for(|| counted(&out, |b| b.crossed) == 1).await;
+    wait_for(|| counted(&out, |b| b.counts[Carried::Crossed]) == 1).await;
     peer.publish("/t", &ping(2)).await.unwrap();
-    wait_for(|| counted(&out, |b| b.crossed) == 2).await;
-    assert_eq!((counted(&out, |b| b.to_server), counted(&back, |b| b.from_server)), (2, 2));
+    wait_for(|| counted(&out, |b| b.counts[Carried::Crossed]) == 2).await;
+    assert_eq!(
+        (
+            counted(&out, |b| b.counts[Carried::ToServer]),
+            counted(&back, |b| b.counts[Carried::FromServer])
+        ),
+        (2, 2)
+    );
     assert_eq!(number_of(&next(&mut at_server).await.1), 1);
     assert_eq!(number_of(&next(&mut at_server).await.1), 2);
     // The peer has what it published back once, because the overlay has a way round.
@@ -60,7 +67,7 @@ async fn two_servers_that_take_from_each_other_end_after_one_round() {
     wait_for(|| one.endpoint.client_count() == 1 && two.endpoint.client_count() == 1).await;
     one.endpoint.publish("/t", &ping(1)).await.unwrap();
     // It is in the first one already, and does not come back.
-    wait_for(|| counted(&one, |b| b.crossed) == 1).await;
+    wait_for(|| counted(&one, |b| b.counts[Carried::Crossed]) == 1).await;
     assert!(at_home.try_recv().is_err());
     one.endpoint.publish("/t", &ping(9)).await.unwrap();
     assert_eq!(numbers_until(&mut received, 9).await, [1]);
@@ -75,7 +82,7 @@ async fn two_servers_that_hand_to_each_other_end_after_one_round() {
     two.endpoint.peer(at(at_one, "?to=/t&from=/o"), Retry::never()).await.unwrap();
     wait_for(|| one.endpoint.client_count() == 1 && two.endpoint.client_count() == 1).await;
     one.endpoint.publish("/t", &ping(1)).await.unwrap();
-    wait_for(|| counted(&two, |b| b.crossed) == 1).await;
+    wait_for(|| counted(&two, |b| b.counts[Carried::Crossed]) == 1).await;
     one.endpoint.publish("/t", &ping(9)).await.unwrap();
     assert_eq!(numbers_until(&mut received, 9).await, [1]);
 }
@@ -108,8 +115,11 @@ async fn from_one_server_to_another_messages_go_only_when_asked_to() {
         node.endpoint.peer(&out, Retry::never()).await.unwrap();
         node.endpoint.peer(at(from.url.port(), "?from=/t"), Retry::never()).await.unwrap();
         from.endpoint.publish("/t", &ping(1)).await.unwrap();
-        wait_for(|| counted(&node, |b| b.to_server + b.crossed) == 1).await;
-        assert_eq!(counted(&node, |b| b.crossed), crossed);
+        wait_for(|| {
+            counted(&node, |b| b.counts[Carried::ToServer] + b.counts[Carried::Crossed]) == 1
+        })
+        .await;
+        assert_eq!(counted(&node, |b| b.counts[Carried::Crossed]), crossed);
         node.endpoint.shutdown().await;
     }
     assert_eq!(number_of(&next(&mut received).await.1), 1);

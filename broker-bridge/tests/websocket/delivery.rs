@@ -1,6 +1,7 @@
 //! What a server has taken over, and what becomes of the rest.
 
 use crate::support::{Zeek, at, counted, next, node, ping, pong, recv, recv_frame, send};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 use broker_core::endpoint::Retry;
@@ -47,16 +48,16 @@ async fn what_zeek_does_not_take_is_counted_and_reported() {
     }
     let (opcode, content) = recv_frame(&mut stream).await;
     assert_eq!(opcode, 9, "a ping behind the last message");
-    assert!(node.ws.bridges().iter().all(|bridge| bridge.to_server < 3));
+    assert!(node.ws.bridges().iter().all(|bridge| bridge.counts[Carried::ToServer] < 3));
     pong(&mut stream, &content).await;
-    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.to_server == 3)).await;
+    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.counts[Carried::ToServer] == 3)).await;
     let text = log_event(&mut events, "bridge-loss").await;
     assert!(text.contains("is no event"), "{text}");
     let error = br#"{"type":"error","code":"deserialization_failed","context":"failed to create Zeek event"}"#;
     send(&mut stream, error).await;
-    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.refused == 1)).await;
+    wait_for(|| node.ws.bridges().iter().any(|bridge| bridge.counts[Carried::Refused] == 1)).await;
     let [status] = &node.ws.bridges()[..] else { panic!() };
-    assert_eq!((status.to_server, status.no_event), (3, 1));
+    assert_eq!((status.counts[Carried::ToServer], status.counts[Carried::NoEvent]), (3, 1));
     assert_eq!(status.version, "8.0.1");
     assert_eq!(
         status.last_refusal.as_deref(),
@@ -121,7 +122,14 @@ async fn what_a_server_refuses_is_known_before_the_end_is_confirmed() {
     }
     timeout(PATIENCE, node.endpoint.ping(id)).await.unwrap().unwrap();
     let [status] = &node.ws.bridges()[..] else { panic!() };
-    assert_eq!((status.to_server, status.refused, status.lost), (20, 10, 0));
+    assert_eq!(
+        (
+            status.counts[Carried::ToServer],
+            status.counts[Carried::Refused],
+            status.counts[Carried::Lost]
+        ),
+        (20, 10, 0)
+    );
     assert!(log_event(&mut events, "bridge-loss").await.contains("permission_denied"));
 }
 
@@ -134,7 +142,7 @@ async fn what_a_server_has_not_read_when_it_closes_is_lost_and_never_confirmed()
     let id = node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
     node.endpoint.publish("/t", "first").await.unwrap();
     timeout(PATIENCE, node.endpoint.ping(id)).await.unwrap().unwrap();
-    assert_eq!(counted(&node, |b| b.to_server), 1);
+    assert_eq!(counted(&node, |b| b.counts[Carried::ToServer]), 1);
     node.endpoint.publish("/t", "x".repeat(20_000).as_str()).await.unwrap();
     node.endpoint.publish("/t", "behind").await.unwrap();
     assert!(timeout(PATIENCE, node.endpoint.ping(id)).await.unwrap().is_err());
@@ -156,5 +164,12 @@ async fn what_is_larger_than_a_server_takes_is_not_handed_to_it() {
     timeout(PATIENCE, node.endpoint.ping(id)).await.unwrap().unwrap();
     assert_eq!(next(&mut at_server).await.1, Value::from("behind"));
     let [status] = &node.ws.bridges()[..] else { panic!() };
-    assert_eq!((status.to_server, status.too_large, status.lost), (1, 1, 0));
+    assert_eq!(
+        (
+            status.counts[Carried::ToServer],
+            status.counts[Carried::TooLarge],
+            status.counts[Carried::Lost]
+        ),
+        (1, 1, 0)
+    );
 }

@@ -1,6 +1,7 @@
 //! Which topics go which way.
 
 use crate::support::{at, native, next, node};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::endpoint::Retry;
 use broker_testkit::websocket::{Server, log_event, wait_for};
@@ -27,7 +28,13 @@ async fn a_bridge_carries_each_topic_in_its_direction() {
     hub.publish("/to/z", &4_u64).await.unwrap();
     hub.publish("/from/z", &5_u64).await.unwrap();
     assert_eq!(next(&mut at_peer).await, ("/from/z".into(), Value::Count(5)));
-    wait_for(|| node.ws.bridges().iter().any(|b| (b.to_server, b.from_server) == (2, 1))).await;
+    wait_for(|| {
+        node.ws
+            .bridges()
+            .iter()
+            .any(|b| (b.counts[Carried::ToServer], b.counts[Carried::FromServer]) == (2, 1))
+    })
+    .await;
     assert_eq!(
         server.endpoint.clients()[0].info.label.to_string(),
         "web-socket client broker-bridge"

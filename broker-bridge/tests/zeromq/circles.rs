@@ -1,8 +1,9 @@
 //! Bridges that do not know of each other.
 
-#[cfg(any(feature = "nats", feature = "websocket"))]
 use crate::support::node_with_more;
 use crate::support::{Lab, Node, next, node, ping};
+#[cfg(any(feature = "nats", feature = "websocket"))]
+use broker_bridge::Carried;
 use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::{Endpoint, data::Value};
 use broker_testkit::websocket::wait_for;
@@ -44,9 +45,9 @@ async fn an_event_crosses_two_bridges_of_one_overlay_and_one_cluster_once_each()
     wait_for(|| peer.peer_filter(out.endpoint.id()).is_some_and(|f| !f.is_empty())).await;
     for count in [1, 2] {
         peer.publish("/t", &ping(count)).await.unwrap();
-        wait_for(|| out.status().crossed == count).await;
+        wait_for(|| out.status().counts[Carried::Crossed] == count).await;
     }
-    assert_eq!(back.status().from_server, 2);
+    assert_eq!(back.status().counts[Carried::FromServer], 2);
     assert_eq!(lab.received("zeek", 2).await.len(), 2);
     assert_eq!((number(&mut at_peer).await, number(&mut at_peer).await), (1, 2));
     assert!(at_peer.try_recv().is_err());
@@ -79,7 +80,8 @@ async fn a_circle_of_bridges_of_two_kinds_ends() {
     first.endpoint.publish("/t", &ping(1)).await.unwrap();
     assert_eq!(number(&mut at_first).await, 1);
     assert_eq!(number(&mut at_second).await, 1);
-    let crossed = || first.bridges.status().iter().map(|bridge| bridge.crossed).sum::<u64>();
+    let crossed =
+        || first.bridges.status().iter().map(|bridge| bridge.counts[Carried::Crossed]).sum::<u64>();
     wait_for(|| crossed() == 1).await;
     assert!(at_first.try_recv().is_err() && at_second.try_recv().is_err());
     assert_eq!(lab.received("zeek", 1).await.len(), 1);
@@ -106,7 +108,8 @@ async fn a_ring_of_two_overlays_and_two_clusters_ends() {
     there.endpoint.publish("/t", &ping(1)).await.unwrap();
     assert_eq!(number(&mut at_first).await, 1);
     assert_eq!(number(&mut at_second).await, 1);
-    let crossed = || back.bridges.status().iter().map(|bridge| bridge.crossed).sum::<u64>();
+    let crossed =
+        || back.bridges.status().iter().map(|bridge| bridge.counts[Carried::Crossed]).sum::<u64>();
     wait_for(|| crossed() == 1).await;
     assert_eq!(one.received("zeek", 1).await.len(), 1);
     assert!(at_first.try_recv().is_err() && at_second.try_recv().is_err());
@@ -139,13 +142,16 @@ async fn a_circle_of_a_cluster_and_a_server_of_nats_ends() {
     };
     eventually(async || {
         second.endpoint.publish("/t", &ping(0)).await.unwrap();
-        count(&first, |bridge| bridge.from_server) > 0
+        count(&first, |bridge| bridge.counts[Carried::FromServer]) > 0
     })
     .await;
     first.peer(&lab.url("&to=/t&from=/none"), Retry::never()).await;
     second.peer(&lab.url("&from=/t"), Retry::never()).await;
     lab.shown("zeek", 1, "/t").await;
-    let crossed = || count(&first, |bridge| bridge.crossed) + count(&second, |b| b.crossed);
+    let crossed = || {
+        count(&first, |bridge| bridge.counts[Carried::Crossed])
+            + count(&second, |b| b.counts[Carried::Crossed])
+    };
     let before = crossed();
     first.endpoint.publish("/t", &ping(1)).await.unwrap();
     for subscriber in [&mut at_first, &mut at_second] {

@@ -1,6 +1,7 @@
 //! Clusters that encrypt, as from Zeek 8.2 on.
 
 use crate::support::{Lab, next, node, node_with, ping};
+use broker_bridge::Carried;
 use broker_bridge::zeromq::ZeroMqOptions;
 use broker_core::endpoint::Retry;
 use broker_testkit::websocket::wait_for;
@@ -93,7 +94,7 @@ async fn a_server_here_is_one_for_libzmq() {
     };
     let good = lab.run(push(&keys.server, &keys.client)).await;
     assert_eq!(good["failed"], json!([]));
-    wait_for(|| node.status().unexpected == 1).await;
+    wait_for(|| node.status().counts[Carried::Unexpected] == 1).await;
     let foreign = crate::curve::keys(&mut lab).await;
     let bad = lab.run(push(&keys.server, &foreign)).await;
     assert_eq!(bad["failed"], json!([0x4000]));

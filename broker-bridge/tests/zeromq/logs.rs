@@ -1,6 +1,7 @@
 //! The log channel.
 
 use crate::support::{Lab, messages, next, node, unhex};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::data::zeek::rows::{LogBatch, LogBatchView, row_of_write};
 use broker_core::data::zeek::{LogWrite, ZeekMessage};
@@ -99,7 +100,7 @@ async fn hostile_batches_are_counted_and_the_next_one_is_taken() {
     ]);
     lab.run(json!({ "do": "push", "port": port, "messages": bad })).await;
     assert!(!writes(&mut received, 1).await.is_empty());
-    assert_eq!(node.status().unexpected, 6);
+    assert_eq!(node.status().counts[Carried::Unexpected], 6);
 }
 
 #[tokio::test]
@@ -131,7 +132,7 @@ async fn two_loggers_share_and_writes_without_columns_are_counted() {
         let batch = ZeekMessage::Batch(vec![write(&path).into(), write("unknown").into()]);
         node.endpoint.publish("zeek/logs/x", &Value::from(batch)).await.unwrap();
     }
-    wait_for(|| node.status().refused == 200).await;
+    wait_for(|| node.status().counts[Carried::Refused] == 200).await;
     let mut total = 0;
     for key in ["one", "two"] {
         let pulled = json!({ "do": "pulled", "key": key, "count": 200, "limit": 2 });

@@ -1,6 +1,7 @@
 //! Subscribing and publishing without being noticed.
 
 use crate::support::{Lab, dropping_node, next, node, ping};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 use broker_core::endpoint::Retry;
@@ -40,7 +41,7 @@ async fn events_go_both_ways_without_being_encoded_anew() {
         assert_eq!((&message[0][..], &message[2][..]), (topic.as_bytes(), &b"broker-bin-v1"[..]));
         assert_eq!(message[3], payload.encode());
     }
-    wait_for(|| node.status().no_event == 1).await;
+    wait_for(|| node.status().counts[Carried::NoEvent] == 1).await;
 }
 
 #[tokio::test]
@@ -61,7 +62,7 @@ async fn what_would_harm_nodes_or_is_not_listed_stays_here() {
     }
     let received: Vec<_> = lab.received("zeek", 1).await;
     assert_eq!(received[0][3], Value::from(ZeekEvent::new("ping")).encode());
-    wait_for(|| node.status().not_allowed == 4).await;
+    wait_for(|| node.status().counts[Carried::NotAllowed] == 4).await;
 }
 
 #[tokio::test]
@@ -80,7 +81,7 @@ async fn what_is_no_event_does_not_get_into_the_overlay() {
     }
     lab.publish("zeek", "/in/c", &ping(1)).await;
     assert_eq!(next(&mut here).await.1, ping(1));
-    assert_eq!(node.status().unexpected, 4);
+    assert_eq!(node.status().counts[Carried::Unexpected], 4);
 }
 
 #[tokio::test]
@@ -94,7 +95,7 @@ async fn a_ping_is_answered_when_the_proxy_has_everything() {
     }
     let peer = node.endpoint.peers()[0].id.unwrap();
     tokio::time::timeout(PATIENCE, node.endpoint.ping(peer)).await.unwrap().unwrap();
-    assert_eq!(node.status().to_server, 500);
+    assert_eq!(node.status().counts[Carried::ToServer], 500);
     assert_eq!(lab.received("zeek", 500).await.len(), 500);
     // Nobody else subscribes to probes, so nobody gets one.
     assert_eq!(lab.run(json!({ "do": "count", "key": "zeek", "count": 500 })).await["count"], 500);
@@ -184,8 +185,11 @@ async fn the_cluster_is_not_slowed_down_by_an_overlay_that_does_not_read() {
     let count = lab.run(json!({ "do": "count", "key": "fast", "count": COUNT })).await;
     assert_eq!(count["count"], COUNT);
     drop(blocked);
-    wait_for(|| node.status().overflow > 0).await;
-    wait_for(|| node.status().overflow + node.status().from_server == COUNT).await;
+    wait_for(|| node.status().counts[Carried::Overflow] > 0).await;
+    wait_for(|| {
+        node.status().counts[Carried::Overflow] + node.status().counts[Carried::FromServer] == COUNT
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -214,5 +218,5 @@ async fn the_overlay_goes_on_while_the_cluster_is_stopped() {
     }
     lab.signal("-CONT").await;
     // What was in the queue gets there, and is confirmed.
-    wait_for(|| node.status().to_server + dropped() == count).await;
+    wait_for(|| node.status().counts[Carried::ToServer] + dropped() == count).await;
 }

@@ -1,6 +1,7 @@
 //! What a cluster of Zeek 8.2.2 sent.
 
 use crate::support::{Lab, next, node, unhex};
+use broker_bridge::Carried;
 use broker_core::data::Value;
 use broker_core::data::zeek::rows::{Column, LogBatch, LogBatchView, write_json_row};
 use broker_core::endpoint::Retry;
@@ -80,5 +81,5 @@ async fn events_of_the_recorded_cluster_arrive_byte_for_byte() {
     for expected in expected {
         assert_eq!(next(&mut received).await, expected);
     }
-    assert_eq!(node.status().unexpected, 0);
+    assert_eq!(node.status().counts[Carried::Unexpected], 0);
 }

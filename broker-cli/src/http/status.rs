@@ -314,7 +314,7 @@ impl PeerReport {
 #[cfg(feature = "bridge")]
 impl From<broker::bridge::BridgeStatus> for BridgeReport {
     fn from(bridge: broker::bridge::BridgeStatus) -> Self {
-        let messages = bridge.outcomes().map(|(outcome, count)| (outcome.to_owned(), count));
+        let messages = bridge.counts.iter().map(|(outcome, count)| (outcome.to_owned(), count));
         Self {
             kind: bridge.kind.to_owned(),
             address: bridge.server.to_string(),
