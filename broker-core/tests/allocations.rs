@@ -117,6 +117,22 @@ fn publishing_does_not_allocate_per_message() {
 }
 
 #[test]
+fn batches_do_not_allocate_per_message() {
+    let mut overlay = Overlay::new(0);
+    let mut batches = |count: u64| {
+        for _ in 0..count {
+            let published = overlay.publisher.publish_batch(0..BURST);
+            assert_eq!(overlay.runtime.block_on(published).unwrap().peers, 1);
+            overlay.receive(BURST);
+        }
+    };
+    batches(3);
+    let allocated = measure(|| batches(10)).count_total / 10;
+    println!("{BURST} messages in batches: {allocated} allocations");
+    assert!(allocated <= PER_BURST, "{allocated}");
+}
+
+#[test]
 fn sending_and_receiving_does_not_allocate_per_message() {
     let allocated = Overlay::new(0).bursts(10) / 10;
     println!("{BURST} messages from endpoint to endpoint: {allocated} allocations");

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-use broker_core::endpoint::{BuildError, EndpointBuilder, Retry, TryRecvError};
+use broker_core::data::Value;
+use broker_core::endpoint::{
+    BuildError, EndpointBuilder, Hub, Retry, SubscriberOptions, TryPublishError, TryRecvError,
+};
 use broker_core::event::Event;
 use broker_core::transport::MemTransport;
-use broker_core::{Endpoint, Failure, Reason};
+use broker_core::{Config, Endpoint, Failure, PublishError, Reason, SubscriberPolicy};
 use futures_core::Stream;
 use std::future::poll_fn;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 
 fn endpoint() -> Endpoint {
@@ -105,4 +109,88 @@ async fn addresses_are_taken_as_text_or_as_urls() {
     assert_eq!(a.peer(url.to_string(), Retry::never()).await.unwrap(), b.id());
     assert!(a.is_outbound_peering(&url) && a.is_outbound_peering(url.clone()));
     assert!(a.unpeer(url.to_string()));
+}
+
+fn counts(hub: &mut Hub) -> Vec<u64> {
+    std::iter::from_fn(|| hub.try_recv().ok()).filter_map(|m| m.view().as_count()).collect()
+}
+
+#[tokio::test]
+async fn batches_arrive_in_order_whatever_their_topics_and_sizes() {
+    let endpoint = endpoint();
+    let (mut all, mut some) = (endpoint.hub(""), endpoint.hub("/a"));
+    let topic = |number: u64| if number.is_multiple_of(3) { "/a" } else { "/b" };
+    let to = endpoint.publish_batch((0..10).map(|number| (topic(number), number))).await.unwrap();
+    assert_eq!((to.peers, to.local), (0, 2), "those of the last one");
+    assert_eq!(counts(&mut all), (0..10).collect::<Vec<_>>());
+    assert_eq!(counts(&mut some), [0, 3, 6, 9]);
+
+    // A hub does not hear itself.
+    some.publish_batch([("/a", 1_u64), ("/a", 2)]).await.unwrap();
+    some.sender().publish_batch([("/a", 3_u64)]).await.unwrap();
+    assert_eq!((counts(&mut all), counts(&mut some)), (vec![1, 2, 3], vec![]));
+
+    let strings: Vec<String> =
+        [10, 5_000, 20, 100_000, 30].map(|length| "x".repeat(length)).to_vec();
+    endpoint.publisher("/a").publish_batch(&strings).await.unwrap();
+    let lengths = std::iter::from_fn(|| some.try_recv().ok());
+    let lengths: Vec<_> = lengths.map(|m| m.view().as_str().unwrap().len()).collect();
+    assert_eq!(lengths, [10, 5_000, 20, 100_000, 30]);
+}
+
+#[tokio::test]
+async fn what_is_fed_goes_when_it_is_flushed_or_has_become_much() {
+    let endpoint = endpoint();
+    let mut hub = endpoint.hub("/a");
+    let mut publisher = endpoint.publisher("/a");
+    publisher.feed(&1_u64).await.unwrap();
+    let mut batch = endpoint.batch();
+    batch.feed("/a", &2_u64).await.unwrap();
+    assert!(hub.is_empty());
+    // Another topic is another batch.
+    batch.feed("/b", &3_u64).await.unwrap();
+    assert_eq!(counts(&mut hub), [2]);
+    assert_eq!(publisher.flush().await.unwrap().local, 1);
+    assert_eq!(publisher.flush().await.unwrap().local, 0, "there was nothing left");
+    assert_eq!(counts(&mut hub), [1]);
+    for number in 0..10_000_u64 {
+        publisher.feed(&number).await.unwrap();
+    }
+    assert!(hub.len() > 5_000 && hub.len() < 10_000);
+}
+
+#[tokio::test]
+async fn a_value_that_cannot_be_published_ends_a_batch_behind_those_before_it() {
+    let mut config = Config::default();
+    config.limits.frame = NonZeroUsize::new(20_000).unwrap();
+    let endpoint = Endpoint::builder().config(config).build().unwrap();
+    let mut hub = endpoint.hub("/a");
+    let values = [Value::Count(1), Value::from("x".repeat(30_000)), Value::Count(2)];
+    let error = endpoint.publisher("/a").publish_batch(&values).await.unwrap_err();
+    assert!(matches!(error, PublishError::TooLarge { .. }));
+    let topics = ["/a", "<$>/local/data", "/a"];
+    let error = endpoint.publish_batch(topics.map(|topic| (topic, 3_u64))).await.unwrap_err();
+    assert_eq!(error, PublishError::InternalTopic);
+    assert_eq!(counts(&mut hub), [1, 3]);
+}
+
+#[tokio::test]
+async fn who_does_not_wait_is_told_that_there_is_no_room() {
+    let endpoint = endpoint();
+    let options = SubscriberOptions {
+        messages: Some(1),
+        ..SubscriberOptions::with_policy(SubscriberPolicy::Wait)
+    };
+    let mut hub = endpoint.hub_with("/a", options);
+    let (publisher, other) = (endpoint.publisher("/a"), endpoint.hub("/b"));
+    assert_eq!(publisher.try_publish(&1_u64).unwrap().local, 1);
+    assert_eq!(publisher.try_publish(&2_u64), Err(TryPublishError::Full));
+    assert_eq!(endpoint.try_publish("/a", &2_u64), Err(TryPublishError::Full));
+    assert_eq!(other.try_publish("/a", &2_u64), Err(TryPublishError::Full));
+    assert_eq!(counts(&mut hub), [1]);
+    assert_eq!(other.sender().try_publish("/a", &3_u64).unwrap().local, 1);
+    endpoint.shutdown().await;
+    let ended = TryPublishError::Refused(PublishError::ShutDown);
+    assert_eq!(publisher.try_publish(&4_u64), Err(ended));
+    assert_eq!(counts(&mut hub), [3]);
 }

@@ -61,6 +61,42 @@ async fn listening_can_be_given_up_and_the_address_is_free_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_is_given_up_arrives_as_far_as_it_got_or_goes_on_from_there() {
+    const COUNT: u64 = 100;
+    let (mut done, mut some) = (0, 0);
+    for polls in 0..POLLS {
+        let network = network();
+        let mut config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
+        config.limits.outbox_messages = NonZeroUsize::new(10).unwrap();
+        let (a, b) = (endpoint_with(network.clone(), LOW, config), endpoint(network.clone(), HIGH));
+        let mut subscriber = b.subscribe("/n");
+        let url = b.listen(at("b")).await.unwrap();
+        peer(&a, &b, &url, Retry::never()).await;
+        let publisher = a.publisher("/n");
+        let whole = give_up_after(polls, publisher.publish_batch(0..COUNT)).await.is_some();
+        let mut fed = a.publisher("/n");
+        for number in COUNT..2 * COUNT {
+            fed.feed(&number).await.unwrap();
+        }
+        if give_up_after(polls, fed.flush()).await.is_none() {
+            fed.flush().await.unwrap();
+        }
+        a.flush().await;
+        let mut numbers = Vec::new();
+        while let Ok(message) = subscriber.try_recv() {
+            numbers.push(message.view().as_count().unwrap());
+        }
+        let got = numbers.iter().filter(|number| **number < COUNT).count() as u64;
+        assert!(got == COUNT || !whole, "{got}");
+        assert_eq!(numbers, (0..got).chain(COUNT..2 * COUNT).collect::<Vec<_>>());
+        done += usize::from(whole);
+        some += usize::from(got > 0 && got < COUNT);
+        end(&network, &[&a, &b]).await;
+    }
+    assert!(done > 0 && some > 0, "{done} {some}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_asked_for_a_peering_may_stop_waiting_for_it() {
     let mut done = 0;
     for polls in 0..POLLS {

@@ -33,6 +33,7 @@ impl<'b> Slot<'b> {
     }
 
     /// Writes a value.
+    #[inline]
     pub fn put<T: Encode + ?Sized>(mut self, value: &T) {
         if let Some(out) = self.out.take() {
             value.encode_into(out);
@@ -41,24 +42,28 @@ impl<'b> Slot<'b> {
 
     /// Starts a vector.
     #[must_use]
+    #[inline]
     pub fn vector(self) -> VectorBuilder<'b> {
         VectorBuilder(Container::open(self, Kind::Vector))
     }
 
     /// Starts a set.
     #[must_use]
+    #[inline]
     pub fn set(self) -> SetBuilder<'b> {
         SetBuilder(Unique::open(self, Kind::Set))
     }
 
     /// Starts a table.
     #[must_use]
+    #[inline]
     pub fn table(self) -> TableBuilder<'b> {
         TableBuilder(Unique::open(self, Kind::Table))
     }
 }
 
 impl Drop for Slot<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(out) = self.out.take() {
             Value::None.encode_into(out);
@@ -72,19 +77,25 @@ pub struct VectorBuilder<'b>(Container<'b>);
 
 impl VectorBuilder<'_> {
     /// Appends an element.
+    #[inline]
     pub fn push<T: Encode + ?Sized>(&mut self, element: &T) -> &mut Self {
-        self.next().put(element);
+        self.0.count += 1;
+        if let Some(out) = &mut self.0.out {
+            element.encode_into(out);
+        }
         self
     }
 
     /// The place of the next element.
     #[allow(clippy::should_implement_trait, reason = "not an iterator, but it goes on")]
+    #[inline]
     pub fn next(&mut self) -> Slot<'_> {
         self.0.count += 1;
         Slot { out: self.0.out.as_deref_mut() }
     }
 
     /// Finishes the vector.
+    #[inline]
     pub fn finish(self) {}
 }
 
@@ -97,19 +108,25 @@ pub struct SetBuilder<'b>(Unique<'b>);
 
 impl SetBuilder<'_> {
     /// Adds an element.
+    #[inline]
     pub fn insert<T: Encode + ?Sized>(&mut self, element: &T) -> &mut Self {
-        self.next().put(element);
+        self.0.begin();
+        if let Some(out) = &mut self.0.inner.out {
+            element.encode_into(out);
+        }
         self
     }
 
     /// The place of the next element.
     #[allow(clippy::should_implement_trait, reason = "not an iterator, but it goes on")]
+    #[inline]
     pub fn next(&mut self) -> Slot<'_> {
         self.0.begin();
         Slot { out: self.0.inner.out.as_deref_mut() }
     }
 
     /// Finishes the set.
+    #[inline]
     pub fn finish(self) {}
 }
 
@@ -132,6 +149,7 @@ impl TableBuilder<'_> {
     }
 
     /// The place of the value under `key`.
+    #[inline]
     pub fn entry<K: Encode + ?Sized>(&mut self, key: &K) -> Slot<'_> {
         self.0.begin();
         let mut out = self.0.inner.out.as_deref_mut();
@@ -142,6 +160,7 @@ impl TableBuilder<'_> {
     }
 
     /// Finishes the table.
+    #[inline]
     pub fn finish(self) {}
 }
 
@@ -155,28 +174,37 @@ struct Container<'b> {
 }
 
 impl<'b> Container<'b> {
+    #[inline]
     fn open(mut slot: Slot<'b>, kind: Kind) -> Self {
         let mut out = slot.out.take();
         let mut size_at = 0;
         if let Some(out) = &mut out {
-            out.push(kind as u8);
-            size_at = out.len();
-            out.push(0);
+            out.extend_from_slice(&[kind as u8, 0]);
+            size_at = out.len() - 1;
         }
         Self { out, size_at, count: 0 }
     }
 }
 
+impl Container<'_> {
+    /// Makes room for a size of more than one byte.
+    #[cold]
+    fn put_long_size(&mut self) {
+        if let Some(out) = &mut self.out {
+            let mut size = Vec::new();
+            write_size(self.count, &mut size);
+            out.splice(self.size_at..=self.size_at, size);
+        }
+    }
+}
+
 impl Drop for Container<'_> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(out) = &mut self.out else { return };
-        match u8::try_from(self.count) {
-            Ok(size @ ..0x80) => out[self.size_at] = size,
-            _ => {
-                let mut size = Vec::new();
-                write_size(self.count, &mut size);
-                out.splice(self.size_at..=self.size_at, size);
-            }
+        let place = self.out.as_mut().and_then(|out| out.get_mut(self.size_at));
+        match (place, u8::try_from(self.count)) {
+            (Some(place), Ok(size @ ..0x80)) => *place = size,
+            _ => self.put_long_size(),
         }
     }
 }
@@ -193,11 +221,13 @@ struct Unique<'b> {
 }
 
 impl<'b> Unique<'b> {
+    #[inline]
     fn open(slot: Slot<'b>, kind: Kind) -> Self {
         let inner = Container::open(slot, kind);
         Self { inner, is_table: kind == Kind::Table, last: [None; 2], ascending: true }
     }
 
+    #[inline]
     fn begin(&mut self) {
         self.check_last();
         self.inner.count += 1;
@@ -205,6 +235,7 @@ impl<'b> Unique<'b> {
         self.last = [self.last[1], start];
     }
 
+    #[inline]
     fn check_last(&mut self) {
         if let (Some(out), [Some(a), Some(b)], true) = (&self.inner.out, self.last, self.ascending)
         {
@@ -212,6 +243,7 @@ impl<'b> Unique<'b> {
         }
     }
 
+    #[cold]
     fn sort(&mut self) {
         let first = self.inner.size_at + 1;
         let Some(out) = &mut self.inner.out else { return };
@@ -249,6 +281,7 @@ fn split(contents: &[u8], is_table: bool) -> Option<Vec<&[u8]>> {
 }
 
 impl Drop for Unique<'_> {
+    #[inline]
     fn drop(&mut self) {
         self.check_last();
         if !self.ascending {

@@ -80,6 +80,17 @@ proptest! {
     }
 
     #[test]
+    fn white_space_behind_braces_changes_nothing(value in values::value()) {
+        let text = json::to_string(&value);
+        let spaced = text.replace("{\"@data-type\":", "{ \"@data-type\":");
+        let read = |text: &str| {
+            let mut payload = Vec::new();
+            JsonReader::default().value_into(text.as_bytes(), &mut payload).map(|()| payload)
+        };
+        prop_assert_eq!(read(&text), read(&spaced));
+    }
+
+    #[test]
     fn values_come_back_from_json(value in values::value()) {
         let text = json::to_string(&value);
         let read = json::from_str(&text).unwrap();

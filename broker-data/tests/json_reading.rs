@@ -575,3 +575,64 @@ fn what_is_meant_by_an_unknown_type_is_suggested() {
         assert!(error.contains("types: none, boolean, count,"), "{error}");
     }
 }
+
+/// What is written in the usual way is read in another way than what is not, with the same result.
+#[test]
+fn the_usual_way_to_write_a_value_accepts_and_refuses_what_every_other_way_does() {
+    for (kind, data) in [
+        ("count", "0"),
+        ("count", "00"),
+        ("count", "01"),
+        ("count", "-0"),
+        ("count", "-1"),
+        ("count", "1.0"),
+        ("count", "1e2"),
+        ("count", "18446744073709551615"),
+        ("count", "18446744073709551616"),
+        ("count", "99999999999999999999999999999999999999"),
+        ("count", "\"1\""),
+        ("integer", "-9223372036854775808"),
+        ("integer", "9223372036854775808"),
+        ("integer", "-0"),
+        ("integer", "--1"),
+        ("integer", "-"),
+        ("boolean", "true"),
+        ("boolean", "truer"),
+        ("boolean", "1"),
+        ("string", "\"\""),
+        ("string", "\"a\\\"b\""),
+        ("string", "\"aaaaaaa\\\\\""),
+        ("string", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("enum-value", "\"Conn::LOG\""),
+        ("address", "\"1.2.3.4\""),
+        ("address", "\"1.2.3\""),
+        ("address", "\"1.2.3.4.5\""),
+        ("address", "\"01.2.3.4\""),
+        ("address", "\"1.2.3.256\""),
+        ("address", "\"::1\""),
+        ("address", "\"[::1]\""),
+        ("port", "\"80/tcp\""),
+        ("port", "\"080/tcp\""),
+        ("port", "\"65536/tcp\""),
+        ("port", "\"80\""),
+        ("port", "\"80/sctp\""),
+        ("port", "\"80/?\""),
+        ("port", "80"),
+        ("timestamp", "\"2023-02-29T00:00:00\""),
+        ("timestamp", "\"2024-02-29T00:00:00.5Z\""),
+        ("timestamp", "\"2300-01-01T00:00:00\""),
+        ("timespan", "\"-3140ms\""),
+        ("timespan", "\"3140 ms\""),
+        ("real", "1"),
+        ("none", "{}"),
+    ] {
+        let usual = format!("{{\"@data-type\":\"{kind}\",\"data\":{data}}}");
+        let other = format!("{{\"@data-type\" :\"{kind}\",\"data\":{data}}}");
+        let [usual, other] = [usual, other].map(|text| json::from_str(&text));
+        match (usual, other) {
+            (Ok(usual), Ok(other)) => assert_eq!(usual, other, "{kind} {data}"),
+            (Err(usual), Err(other)) => assert_eq!(usual.message(), other.message()),
+            (usual, other) => panic!("{kind} {data}: {usual:?}, but {other:?}"),
+        }
+    }
+}

@@ -7,7 +7,7 @@ use broker_proto::peering::{
     ConnectionId, DialId, PeerRecord, PeeringMachine, PendingDial, Settings, Time,
 };
 use broker_proto::queue::{BoundedQueue, Bounds};
-use broker_proto::routing::{Outbound, Peer, Router, Sink, SinkKind};
+use broker_proto::routing::{Frames, Peer, Router, Sink, SinkKind, Targets};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use broker_proto::{Address, EndpointId};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
@@ -69,7 +69,8 @@ pub(super) struct Consumer {
 
 /// A message under way from its publisher, and the queues it has to arrive at.
 pub(super) struct Blocked {
-    pub(super) outbound: Outbound,
+    pub(super) frames: Frames,
+    pub(super) targets: Targets,
     pub(super) expected: Vec<super::target::Target>,
 }
 

@@ -1,17 +1,16 @@
-//! Local consumers: the queue that all of them have, subscribers and hubs.
+//! Local consumers: the queue that all of them have, and subscribers.
 
 use super::message::Message;
 use super::readiness::poll_on_thread;
 use super::shared::Shared;
 use super::{Endpoint, IntoTopics};
 use crate::event::{Event, LogEvent, LogId, Severity};
-use crate::{EndpointId, Reason, SubscriberPolicy};
+use crate::{Reason, SubscriberPolicy};
 use broker_proto::SubscribeError;
-use broker_proto::data::Encode;
 use broker_proto::limits::Limits;
 use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
-use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
+use broker_proto::routing::{Sink, SinkKind};
 use broker_proto::wire::frame::{PREFIX, frames, payload_length};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
@@ -172,172 +171,9 @@ impl Stream for Subscriber {
     }
 }
 
-/// A producer and consumer in one. See [`Endpoint::hub`].
-#[derive(Debug)]
-pub struct Hub {
-    consumer: Consumer,
-}
-
-impl Hub {
-    pub(super) fn new(
-        endpoint: Endpoint,
-        topics: Vec<Bytes>,
-        options: SubscriberOptions,
-    ) -> Result<Self, SubscribeError> {
-        Consumer::new(endpoint, SinkKind::Hub, topics, options).map(|consumer| Self { consumer })
-    }
-
-    /// Like [`Self::new`]. If that fails, it has ended from the start, and the log says why.
-    pub(super) fn or_ended(
-        endpoint: Endpoint,
-        topics: Vec<Bytes>,
-        options: SubscriberOptions,
-    ) -> Self {
-        Self { consumer: Consumer::or_ended(endpoint, SinkKind::Hub, topics, options) }
-    }
-
-    /// Publishes a value to peers, to the subscribers of this endpoint and to its other hubs.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Endpoint::publish`].
-    pub async fn publish(
-        &self,
-        topic: impl AsRef<[u8]>,
-        value: &(impl Encode + ?Sized),
-    ) -> Result<Published, PublishError> {
-        publish(self.consumer.endpoint(), self.consumer.id(), topic.as_ref(), value).await
-    }
-
-    /// A handle that publishes in the name of this hub, from any task. It does not keep the hub's
-    /// subscriptions alive.
-    #[must_use]
-    pub fn sender(&self) -> HubSender {
-        HubSender { endpoint: self.consumer.endpoint().clone(), id: self.consumer.id() }
-    }
-}
-
-impl Hub {
-    /// Waits for the next message; `None` after the endpoint has shut down and everything
-    /// has been received. Cancel safe.
-    pub async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|context| self.consumer.poll_recv(context)).await
-    }
-
-    /// The next message, if one is there.
-    ///
-    /// # Errors
-    ///
-    /// There is none now, or there will never be one again because the endpoint has shut
-    /// down.
-    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        self.consumer.try_recv()
-    }
-
-    /// Waits until a message is there, and moves as many as are there, at most `limit`, to
-    /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
-    /// everything has been received, or if `limit` is 0.
-    ///
-    /// Cancel safe: as long as this waits it has received nothing.
-    pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
-        self.consumer.recv_many(buffer, limit).await
-    }
-
-    /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
-    /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
-    /// when that is over.
-    ///
-    /// It needs no runtime, and blocks tasks of the same thread if there are any.
-    pub fn blocking_recv_many(
-        &mut self,
-        buffer: &mut Vec<Message>,
-        limit: usize,
-        timeout: Option<Duration>,
-    ) -> usize {
-        self.consumer.blocking_recv_many(buffer, limit, timeout)
-    }
-
-    /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
-    /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
-    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.consumer.poll_ready(context)
-    }
-
-    /// How many messages have arrived that have not been received.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.consumer.len()
-    }
-
-    /// Whether [`Self::len`] is 0.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Endpoint::try_subscribe`]; then none of them is received.
-    pub fn add(&mut self, topics: impl IntoTopics) -> Result<(), SubscribeError> {
-        self.consumer.add(topics.into_topics())
-    }
-
-    /// No longer receives these topics. Peers are told if nobody else wants them.
-    pub fn remove(&mut self, topics: impl IntoTopics) {
-        self.consumer.remove(topics.into_topics());
-    }
-
-    /// How many messages were dropped because this was too slow.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        self.consumer.dropped()
-    }
-}
-
-impl Stream for Hub {
-    type Item = Message;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
-        self.get_mut().consumer.poll_recv(context)
-    }
-}
-
-/// Publishes in the name of a [`Hub`]: the hub itself does not see it. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct HubSender {
-    endpoint: Endpoint,
-    id: u64,
-}
-
-impl HubSender {
-    /// Publishes a value like [`Hub::publish`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Endpoint::publish`].
-    pub async fn publish(
-        &self,
-        topic: impl AsRef<[u8]>,
-        value: &(impl Encode + ?Sized),
-    ) -> Result<Published, PublishError> {
-        publish(&self.endpoint, self.id, topic.as_ref(), value).await
-    }
-}
-
-async fn publish(
-    endpoint: &Endpoint,
-    hub: u64,
-    topic: &[u8],
-    value: &(impl Encode + ?Sized),
-) -> Result<Published, PublishError> {
-    endpoint.shared().publish(Origin::Hub(hub), EndpointId::NIL, topic, None, value).await
-}
-
 /// The receiving side of a subscriber or hub.
 #[derive(Debug)]
-struct Consumer {
+pub(super) struct Consumer {
     endpoint: Endpoint,
     sink: Arc<Sink>,
     topics: BTreeSet<Bytes>,
@@ -355,7 +191,7 @@ impl Consumer {
     /// # Errors
     ///
     /// They would make the filter larger than peers accept.
-    fn new(
+    pub(super) fn new(
         endpoint: Endpoint,
         kind: SinkKind,
         topics: Vec<Bytes>,
@@ -367,7 +203,7 @@ impl Consumer {
     }
 
     /// Like [`Self::new`]. If that fails, the consumer has ended, and the log says why.
-    fn or_ended(
+    pub(super) fn or_ended(
         endpoint: Endpoint,
         kind: SinkKind,
         topics: Vec<Bytes>,
@@ -402,25 +238,25 @@ impl Consumer {
         Self { sink, topics: BTreeSet::new(), current, segment, _held: held, endpoint }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         self.endpoint.shared()
     }
 
-    fn endpoint(&self) -> &Endpoint {
+    pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    fn id(&self) -> u64 {
+    pub(super) fn id(&self) -> u64 {
         self.sink.id
     }
 
     /// How many messages its queue had no room for.
-    fn dropped(&self) -> u64 {
+    pub(super) fn dropped(&self) -> u64 {
         self.sink.queue.stats().dropped
     }
 
     /// Subscribes to more topics, or to none of them if there is an error.
-    fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
+    pub(super) fn add(&mut self, topics: Vec<Bytes>) -> Result<(), SubscribeError> {
         let mut new = topics;
         new.retain(|topic| !self.topics.contains(topic));
         // What peers send because of it finds its way already.
@@ -433,7 +269,7 @@ impl Consumer {
         added
     }
 
-    fn remove(&mut self, topics: Vec<Bytes>) {
+    pub(super) fn remove(&mut self, topics: Vec<Bytes>) {
         let mut gone = topics;
         gone.retain(|topic| self.topics.remove(topic));
         self.shared().router.change_sink(self.sink.id, &[], &gone);
@@ -483,7 +319,7 @@ impl Consumer {
     }
 
     #[inline]
-    fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+    pub(super) fn try_recv(&mut self) -> Result<Message, TryRecvError> {
         self.take().map_err(|taken| match taken {
             Taken::Closed => TryRecvError::Closed,
             _ => TryRecvError::Empty,
@@ -491,7 +327,7 @@ impl Consumer {
     }
 
     /// The next message; `None` when the endpoint has shut down and nothing is left.
-    fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+    pub(super) fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
         loop {
             match self.take() {
                 Ok(message) => return Poll::Ready(Some(message)),
@@ -502,7 +338,7 @@ impl Consumer {
     }
 
     /// Waits until a message is there, or nothing will come any more.
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if !self.current.is_empty() {
                 return Poll::Ready(());
@@ -515,14 +351,14 @@ impl Consumer {
         }
     }
 
-    async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+    pub(super) async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
         if limit > 0 {
             poll_fn(|context| self.poll_ready(context)).await;
         }
         self.take_many(buffer, limit)
     }
 
-    fn blocking_recv_many(
+    pub(super) fn blocking_recv_many(
         &mut self,
         buffer: &mut Vec<Message>,
         limit: usize,
@@ -541,7 +377,7 @@ impl Consumer {
     }
 
     /// How many messages are there.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.sink.queue.stats().queued + frames(&self.current).count()
     }
 }

@@ -1,6 +1,8 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
+mod batch;
+mod budget;
 mod builder;
 mod client_totals;
 mod clients;
@@ -8,11 +10,13 @@ mod connection;
 mod consumer;
 mod drops;
 mod events;
+mod hub;
 mod listener;
 mod message;
 mod metrics;
 mod ping;
 mod publisher;
+mod publishing;
 mod readiness;
 mod registry;
 mod reporting;
@@ -25,14 +29,16 @@ mod throttle;
 mod topics;
 mod writer;
 
+pub use batch::Batch;
 pub use builder::{BuildError, EndpointBuilder};
 pub use clients::{ClientCounters, ClientInfo, ClientStatus};
-pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
+pub use consumer::{Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
+pub use hub::{Hub, HubSender};
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
-pub use publisher::Publisher;
+pub use publisher::{Publisher, TryPublishError};
 #[cfg(unix)]
 pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
@@ -43,9 +49,7 @@ pub use topics::IntoTopics;
 use crate::transport::TransportError;
 use crate::{Address, EndpointId, InvalidAddress, PeerStatus};
 use broker_proto::SubscribeError;
-use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
-use broker_proto::routing::{Origin, PublishError, Published};
 use bytes::Bytes;
 use shared::Shared;
 use std::sync::Arc;
@@ -386,82 +390,6 @@ impl Endpoint {
     /// them.
     pub async fn flush(&self) {
         requests::flush(self.shared()).await;
-    }
-
-    /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
-    /// Local subscribers do not see it; see [`Self::hub`] for a producer that they do see.
-    ///
-    /// Waits only for destinations whose overflow policy is `wait`, but lets other tasks run now
-    /// and then, so that a publisher in a loop does not keep its own messages from leaving. Cancel
-    /// safe: a message whose future is dropped has been handed to all its destinations or to none.
-    ///
-    /// # Errors
-    ///
-    /// The topic is reserved or too long, the message too large, or the endpoint shut down.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let endpoint = broker_core::Endpoint::builder().build()?;
-    /// use broker::data::{Value, vector};
-    ///
-    /// let mut hub = endpoint.hub("/numbers/");
-    /// let published = endpoint.publish("/numbers/primes", &vector![2u64, 3u64, 5u64]).await?;
-    /// assert_eq!(published.peers, 0, "it has none");
-    ///
-    /// let message = hub.recv().await.ok_or("shut down")?;
-    /// assert_eq!(message.data()?, Value::from(vector![2u64, 3u64, 5u64]));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn publish(
-        &self,
-        topic: impl AsRef<[u8]>,
-        value: &(impl Encode + ?Sized),
-    ) -> Result<Published, PublishError> {
-        let topic = topic.as_ref();
-        self.shared().publish(Origin::Endpoint, EndpointId::NIL, topic, None, value).await
-    }
-
-    /// Publishes a value for one endpoint: a direct peer, whatever it subscribed to, or this
-    /// endpoint itself, whose subscribers and hubs then get it. To anybody else it goes nowhere.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::publish`].
-    pub async fn publish_to(
-        &self,
-        receiver: EndpointId,
-        topic: impl AsRef<[u8]>,
-        value: &(impl Encode + ?Sized),
-    ) -> Result<Published, PublishError> {
-        self.shared().publish(Origin::Endpoint, receiver, topic.as_ref(), None, value).await
-    }
-
-    /// A producer for one topic. What it publishes is seen like what [`Self::publish`] publishes.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let endpoint = broker_core::Endpoint::builder().build()?;
-    /// let mut hub = endpoint.hub("/count");
-    /// let publisher = endpoint.publisher("/count");
-    /// for number in 1..=3u64 {
-    ///     publisher.publish(&number).await?;
-    /// }
-    /// assert_eq!(hub.recv().await.ok_or("shut down")?.view().as_count(), Some(1));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn publisher(&self, topic: impl AsRef<[u8]>) -> Publisher {
-        Publisher::new(self.clone(), topic.as_ref())
     }
 
     /// Receives what peers and local hubs publish on topics with one of these prefixes, and asks

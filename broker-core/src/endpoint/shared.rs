@@ -1,5 +1,6 @@
+use super::budget::{charge_budget, is_over_budget, yield_if_over_budget};
 use super::clients::Clients;
-use super::publisher::{charge_budget, yield_if_over_budget};
+use super::publisher::TryPublishError;
 use super::registry::PeerRegistry;
 use super::reporting::{DialWaiter, Notice, Reporting};
 use super::table::ListenerInfo;
@@ -12,7 +13,7 @@ use broker_proto::data::Encode;
 use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{ConnectionId, DialId, PeeringMachine, Time};
 use broker_proto::queue::Bounds;
-use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
+use broker_proto::routing::{FixedTopic, Frames, Origin, PublishError, Published, Router, Targets};
 use broker_proto::session::ConnectionTable;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -44,6 +45,22 @@ pub(super) struct Shared {
     /// Where the tasks run, on which clock, and until when.
     pub(super) tasks: Tasks,
     state: Mutex<State>,
+}
+
+/// What a message is published on, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum To<'a> {
+    /// A topic, for one endpoint or, if that is nil, for everybody.
+    Topic(&'a [u8], EndpointId),
+    /// A topic that is known already, for everybody.
+    Fixed(&'a FixedTopic),
+}
+
+impl<'a> To<'a> {
+    /// A topic, for everybody.
+    pub(super) fn everybody(topic: &'a [u8]) -> Self {
+        Self::Topic(topic, EndpointId::NIL)
+    }
 }
 
 /// The machine, its connections, and what belongs to its requests.
@@ -162,34 +179,125 @@ impl Shared {
         }
     }
 
+    /// Publishes a message, unless a destination has no room for it that is waited for.
+    #[inline]
+    pub(super) fn try_publish(
+        self: &Arc<Self>,
+        origin: Origin,
+        to: To<'_>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, TryPublishError> {
+        let targets = self.targets(origin, to)?;
+        if targets.has_to_wait() {
+            return Err(TryPublishError::Full);
+        }
+        Ok(self.encode_and_send(&targets, to, value)?)
+    }
+
+    /// Publishes a message after all destinations have room that are waited for, and after others
+    /// have had their turn.
     pub(super) async fn publish(
         self: &Arc<Self>,
         origin: Origin,
-        receiver: EndpointId,
-        topic: &[u8],
-        route: Option<&FixedRoute>,
+        to: To<'_>,
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
+        if !is_over_budget() {
+            match self.try_publish(origin, to, value) {
+                Err(TryPublishError::Full) => {}
+                Err(TryPublishError::Refused(error)) => return Err(error),
+                Ok(published) => return Ok(published),
+            }
+        }
+        yield_if_over_budget().await;
+        let targets = self.targets(origin, to)?;
+        targets.room().await;
+        self.encode_and_send(&targets, to, value)
+    }
+
+    /// Publishes encoded messages that are for everybody. Cancel safe: those that have not been
+    /// published are still in `frames`.
+    pub(super) async fn publish_frames(
+        self: &Arc<Self>,
+        origin: Origin,
+        to: To<'_>,
+        frames: &mut Frames,
+    ) -> Result<Published, PublishError> {
+        let mut published = Published::default();
+        while !frames.is_empty() {
+            yield_if_over_budget().await;
+            let targets = self.targets(origin, to)?;
+            targets.room().await;
+            published = self.send(&targets, frames);
+        }
+        Ok(published)
+    }
+
+    fn targets(&self, origin: Origin, to: To<'_>) -> Result<Targets, PublishError> {
         if self.tasks.refuses() {
             return Err(PublishError::ShutDown);
         }
-        yield_if_over_budget().await;
+        Ok(match to {
+            To::Fixed(topic) => Targets::of(&self.router, origin, topic),
+            To::Topic(topic, receiver) => Targets::find(&self.router, origin, receiver, topic)?,
+        })
+    }
+
+    #[inline]
+    fn encode_and_send(
+        self: &Arc<Self>,
+        targets: &Targets,
+        to: To<'_>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<Published, PublishError> {
+        let mut frames = Frames::scratch();
+        let encoded = self.encode(&mut frames, to, value);
+        let published = encoded.map(|()| self.send(targets, &mut frames));
+        frames.keep();
+        published
+    }
+
+    /// Appends a message to those of a batch.
+    #[inline]
+    pub(super) fn feed(
+        &self,
+        frames: &mut Frames,
+        to: To<'_>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<(), PublishError> {
+        frames.make_room();
+        self.encode(frames, to, value)
+    }
+
+    #[inline]
+    fn encode(
+        &self,
+        frames: &mut Frames,
+        to: To<'_>,
+        value: &(impl Encode + ?Sized),
+    ) -> Result<(), PublishError> {
         let limit = self.config.limits.frame.get();
-        let encode = |out: &mut Vec<u8>| value.encode_into(out);
-        let outbound =
-            Outbound::along(route, &self.router, origin, receiver, topic, limit, encode)?;
-        if outbound.has_to_wait() {
-            outbound.room().await;
+        let payload = |out: &mut Vec<u8>| value.encode_into(out);
+        match to {
+            To::Fixed(topic) => frames.add(topic, limit, payload),
+            To::Topic(topic, receiver) => frames.add_on(topic, self.id, receiver, limit, payload),
         }
-        let bytes = outbound.bytes();
+    }
+
+    /// Hands over as much as there is room for.
+    fn send(self: &Arc<Self>, targets: &Targets, frames: &mut Frames) -> Published {
+        let (count, bytes) = (frames.count(), frames.bytes());
         let mut cut = Vec::new();
-        let published = outbound.send(&mut cut);
-        self.router.published.fetch_add(1, Ordering::Relaxed);
-        self.cut(&mut cut);
-        if published.peers > 0 {
-            charge_budget(bytes);
+        let published = targets.send(frames, &mut cut);
+        let (count, bytes) = (count - frames.count(), bytes - frames.bytes());
+        self.router.published.fetch_add(count as u64, Ordering::Relaxed);
+        if !cut.is_empty() {
+            self.cut(&mut cut);
         }
-        Ok(published)
+        if published.peers > 0 {
+            charge_budget(count, bytes);
+        }
+        published
     }
 
     /// Ends the peerings whose queues have overflowed.

@@ -1,6 +1,6 @@
 use super::error::JsonError;
 use super::scanner::{Scanner, Span};
-use crate::binary::{Cursor, write_size};
+use crate::binary::{Cursor, is_ascending, write_size};
 use crate::{DecodeError, DecodeLimits, Kind, validate};
 
 /// Translates JSON into the binary form, in one pass and in the order of the text.
@@ -15,8 +15,11 @@ pub(super) struct Decoder<'a, 'o> {
     values: usize,
     /// The containers in values that were postponed, in the order of their starts.
     skipped: Vec<Span>,
-    /// Whether there is a set or table in which something could be twice.
-    has_unique: bool,
+    /// In how many sets and tables the current value is.
+    unique: usize,
+    /// Whether there is a set or table that is not known to be in order, so that something could be
+    /// twice.
+    unordered: bool,
     trap: Option<Trap<'o>>,
 }
 
@@ -36,9 +39,9 @@ pub(super) fn run<'a, T>(
     read: impl Fn(&mut Decoder<'a, '_>) -> Result<T, JsonError>,
 ) -> Result<T, JsonError> {
     let base = out.len();
-    let result = Decoder::run(text, limits, out, None, &read).and_then(|(result, has_unique)| {
+    let result = Decoder::run(text, limits, out, None, &read).and_then(|(result, unordered)| {
         let payload = out.get(base..).unwrap_or_default();
-        if has_unique && let Err(error) = validate(payload, limits) {
+        if unordered && let Err(error) = validate(payload, limits) {
             return Err(locate(text, limits, payload, &error, &read));
         }
         Ok(result)
@@ -93,11 +96,19 @@ impl<'a, 'o> Decoder<'a, 'o> {
         read: impl Fn(&mut Self) -> Result<T, JsonError>,
     ) -> Result<(T, bool), JsonError> {
         let input = Scanner::new(text)?;
-        let mut decoder =
-            Self { input, out, limits, values: 0, skipped: Vec::new(), has_unique: false, trap };
+        let mut decoder = Self {
+            input,
+            out,
+            limits,
+            values: 0,
+            skipped: Vec::new(),
+            unique: 0,
+            unordered: false,
+            trap,
+        };
         let result = read(&mut decoder)?;
         decoder.input.finish()?;
-        Ok((result, decoder.has_unique))
+        Ok((result, decoder.unordered))
     }
 
     /// Notes that the next value begins here.
@@ -174,8 +185,10 @@ impl<'a, 'o> Decoder<'a, 'o> {
         }
         self.out.extend_from_slice(&[kind as u8, 0]);
         let size_at = self.out.len() - 1;
+        let unique = usize::from(kind != Kind::Vector);
+        self.unique += unique;
         let count = contents(self)?;
-        self.has_unique |= kind != Kind::Vector && count > 1;
+        self.unique -= unique;
         match u8::try_from(count) {
             Ok(count) if count < 0x80 => self.out[size_at] = count,
             _ => {
@@ -183,6 +196,10 @@ impl<'a, 'o> Decoder<'a, 'o> {
                 write_size(count, &mut size);
                 self.out.splice(size_at..=size_at, size);
             }
+        }
+        // The outermost one speaks for those in it.
+        if unique > 0 && self.unique == 0 {
+            self.unordered |= !is_ascending(self.out.get(size_at - 1..).unwrap_or_default());
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod form;
 mod message;
 mod number;
 mod plain;
+mod quick;
 mod scanner;
 mod string;
 mod typed;
@@ -60,6 +61,9 @@ pub struct JsonReader {
     pub require_topic: bool,
 }
 
+/// How many times shorter than its text the binary form of most values is, at least.
+const SHORTER: usize = 3;
+
 impl Default for JsonReader {
     fn default() -> Self {
         Self { limits: DecodeLimits::default(), require_type: true, require_topic: true }
@@ -73,7 +77,7 @@ impl JsonReader {
     ///
     /// As [`from_slice`].
     pub fn value(&self, text: &[u8]) -> Result<Value, JsonError> {
-        let mut payload = Vec::new();
+        let mut payload = Vec::with_capacity(text.len() / SHORTER);
         self.value_into(text, &mut payload)?;
         build(&payload)
     }
@@ -94,7 +98,7 @@ impl JsonReader {
     ///
     /// As [`decode_data_message`].
     pub fn message(&self, text: &[u8]) -> Result<DataMessage, JsonError> {
-        let mut payload = Vec::new();
+        let mut payload = Vec::with_capacity(text.len() / SHORTER);
         let topic = self.message_into(text, &mut payload)?;
         Ok(DataMessage { topic: topic.into_owned().into(), value: build(&payload)? })
     }

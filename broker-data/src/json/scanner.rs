@@ -4,6 +4,7 @@ use bstr::ByteSlice;
 
 use super::error::JsonError;
 use super::number::Number;
+use super::quick;
 use super::string;
 use crate::Kind;
 use crate::text::excerpt;
@@ -191,8 +192,16 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes on inside an array: whether there is another element, which is then next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn element(&mut self, first: bool) -> Result<bool, JsonError> {
+        if !first && self.text.get(self.pos..self.pos + 2) == Some(b",{") {
+            self.pos += 1;
+            return Ok(true);
+        }
+        self.any_element(first)
+    }
+
+    fn any_element(&mut self, first: bool) -> Result<bool, JsonError> {
         if self.accept(b']') {
             return Ok(false);
         }
@@ -247,33 +256,31 @@ impl<'a> Scanner<'a> {
     /// as most programs write it.
     #[inline]
     pub(super) fn frequent_head(&mut self) -> Option<Kind> {
-        const BEFORE: &[u8] = b"{\"@data-type\":\"";
-        const BEHIND: &[u8] = b"\",\"data\":";
-        let rest = self.text.get(self.pos..)?.strip_prefix(BEFORE)?;
-        // Its first letters say which type it can be only.
-        let kind = match rest {
-            [b'n', ..] => Kind::None,
-            [b'b', ..] => Kind::Boolean,
-            [b'c', ..] => Kind::Count,
-            [b'i', ..] => Kind::Integer,
-            [b'r', ..] => Kind::Real,
-            [b's', b't', ..] => Kind::String,
-            [b's', b'u', ..] => Kind::Subnet,
-            [b's', ..] => Kind::Set,
-            [b'a', ..] => Kind::Address,
-            [b'p', ..] => Kind::Port,
-            [b't', b'a', ..] => Kind::Table,
-            [b't', _, _, _, b's', b't', ..] => Kind::Timestamp,
-            [b't', ..] => Kind::Timespan,
-            [b'e', ..] => Kind::Enum,
-            [b'v', ..] => Kind::Vector,
-            _ => return None,
-        };
-        let name = kind.name().as_bytes();
-        rest.strip_prefix(name)?.strip_prefix(BEHIND)?;
-        self.pos += BEFORE.len() + name.len() + BEHIND.len();
-        self.peek();
+        let (kind, data) = quick::head(self.text, self.pos)?;
+        self.pos = data;
         Some(kind)
+    }
+
+    /// Takes the data of an object behind its beginning, and its end, and translates it, if it is
+    /// no container and written as most programs write it.
+    #[inline]
+    pub(super) fn frequent_data(&mut self, kind: Kind, out: &mut Vec<u8>) -> bool {
+        match quick::data(self.text, self.pos, kind, out) {
+            Some(end) => self.pos = end,
+            None => {
+                self.peek();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes the beginning of an array, if it is next.
+    #[inline]
+    pub(super) fn opens_array(&mut self) -> bool {
+        let opens = self.text.get(self.pos) == Some(&b'[');
+        self.pos += usize::from(opens);
+        opens
     }
 
     /// Takes the end of an object if nothing is in front of it.

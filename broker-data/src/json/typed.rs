@@ -35,6 +35,9 @@ impl<'a> Decoder<'a, '_> {
         self.begin()?;
         let start = self.input.pos();
         if let Some(kind) = self.input.frequent_head() {
+            if self.input.frequent_data(kind, self.out) {
+                return Ok(());
+            }
             let data = self.data(Some(kind), depth).map_err(|error| error.in_member("data"))?;
             if self.input.closes() {
                 return Ok(());
@@ -164,11 +167,12 @@ impl<'a> Decoder<'a, '_> {
             self.out.push(kind as u8);
             return self.skip();
         }
+        if matches!(kind, Kind::Vector | Kind::Set) && self.input.opens_array() {
+            return self
+                .container(kind, depth, at, |this| this.elements(|this| this.value(depth + 1)));
+        }
         let token = self.input.token()?;
         match (kind, &token) {
-            (Kind::Vector | Kind::Set, Token::Array) => {
-                self.container(kind, depth, at, |this| this.elements(|this| this.value(depth + 1)))
-            }
             (Kind::Table, Token::Array) => {
                 self.container(kind, depth, at, |this| this.elements(|this| this.pair(depth + 1)))
             }

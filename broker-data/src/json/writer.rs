@@ -19,31 +19,40 @@ pub trait ToJson {
 }
 
 impl ToJson for Value {
+    fn write_json(&self, out: &mut Vec<u8>) {
+        members::<true>(self, out);
+        out.push(b'}');
+    }
+
     fn write_members(&self, out: &mut Vec<u8>) {
-        head(out, self.kind());
-        match self {
-            Self::None => out.extend_from_slice(b"{}"),
-            Self::Boolean(value) => boolean(out, *value),
-            Self::Count(value) => integer(out, *value),
-            Self::Integer(value) => integer(out, *value),
-            Self::Real(value) => real(out, *value),
-            Self::String(bytes) => text(out, bytes, "data-hex"),
-            Self::Address(value) => address(out, *value),
-            Self::Subnet(value) => subnet(out, value),
-            Self::Port(value) => port(out, *value),
-            Self::Timestamp(value) => timestamp(out, *value),
-            Self::Timespan(value) => timespan(out, *value),
-            Self::Enum(label) => text(out, &label.0, "data-hex"),
-            Self::Set(elements) => array(out, elements, |out, element| element.write_json(out)),
-            Self::Table(entries) => array(out, entries, |out, (key, value)| {
-                out.extend_from_slice(b"{\"key\":");
-                key.write_json(out);
-                out.extend_from_slice(b",\"value\":");
-                value.write_json(out);
-                out.push(b'}');
-            }),
-            Self::Vector(elements) => array(out, elements, |out, element| element.write_json(out)),
-        }
+        members::<false>(self, out);
+    }
+}
+
+fn members<const OPEN: bool>(value: &Value, out: &mut Vec<u8>) {
+    head::<OPEN>(out, value.kind());
+    match value {
+        Value::None => out.extend_from_slice(b"{}"),
+        Value::Boolean(value) => boolean(out, *value),
+        Value::Count(value) => count(out, *value),
+        Value::Integer(value) => integer(out, *value),
+        Value::Real(value) => real(out, *value),
+        Value::String(bytes) => text(out, bytes, "data-hex"),
+        Value::Address(value) => address(out, *value),
+        Value::Subnet(value) => subnet(out, value),
+        Value::Port(value) => port(out, *value),
+        Value::Timestamp(value) => timestamp(out, *value),
+        Value::Timespan(value) => timespan(out, *value),
+        Value::Enum(label) => text(out, &label.0, "data-hex"),
+        Value::Set(elements) => array(out, elements, |out, element| element.write_json(out)),
+        Value::Table(entries) => array(out, entries, |out, (key, value)| {
+            out.extend_from_slice(b"{\"key\":");
+            key.write_json(out);
+            out.extend_from_slice(b",\"value\":");
+            value.write_json(out);
+            out.push(b'}');
+        }),
+        Value::Vector(elements) => array(out, elements, |out, element| element.write_json(out)),
     }
 }
 
@@ -52,7 +61,7 @@ impl ToJson for View<'_> {
     fn write_members(&self, out: &mut Vec<u8>) {
         let start = out.len();
         let payload = &mut Cursor::new(self.raw());
-        if encoded(out, payload, DecodeLimits::HIGHEST_DEPTH).is_none() {
+        if encoded::<false>(out, payload, DecodeLimits::HIGHEST_DEPTH).is_none() {
             // Not a valid payload after all.
             out.truncate(start);
             Value::None.write_members(out);
@@ -61,13 +70,17 @@ impl ToJson for View<'_> {
 }
 
 /// Writes the value at the position; nothing if the payload is not valid there.
-fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()> {
+fn encoded<const OPEN: bool>(
+    out: &mut Vec<u8>,
+    input: &mut Cursor<'_>,
+    depth: usize,
+) -> Option<()> {
     let kind = Kind::from_tag(input.u8().ok()?)?;
-    head(out, kind);
+    head::<OPEN>(out, kind);
     match kind {
         Kind::None => out.extend_from_slice(b"{}"),
         Kind::Boolean => boolean(out, input.u8().ok()? != 0),
-        Kind::Count => integer(out, input.u64().ok()?),
+        Kind::Count => count(out, input.u64().ok()?),
         Kind::Integer => integer(out, input.u64().ok()?.cast_signed()),
         Kind::Real => real(out, binary::real_from_wire(input.u64().ok()?)),
         Kind::String | Kind::Enum => {
@@ -83,19 +96,19 @@ fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()
             let depth = depth.checked_sub(1)?;
             out.push(b'[');
             for i in 0..input.size().ok()? {
-                out.extend_from_slice(match (kind, i) {
-                    (Kind::Table, 0) => b"{\"key\":{",
-                    (Kind::Table, _) => b",{\"key\":{",
-                    (_, 0) => b"{",
-                    _ => b",{",
-                });
-                encoded(out, input, depth)?;
+                if i > 0 {
+                    out.push(b',');
+                }
                 if kind == Kind::Table {
-                    out.extend_from_slice(b"},\"value\":{");
-                    encoded(out, input, depth)?;
+                    out.extend_from_slice(b"{\"key\":");
+                    encoded::<true>(out, input, depth)?;
+                    out.extend_from_slice(b"},\"value\":");
+                }
+                encoded::<true>(out, input, depth)?;
+                out.push(b'}');
+                if kind == Kind::Table {
                     out.push(b'}');
                 }
-                out.push(b'}');
             }
             out.push(b']');
         }
@@ -121,29 +134,44 @@ pub fn encode_data_message(
     out.push(b'}');
 }
 
-/// Everything up to the payload.
+/// Everything up to the payload, with the brace in front if that is to be opened. Texts of known
+/// lengths cost a few stores each, so every type has its own.
 #[inline]
-fn head(out: &mut Vec<u8>, kind: Kind) {
-    out.extend_from_slice(match kind {
-        Kind::None => b"\"@data-type\":\"none\",\"data\":",
-        Kind::Boolean => b"\"@data-type\":\"boolean\",\"data\":",
-        Kind::Count => b"\"@data-type\":\"count\",\"data\":",
-        Kind::Integer => b"\"@data-type\":\"integer\",\"data\":",
-        Kind::Real => b"\"@data-type\":\"real\",\"data\":",
-        Kind::String => b"\"@data-type\":\"string\",\"data\":",
-        Kind::Address => b"\"@data-type\":\"address\",\"data\":",
-        Kind::Subnet => b"\"@data-type\":\"subnet\",\"data\":",
-        Kind::Port => b"\"@data-type\":\"port\",\"data\":",
-        Kind::Timestamp => b"\"@data-type\":\"timestamp\",\"data\":",
-        Kind::Timespan => b"\"@data-type\":\"timespan\",\"data\":",
-        Kind::Enum => b"\"@data-type\":\"enum-value\",\"data\":",
-        Kind::Set => b"\"@data-type\":\"set\",\"data\":",
-        Kind::Table => b"\"@data-type\":\"table\",\"data\":",
-        Kind::Vector => b"\"@data-type\":\"vector\",\"data\":",
-    });
+fn head<const OPEN: bool>(out: &mut Vec<u8>, kind: Kind) {
+    macro_rules! put {
+        ($name:literal) => {{
+            const OPENED: &str = concat!("{\"@data-type\":\"", $name, "\",\"data\":");
+            out.extend_from_slice(OPENED.as_bytes().split_at(if OPEN { 0 } else { 1 }).1);
+        }};
+    }
+    match kind {
+        Kind::None => put!("none"),
+        Kind::Boolean => put!("boolean"),
+        Kind::Count => put!("count"),
+        Kind::Integer => put!("integer"),
+        Kind::Real => put!("real"),
+        Kind::String => put!("string"),
+        Kind::Address => put!("address"),
+        Kind::Subnet => put!("subnet"),
+        Kind::Port => put!("port"),
+        Kind::Timestamp => put!("timestamp"),
+        Kind::Timespan => put!("timespan"),
+        Kind::Enum => put!("enum-value"),
+        Kind::Set => put!("set"),
+        Kind::Table => put!("table"),
+        Kind::Vector => put!("vector"),
+    }
 }
 
+/// A count; most of them have one digit.
 #[inline]
+fn count(out: &mut Vec<u8>, value: u64) {
+    match u8::try_from(value) {
+        Ok(digit @ ..10) => out.push(b'0' + digit),
+        _ => integer(out, value),
+    }
+}
+
 fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -153,20 +181,62 @@ fn address(out: &mut Vec<u8>, value: IpAddress) {
         return quoted(out, value);
     }
     let [.., a, b, c, d] = *value.bytes();
-    out.push(b'"');
-    for (separator, byte) in [(&b""[..], a), (b".", b), (b".", c), (b".", d)] {
-        out.extend_from_slice(separator);
-        integer(out, byte);
+    let mut text = Short::new();
+    for byte in [a, b, c] {
+        text.number(u16::from(byte));
+        text.put(b'.');
     }
-    out.push(b'"');
+    text.number(u16::from(d));
+    text.put(b'"');
+    out.extend_from_slice(text.as_slice());
 }
 
 fn port(out: &mut Vec<u8>, value: Port) {
-    out.push(b'"');
-    integer(out, value.number);
-    out.push(b'/');
-    out.extend_from_slice(value.protocol.name().as_bytes());
-    out.push(b'"');
+    let mut text = Short::new();
+    text.number(value.number);
+    text.put(b'/');
+    value.protocol.name().bytes().for_each(|letter| text.put(letter));
+    text.put(b'"');
+    out.extend_from_slice(text.as_slice());
+}
+
+/// A quoted text of a few bytes, put together before it is appended: much cheaper than appending
+/// byte by byte.
+struct Short {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl Short {
+    /// The quote in front.
+    #[inline]
+    fn new() -> Self {
+        Self { bytes: [b'"'; 32], length: 1 }
+    }
+
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, number: u16) {
+        let digit = |number: u16| b'0' + (number % 10) as u8;
+        for unit in [10_000, 1000, 100, 10] {
+            if number >= unit {
+                self.put(digit(number / unit));
+            }
+        }
+        self.put(digit(number));
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// A text that needs no escapes.
@@ -232,6 +302,13 @@ fn array<T>(
 /// A JSON string, and if it cannot hold the bytes because they are not UTF-8, a member of this
 /// name behind it with the exact bytes.
 fn text(out: &mut Vec<u8>, bytes: &[u8], hex_name: &str) {
+    if is_plain(bytes) {
+        out.reserve(bytes.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => write_string(text, out),
         Err(_) => {
@@ -265,6 +342,23 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Whether all bytes are ASCII that stands for itself.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    const NOT_ASCII: u64 = (u64::MAX / 0xff) << 7;
+    let plain = |word: u64| !any_escape(word) && word & NOT_ASCII == 0;
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    // The last words may overlap.
+    if let Some(last) = bytes.last_chunk() {
+        return bytes.as_chunks().0.iter().all(|bytes| plain(word(bytes))) && plain(word(last));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_ne_bytes(*half)));
+        return plain(first << 32 | last);
+    }
+    !bytes.iter().any(|&byte| needs_escape(byte) || !byte.is_ascii())
 }
 
 /// Where the first byte is that cannot stand for itself.

@@ -15,6 +15,11 @@ use crate::text::excerpt;
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// What a text says that is a timestamp.
+    pub(crate) fn of_text(text: &[u8]) -> Option<Self> {
+        Fields::read(&mut Scanner(text)).filter(Fields::exist).and_then(|fields| fields.nanos())
+    }
+
     /// Calls `use_text` with the text form.
     pub(crate) fn with_text<T>(self, use_text: impl FnOnce(&[u8]) -> T) -> T {
         let seconds = self.0.div_euclid(NANOS_PER_SECOND);
@@ -85,9 +90,7 @@ impl FromStr for Timestamp {
         if !fields.exist() {
             return Err(InvalidTimestamp::NoSuchTime(excerpt(text)));
         }
-        let nanos =
-            i128::from(fields.seconds()) * i128::from(NANOS_PER_SECOND) + i128::from(fields.nanos);
-        i64::try_from(nanos).map(Self).map_err(|_| InvalidTimestamp::OutOfRange(excerpt(text)))
+        fields.nanos().ok_or_else(|| InvalidTimestamp::OutOfRange(excerpt(text)))
     }
 }
 
@@ -126,6 +129,12 @@ impl Fields {
             && self.second < 60
             && self.offset.1 < 24
             && self.offset.2 < 60
+    }
+
+    fn nanos(&self) -> Option<Timestamp> {
+        let nanos =
+            i128::from(self.seconds()) * i128::from(NANOS_PER_SECOND) + i128::from(self.nanos);
+        i64::try_from(nanos).ok().map(Timestamp)
     }
 
     /// Seconds since 1970 in UTC.

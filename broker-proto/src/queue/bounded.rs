@@ -177,16 +177,40 @@ impl BoundedQueue {
         let waited = may_wait && self.bounds.policy == OverflowPolicy::Wait;
         if waited || state.fits(&self.bounds, count, frames.len()) {
             state.append(frames, count);
-        } else {
-            for (at, frame) in frame::frames(frames).enumerate() {
-                match self.make_room(&mut state, frame.len()) {
-                    Room::Yes => state.append(frame, 1),
-                    Room::No => {}
-                    Room::Overflow => {
-                        state.refuse(count - at - 1);
-                        self.end(state);
-                        return Push::Overflow;
-                    }
+            self.wake(state);
+            return Push::Done;
+        }
+        self.push_each(state, frames, count)
+    }
+
+    /// Pushes `count` whole frames like [`Self::push`]. If there is room for all of them they are
+    /// not copied: the queue takes their memory, and leaves some that is empty.
+    pub fn push_segment(&self, frames: &mut Vec<u8>, count: usize, may_wait: bool) -> Push {
+        let mut state = self.state.lock();
+        if state.is_late(count) {
+            return Push::Closed;
+        }
+        let waited = may_wait && self.bounds.policy == OverflowPolicy::Wait;
+        if waited || state.fits(&self.bounds, count, frames.capacity()) {
+            state.enter(frames.len(), count);
+            state.queue.push_segment(frames, count);
+            state.note_high_water();
+            self.wake(state);
+            return Push::Done;
+        }
+        self.push_each(state, frames, count)
+    }
+
+    /// Pushes as many frames as there is room for.
+    fn push_each(&self, mut state: MutexGuard<'_, State>, frames: &[u8], count: usize) -> Push {
+        for (at, frame) in frame::frames(frames).enumerate() {
+            match self.make_room(&mut state, frame.len()) {
+                Room::Yes => state.append(frame, 1),
+                Room::No => {}
+                Room::Overflow => {
+                    state.refuse(count - at - 1);
+                    self.end(state);
+                    return Push::Overflow;
                 }
             }
         }
@@ -214,9 +238,7 @@ impl BoundedQueue {
                 }
             }
         }
-        state.stats.pushed += 1;
-        state.stats.pushed_bytes += frame.len() as u64;
-        state.follow();
+        state.enter(frame.len(), 1);
         state.queue.push_shared(frame.clone());
         state.note_high_water();
         self.wake(state);
@@ -240,9 +262,7 @@ impl BoundedQueue {
             self.end(state);
             return Push::Overflow;
         }
-        state.stats.pushed += 1;
-        state.stats.pushed_bytes += frame.len() as u64;
-        state.follow();
+        state.enter(frame.len(), 1);
         state.queue.push_control(frame);
         state.note_high_water();
         self.wake(state);
@@ -584,15 +604,16 @@ impl State {
     }
 
     fn append(&mut self, frames: &[u8], count: usize) {
-        self.stats.pushed += count as u64;
-        self.stats.pushed_bytes += frames.len() as u64;
-        self.follow();
+        self.enter(frames.len(), count);
         self.queue.push(frames, count);
         self.note_high_water();
     }
 
-    /// To be called before a frame is appended.
-    fn follow(&mut self) {
+    /// To be called before so many bytes of so many frames are appended.
+    #[inline]
+    fn enter(&mut self, bytes: usize, count: usize) {
+        self.stats.pushed += count as u64;
+        self.stats.pushed_bytes += bytes as u64;
         self.stopwatch.pushed(self.queue.messages());
     }
 

@@ -111,6 +111,15 @@ impl FrameQueue {
         self.pieces.push_back(Piece::Segment { bytes, skip: 0, frames: count, control: 0 });
     }
 
+    /// Appends `count` whole frames without copying them, and leaves an empty segment for them.
+    pub(super) fn push_segment(&mut self, frames: &mut Vec<u8>, count: usize) {
+        let bytes = std::mem::replace(frames, self.spare.pop().unwrap_or_default());
+        self.messages += count;
+        self.memory += bytes.capacity();
+        self.sealed = false;
+        self.pieces.push_back(Piece::Segment { bytes, skip: 0, frames: count, control: 0 });
+    }
+
     /// Makes what is pushed from now on a piece of its own.
     pub(super) fn seal(&mut self) {
         self.sealed = true;

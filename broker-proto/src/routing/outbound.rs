@@ -1,15 +1,15 @@
 use super::is_internal;
-use super::route::FixedRoute;
+use super::route::FixedTopic;
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
 use crate::OverflowPolicy;
-use crate::limits::SHARED_FRAME_MIN;
+use crate::limits::{SEGMENT, SHARED_FRAME_MIN, TOPIC};
 use crate::peering::ConnectionId;
 use crate::queue::{BoundedQueue, Push};
 use crate::wire::DEFAULT_TTL;
 use crate::wire::envelope::{EnvelopeType, TopicTooLong, start_frame};
-use crate::wire::frame::{PREFIX, finish_frame};
+use crate::wire::frame::{PREFIX, finish_frame, frames};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -74,9 +74,146 @@ thread_local! {
 /// Capacity above which the buffer of a thread is not kept for the next message.
 const SCRATCH_KEPT: usize = 64 * 1024;
 
-/// An encoded local message and where it goes.
-pub struct Outbound {
-    frame: Vec<u8>,
+/// Encoded messages of this endpoint on one topic, one behind the other.
+#[derive(Debug, Default)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    count: usize,
+    /// How far the bytes are whole messages: an encoder that panics leaves something behind them.
+    end: usize,
+}
+
+impl Frames {
+    /// An old buffer of this thread, to be given back by [`Self::keep`].
+    pub fn scratch() -> Self {
+        Self { bytes: SCRATCH.take(), ..Self::default() }
+    }
+
+    /// Keeps the buffer for the next message of this thread.
+    pub fn keep(mut self) {
+        if (1..=SCRATCH_KEPT).contains(&self.bytes.capacity()) {
+            self.bytes.clear();
+            SCRATCH.set(self.bytes);
+        }
+    }
+
+    /// Makes room for about as many messages as a segment of a queue holds.
+    #[inline]
+    pub fn make_room(&mut self) {
+        if self.bytes.capacity() < SEGMENT {
+            self.bytes.reserve_exact(SEGMENT.saturating_sub(self.bytes.len()));
+        }
+    }
+
+    /// Whether one more message of their size would be more than [`Self::make_room`] makes room for.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.end + self.end / self.count.max(1) > SEGMENT
+    }
+
+    /// Appends a message for everybody, its payload by `payload`.
+    ///
+    /// # Errors
+    ///
+    /// The message must not be published; then it is left out.
+    #[inline]
+    pub fn add(
+        &mut self,
+        topic: &FixedTopic,
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), PublishError> {
+        let head = topic.head()?;
+        self.bytes.truncate(self.end);
+        self.bytes.extend_from_slice(head);
+        self.finish(limit, payload)
+    }
+
+    /// Appends a message of the endpoint `own` on a topic, for `receiver` or, if that is nil, for
+    /// everybody.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::add`].
+    pub fn add_on(
+        &mut self,
+        topic: &[u8],
+        own: EndpointId,
+        receiver: EndpointId,
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), PublishError> {
+        self.bytes.truncate(self.end);
+        start(&mut self.bytes, own, receiver, topic)?;
+        self.finish(limit, payload)
+    }
+
+    #[inline]
+    fn finish(
+        &mut self,
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), PublishError> {
+        payload(&mut self.bytes);
+        let size = self.bytes.len().saturating_sub(self.end + PREFIX);
+        if size > limit {
+            self.bytes.truncate(self.end);
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        finish_frame(&mut self.bytes, self.end);
+        self.end = self.bytes.len();
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Where they are in memory.
+    #[cfg(test)]
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.bytes.as_ptr()
+    }
+
+    /// How many messages there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many bytes they have.
+    pub fn bytes(&self) -> usize {
+        self.end
+    }
+
+    /// Where the first `count` messages end.
+    fn end_of(&self, count: usize) -> usize {
+        if count >= self.count {
+            return self.end;
+        }
+        frames(&self.bytes).take(count).map(<[u8]>::len).sum()
+    }
+
+    /// The first message, which is a large one that ends at `end`.
+    fn take_large(&mut self, end: usize) -> Bytes {
+        match self.count {
+            1 => Bytes::from(std::mem::take(&mut self.bytes)),
+            _ => Bytes::copy_from_slice(self.bytes.get(..end).unwrap_or_default()),
+        }
+    }
+
+    /// Forgets the first `count` messages, which end at `end`.
+    fn forget(&mut self, count: usize, end: usize) {
+        self.bytes.truncate(self.end);
+        self.bytes.drain(..end.min(self.bytes.len()));
+        self.end = self.bytes.len();
+        self.count = self.count.saturating_sub(count);
+    }
+}
+
+/// Who gets a local message.
+pub struct Targets {
     origin: Origin,
     receiver: EndpointId,
     /// Addressed to this endpoint.
@@ -86,131 +223,162 @@ pub struct Outbound {
     direct: Option<Arc<Peer>>,
 }
 
-impl Outbound {
-    /// Encodes a message, its payload by `payload`, and finds out who wants it.
-    pub fn new(
+impl Targets {
+    /// Those who want what is published on a topic, or the one whom it is for.
+    ///
+    /// # Errors
+    ///
+    /// Nobody may publish on this topic.
+    pub fn find(
         router: &Router,
         origin: Origin,
         receiver: EndpointId,
         topic: &[u8],
-        limit: usize,
-        payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<Self, PublishError> {
-        Self::along(None, router, origin, receiver, topic, limit, payload)
-    }
-
-    /// Encodes a message, its payload by `payload`, and finds out who wants it: by the route of a
-    /// publisher that has no other topic, or by the table.
-    pub fn along(
-        route: Option<&FixedRoute>,
-        router: &Router,
-        origin: Origin,
-        receiver: EndpointId,
-        topic: &[u8],
-        limit: usize,
-        payload: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<Self, PublishError> {
-        if is_internal(topic) {
-            return Err(PublishError::InternalTopic);
-        }
-        let mut frame = SCRATCH.take();
-        if let Err(error) = encode(&mut frame, router.id, receiver, topic, limit, payload) {
-            keep_scratch(frame);
-            return Err(error);
-        }
-        let destinations = match route {
-            Some(route) => route.destinations(router, topic),
-            None => router.table().destinations(topic),
-        };
+        check(topic)?;
+        let destinations = router.table().destinations(topic);
         let direct = if receiver.is_nil() { None } else { router.table().peer(receiver).cloned() };
-        Ok(Self { frame, origin, receiver, to_self: receiver == router.id, destinations, direct })
+        Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, direct })
     }
 
-    /// The size of the frame.
-    pub fn bytes(&self) -> usize {
-        self.frame.len()
+    /// Those who want what is published on a topic, by what is known from the last time.
+    #[inline]
+    pub fn of(router: &Router, origin: Origin, topic: &FixedTopic) -> Self {
+        let (receiver, destinations) = (EndpointId::NIL, topic.destinations(router));
+        Self { origin, receiver, to_self: false, destinations, direct: None }
     }
 
     /// Whether [`Self::room`] would wait.
     #[inline]
     pub fn has_to_wait(&self) -> bool {
-        self.queues().any(|queue| queue.policy() == OverflowPolicy::Wait && queue.is_full())
+        self.waiting().any(|queue| queue.is_full())
     }
 
     /// Waits until every queue whose policy says so has room. Cancel safe: nothing has been sent.
     pub async fn room(&self) {
-        for queue in self.queues() {
-            if queue.policy() == OverflowPolicy::Wait && queue.is_full() {
-                queue.room().await;
-            }
+        for queue in self.waiting().filter(|queue| queue.is_full()) {
+            queue.room().await;
         }
     }
 
-    /// Hands the message to everyone, and adds the peers that this was too much for to `cut`.
-    pub fn send(mut self, cut: &mut Vec<ConnectionId>) -> Published {
-        let published = Published { peers: self.peers().count(), local: self.sinks().count() };
-        let shared = (self.frame.len() >= SHARED_FRAME_MIN)
-            .then(|| Bytes::from(std::mem::take(&mut self.frame)));
+    /// Hands messages to everyone, and adds the peers that this was too much for to `cut`. What
+    /// queues that are waited for have no room for is left, but for the first message.
+    #[inline]
+    pub fn send(&self, frames: &mut Frames, cut: &mut Vec<ConnectionId>) -> Published {
+        let count = match frames.count {
+            0 | 1 => frames.count,
+            count => self.waiting().map(BoundedQueue::vacancy).fold(count, usize::min).max(1),
+        };
+        let end = frames.end_of(count);
+        let published = match self.lone_queue() {
+            Some((peer, queue)) => {
+                let all = count == frames.count && end >= LARGE_BATCH;
+                let pushed = match (all, end >= SHARED_FRAME_MIN && count == 1) {
+                    (_, true) => queue.push_shared(&frames.take_large(end), true),
+                    (true, _) => queue.push_segment(&mut frames.bytes, count, true),
+                    _ => queue.push(frames.bytes.get(..end).unwrap_or_default(), count, true),
+                };
+                if pushed == Push::Overflow {
+                    cut.extend(peer.map(|peer| peer.conn));
+                }
+                Published { peers: usize::from(peer.is_some()), local: usize::from(peer.is_none()) }
+            }
+            None => self.send_to_all(frames, count, end, cut),
+        };
+        frames.forget(count, end);
+        published
+    }
+
+    #[inline(never)]
+    fn send_to_all(
+        &self,
+        frames: &mut Frames,
+        count: usize,
+        end: usize,
+        cut: &mut Vec<ConnectionId>,
+    ) -> Published {
+        let shared = (count == 1 && end >= SHARED_FRAME_MIN).then(|| frames.take_large(end));
+        let small = frames.bytes.get(..end).unwrap_or_default();
         let push = |queue: &BoundedQueue| match &shared {
             Some(frame) => queue.push_shared(frame, true),
-            None => queue.push(&self.frame, 1, true),
+            None => queue.push(small, count, true),
         };
-        for peer in self.peers() {
+        let peers = self.peers();
+        for peer in peers {
             if push(&peer.queue) == Push::Overflow {
                 cut.push(peer.conn);
             }
         }
+        let mut local = 0;
         for sink in self.sinks() {
             push(&sink.queue);
+            local += 1;
         }
-        keep_scratch(std::mem::take(&mut self.frame));
-        published
+        Published { peers: peers.len(), local }
     }
 
-    fn queues(&self) -> impl Iterator<Item = &BoundedQueue> {
-        self.peers().map(|peer| &*peer.queue).chain(self.sinks().map(|sink| &sink.queue))
+    /// The queue of the only destination, and whose that is if it is a peer.
+    #[inline]
+    fn lone_queue(&self) -> Option<(Option<&Peer>, &BoundedQueue)> {
+        match (self.peers(), &*self.destinations.sinks) {
+            ([peer], []) => Some((Some(peer), &peer.queue)),
+            ([], [sink]) if self.is_seen_by(sink) => Some((None, &sink.queue)),
+            _ => None,
+        }
+    }
+
+    /// The queues that a publisher waits for when they are full.
+    #[inline]
+    fn waiting(&self) -> impl Iterator<Item = &BoundedQueue> {
+        let peers = self.peers().iter().map(|peer| &*peer.queue);
+        let queues = peers.chain(self.sinks().map(|sink| &sink.queue));
+        queues.filter(|queue| queue.policy() == OverflowPolicy::Wait)
     }
 
     /// The peers it goes to: those that subscribed, or the one it is addressed to whatever that
     /// one subscribed to.
-    fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
-        let multicast = self.receiver.is_nil().then_some(&self.destinations.peers);
-        multicast.into_iter().flatten().chain(&self.direct)
+    #[inline]
+    fn peers(&self) -> &[Arc<Peer>] {
+        match self.receiver.is_nil() {
+            true => &self.destinations.peers,
+            false => self.direct.as_slice(),
+        }
     }
 
-    /// The local consumers it goes to. Hubs see what is meant for a peer as well, as in the
-    /// C++ Broker; what is addressed to the endpoint itself reaches every kind, once.
+    /// The local consumers it goes to.
+    #[inline]
     fn sinks(&self) -> impl Iterator<Item = &Arc<Sink>> {
-        self.destinations.sinks.iter().filter(|sink| {
-            self.origin.is_seen_by(sink.kind, sink.id)
-                || (self.to_self && self.origin != Origin::Hub(sink.id))
-        })
+        self.destinations.sinks.iter().filter(|sink| self.is_seen_by(sink))
+    }
+
+    /// Hubs see what is meant for a peer as well, as in the C++ Broker; what is addressed to the
+    /// endpoint itself reaches every kind, once.
+    fn is_seen_by(&self, sink: &Sink) -> bool {
+        self.origin.is_seen_by(sink.kind, sink.id)
+            || (self.to_self && self.origin != Origin::Hub(sink.id))
     }
 }
 
-/// Encodes a message of this endpoint into an old buffer.
-fn encode(
-    frame: &mut Vec<u8>,
+/// Batches of at least so many bytes become a segment of the only destination's queue; smaller
+/// ones are copied behind what is there.
+const LARGE_BATCH: usize = SEGMENT / 4;
+
+fn check(topic: &[u8]) -> Result<(), PublishError> {
+    match topic.len() {
+        _ if is_internal(topic) => Err(PublishError::InternalTopic),
+        0..=TOPIC => Ok(()),
+        length => Err(TopicTooLong(length).into()),
+    }
+}
+
+/// Everything up to the payload of a message of the endpoint `own`.
+pub(super) fn start(
+    out: &mut Vec<u8>,
     own: EndpointId,
     receiver: EndpointId,
     topic: &[u8],
-    limit: usize,
-    payload: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), PublishError> {
-    frame.clear();
-    let start = start_frame(frame, own, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
-    payload(frame);
-    let size = frame.len() - PREFIX;
-    if size > limit {
-        return Err(PublishError::TooLarge { size, limit });
-    }
-    finish_frame(frame, start);
+    check(topic)?;
+    start_frame(out, own, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
     Ok(())
-}
-
-/// Keeps a buffer for the next message of this thread.
-fn keep_scratch(frame: Vec<u8>) {
-    if (1..=SCRATCH_KEPT).contains(&frame.capacity()) {
-        SCRATCH.set(frame);
-    }
 }

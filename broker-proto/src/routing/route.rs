@@ -1,5 +1,8 @@
+use super::outbound::{PublishError, start};
 use super::router::Router;
 use super::table::{Destinations, RoutingTable};
+use crate::EndpointId;
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -27,18 +30,47 @@ impl Route {
     }
 }
 
-/// The route of somebody who always publishes on the same topic.
-#[derive(Debug, Default)]
-pub struct FixedRoute(Mutex<Option<Route>>);
+/// A topic that is published on again and again: what stands in front of every message, and where
+/// the messages go.
+#[derive(Debug)]
+pub struct FixedTopic {
+    topic: Bytes,
+    head: Result<Vec<u8>, PublishError>,
+    route: Mutex<Option<Route>>,
+}
 
-impl FixedRoute {
-    /// Everyone who wants `topic`, which is the same one in all calls.
-    pub fn destinations(&self, router: &Router, topic: &[u8]) -> Arc<Destinations> {
-        let mut route = self.0.lock();
+impl FixedTopic {
+    /// A topic on which the endpoint `own` publishes for everybody.
+    pub fn new(own: EndpointId, topic: Bytes) -> Self {
+        let mut head = Vec::new();
+        let started = start(&mut head, own, EndpointId::NIL, &topic);
+        Self { topic, head: started.map(|_| head), route: Mutex::default() }
+    }
+
+    /// The same topic with a route of its own, so that two threads do not wait for each other.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let (topic, head) = (self.topic.clone(), self.head.clone());
+        Self { topic, head, route: Mutex::default() }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &[u8] {
+        &self.topic
+    }
+
+    /// Everything up to the payload.
+    pub(super) fn head(&self) -> Result<&[u8], PublishError> {
+        self.head.as_deref().map_err(PublishError::clone)
+    }
+
+    /// Everyone who wants it.
+    pub(super) fn destinations(&self, router: &Router) -> Arc<Destinations> {
+        let mut route = self.route.lock();
         if let Some(known) = route.as_ref().and_then(|route| route.destinations(router)) {
             return known;
         }
-        let (found, destinations) = Route::find(router, topic);
+        let (found, destinations) = Route::find(router, &self.topic);
         *route = Some(found);
         destinations
     }

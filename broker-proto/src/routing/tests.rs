@@ -88,11 +88,22 @@ impl Rig {
     /// Publishes the number on the topic.
     fn publish(&self, origin: Origin, receiver: EndpointId, topic: &str, number: u64) -> Published {
         let payload = Value::Count(number).encode();
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
-        let limit = 1 << 20;
-        let outbound =
-            Outbound::new(&self.router, origin, receiver, topic.as_bytes(), limit, write).unwrap();
-        outbound.send(&mut Vec::new())
+        self.publish_payload(origin, receiver, topic, &payload, &mut Vec::new())
+    }
+
+    fn publish_payload(
+        &self,
+        origin: Origin,
+        receiver: EndpointId,
+        topic: &str,
+        payload: &[u8],
+        cut: &mut Vec<ConnectionId>,
+    ) -> Published {
+        let mut frames = Frames::default();
+        let write = |out: &mut Vec<u8>| out.extend_from_slice(payload);
+        frames.add_on(topic.as_bytes(), self.router.id, receiver, 1 << 20, write).unwrap();
+        let targets = Targets::find(&self.router, origin, receiver, topic.as_bytes()).unwrap();
+        targets.send(&mut frames, cut)
     }
 
     /// Lets frames arrive from a peer in one region, until they are used up or there is something

@@ -8,7 +8,7 @@ use crate::oracle;
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::queue::{Piece, Taken};
-use broker_proto::routing::{Origin, Outbound, SinkKind};
+use broker_proto::routing::{Frames, Origin, SinkKind, Targets};
 use broker_proto::session::EndpointContext;
 use broker_proto::wire::envelope::Envelope;
 use broker_proto::wire::frame::payloads;
@@ -91,12 +91,14 @@ impl World {
         let (life, number) = (node.life, node.published);
         let write = |out: &mut Vec<u8>| message::put(out, life, number, size);
         let limit = node.limits.frame.get();
-        let Ok(outbound) = Outbound::new(&node.router, origin, receiver, topic, limit, write)
-        else {
+        let mut frames = Frames::default();
+        let encoded = frames.add_on(topic, node.router.id, receiver, limit, write);
+        let targets = Targets::find(&node.router, origin, receiver, topic);
+        let (Ok(()), Ok(targets)) = (encoded, targets) else {
             return self.broken("a message was refused".to_owned());
         };
         let expected = oracle::published(node, origin, receiver, topic);
-        node.blocked = Some(Blocked { outbound, expected });
+        node.blocked = Some(Blocked { frames, targets, expected });
         self.summary.published += 1;
         self.hand_over(slot);
     }
@@ -104,11 +106,13 @@ impl World {
     /// Lets a message go that has waited for room, if there is some.
     fn hand_over(&mut self, slot: usize) {
         let Some(node) = self.living(slot) else { return };
-        let goes = |blocked: &mut Blocked| ready(blocked.outbound.room()).is_some();
-        let Some(Blocked { outbound, mut expected }) = node.blocked.take_if(goes) else { return };
+        let goes = |blocked: &mut Blocked| ready(blocked.targets.room()).is_some();
+        let Some(Blocked { mut frames, targets, mut expected }) = node.blocked.take_if(goes) else {
+            return;
+        };
         oracle::start(&mut expected);
         let mut cut = Vec::new();
-        outbound.send(&mut cut);
+        targets.send(&mut frames, &mut cut);
         let verdict = oracle::compare(&expected);
         drop(expected);
         for conn in cut {

@@ -110,7 +110,7 @@ fn internal_topics_long_topics_and_large_messages_are_refused() {
     let rig = Rig::new();
     let new = |topic: &[u8], size: usize| {
         let write = |out: &mut Vec<u8>| out.resize(out.len() + size, 0);
-        Outbound::new(&rig.router, Origin::Endpoint, NIL, topic, 1000, write).map(|_| ())
+        Frames::default().add_on(topic, OWN, NIL, 1000, write)
     };
     assert_eq!(new(b"<$>/local/data/errors", 1), Err(PublishError::InternalTopic));
     assert!(matches!(new(&[b'x'; 65536], 1), Err(PublishError::TopicTooLong(_))));
@@ -126,10 +126,7 @@ fn a_large_message_is_encoded_once_and_shared_by_all_its_destinations() {
     rig.router.set_peer_filter(Q, topics(&["/x"]));
     let hub = rig.sink(1, SinkKind::Hub, &["/x"]);
     let payload = Value::from(vec![7_u8; SHARED_FRAME_MIN]).encode();
-    let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
-    Outbound::new(&rig.router, Origin::Endpoint, NIL, b"/x", 1 << 20, write)
-        .unwrap()
-        .send(&mut Vec::new());
+    rig.publish_payload(Origin::Endpoint, NIL, "/x", &payload, &mut Vec::new());
     let shared = |piece: Result<Piece, Taken>| match piece {
         Ok(Piece::Shared(frame)) => frame.as_ptr(),
         other => panic!("{other:?}"),
@@ -145,10 +142,7 @@ fn a_peer_that_overflows_for_good_is_named_once() {
     let mut cut = Vec::new();
     for number in 0..6 {
         let payload = Value::Count(number).encode();
-        let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
-        let outbound =
-            Outbound::new(&rig.router, Origin::Endpoint, NIL, b"/x", 1000, write).unwrap();
-        outbound.send(&mut cut);
+        rig.publish_payload(Origin::Endpoint, NIL, "/x", &payload, &mut cut);
     }
     assert_eq!(cut, [rig.p.conn]);
 }
@@ -163,4 +157,75 @@ fn events_of_the_endpoint_reach_only_those_who_asked_for_internal_topics() {
     rig.router.publish_internally(b"<$>/local/data/statuses", &payload);
     assert_eq!((delivered(&asked), delivered(&below)), (vec![1], vec![1]));
     assert!(delivered(&everything).is_empty() && sent(&rig.p).is_empty());
+}
+
+/// Messages with these numbers on one topic.
+fn numbered(topic: &FixedTopic, numbers: std::ops::Range<u64>) -> Frames {
+    let mut frames = Frames::default();
+    for number in numbers {
+        let payload = Value::Count(number).encode();
+        frames.add(topic, 1000, |out| out.extend_from_slice(&payload)).unwrap();
+    }
+    frames
+}
+
+#[test]
+fn a_batch_gets_to_everybody_in_order_and_is_used_up() {
+    let rig = Rig::new();
+    let hub = rig.sink(1, SinkKind::Hub, &["/x"]);
+    let topic = FixedTopic::new(OWN, "/x".into());
+    let mut frames = numbered(&topic, 0..5);
+    let to = Targets::of(&rig.router, Origin::Endpoint, &topic).send(&mut frames, &mut Vec::new());
+    assert_eq!((to.peers, to.local, frames.count(), frames.bytes()), (1, 1, 0, 0));
+    assert_eq!(numbers(&rig.p), [0, 1, 2, 3, 4]);
+    assert_eq!(delivered(&hub), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_large_batch_for_one_becomes_a_segment_of_its_queue_behind_what_is_there() {
+    let rig = Rig::with(true, bounds(100_000, OverflowPolicy::Wait));
+    let topic = FixedTopic::new(OWN, "/x".into());
+    let targets = Targets::of(&rig.router, Origin::Endpoint, &topic);
+    let (mut few, mut many) = (numbered(&topic, 0..2), numbered(&topic, 2..1000));
+    targets.send(&mut few, &mut Vec::new());
+    let at = many.as_ptr();
+    targets.send(&mut many, &mut Vec::new());
+    assert_ne!(many.as_ptr(), at, "its memory belongs to the queue now");
+    targets.send(&mut numbered(&topic, 1000..1002), &mut Vec::new());
+    assert_eq!(numbers(&rig.p), (0..1002).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_waits_with_what_a_queue_has_no_room_for() {
+    let rig = Rig::with(true, bounds(4, OverflowPolicy::Wait));
+    let topic = FixedTopic::new(OWN, "/x".into());
+    let targets = Targets::of(&rig.router, Origin::Endpoint, &topic);
+    let mut frames = numbered(&topic, 0..6);
+    targets.send(&mut frames, &mut Vec::new());
+    assert_eq!(frames.count(), 2);
+    assert!(targets.has_to_wait());
+    assert_eq!(numbers(&rig.p), [0, 1, 2, 3]);
+    targets.send(&mut frames, &mut Vec::new());
+    assert!(frames.is_empty());
+    assert_eq!(numbers(&rig.p), [4, 5]);
+}
+
+#[test]
+fn what_is_wrong_with_a_message_of_a_batch_leaves_the_others_alone() {
+    let rig = Rig::new();
+    let topic = FixedTopic::new(OWN, "/x".into());
+    let mut frames = numbered(&topic, 0..1);
+    let large = frames.add(&topic, 100, |out| out.resize(out.len() + 200, 0));
+    assert!(matches!(large, Err(PublishError::TooLarge { .. })));
+    let panics = std::panic::AssertUnwindSafe(|| {
+        let _ = frames.add(&topic, 100, |out| {
+            out.push(1);
+            std::panic::panic_any("an encoder that does not get far");
+        });
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    let payload = Value::Count(1).encode();
+    frames.add(&topic, 100, |out| out.extend_from_slice(&payload)).unwrap();
+    Targets::of(&rig.router, Origin::Endpoint, &topic).send(&mut frames, &mut Vec::new());
+    assert_eq!(numbers(&rig.p), [0, 1]);
 }
