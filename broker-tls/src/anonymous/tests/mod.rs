@@ -1,5 +1,7 @@
 //! One side against recorded handshakes, against the other side, and against what is not allowed.
 
+#[path = "../../../../broker-proto/tests/protocol_docs/blocks.rs"]
+mod blocks;
 mod data;
 mod handshake;
 mod hello;

@@ -2,6 +2,7 @@
 
 use super::super::keys::{Master, directions};
 use super::super::record::Kind;
+use super::blocks::blocks;
 use super::{CHANGE_CIPHER_SPEC, Vector, feed, hex, record, refusal, seal, take};
 use rustls::AlertDescription as Alert;
 use sha2::{Digest, Sha256};
@@ -26,6 +27,26 @@ fn the_recorded_client_is_reproduced_from_its_random_choices() {
         assert!(client.is_established());
         let data = &vector.0["client_data"][0];
         assert_eq!(seal(&mut client, &hex(&data["plain"])), hex(&data["record"]));
+    }
+}
+
+/// Of the recorded handshakes the other tests compute every byte.
+#[test]
+fn the_document_shows_a_recorded_handshake() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol/tls.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let vector = &Vector::all()[0].0;
+    let dumps = blocks("tls.md", &document, "hex");
+    assert_eq!(dumps.len(), 17);
+    for dump in dumps {
+        assert_eq!(dump.kind, "tls", "{}", dump.place);
+        assert!(dump.misquoted().is_empty(), "{}: {:?}", dump.place, dump.misquoted());
+        let recorded = match dump.note.strip_prefix("client_data_") {
+            Some(name) => &vector["client_data"][0][name],
+            None => &vector[&dump.note],
+        };
+        assert!(recorded.is_string(), "{}: {} is not recorded", dump.place, dump.note);
+        assert_eq!(dump.bytes(), hex(recorded), "{}", dump.place);
     }
 }
 
