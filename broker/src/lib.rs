@@ -94,6 +94,8 @@ pub use broker_core::{
 
 // Messages.
 pub use broker_core::data;
+#[cfg(unix)]
+pub use broker_core::endpoint::ReadyFd;
 pub use broker_core::endpoint::{
     Hub, HubSender, IntoTopics, Message, Publisher, Subscriber, SubscriberOptions, TryRecvError,
 };

@@ -5,6 +5,7 @@ mod check;
 mod interop;
 mod release;
 mod sim;
+mod wheel;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ enum Task {
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
     Sim(sim::Args),
+    Wheel(wheel::Args),
 }
 
 fn main() -> ExitCode {
@@ -27,5 +29,6 @@ fn main() -> ExitCode {
         Task::Check(args) => check::run(&args),
         Task::BenchWorker(args) => bench::work(&args),
         Task::Sim(args) => sim::run(&args),
+        Task::Wheel(args) => wheel::run(&args),
     }
 }

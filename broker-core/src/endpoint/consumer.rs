@@ -1,6 +1,7 @@
 //! Local consumers: the queue that all of them have, subscribers and hubs.
 
 use super::message::Message;
+use super::readiness::poll_on_thread;
 use super::shared::Shared;
 use super::{Endpoint, IntoTopics};
 use crate::event::{Event, LogEvent, LogId, Severity};
@@ -11,7 +12,7 @@ use broker_proto::limits::Limits;
 use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
-use broker_proto::wire::frame::{PREFIX, payload_length};
+use broker_proto::wire::frame::{self, PREFIX, payload_length};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// The number of the next consumer, of whichever endpoint.
 static NEXT_SINK: AtomicU64 = AtomicU64::new(1);
@@ -81,23 +83,73 @@ impl Subscriber {
     ) -> Self {
         Self { consumer: Consumer::or_ended(endpoint, SinkKind::Subscriber, topics, options) }
     }
+}
 
-    /// Waits for the next message; `None` after the endpoint has shut down and everything has been
-    /// received. Cancel safe.
+impl Subscriber {
+    /// Waits for the next message; `None` after the endpoint has shut down and everything
+    /// has been received. Cancel safe.
     pub async fn recv(&mut self) -> Option<Message> {
-        self.consumer.recv().await
+        poll_fn(|context| self.consumer.poll_recv(context)).await
     }
 
     /// The next message, if one is there.
     ///
     /// # Errors
     ///
-    /// There is none now, or there will never be one again because the endpoint has shut down.
+    /// There is none now, or there will never be one again because the endpoint has shut
+    /// down.
     pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
         self.consumer.try_recv()
     }
 
-    /// Receives these topics as well.
+    /// Waits until a message is there, and moves as many as are there, at most `limit`, to
+    /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
+    /// everything has been received, or if `limit` is 0.
+    ///
+    /// Cancel safe: as long as this waits it has received nothing.
+    pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
+    /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
+    /// when that is over.
+    ///
+    /// It needs no runtime, and blocks tasks of the same thread if there are any.
+    pub fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
+    /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.consumer.poll_ready(context)
+    }
+
+    /// How many messages have arrived that have not been received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.consumer.len()
+    }
+
+    /// Whether [`Self::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
     ///
     /// # Errors
     ///
@@ -111,7 +163,7 @@ impl Subscriber {
         self.consumer.remove(topics.into_topics());
     }
 
-    /// How many messages were dropped because this subscriber was too slow.
+    /// How many messages were dropped because this was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.consumer.dropped()
@@ -150,21 +202,6 @@ impl Hub {
         Self { consumer: Consumer::or_ended(endpoint, SinkKind::Hub, topics, options) }
     }
 
-    /// Waits for the next message; `None` after the endpoint has shut down and everything has been
-    /// received. Cancel safe.
-    pub async fn recv(&mut self) -> Option<Message> {
-        self.consumer.recv().await
-    }
-
-    /// The next message, if one is there.
-    ///
-    /// # Errors
-    ///
-    /// There is none now, or there will never be one again because the endpoint has shut down.
-    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
-        self.consumer.try_recv()
-    }
-
     /// Publishes a value to peers, to the subscribers of this endpoint and to its other hubs.
     ///
     /// # Errors
@@ -184,8 +221,73 @@ impl Hub {
     pub fn sender(&self) -> HubSender {
         HubSender { endpoint: self.consumer.endpoint().clone(), id: self.consumer.id() }
     }
+}
 
-    /// Receives these topics as well.
+impl Hub {
+    /// Waits for the next message; `None` after the endpoint has shut down and everything
+    /// has been received. Cancel safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        poll_fn(|context| self.consumer.poll_recv(context)).await
+    }
+
+    /// The next message, if one is there.
+    ///
+    /// # Errors
+    ///
+    /// There is none now, or there will never be one again because the endpoint has shut
+    /// down.
+    pub fn try_recv(&mut self) -> Result<Message, TryRecvError> {
+        self.consumer.try_recv()
+    }
+
+    /// Waits until a message is there, and moves as many as are there, at most `limit`, to
+    /// the end of `buffer`. Returns how many; 0 only if the endpoint has shut down and
+    /// everything has been received, or if `limit` is 0.
+    ///
+    /// Cancel safe: as long as this waits it has received nothing.
+    pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        if limit > 0 {
+            poll_fn(|context| self.poll_ready(context)).await;
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
+    /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
+    /// when that is over.
+    ///
+    /// It needs no runtime, and blocks tasks of the same thread if there are any.
+    pub fn blocking_recv_many(
+        &mut self,
+        buffer: &mut Vec<Message>,
+        limit: usize,
+        timeout: Option<Duration>,
+    ) -> usize {
+        if limit > 0 {
+            poll_on_thread(timeout, |context| self.poll_ready(context));
+        }
+        self.consumer.take_many(buffer, limit)
+    }
+
+    /// Waits until [`Self::try_recv`] has something to say: a message, or that the endpoint
+    /// has shut down and nothing is left. For loops of other kinds; on Unix see `ReadyFd`.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.consumer.poll_ready(context)
+    }
+
+    /// How many messages have arrived that have not been received.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.consumer.len()
+    }
+
+    /// Whether [`Self::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Receives these topics as well. Peers hear of it soon; see [`Endpoint::flush`].
     ///
     /// # Errors
     ///
@@ -194,12 +296,12 @@ impl Hub {
         self.consumer.add(topics.into_topics())
     }
 
-    /// No longer receives these topics.
+    /// No longer receives these topics. Peers are told if nobody else wants them.
     pub fn remove(&mut self, topics: impl IntoTopics) {
         self.consumer.remove(topics.into_topics());
     }
 
-    /// How many messages were dropped because this hub was too slow.
+    /// How many messages were dropped because this was too slow.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.consumer.dropped()
@@ -411,8 +513,29 @@ impl Consumer {
         }
     }
 
-    async fn recv(&mut self) -> Option<Message> {
-        poll_fn(|context| self.poll_recv(context)).await
+    /// Waits until a message is there, or nothing will come any more.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if !self.current.is_empty() {
+                return Poll::Ready(());
+            }
+            match self.refill() {
+                Ok(()) => {}
+                Err(Taken::Closed) => return Poll::Ready(()),
+                Err(_) => ready!(self.sink.queue.poll_changed(context)),
+            }
+        }
+    }
+
+    fn take_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
+        let before = buffer.len();
+        buffer.extend(std::iter::from_fn(|| self.take().ok()).take(limit));
+        buffer.len() - before
+    }
+
+    /// How many messages are there.
+    fn len(&self) -> usize {
+        self.sink.queue.stats().queued + frame::frames(&self.current).count()
     }
 }
 

@@ -123,6 +123,34 @@ impl EventStream {
         self.waiting.lock().events.pop_front()
     }
 
+    /// Waits until [`Self::try_next`] has an event, or there will be none any more.
+    pub fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.waiting.lock();
+        if !waiting.events.is_empty() || waiting.closed {
+            return Poll::Ready(());
+        }
+        waiting.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// How many events are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.lock().events.len()
+    }
+
+    /// Whether [`Self::len`] is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there will be no events any more but those that are there.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.waiting.lock().closed
+    }
+
     /// How many events this stream has lost because it was not read.
     #[must_use]
     pub fn missed(&self) -> u64 {

@@ -13,6 +13,7 @@ mod message;
 mod metrics;
 mod ping;
 mod publisher;
+mod readiness;
 mod registry;
 mod reporting;
 mod requests;
@@ -32,6 +33,8 @@ pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
+#[cfg(unix)]
+pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ClientSession, ServiceContext, WeakServiceContext};
 pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
@@ -373,6 +376,16 @@ impl Endpoint {
     pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
         let shared = self.shared();
         ping::ping(&shared.reporting.pings, &shared.router, id).await
+    }
+
+    /// Waits until every peer has taken what was meant for it before: messages that were published,
+    /// and changes of the topics that this endpoint wants. A peer that leaves in the meantime is not
+    /// waited for; `tokio::time::timeout` sets a limit. Cancel safe.
+    ///
+    /// It pings the peers, which answer in order, so this is about peers and not about those behind
+    /// them.
+    pub async fn flush(&self) {
+        ping::flush(self.shared()).await;
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.

@@ -1,12 +1,15 @@
+use super::shared::Shared;
 use crate::EndpointId;
 use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// Why there is no round-trip time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,4 +81,22 @@ pub(super) async fn ping(
     let began = Instant::now();
     peer.queue.push_control(&ping_frame(router.id, id, &open.payload));
     answer.await.map(|()| began.elapsed()).map_err(|_| PingError::NotPeered(id))
+}
+
+/// Waits until all peers have been told which topics are wanted, and have answered a ping.
+pub(super) async fn flush(shared: &Arc<Shared>) {
+    let due = || shared.control(|control, _| control.announcement_due());
+    while let Some(due) = due() {
+        sleep_until(shared.tasks.instant(due)).await;
+        shared.control(|control, now| control.tick(now));
+    }
+    // All of them are on their way before the first answer is waited for.
+    let peers = shared.router.peers();
+    let ask = |peer: &Arc<Peer>| Box::pin(ping(&shared.reporting.pings, &shared.router, peer.id));
+    let mut pings: Vec<_> = peers.iter().map(ask).collect();
+    poll_fn(|context| {
+        pings.retain_mut(|ping| ping.as_mut().poll(context).is_pending());
+        if pings.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }

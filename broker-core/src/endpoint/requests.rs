@@ -1,6 +1,7 @@
 //! Requests for peerings: what users wait for, and the dialling that fulfils them.
 
 use super::connection;
+use super::ping::ping;
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
 use crate::transport::{Connection, TransportError};
@@ -45,9 +46,30 @@ impl Default for Retry {
 ///
 /// With a retry time it is decided by the first success, or when the request is given up. Dropping
 /// the handle changes nothing for the request.
+///
+/// The peering exists then, and this side knows what the peer wants. The peer may have to wait for
+/// the last message of the handshake before it can say the same; see [`Self::settled`].
 #[derive(Debug)]
 pub struct PeerHandle {
+    shared: Arc<Shared>,
     outcome: oneshot::Receiver<Result<EndpointId, Failure>>,
+}
+
+impl PeerHandle {
+    /// Waits for the outcome, and if that is a peering until the peer has said that it exists for
+    /// it too: then both sides know each other's filter, and what either publishes from now on
+    /// reaches the other. A peer that does not answer within the time for a handshake is not waited
+    /// for.
+    ///
+    /// # Errors
+    ///
+    /// There is no peering.
+    pub async fn settled(mut self) -> Result<EndpointId, PeerError> {
+        let id = (&mut self).await?;
+        let limit = self.shared.config.limits.handshake_time;
+        let _ = timeout(limit, ping(&self.shared.reporting.pings, &self.shared.router, id)).await;
+        Ok(id)
+    }
 }
 
 impl Future for PeerHandle {
@@ -80,7 +102,7 @@ pub(super) fn peer(
             let _ = waiter.send(Err(failure));
         }
     }
-    PeerHandle { outcome }
+    PeerHandle { shared: Arc::clone(shared), outcome }
 }
 
 /// Ends the peering with an address. Returns whether there was something to end.

@@ -12,10 +12,16 @@ const COST_OF_ENTRY: Duration = Duration::from_micros(50);
 /// each other by, because a program that subscribes and then asks for something expects the answer.
 const AHEAD: Duration = Duration::from_secs(1);
 
+/// The same for what a peer announces: twice as far, so that a peer that keeps to its own pace is
+/// never held up, and what it flushes has taken effect.
+const AHEAD_OF_PEER: Duration = Duration::from_secs(2);
+
 /// How often a filter may change. Changes take effect at once, unless there have been too many in
 /// a short time: then those that follow wait and take effect as one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pace {
+    /// How far one may be ahead.
+    ahead: Duration,
     /// Until when the changes so far have used up the time.
     used: Time,
     /// Whether changes wait.
@@ -33,13 +39,23 @@ pub(super) enum Turn {
 }
 
 impl Pace {
+    /// For the filter of this endpoint.
+    pub(super) fn own() -> Self {
+        Self { ahead: AHEAD, used: Time::ZERO, waiting: false }
+    }
+
+    /// For the filter of a peer.
+    pub(super) fn of_peer() -> Self {
+        Self { ahead: AHEAD_OF_PEER, ..Self::own() }
+    }
+
     /// Decides about a change.
     pub(super) fn turn(&mut self, now: Time) -> Turn {
         if self.waiting {
             return Turn::WithAnother;
         }
-        self.waiting = self.used > now + AHEAD;
-        if self.waiting { Turn::At(self.used - AHEAD) } else { Turn::Now }
+        self.waiting = self.used > now + self.ahead;
+        if self.waiting { Turn::At(self.used - self.ahead) } else { Turn::Now }
     }
 
     /// A filter of so many entries takes effect.
@@ -51,7 +67,7 @@ impl Pace {
 
     /// When the changes that wait are due, if there are any.
     pub(super) fn due(&self) -> Option<Time> {
-        self.waiting.then(|| self.used.saturating_sub(AHEAD))
+        self.waiting.then(|| self.used.saturating_sub(self.ahead))
     }
 }
 
@@ -61,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_few_changes_take_effect_at_once_and_those_that_follow_as_one() {
-        let (mut pace, at) = (Pace::default(), Duration::from_millis);
+        let (mut pace, at) = (Pace::own(), Duration::from_millis);
         for _ in 0..11 {
             assert_eq!(pace.turn(at(5000)), Turn::Now);
             pace.go(at(5000), 0);

@@ -269,7 +269,8 @@ pub struct PendingDial {
 /// 3. *Time*: [`next_deadline`](Self::next_deadline) says when [`tick`](Self::tick) has to be
 ///    called at the latest. Calling it earlier does no harm.
 /// 4. *Questions*, which change nothing: [`is_fresh`](Self::is_fresh),
-///    [`is_outbound`](Self::is_outbound), [`announced`](Self::announced).
+///    [`is_outbound`](Self::is_outbound), [`announced`](Self::announced),
+///    [`announcement_due`](Self::announcement_due).
 ///
 /// After every call of the first three kinds [`next_action`](Self::next_action) has to be called
 /// until it returns nothing, and the actions have to be performed in their order; the deadline may
@@ -312,7 +313,7 @@ impl PeeringMachine {
             registry: Peers::default(),
             filter: LocalFilter::new(settings.filter),
             settings,
-            pace: Pace::default(),
+            pace: Pace::own(),
             conns: BTreeMap::new(),
             dials: Tracked::default(),
             pending: HashMap::new(),

@@ -74,7 +74,7 @@ impl PeeringMachine {
                 check,
                 cut,
                 announced: shaking.announced,
-                pace: Pace::default(),
+                pace: Pace::of_peer(),
                 next_filter: None,
             });
         }
@@ -185,6 +185,11 @@ impl PeeringMachine {
     /// What peers are told.
     pub fn announced(&self) -> Vec<Bytes> {
         self.filter.announced()
+    }
+
+    /// When peers are told of changes that wait for it, if there are any.
+    pub fn announcement_due(&self) -> Option<Time> {
+        self.pace.due()
     }
 
     /// Tells peers that the filter has changed: at once, or together with what changes until that
@@ -439,7 +444,7 @@ impl PeeringMachine {
             self.timers.cancel(deadline, Timer::Shutdown);
             if let Some(due) = self.pace.due() {
                 self.timers.cancel(due, Timer::Announce);
-                self.pace = Pace::default();
+                self.pace = Pace::own();
             }
             self.phase = Phase::Stopped;
             self.act(Action::Stopped);
