@@ -4,8 +4,8 @@
 //! The listing is made from the sources, with what a stable toolchain offers. It covers
 //! * every name that the crate exports at its root, in `event` and in `metrics`, with the feature
 //!   that it needs;
-//! * of each of them that is defined in `broker`, `broker-core` or `broker-proto`: fields, variants,
-//!   signatures of public functions, derived and implemented traits;
+//! * of each of them that is defined in `broker`, `broker-core` or `broker-proto`: fields,
+//!   variants, signatures of public functions, derived and implemented traits;
 //! * the names that `data` exports at its root.
 //!
 //! It does not cover the crates that are exported whole (`core`, `tcp`, `tls`, `ws`, `quic`), the

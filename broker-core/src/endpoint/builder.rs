@@ -93,8 +93,8 @@ impl EndpointBuilder {
 
     /// Adds the transports, and what is to be started with the endpoint, of the builder that
     /// `set_up` returns. It is called when the endpoint is built, with the limits of the
-    /// configuration. A transport that is added by [`Self::transport`] replaces one of these for the
-    /// same scheme.
+    /// configuration. A transport that is added by [`Self::transport`] replaces one of these for
+    /// the same scheme.
     #[must_use]
     pub fn transports_from<E: Error + Send + Sync + 'static>(
         mut self,

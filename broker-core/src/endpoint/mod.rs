@@ -310,9 +310,9 @@ impl Endpoint {
         requests::await_peer(self.shared(), id).await
     }
 
-    /// Measures the time to a peer and back with a ping of the protocol, which every
-    /// implementation answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a
-    /// limit. Cancel safe.
+    /// Measures the time to a peer and back with a ping of the protocol, which every implementation
+    /// answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a limit. Cancel
+    /// safe.
     ///
     /// # Errors
     ///

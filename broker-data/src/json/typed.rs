@@ -34,6 +34,14 @@ impl<'a> Decoder<'a, '_> {
     pub(super) fn value(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin()?;
         let start = self.input.pos();
+        if let Some(kind) = self.input.frequent_head() {
+            let data = self.data(Some(kind), depth).map_err(|error| error.in_member("data"))?;
+            if self.input.closes() {
+                return Ok(());
+            }
+            let members = Members { kind: Some(kind), data, hex: None };
+            return self.more_members(members, start, depth, None);
+        }
         match self.input.token()? {
             Token::Object => self.members(start, depth, None),
             token => Err(clash(start, "an object with @data-type and data", &token)),
@@ -46,10 +54,20 @@ impl<'a> Decoder<'a, '_> {
         &mut self,
         start: usize,
         depth: usize,
+        envelope: Option<&mut Envelope>,
+    ) -> Result<(), JsonError> {
+        self.more_members(Members::default(), start, depth, envelope)
+    }
+
+    /// Goes on behind those members that were read already.
+    fn more_members(
+        &mut self,
+        mut members: Members,
+        start: usize,
+        depth: usize,
         mut envelope: Option<&mut Envelope>,
     ) -> Result<(), JsonError> {
-        let mut members = Members::default();
-        let mut first = true;
+        let mut first = members.kind.is_none();
         while let Some(name) = self.input.member(first)? {
             first = false;
             let result = match &*name {
