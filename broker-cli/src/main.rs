@@ -1,11 +1,14 @@
 //! The `broker-cli` command: nodes, publishers and subscribers of a Broker overlay, and tools to
 //! look at it.
 
+#[cfg(unix)]
+mod admin;
 mod commands;
 mod failure;
 #[cfg(feature = "http")]
 mod http;
 mod lines;
+mod names;
 mod options;
 mod output;
 mod reporter;
@@ -17,6 +20,7 @@ mod tls_options;
 mod values;
 #[cfg(feature = "ws")]
 mod ws_options;
+mod zeek;
 
 use clap::{Parser, Subcommand};
 use failure::{Exit, Failure};
@@ -56,6 +60,7 @@ enum Command {
     Node(commands::node::Node),
     Sub(commands::sub::Sub),
     Pub(commands::publish::Pub),
+    Call(commands::call::Call),
     Ping(commands::ping::Ping),
     #[cfg(feature = "tcp")]
     Doctor(commands::doctor::Doctor),
@@ -63,7 +68,15 @@ enum Command {
     Peers(commands::peers::Peers),
     #[cfg(feature = "http")]
     Stats(commands::stats::Stats),
+    #[cfg(feature = "http")]
+    Map(commands::map::Map),
+    #[cfg(feature = "http")]
+    Check(commands::check::Check),
     Convert(commands::convert::Convert),
+    #[cfg(unix)]
+    Reload(admin::Reload),
+    #[cfg(unix)]
+    Admin(admin::Admin),
 }
 
 fn main() -> ExitCode {
@@ -105,6 +118,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Node(node) => node.run().await,
             Command::Sub(sub) => sub.run().await,
             Command::Pub(publish) => publish.run().await,
+            Command::Call(call) => call.run().await,
             Command::Ping(ping) => ping.run().await,
             #[cfg(feature = "tcp")]
             Command::Doctor(doctor) => doctor.run().await,
@@ -112,7 +126,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Peers(peers) => peers.run().await,
             #[cfg(feature = "http")]
             Command::Stats(stats) => stats.run().await,
+            #[cfg(feature = "http")]
+            Command::Map(map) => map.run().await,
+            #[cfg(feature = "http")]
+            Command::Check(check) => check.run().await,
             Command::Convert(convert) => convert.run().await,
+            #[cfg(unix)]
+            Command::Reload(reload) => reload.run().await,
+            #[cfg(unix)]
+            Command::Admin(admin) => admin.run().await,
         }
     });
     // A thread that is blocked in standard input or output does not hold up the end.

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::Format;
+use crate::reporter::LogFormat;
 use crate::settings::Settings;
 use broker::event::Severity;
 use broker::{Address, EndpointId, InvalidAddress, OverflowPolicy, Preset, Retry};
@@ -50,6 +51,11 @@ pub(crate) struct EndpointOptions {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
+    /// Read ~/.config/broker/NAME.toml first, if there is no --config; BROKER_CONTEXT names one
+    /// as well [default: none]
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    context: Option<String>,
+
     /// What happens to messages for a peer that reads too slowly. With wait, own messages wait;
     /// messages passed on for other peers are dropped like with drop_newest [default: pub wait,
     /// others drop_oldest]
@@ -65,6 +71,19 @@ pub(crate) struct EndpointOptions {
     #[arg(long, value_name = "NAME", value_parser = presets())]
     preset: Option<Preset>,
 
+    /// What others call this endpoint, in their tables and logs [default: none]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+
+    /// Keep the id of this endpoint in this file, so that it is the same after a restart
+    /// [default: a fresh random id]
+    #[arg(long, value_name = "FILE", conflicts_with = "endpoint_id")]
+    endpoint_id_file: Option<PathBuf>,
+
+    /// The form of the log of a node: text or json [default: text]
+    #[arg(long, value_name = "FORM", value_enum, hide_possible_values = true)]
+    log_format: Option<LogFormat>,
+
     /// The least grave log events to show [default: warning]
     #[arg(long, value_name = "LEVEL", value_parser = levels())]
     log_level: Option<Severity>,
@@ -72,7 +91,7 @@ pub(crate) struct EndpointOptions {
     /// Show what happens to peerings, errors and log events on standard output. Without this,
     /// errors and log events go to standard error
     #[arg(long)]
-    pub(crate) events: bool,
+    events: bool,
 
     #[cfg(any(feature = "tls", feature = "quic"))]
     #[command(flatten)]
@@ -90,8 +109,8 @@ pub(crate) struct EndpointOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputOptions {
-    /// The form of standard output: JSON Lines or text for people [default: text on a terminal,
-    /// else json]
+    /// The form of standard output: json (JSON Lines), text for people, or zeek: JSON Lines in
+    /// which events are {"ts","topic","event","args"} [default: text on a terminal, else json]
     #[arg(long, value_enum, value_name = "FORM", hide_possible_values = true)]
     output: Option<Format>,
 }
@@ -103,11 +122,47 @@ impl OutputOptions {
     }
 }
 
+/// The peers of commands that are told of none, one or several with commas between them.
+const PEER: &str = "BROKER_PEER";
+
+/// The context of commands that are told of none.
+const CONTEXT: &str = "BROKER_CONTEXT";
+
+/// Where a peer is looked for that nothing else is said of: where Zeek's manager listens.
+const DEFAULT_PEER: &str = "127.0.0.1:9999";
+
 impl EndpointOptions {
+    /// The file to read: the one that is named, or that of the context.
+    fn file(&self) -> Option<PathBuf> {
+        if let Some(config) = &self.config {
+            return Some(config.clone());
+        }
+        let context = self.context.clone().or_else(|| std::env::var(CONTEXT).ok())?;
+        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
+        let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+        Some(base.unwrap_or_default().join("broker").join(format!("{context}.toml")))
+    }
+
+    /// As [`Self::settle`], for commands that need somebody to talk to: without a peer and a
+    /// listener that is whoever BROKER_PEER names, or else a node of this machine.
+    pub(crate) fn settle_with_peer(&self, policy: OverflowPolicy) -> Result<Settings, Failure> {
+        let mut settings = self.settle(policy)?;
+        if settings.listen.is_empty() && settings.peers.is_empty() {
+            let said = std::env::var(PEER).unwrap_or_default();
+            let said = if said.trim().is_empty() { DEFAULT_PEER } else { said.trim() };
+            for text in said.split(',') {
+                let url = text.trim().parse::<Address>();
+                let url = url.map_err(|error| Failure::usage(format!("{PEER}: {error}")))?;
+                settings.peers.push(dialable(url));
+            }
+        }
+        Ok(settings)
+    }
+
     /// Reads the file and puts the options over what it says. `default_policy` is for slow peers,
     /// if neither says anything about them.
     pub(crate) fn settle(&self, default_policy: OverflowPolicy) -> Result<Settings, Failure> {
-        let mut settings = Settings::read(self.config.as_deref(), default_policy)?;
+        let mut settings = Settings::read(self.file().as_deref(), default_policy)?;
         let config = &mut settings.config;
         if let Some(preset) = self.preset {
             config.apply(preset);
@@ -116,6 +171,17 @@ impl EndpointOptions {
         replace(&mut config.log_level, self.log_level);
         replace(&mut config.limits.outbox_messages, self.peer_buffer_size);
         config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
+        settings.endpoint_id_file = self.endpoint_id_file.clone().or(settings.endpoint_id_file);
+        if self.endpoint_id.is_none()
+            && let Some(id) = settings.kept_id()?
+        {
+            settings.config.endpoint_id = Some(id);
+        }
+        let config = &mut settings.config;
+        settings.name = self.name.clone().or(settings.name);
+        replace(&mut settings.log_format, self.log_format);
+        settings.events |= self.events;
+        settings.output = self.output.output.or(settings.output);
         config.forwarding &= !self.disable_forwarding;
         settings.retry = self.retry.or(settings.retry);
         replace_list(&mut settings.listen, &self.listen);
@@ -214,7 +280,7 @@ fn presets() -> impl TypedValueParser<Value = Preset> {
 }
 
 /// The levels, the gravest first.
-const LEVELS: [Severity; 6] = [
+pub(crate) const LEVELS: [Severity; 6] = [
     Severity::Critical,
     Severity::Error,
     Severity::Warning,
@@ -223,7 +289,7 @@ const LEVELS: [Severity; 6] = [
     Severity::Debug,
 ];
 
-fn levels() -> impl TypedValueParser<Value = Severity> {
+pub(crate) fn levels() -> impl TypedValueParser<Value = Severity> {
     PossibleValuesParser::new(LEVELS.map(Severity::name)).try_map(|name| {
         LEVELS.into_iter().find(|level| level.name() == name).ok_or("no such level")
     })

@@ -2,18 +2,21 @@
 //! [`Config`], of the transports, and some of its own.
 
 use crate::failure::Failure;
+use crate::output::Format;
+use crate::reporter::LogFormat;
 use broker::core::limits::optional_seconds;
-use broker::{Address, Config, OverflowPolicy, TransportOptions};
+use broker::{Address, Config, EndpointId, OverflowPolicy, TransportOptions};
 use serde::{Deserialize, Deserializer, de::Error as _};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// How a command is configured.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) transports: TransportOptions,
@@ -22,6 +25,20 @@ pub(crate) struct Settings {
     pub(crate) listen: Vec<Address>,
     pub(crate) peers: Vec<Address>,
     pub(crate) forward: Vec<String>,
+    /// The name of this endpoint.
+    pub(crate) name: Option<String>,
+    /// Names of others, by id, address or host.
+    pub(crate) names: BTreeMap<String, String>,
+    /// Where the id of this endpoint is kept.
+    pub(crate) endpoint_id_file: Option<PathBuf>,
+    /// Whether events go to standard output.
+    pub(crate) events: bool,
+    pub(crate) output: Option<Format>,
+    pub(crate) log_format: LogFormat,
+    /// Where the node can be told what to do while it runs.
+    pub(crate) admin: Option<PathBuf>,
+    /// Whether the node tells the others of the overlay about itself.
+    pub(crate) announce: bool,
     /// The time between attempts to peer, if it is configured.
     pub(crate) retry: Option<Duration>,
     /// Whether the file says for how long a write may be stalled.
@@ -36,13 +53,21 @@ const OVERFLOW_POLICY: &str = "overflow-policy";
 
 /// The keys that are not part of the endpoint's configuration but options of the command line.
 #[derive(Deserialize, Default)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Own {
     #[serde(deserialize_with = "urls")]
     listen: Vec<Address>,
     #[serde(deserialize_with = "urls")]
     peer: Vec<Address>,
     forward: Vec<String>,
+    name: Option<String>,
+    names: BTreeMap<String, String>,
+    endpoint_id_file: Option<PathBuf>,
+    events: bool,
+    output: Option<Format>,
+    log_format: LogFormat,
+    admin: Option<PathBuf>,
+    announce: bool,
     #[serde(with = "optional_seconds")]
     retry: Option<Duration>,
     #[cfg(feature = "http")]
@@ -54,6 +79,14 @@ const OWN_KEYS: &[&str] = &[
     "listen",
     "peer",
     "forward",
+    "name",
+    "names",
+    "endpoint-id-file",
+    "events",
+    "output",
+    "log-format",
+    "admin",
+    "announce",
     "retry",
     #[cfg(feature = "http")]
     "http",
@@ -78,13 +111,54 @@ impl Settings {
         if text.len() as u64 > LONGEST {
             return Err(refused(format!(": it is longer than {LONGEST} bytes")));
         }
-        Self::parse(&text, default_policy).map_err(|error| {
+        let mut settings = Self::parse(&text, default_policy).map_err(|error| {
             let line = match error.span() {
                 Some(span) => format!(", line {}", line_of(&text, span.start)),
                 None => String::new(),
             };
             refused(format!("{line}: {}", describe(&error, &text)))
-        })
+        })?;
+        if let Some(directory) = path.parent() {
+            settings.resolve_from(directory);
+        }
+        Ok(settings)
+    }
+
+    /// Makes paths in a file relative to where the file is, wherever the program was started.
+    fn resolve_from(&mut self, directory: &Path) {
+        let mut paths: Vec<&mut Option<PathBuf>> =
+            vec![&mut self.endpoint_id_file, &mut self.admin];
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        {
+            let tls = &mut self.transports.tls;
+            paths.extend([
+                &mut tls.certificate,
+                &mut tls.key,
+                &mut tls.ca_file,
+                &mut tls.ca_dir,
+                &mut tls.self_signed,
+            ]);
+        }
+        for path in paths.into_iter().flatten() {
+            *path = directory.join(&*path);
+        }
+    }
+
+    /// The id in the file that the settings name, which is made if there is none.
+    pub(crate) fn kept_id(&self) -> Result<Option<EndpointId>, Failure> {
+        let Some(path) = &self.endpoint_id_file else { return Ok(None) };
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::usage(format!("endpoint-id-file: {}: {error}", path.display()))
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => text.trim().parse().map(Some).map_err(|error| failed(&error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let id = EndpointId::random();
+                std::fs::write(path, format!("{id}\n")).map_err(|error| failed(&error))?;
+                Ok(Some(id))
+            }
+            Err(error) => Err(failed(&error)),
+        }
     }
 
     fn parse(text: &str, default_policy: OverflowPolicy) -> Result<Self, toml::de::Error> {
@@ -113,6 +187,14 @@ impl Settings {
             listen: own.listen,
             peers: own.peer,
             forward: own.forward,
+            name: own.name,
+            names: own.names,
+            endpoint_id_file: own.endpoint_id_file,
+            events: own.events,
+            output: own.output,
+            log_format: own.log_format,
+            admin: own.admin,
+            announce: own.announce,
             retry: own.retry,
             names_stalled_write,
         })
@@ -195,7 +277,7 @@ mod tests {
         for (text, line, reason) in [
             ("forwarding = true\nforwading = true\n", 2, "unknown field `forwading`"),
             ("lisen = []\n", 1, "`endpoint-id`, `forwarding`,"),
-            ("lisen = []\n", 1, "`limits`, `listen`, `peer`, `forward`, `retry`"),
+            ("lisen = []\n", 1, "`limits`, `listen`, `peer`, `forward`, `name`,"),
             #[cfg(feature = "http")]
             ("[http]\nconections = 9\n", 2, "unknown field `conections`"),
             ("\n\n[limits]\nframes = 1\n", 4, "unknown field `frames`"),

@@ -1,10 +1,35 @@
 //! Values as people write them on a command line or programs on standard output.
 
+use crate::zeek::event_of_table;
 use broker::data::json::{self, DataMessage, Form, JsonError, JsonErrorClass};
 use broker::data::{BString, Value};
+use std::fmt;
+
+/// Why a text is no value.
+#[derive(Debug)]
+pub(crate) enum ItemError {
+    Json(JsonError),
+    /// It is an object that stands for an event, with something wrong in it.
+    Event(String),
+}
+
+impl From<JsonError> for ItemError {
+    fn from(error: JsonError) -> Self {
+        Self::Json(error)
+    }
+}
+
+impl fmt::Display for ItemError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => error.fmt(f),
+            Self::Event(reason) => f.write_str(reason),
+        }
+    }
+}
 
 /// A value, and a topic if it came with one.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Item {
     pub(crate) topic: Option<BString>,
     pub(crate) value: Value,
@@ -12,10 +37,19 @@ pub(crate) struct Item {
 
 impl Item {
     /// Reads a data message, a value with `@data-type`, or plain JSON.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, JsonError> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, ItemError> {
         match Form::of(text) {
-            Form::Plain => json::from_plain(text).map(Self::untitled),
-            Form::Value => json::from_slice(text).map(Self::untitled),
+            Form::Plain => {
+                let value = json::from_plain(text)?;
+                match event_of_table(&value) {
+                    None => Ok(Self::untitled(value)),
+                    Some(Ok((topic, event))) => {
+                        Ok(Self { topic: Some(topic), value: event.into() })
+                    }
+                    Some(Err(reason)) => Err(ItemError::Event(reason)),
+                }
+            }
+            Form::Value => Ok(json::from_slice(text).map(Self::untitled)?),
             Form::DataMessage => {
                 let reader = json::JsonReader { require_type: false, ..Default::default() };
                 let DataMessage { topic, value } = reader.message(text)?;
@@ -26,13 +60,14 @@ impl Item {
 
     /// Reads the VALUE of a command line; the error says what to do.
     pub(crate) fn from_argument(text: &str) -> Result<Self, String> {
-        Self::parse(text.as_bytes()).map_err(|error| match error.class() {
-            JsonErrorClass::InvalidJson => {
+        Self::parse(text.as_bytes()).map_err(|error| match error {
+            ItemError::Json(error) if error.class() == JsonErrorClass::InvalidJson => {
                 format!(
-                    "{text:?} is not JSON: {error}; a string needs its quotes, as in '\"text\"'"
+                    "{text:?} is not JSON: {error}; a string needs its quotes, as in '\"text\"', \
+                     or --string"
                 )
             }
-            _ => format!("{text:?} is not a value: {error}"),
+            error => format!("{text:?} is not a value: {error}"),
         })
     }
 
@@ -76,7 +111,10 @@ mod tests {
     fn an_argument_that_is_not_json_gets_a_hint_and_one_of_the_wrong_type_does_not() {
         let error = Item::from_argument("hello").unwrap_err();
         assert!(error.starts_with("\"hello\" is not JSON: "), "{error}");
-        assert!(error.ends_with("a string needs its quotes, as in '\"text\"'"), "{error}");
+        assert!(
+            error.ends_with("a string needs its quotes, as in '\"text\"', or --string"),
+            "{error}"
+        );
         let error = Item::from_argument(r#"{"@data-type":"count","data":-1}"#).unwrap_err();
         assert!(error.contains("$.data") && !error.contains("quotes"), "{error}");
     }

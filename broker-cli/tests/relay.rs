@@ -113,7 +113,7 @@ async fn text_is_one_line_for_each_message_whatever_is_in_it() {
     let args = ["/t", "--peer", &url, "--count", "1", "--output", "text"];
     let sub = subscriber(&mut node, &args).await;
     run(&["pub", "/t", r#"["a\nb\u001b[2J",true]"#, "--peer", &url]).await.expect(0);
-    assert_eq!(sub.end().await.expect(0).stdout, "/t: (a\\nb\\u{1b}[2J, T)\n");
+    assert_eq!(sub.end().await.expect(0).stdout, "/t: (\"a\\nb\\u{1b}[2J\", T)\n");
 }
 
 #[tokio::test]

@@ -537,3 +537,41 @@ fn the_form_of_a_text_follows_from_the_members_of_its_object() {
         assert_eq!(Form::of(text.as_bytes()), form, "{text}");
     }
 }
+
+#[test]
+fn a_typed_value_inside_plain_json_is_that_value_and_never_a_table() {
+    let address = |text: &str| Value::Address(text.parse().unwrap());
+    let plain = |text: &str| json::from_plain(text.as_bytes());
+    let typed = r#"{"@data-type":"address","data":"10.0.0.1"}"#;
+    let expected = vector![1_u64, vector!["e", vector![address("10.0.0.1")]]];
+    assert_eq!(plain(&format!(r#"[1,["e",[{typed}]]]"#)).unwrap(), expected);
+    let late = r#"{"x":{"data":[{"data":"::1","@data-type":"address"}],"@data-type":"vector"}}"#;
+    let expected = table! { "x" => vector![address("::1")] };
+    assert_eq!(plain(late).unwrap(), expected);
+    let error = plain(r#"[{"@data-type":"address"}]"#).unwrap_err();
+    assert_eq!(error.to_string(), "this address has no member data at $[0] (byte 1)");
+    let table = plain(r#"{"a":{"b":[{"c":1}]},"d":{}}"#).unwrap();
+    assert_eq!(table.to_string(), "{a -> {b -> ({c -> 1})}, d -> {}}");
+}
+
+#[test]
+fn what_is_meant_by_an_unknown_type_is_suggested() {
+    for (name, meant) in [
+        ("addr", Some("address")),
+        ("Address", Some("address")),
+        ("interval", Some("timespan")),
+        ("enum", Some("enum-value")),
+        ("strin", Some("string")),
+        ("bool", Some("boolean")),
+        ("xyz", None),
+    ] {
+        let text = format!(r#"{{"@data-type":"{name}","data":1}}"#);
+        let error = json::from_slice(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            error.split("did you mean \"").nth(1).and_then(|rest| rest.split('"').next()),
+            meant,
+            "{error}"
+        );
+        assert!(error.contains("types: none, boolean, count,"), "{error}");
+    }
+}

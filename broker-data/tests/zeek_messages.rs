@@ -178,3 +178,16 @@ fn deeply_nested_batches_are_refused() {
     let error = ZeekMessage::try_from(&value).unwrap_err().to_string();
     assert!(error.starts_with("more than 128 batches inside each other at [2]"), "{error}");
 }
+
+#[test]
+fn what_people_debug_is_what_they_write() {
+    use broker_data::{IpAddress, Port, Protocol, Subnet};
+    let address: IpAddress = "10.0.0.1".parse().unwrap();
+    let subnet: Subnet = "10.0.0.0/8".parse().unwrap();
+    let port = Port::new(80, Protocol::Tcp);
+    assert_eq!(format!("{:?}", (address, subnet, port)), "(10.0.0.1, 10.0.0.0/8, 80/tcp)");
+    let error = broker_data::serde::from_value::<IpAddress>(&"x".into()).unwrap_err();
+    assert_eq!(format!("{error:?}"), "Error(expected address, found string)");
+    let error = broker_data::zeek::ZeekEvent::with_args("e", &5_u64).unwrap_err();
+    assert!(error.to_string().contains("(argument,)"), "{error}");
+}

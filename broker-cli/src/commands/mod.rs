@@ -1,9 +1,14 @@
 //! The commands, one module each.
 
+pub(crate) mod call;
+#[cfg(feature = "http")]
+pub(crate) mod check;
 pub(crate) mod convert;
 pub(crate) mod demo;
 #[cfg(feature = "tcp")]
 pub(crate) mod doctor;
+#[cfg(feature = "http")]
+pub(crate) mod map;
 pub(crate) mod node;
 #[cfg(feature = "http")]
 pub(crate) mod peers;

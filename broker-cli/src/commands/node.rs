@@ -1,10 +1,13 @@
 use crate::failure::Failure;
 use crate::options::{EndpointOptions, seconds};
-use crate::output::Need;
+use crate::output::{Need, diagnose};
 use crate::session::{Persistence, Session, Stop, elapsed};
+use crate::settings::Settings;
 use crate::signals::Signal;
 use broker::OverflowPolicy;
 use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The time between attempts to peer, as in Zeek.
@@ -17,8 +20,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// that want them if this endpoint has asked for their topics with --forward.
 ///
 /// Certificates and keys whose files have changed serve the next connection, without a restart and
-/// without an end of the existing ones. SIGHUP reads them at once, and says whether they are
-/// usable.
+/// without an end of the existing ones. SIGHUP and `reload` read them and the configuration file at
+/// once, put into force what can be changed in a running node, and say what was done.
 ///
 /// Clients of the JSON API are served at ws:// listeners. A peer at ws:// joins the overlay with a
 /// server of that API, and its address says for each topic which way it goes, as in
@@ -32,11 +35,26 @@ pub(crate) struct Node {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
-    /// Serve /metrics, /v1/status/json and /health at this address. Without a value 127.0.0.1:9990,
+    /// Serve a page for a browser, /metrics, /v1/status/json, /health and /ready at this address. Without a value 127.0.0.1:9990,
     /// where `peers` and `stats` look [default: do not serve them]
     #[cfg(feature = "http")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = crate::http::DEFAULT)]
     http: Option<crate::http::HttpAddress>,
+
+    /// See whether the options and the configuration file are in order, and start nothing: 0 if
+    /// they are, else 2
+    #[arg(long)]
+    check: bool,
+
+    /// Take orders of `reload` and `admin` at this Unix socket, from the same user and root
+    /// [default: none]
+    #[arg(long, value_name = "PATH")]
+    admin: Option<PathBuf>,
+
+    /// Tell the others of the overlay about this node, and learn about those that do the same: what
+    /// `map` and the page show [default: only what is known of direct peers]
+    #[arg(long)]
+    announce: bool,
 
     #[command(flatten)]
     endpoint: EndpointOptions,
@@ -44,8 +62,65 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
+        let node = Arc::new(self);
+        let settings = node.settings()?;
+        if node.check {
+            return Self::examine(settings);
+        }
+        let retry = settings.retry.unwrap_or(RETRY);
+        let admin = settings.admin.clone();
+        #[cfg(feature = "http")]
+        let (announce, name) = (settings.announce, settings.name.clone());
+        #[cfg(feature = "http")]
+        let forward = settings.forward.clone();
+        #[cfg(feature = "http")]
+        let http = match &settings.http.listen {
+            Some(address) => Some(crate::http::Server::bind(address, settings.http.clone()).await?),
+            None => None,
+        };
+        let mut session = Session::new(settings, Need::Service)?;
+        session.reload_on_hangup()?;
+        #[cfg(unix)]
+        let orders = admin.as_deref().map(crate::admin::serve).transpose()?;
+        #[cfg(not(unix))]
+        let orders = None;
+        let again = Arc::clone(&node);
+        session.obey_orders(Box::new(move || again.settings()), orders);
+        #[cfg(feature = "http")]
+        {
+            use crate::http::{Called, Overlay, Window};
+            let called = Called { own: name, others: session.names.clone() };
+            let overlay = Overlay::default();
+            if announce {
+                overlay.announce(&session.endpoint, called.clone())?;
+            }
+            called.learn(&session.endpoint, &forward);
+            if let Some(http) = http {
+                session.also_listening(http.url());
+                let window = Window::new(&session.endpoint, called, overlay, forward);
+                tokio::spawn(http.serve(session.endpoint.clone(), window));
+            }
+        }
+        let outcome = match node.serve(&mut session, Persistence::always(Some(retry))).await {
+            Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
+            Err(stop) => Err(stop.into()),
+        };
+        let outcome = session.finish(outcome).await;
+        if let Some(path) = admin {
+            let _ = std::fs::remove_file(path);
+        }
+        outcome
+    }
+
+    /// What the options and the file come to now.
+    fn settings(&self) -> Result<Settings, Failure> {
         let mut settings = self.endpoint.settle(OverflowPolicy::default())?;
+        settings.admin = self.admin.clone().or(settings.admin);
+        settings.announce |= self.announce;
+        #[cfg(feature = "http")]
+        {
+            settings.http.listen = self.http.clone().or(settings.http.listen);
+        }
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage(
                 "a node without --listen and --peer has nothing to do; give it one of them",
@@ -69,24 +144,16 @@ impl Node {
                  say all that goes to and comes from a server in one"
             )));
         }
-        let retry = settings.retry.unwrap_or(RETRY);
+        Ok(settings)
+    }
+
+    /// Finds out whether a node could start like this, certificates included, and starts none.
+    fn examine(settings: Settings) -> Result<(), Failure> {
         #[cfg(feature = "http")]
-        let http = match &self.http {
-            Some(address) => Some(crate::http::Server::bind(address, settings.http.clone()).await?),
-            None => None,
-        };
-        let mut session = Session::new(&self.endpoint, settings, Need::Service)?;
-        session.reload_on_hangup()?;
-        #[cfg(feature = "http")]
-        if let Some(http) = http {
-            session.also_listening(http.url());
-            tokio::spawn(http.serve(session.endpoint.clone()));
-        }
-        let outcome = match self.serve(&mut session, Persistence::always(Some(retry))).await {
-            Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
-            Err(stop) => Err(stop.into()),
-        };
-        session.finish(outcome).await
+        settings.http.check().map_err(Failure::usage)?;
+        drop(Session::new(settings, Need::Service)?);
+        diagnose("the configuration is in order");
+        Ok(())
     }
 
     async fn serve(&self, session: &mut Session, persistence: Persistence) -> Result<(), Stop> {

@@ -43,7 +43,10 @@ impl View for List {
 
     fn table(&mut self, status: &Status) -> Table {
         let mut table = Table::new(title(status), &COLUMNS);
-        status.peers.iter().for_each(|peer| table.row(peer_row(peer)));
+        let mut peers: Vec<&PeerReport> = status.peers.iter().collect();
+        // Those that are there, those that are tried, and then those that have gone.
+        peers.sort_by_key(|peer| (peer.statistics.is_none(), peer.id.is_some()));
+        peers.into_iter().for_each(|peer| table.row(peer_row(peer)));
         status.clients.iter().for_each(|client| table.row(client_row(client)));
         table
     }
@@ -56,9 +59,9 @@ pub(super) fn title(status: &Status) -> String {
         0 => String::new(),
         count => format!(" ({count} not shown)"),
     };
+    let name = if status.name.is_empty() { &status.id } else { &status.name };
     format!(
-        "node {} up {}: {} peers, {} others known, {} clients{left_out}",
-        status.id,
+        "node {name} up {}: {} peers, {} that are tried or gone, {} clients{left_out}",
         age(status.uptime),
         status.native_connections,
         known.saturating_sub(status.native_connections),
@@ -68,6 +71,12 @@ pub(super) fn title(status: &Status) -> String {
 
 /// What stands for something that is not known.
 pub(super) const NOTHING: &str = "-";
+
+/// The name of a peer, or else its id.
+pub(super) fn who(peer: &PeerReport) -> String {
+    let known = peer.name.as_ref().or(peer.id.as_ref());
+    known.cloned().unwrap_or_else(|| NOTHING.to_owned())
+}
 
 fn peer_row(peer: &PeerReport) -> Vec<String> {
     let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
@@ -80,7 +89,7 @@ fn peer_row(peer: &PeerReport) -> Vec<String> {
         failures => format!("{} ({failures} failed)", peer.status),
     };
     vec![
-        or_nothing(&peer.id),
+        who(peer),
         peer.address.clone(),
         status,
         peer.direction.clone(),

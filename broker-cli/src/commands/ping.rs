@@ -50,7 +50,7 @@ impl Ping {
         let mut settings = self.endpoint.settle(OverflowPolicy::default())?;
         settings.peers.insert(0, dialable(self.url.clone()));
         let persistence = Persistence::always(settings.retry);
-        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
+        let mut session = Session::new(settings, Need::Output)?;
         let mut trips = Trips::default();
         let outcome = self.measure(&mut session, persistence, &mut trips).await;
         if trips.sent > 0 {

@@ -1,4 +1,4 @@
-use super::peers::{NOTHING, title};
+use super::peers::{NOTHING, title, who};
 use super::watch::{Record, View, Watch};
 use crate::failure::Failure;
 use crate::http::{ClientReport, PeerReport, Statistics, Status};
@@ -33,18 +33,20 @@ struct Rates {
     before: HashMap<String, (u64, u64)>,
 }
 
-const COLUMNS: [(&str, Align); 11] = [
+const COLUMNS: [(&str, Align); 12] = [
+    // What matters most comes first: what does not fit is cut off.
     ("PEER", Align::Left),
-    ("ADDRESS", Align::Left),
+    ("OUT/s", Align::Right),
+    ("IN/s", Align::Right),
+    ("DROPPED", Align::Right),
     ("QUEUED", Align::Right),
+    ("OLDEST", Align::Right),
+    ("WAITED", Align::Right),
+    ("OUT", Align::Right),
+    ("IN", Align::Right),
     ("MAX", Align::Right),
     ("MEMORY", Align::Right),
-    ("DROPPED", Align::Right),
-    ("OUT", Align::Right),
-    ("OUT/s", Align::Right),
-    ("IN", Align::Right),
-    ("IN/s", Align::Right),
-    ("WAITED", Align::Right),
+    ("ADDRESS", Align::Left),
 ];
 
 /// The line for a peering.
@@ -86,12 +88,14 @@ impl View for Rates {
         for (peer, id, stats) in peerings(status) {
             let row = Row {
                 id,
+                shown: who(peer),
+                oldest: Some(stats.oldest),
                 address: &peer.address,
                 queued: stats.num_queued,
                 max: Some(stats.max_queued_recently),
                 memory: stats.queued_bytes,
                 dropped: stats.dropped,
-                out: stats.messages_out,
+                out: stats.delivered,
                 received: stats.messages_in,
                 waited: stats.waiting_last,
             };
@@ -99,8 +103,11 @@ impl View for Rates {
             now.insert(id.to_owned(), (row.out, row.received));
         }
         for client in &status.clients {
+            let application = client.application.clone();
             let row = Row {
                 id: &client.id,
+                shown: application.unwrap_or_else(|| client.id.clone()),
+                oldest: None,
                 address: &client.address,
                 queued: client.queued,
                 max: None,
@@ -121,6 +128,9 @@ impl View for Rates {
 /// The numbers of a row.
 struct Row<'a> {
     id: &'a str,
+    /// What stands in the first column.
+    shown: String,
+    oldest: Option<f64>,
     address: &'a str,
     queued: u64,
     max: Option<u64>,
@@ -140,18 +150,23 @@ impl Rates {
         };
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let number = |number: u64| short(number as f64);
+        let wait = |seconds: f64| match seconds {
+            0.0..1.0 => format!("{:.1} ms", seconds * 1e3),
+            _ => format!("{seconds:.1} s"),
+        };
         vec![
-            row.id.to_owned(),
-            row.address.to_owned(),
+            row.shown.clone(),
+            rate(row.out, before.map(|(out, _)| *out)),
+            rate(row.received, before.map(|(_, received)| *received)),
+            number(row.dropped),
             number(row.queued),
+            or_nothing(row.oldest.map(wait)),
+            or_nothing(row.waited.map(wait)),
+            number(row.out),
+            number(row.received),
             or_nothing(row.max.map(number)),
             number(row.memory),
-            number(row.dropped),
-            number(row.out),
-            rate(row.out, before.map(|(out, _)| *out)),
-            number(row.received),
-            rate(row.received, before.map(|(_, received)| *received)),
-            or_nothing(row.waited.map(|seconds| format!("{:.1} ms", seconds * 1e3))),
+            row.address.to_owned(),
         ]
     }
 }

@@ -109,7 +109,7 @@ const END: &str = "\u{1b}[J\u{1b}[?7h";
 impl Screen {
     async fn draw(&mut self, status: &Status, view: &mut impl View) -> Result<(), Failure> {
         match self.format {
-            Format::Json => {
+            Format::Json | Format::Zeek => {
                 for record in view.records(status) {
                     self.out.json(&record);
                     if self.out.is_full() {
@@ -118,11 +118,55 @@ impl Screen {
                 }
             }
             Format::Text if self.redraw => {
-                let lines = view.table(status).lines().join(END_OF_LINE);
+                let lines = fitting(view.table(status).lines(), size()).join(END_OF_LINE);
                 self.out.text(format!("{BEGIN}{lines}{END_OF_LINE}{END}").as_bytes());
             }
             Format::Text => self.out.text(view.table(status).to_string().as_bytes()),
         }
         self.out.flush().await
+    }
+}
+
+/// The columns and rows of the terminal, if it says so.
+fn size() -> Option<(usize, usize)> {
+    #[cfg(unix)]
+    {
+        let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+        let size = (usize::from(size.ws_col), usize::from(size.ws_row));
+        (size.0 > 0 && size.1 > 0).then_some(size)
+    }
+    #[cfg(not(unix))]
+    None
+}
+
+/// As much of the lines as fits on the screen; where something is missing, that is said.
+fn fitting(mut lines: Vec<String>, size: Option<(usize, usize)>) -> Vec<String> {
+    let Some((columns, rows)) = size else { return lines };
+    // The cursor takes up the last row.
+    let room = rows.saturating_sub(1).max(2);
+    if lines.len() > room {
+        let more = lines.len() - (room - 1);
+        lines.truncate(room - 1);
+        lines.push(format!("({more} more rows)"));
+    }
+    for line in &mut lines {
+        if line.chars().count() > columns {
+            *line = line.chars().take(columns.saturating_sub(1)).chain(['>']).collect();
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_on_the_screen_is_said_to_be_missing() {
+        let lines = || vec!["0123456789".to_owned(); 6];
+        assert_eq!(fitting(lines(), None), lines());
+        assert_eq!(fitting(lines(), Some((10, 7))), lines());
+        let cut = fitting(lines(), Some((5, 4)));
+        assert_eq!(cut, ["0123>", "0123>", "(4 m>"]);
     }
 }

@@ -1,4 +1,5 @@
 use broker::Address;
+use serde::Deserialize;
 use std::str::FromStr;
 
 /// The default address of `node --http`, and of the commands that ask there.
@@ -6,7 +7,8 @@ pub(crate) const DEFAULT: &str = "127.0.0.1:9990";
 
 /// A host and a port, written as `host:port` or `http://host:port`. Without a host it is this
 /// machine alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct HttpAddress(Address);
 
 impl HttpAddress {
@@ -26,6 +28,14 @@ impl HttpAddress {
     /// The same host with the port it really has.
     pub(crate) fn at_port(&self, port: u16) -> Address {
         self.0.clone().with_port(port)
+    }
+}
+
+impl TryFrom<String> for HttpAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

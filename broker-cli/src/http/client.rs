@@ -1,4 +1,4 @@
-use super::{HttpAddress, STATUS, Status};
+use super::{HttpAddress, OVERLAY, STATUS, Status};
 use crate::failure::{Exit, Failure};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -6,6 +6,7 @@ use hyper::client::conn::http1;
 use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,14 +22,28 @@ const LONGEST: usize = 32 * 1024 * 1024;
 
 /// Asks a node for its status.
 pub(crate) async fn status(at: &HttpAddress) -> Result<Status, Failure> {
-    let answer = timeout(TIME, get(at)).await.unwrap_or_else(|_| {
+    ask(at, STATUS).await
+}
+
+/// Asks a node for its status and those of all others that it has heard of.
+pub(crate) async fn overlay(at: &HttpAddress) -> Result<Vec<Status>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Report {
+        nodes: Vec<Status>,
+    }
+    let report: Report = ask(at, OVERLAY).await?;
+    Ok(report.nodes)
+}
+
+async fn ask<T: DeserializeOwned>(at: &HttpAddress, path: &str) -> Result<T, Failure> {
+    let answer = timeout(TIME, get(at, path)).await.unwrap_or_else(|_| {
         let text = format!("{} did not answer within {} s", at.url(), TIME.as_secs());
         Err(Failure::new(Exit::TimedOut, text))
     })?;
     serde_json::from_slice(&answer).map_err(|error| not_a_node(at, &error))
 }
 
-async fn get(at: &HttpAddress) -> Result<Bytes, Failure> {
+async fn get(at: &HttpAddress, path: &str) -> Result<Bytes, Failure> {
     let stream = connect(at).await?;
     let failed = |error: &dyn std::fmt::Display| not_a_node(at, error);
     let handshake = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await;
@@ -36,7 +51,7 @@ async fn get(at: &HttpAddress) -> Result<Bytes, Failure> {
     // Its failures are those of the request.
     tokio::spawn(connection);
     let host = at.url().to_string();
-    let request = Request::get(STATUS)
+    let request = Request::get(path)
         .header(HOST, host.trim_start_matches("http://"))
         .body(Empty::new())
         .map_err(|error| failed(&error))?;

@@ -1,3 +1,4 @@
+use super::HttpAddress;
 use broker::core::limits::seconds;
 use serde::Deserialize;
 use std::time::Duration;
@@ -10,6 +11,9 @@ const HEAD_MIN: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HttpOptions {
+    /// Where the node tells about itself, as `--http` says it. Default: nowhere.
+    pub(crate) listen: Option<HttpAddress>,
+
     /// Connections that are served at the same time. Default 64. The next one takes the place of
     /// the oldest from the address that has most of them.
     pub(crate) connections: usize,
@@ -44,6 +48,7 @@ pub(crate) struct HttpOptions {
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
+            listen: None,
             connections: 64,
             request_time: Duration::from_secs(2),
             time: Duration::from_secs(10),

@@ -1,6 +1,10 @@
 use super::pages::Page;
 use super::status::Room;
-use super::{HEALTH, HttpAddress, HttpOptions, METRICS, STATUS, Status};
+use super::window::Question;
+use super::{
+    HEALTH, HttpAddress, HttpOptions, METRICS, OVERLAY, READY, STATUS, Status, WINDOW, Window,
+    process,
+};
 use crate::failure::Failure;
 use crate::output::diagnose;
 use broker::core::limits::MAX_DURATION;
@@ -18,6 +22,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
+use serde::Serialize;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -67,12 +72,12 @@ impl Server {
     }
 
     /// Serves for as long as there is a runtime.
-    pub(crate) async fn serve(self, endpoint: Endpoint) {
+    pub(crate) async fn serve(self, endpoint: Endpoint, window: Window) {
         let Self { listener, url, metrics, options } = self;
         let is_local = listener.local_addr().is_ok_and(|at| at.ip().is_loopback());
         let names = is_local.then(|| Names { own: url.host().to_owned() });
         let places = Arc::new(Admission::new(options.connections, usize::MAX));
-        let source = Arc::new(Source::new(endpoint.clone(), metrics, names, options));
+        let source = Arc::new(Source::new(endpoint.clone(), window, metrics, names, options));
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
@@ -196,6 +201,8 @@ struct Source {
     options: HttpOptions,
     metrics: Page,
     status: Page,
+    overlay: Page,
+    window: Window,
     /// The names that requests may have for this server; `None` allows all.
     names: Option<Names>,
 }
@@ -205,23 +212,32 @@ type Answer = Response<Full<Bytes>>;
 impl Source {
     fn new(
         endpoint: Endpoint,
+        window: Window,
         metrics: PrometheusHandle,
         names: Option<Names>,
         options: HttpOptions,
     ) -> Self {
         let measured = endpoint.clone();
+        let start = process::describe();
         let metrics = Page::new(options.page_interval, move || {
             measured.record_metrics();
+            process::record(start);
             metrics.run_upkeep();
             Ok(metrics.render())
         });
-        let shown = endpoint.clone();
+        let (shown, called) = (endpoint.clone(), window.called.clone());
         let room = Room { list: options.page, filter: options.filter };
         let status = Page::new(options.page_interval, move || {
-            let page = serde_json::to_string_pretty(&Status::of(&shown, room));
+            let page = serde_json::to_string_pretty(&Status::of(&shown, &called, room));
             page.map(|page| page + "\n").map_err(|error| error.to_string())
         });
-        Self { endpoint, options, metrics, status, names }
+        let (shown, called) = (endpoint.clone(), window.called.clone());
+        let others = window.overlay.clone();
+        let overlay = Page::new(options.page_interval, move || {
+            let own = Status::of(&shown, &called, room);
+            others.report(&own).map(|page| page + "\n").map_err(|error| error.to_string())
+        });
+        Self { endpoint, options, metrics, status, overlay, window, names }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
@@ -238,13 +254,96 @@ impl Source {
         match request.uri().path() {
             METRICS => page(&self.metrics, "text/plain; version=0.0.4; charset=utf-8").await,
             STATUS => page(&self.status, JSON).await,
+            OVERLAY => page(&self.overlay, JSON).await,
+            WINDOW => self.window(request.uri().query().unwrap_or_default()),
+            READY => self.ready(),
+            "/" => asset(PAGE, "text/html; charset=utf-8"),
+            "/page.css" => asset(PAGE_STYLE, "text/css; charset=utf-8"),
+            "/page.js" => asset(PAGE_SCRIPT, "text/javascript; charset=utf-8"),
             HEALTH => response(StatusCode::OK, JSON, "{\"status\":\"ok\"}\n".to_owned().into()),
-            _ => text(StatusCode::NOT_FOUND, format!("try {METRICS}, {STATUS} or {HEALTH}\n")),
+            _ => {
+                let others = [METRICS, STATUS, OVERLAY, HEALTH].join(", ");
+                text(StatusCode::NOT_FOUND, format!("try /, {others} or {READY}\n"))
+            }
+        }
+    }
+
+    /// Whether every address that is dialled has a peering.
+    fn ready(&self) -> Answer {
+        #[derive(Serialize)]
+        struct Ready {
+            status: &'static str,
+            #[serde(skip_serializing_if = "Vec::is_empty")]
+            waiting_for: Vec<String>,
+        }
+        let missing = self.endpoint.peers().into_iter().filter(|peer| peer.id.is_none());
+        let waiting_for: Vec<String> = missing.map(|peer| peer.network.url.to_string()).collect();
+        let (code, status) = match waiting_for.is_empty() {
+            true => (StatusCode::OK, "ready"),
+            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        };
+        let body = serde_json::to_string(&Ready { status, waiting_for }).unwrap_or_default();
+        response(code, JSON, (body + "\n").into())
+    }
+
+    fn window(&self, query: &str) -> Answer {
+        let mut question = Question::default();
+        for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+            let value = unescaped(value);
+            match name {
+                "after" => question.after = value.parse().unwrap_or_default(),
+                "happened" => question.happened_after = value.parse().unwrap_or_default(),
+                "topic" => question.topic = value,
+                "event" => question.event = value.parse().ok(),
+                _ => {}
+            }
+        }
+        match self.window.answer(&question) {
+            Ok(body) => response(StatusCode::OK, JSON, (body + "\n").into()),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
     }
 }
 
 const JSON: &str = "application/json";
+
+/// The page for a browser. It asks for nothing but what this server has.
+const PAGE: &str = include_str!("page/index.html");
+const PAGE_STYLE: &str = include_str!("page/page.css");
+const PAGE_SCRIPT: &str = include_str!("page/page.js");
+
+/// What the page may do: whatever a topic or a name has in it, nothing of it can be run.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+fn asset(body: &'static str, content_type: &'static str) -> Answer {
+    let mut answer =
+        response(StatusCode::OK, content_type, Bytes::from_static(body.as_bytes()).into());
+    let headers = answer.headers_mut();
+    headers.insert("content-security-policy", HeaderValue::from_static(PAGE_POLICY));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    answer
+}
+
+/// The text that a part of a query stands for.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let digit = |at: usize| behind.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high << 4 | low) as u8);
+                rest = behind.get(2..).unwrap_or_default();
+            }
+            (byte, ..) => {
+                bytes.push(if *byte == b'+' { b' ' } else { *byte });
+                rest = behind;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
 
 async fn page(page: &Page, content_type: &'static str) -> Answer {
     match page.get().await {

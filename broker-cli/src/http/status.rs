@@ -1,5 +1,6 @@
 //! The status of a node as JSON: written by the node, read by the commands that show it.
 
+use crate::names::Names;
 use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
 use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
@@ -8,6 +9,13 @@ use std::time::{Duration, SystemTime};
 
 /// As many entries of a filter are shown, if they are short.
 const FILTER_SHOWN: usize = 256;
+
+/// How this node and others are called.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Called {
+    pub(crate) own: Option<String>,
+    pub(crate) others: Names,
+}
 
 /// How much of what there is goes on a page, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +31,9 @@ pub(crate) struct Room {
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct Status {
     pub(crate) id: String,
+    /// What the node is called; empty if it has no name.
+    #[serde(default)]
+    pub(crate) name: String,
     /// The name of the node in a Zeek cluster, if it has one.
     pub(crate) cluster_node: String,
     pub(crate) time: String,
@@ -63,6 +74,9 @@ pub(crate) struct ListenerReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PeerReport {
     pub(crate) id: Option<String>,
+    /// The name of the peer, if it is known.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
     pub(crate) address: String,
     pub(crate) status: String,
     pub(crate) direction: String,
@@ -85,6 +99,11 @@ pub(crate) struct Statistics {
     pub(crate) max_queued_recently: u64,
     pub(crate) num_overflows: u64,
     pub(crate) queued_bytes: u64,
+    /// `offered = delivered + dropped + num_queued`
+    #[serde(default)]
+    pub(crate) offered: u64,
+    #[serde(default)]
+    pub(crate) delivered: u64,
     pub(crate) dropped: u64,
     pub(crate) policy: String,
     pub(crate) messages_out: u64,
@@ -100,6 +119,9 @@ pub(crate) struct Statistics {
     pub(crate) waiting_samples: u64,
     pub(crate) waiting_total: f64,
     pub(crate) waiting_last: Option<f64>,
+    /// About the age of the oldest message in the queue.
+    #[serde(default)]
+    pub(crate) oldest: f64,
 }
 
 /// A program that is attached by another protocol.
@@ -125,14 +147,15 @@ pub(crate) struct ClientReport {
 impl Status {
     /// What there is to say of an endpoint, as far as there is room for it. Takes its time, and
     /// should not take that of a thread that has messages to move.
-    pub(crate) fn of(endpoint: &Endpoint, room: Room) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint, called: &Called, room: Room) -> Self {
         let mut statistics = endpoint.peering_stats();
         let native_connections = statistics.len();
         let peers = endpoint.peers().into_iter().map(|peer| {
             let stats = peer.id.and_then(|id| statistics.remove(&id));
             let filter = peer.id.and_then(|id| endpoint.peer_filter(id));
             let filter = filter.map(|filter| Filter::of(&filter, room.filter));
-            PeerReport::new(peer, stats, filter.unwrap_or_default())
+            let name = called.others.of(peer.id, Some(&peer.network.url));
+            PeerReport { name, ..PeerReport::new(peer, stats, filter.unwrap_or_default()) }
         });
         let (peers, peers_left_out) = those_with_room(peers, room.list);
         let mut web_socket_connections = 0;
@@ -143,6 +166,7 @@ impl Status {
         let (clients, clients_left_out) = those_with_room(clients, room.list);
         Self {
             id: endpoint.id().to_string(),
+            name: called.own.clone().unwrap_or_default(),
             cluster_node: std::env::var("CLUSTER_NODE").unwrap_or_else(|_| "unknown".to_owned()),
             time: Timestamp::from(SystemTime::now()).to_string(),
             native_connections,
@@ -231,6 +255,7 @@ impl PeerReport {
     fn new(peer: PeerInfo, stats: Option<PeeringStats>, filter: Filter) -> Self {
         Self {
             id: peer.id.map(|id| id.to_string()),
+            name: None,
             address: peer.network.url.to_string(),
             status: peer.status.name().to_owned(),
             direction: Direction::name(peer.direction).to_owned(),
@@ -254,6 +279,8 @@ impl From<PeeringStats> for Statistics {
             max_queued_recently: stats.max_queued_recently,
             num_overflows: stats.num_overflows,
             queued_bytes: stats.queued_bytes,
+            offered: stats.offered,
+            delivered: stats.delivered,
             dropped: stats.dropped,
             policy: stats.policy.name().to_owned(),
             messages_out: stats.messages_out,
@@ -267,6 +294,7 @@ impl From<PeeringStats> for Statistics {
             waiting_samples: stats.waiting.samples,
             waiting_total: seconds(stats.waiting.total),
             waiting_last: stats.waiting.last.map(seconds),
+            oldest: seconds(stats.waiting.oldest),
         }
     }
 }

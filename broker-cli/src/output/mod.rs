@@ -1,5 +1,6 @@
 //! What goes to standard output and standard error.
 
+mod message;
 mod reader;
 mod records;
 mod stream;
@@ -7,6 +8,7 @@ mod stream;
 mod table;
 pub(crate) mod text;
 
+pub(crate) use message::message;
 pub(crate) use reader::Reader;
 pub(crate) use records::{EventRecord, Listening};
 #[cfg(feature = "http")]
@@ -15,9 +17,8 @@ pub(crate) use text::printable;
 
 use crate::failure::Failure;
 use broker::Message;
-use broker::data::json;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 use std::io::IsTerminal;
 use std::sync::LazyLock;
@@ -26,12 +27,15 @@ use stream::{Notice, OnFailure, Stream};
 use tokio::time::timeout;
 
 /// The forms of standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     /// JSON Lines, for programs.
     Json,
     /// Text, for people.
     Text,
+    /// JSON Lines in which events of Zeek are `{"ts","topic","event","args"}`.
+    Zeek,
 }
 
 impl Format {
@@ -116,17 +120,9 @@ impl Output {
         self.added();
     }
 
-    /// Adds a data message.
-    pub(crate) fn message(&mut self, message: &Message) {
-        match self.format {
-            Format::Json => {
-                json::encode_data_message(message.topic(), &message.view(), &mut self.lines);
-            }
-            Format::Text => {
-                text::message(message.topic(), &message.view().to_value(), &mut self.lines);
-            }
-        }
-        self.lines.push(b'\n');
+    /// Adds a received message.
+    pub(crate) fn message(&mut self, received: &Message) {
+        message(self.format, received.topic(), received.view(), false, &mut self.lines);
         self.added();
     }
 
@@ -190,7 +186,7 @@ impl Output {
 /// Appends a line that is not a data message.
 fn append(format: Format, record: &(impl Serialize + Display), lines: &mut Vec<u8>) {
     match format {
-        Format::Json => {
+        Format::Json | Format::Zeek => {
             // Records are plain structures; writing them to memory does not fail.
             let _ = serde_json::to_writer(&mut *lines, record);
         }
@@ -211,6 +207,13 @@ static DIAGNOSES: LazyLock<Option<Stream>> = LazyLock::new(|| {
 pub(crate) fn diagnose(message: impl Display) {
     if let Some(stream) = &*DIAGNOSES {
         stream.push(format!("broker-cli: {}\n", printable(&message.to_string())).as_bytes());
+    }
+}
+
+/// Writes a line of the log, with what a collector of logs looks for in front of it. Never waits.
+pub(crate) fn complain(priority: &str, line: &str) {
+    if let Some(stream) = &*DIAGNOSES {
+        stream.push(format!("{priority}{}\n", printable(line)).as_bytes());
     }
 }
 

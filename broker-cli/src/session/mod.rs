@@ -2,18 +2,21 @@
 //! signals end it in an orderly way.
 
 mod peerings;
+mod reconfigure;
+
+pub(crate) use reconfigure::{Order, Orders};
 
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
 use crate::failure::Failure;
-use crate::options::EndpointOptions;
-use crate::output::{EventRecord, Listening, Need, Output, diagnose};
-use crate::reporter::Reporter;
+use crate::names::Names;
+use crate::output::{EventRecord, Format, Listening, Need, Output, diagnose};
+use crate::reporter::{Repeats, Reporter, Style};
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
 use broker::core::transport::ListenerProtection;
 use broker::event::{LogId, Severity};
-use broker::{Address, Endpoint, Event, EventStream};
+use broker::{Address, Config, Endpoint, Event, EventStream};
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -72,6 +75,10 @@ pub(crate) struct Session {
     /// Whether a signal has come.
     told_to_end: bool,
     events: EventStream,
+    /// The least grave log events that are shown.
+    level: Severity,
+    pub(crate) names: Names,
+    repeats: Repeats,
     reporter: Option<Reporter>,
     signals: Signals,
     hangups: Hangups,
@@ -80,6 +87,10 @@ pub(crate) struct Session {
     #[cfg(any(feature = "tls", feature = "quic"))]
     tls: broker::tls::Tls,
     settings: Settings,
+    /// Makes the settings anew, for a command that can change them while it runs.
+    resettle: Option<reconfigure::Resettle>,
+    /// What others tell this command to do.
+    orders: Option<Orders>,
     pub(crate) peerings: Peerings,
     /// What is listened at beside the endpoint's own addresses; nothing protects it.
     also_listening: Vec<Address>,
@@ -87,14 +98,17 @@ pub(crate) struct Session {
 
 impl Session {
     /// Starts an endpoint that does not listen yet.
-    pub(crate) fn new(
-        options: &EndpointOptions,
-        settings: Settings,
-        need: Need,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(settings: Settings, need: Need) -> Result<Self, Failure> {
         let signals = Signals::new()
             .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
-        let reporter = (!options.events).then(|| Reporter::new(settings.config.log_level));
+        let names = Names::default();
+        names.configure(settings.names.clone());
+        let style = match need {
+            Need::Service => Style::service(settings.log_format),
+            Need::Output => Style::Command,
+        };
+        let level = settings.config.log_level;
+        let reporter = (!settings.events).then(|| Reporter::new(level, style, names.clone()));
         let transports = settings.transports.clone();
         let limits = &settings.config.limits;
         #[cfg(any(feature = "tls", feature = "quic"))]
@@ -106,7 +120,11 @@ impl Session {
         let builder = broker::builder_with(limits, transports);
         let endpoint = builder
             .map_err(|error| Failure::usage(error.to_string()))?
-            .config(settings.config.clone())
+            // A service can be told another level while it runs, so it hears of everything.
+            .config(match need {
+                Need::Service => Config { log_level: Severity::Debug, ..settings.config.clone() },
+                Need::Output => settings.config.clone(),
+            })
             .build()
             .map_err(|error| Failure::usage(error.to_string()))?;
         for url in settings.listen.iter().chain(&settings.peers) {
@@ -124,7 +142,10 @@ impl Session {
         }
         Ok(Self {
             events,
-            out: Output::new(options.output.format(), need)?,
+            out: Output::new(settings.output.unwrap_or_else(Format::detect), need)?,
+            level,
+            names,
+            repeats: Repeats::default(),
             need,
             told_to_end: false,
             reporter,
@@ -134,6 +155,8 @@ impl Session {
             #[cfg(any(feature = "tls", feature = "quic"))]
             tls,
             settings,
+            resettle: None,
+            orders: None,
             also_listening: Vec::new(),
             endpoint,
             peerings: Peerings::default(),
@@ -224,6 +247,20 @@ impl Session {
         }
     }
 
+    /// Waits until there is a peer at all, for endpoints that only listen.
+    pub(crate) async fn meet_a_peer(&mut self, limit: Duration) -> Result<(), Stop> {
+        let met = async {
+            while self.peerings.current().is_empty() && self.endpoint.client_count() == 0 {
+                self.step().await?;
+            }
+            Ok(())
+        };
+        match timeout(limit, met).await {
+            Ok(met) => met,
+            Err(_) => Err(not_connected(&self.endpoint, limit).into()),
+        }
+    }
+
     /// Does some work, and meanwhile shows what happens.
     pub(crate) async fn during<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Stop> {
         let mut work = pin!(work);
@@ -244,10 +281,19 @@ impl Session {
             signal = self.signals.next() => Err(self.told(signal)),
             () = self.hangups.next(), if self.reload.is_none() => {
                 self.reload = Some(self.reload());
+                // What was done, or why not, has been said.
+                let _ = self.reload_settings().await;
+                Ok(())
+            }
+            order = reconfigure::next(&mut self.orders) => {
+                self.obey(order).await;
                 Ok(())
             }
             said = done(&mut self.reload) => {
-                diagnose(said);
+                // The log says the same at its level.
+                if self.level < Severity::Info || self.reporter.is_none() {
+                    diagnose(said);
+                }
                 Ok(())
             }
             Some(event) = self.events.next() => {
@@ -313,8 +359,17 @@ impl Session {
     fn take(&mut self, event: &Event) {
         self.peerings.note(event);
         match &mut self.reporter {
-            Some(reporter) => reporter.report(event),
-            None => self.out.record(&EventRecord::new(event)),
+            Some(reporter) => reporter.report(event, self.peerings.comes_back()),
+            None => {
+                let is_repeated = |repeats: &mut Repeats, text: &str| {
+                    repeats.worth_saying(text.to_owned(), std::time::Instant::now()).is_none()
+                };
+                match event {
+                    Event::Log(log) if log.level > self.level => {}
+                    Event::Error(error) if is_repeated(&mut self.repeats, &error.message) => {}
+                    event => self.out.record(&EventRecord::new(event)),
+                }
+            }
         }
     }
 

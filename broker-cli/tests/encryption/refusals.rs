@@ -56,6 +56,10 @@ async fn an_own_certificate_or_key_that_cannot_be_used_is_named_before_anybody_i
             let at = format!("{scheme}://127.0.0.1:0");
             let listening = Cli::start(&with(&["node", "--listen", &at], &options)).end().await;
             listening.expect(code).says(&words.replace("opening", "accepting"));
+            if code == 2 {
+                let doctor = with(&["doctor", url["url"].as_str().unwrap()], &options);
+                Cli::start(&doctor).end().await.expect(code);
+            }
         }
     }
     let key_only = setting.option("certificate", "good.pem");

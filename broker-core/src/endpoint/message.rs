@@ -1,4 +1,5 @@
 use crate::EndpointId;
+use broker_proto::data::zeek::{InvalidMessage, ZeekEventView};
 use broker_proto::data::{DecodeError, DecodeLimits, Value, View};
 use broker_proto::wire::envelope::{Envelope, payload_at};
 use bstr::BStr;
@@ -74,6 +75,16 @@ impl Message {
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View::of_validated(self.payload())
+    }
+
+    /// The event of Zeek that the message is, without a copy; its arguments are read by
+    /// [`ZeekEventView::args_as`].
+    ///
+    /// # Errors
+    ///
+    /// It is something else; the error says what.
+    pub fn event(&self) -> Result<ZeekEventView<'_>, InvalidMessage> {
+        ZeekEventView::parse(self.view())
     }
 
     /// The value, decoded.

@@ -143,6 +143,8 @@ pub struct TimeInQueue {
     pub total: Duration,
     /// How long the last of them has waited.
     pub last: Option<Duration>,
+    /// About how long the oldest message has waited that is in the queue now.
+    pub oldest: Duration,
 }
 
 /// The statistics of all peerings, by the id of the peer (`Broker::peering_stats`).
@@ -213,6 +215,11 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         forged: counters.forged.load(Relaxed),
         internal: counters.internal.load(Relaxed),
         expired: counters.expired.load(Relaxed),
-        waiting: TimeInQueue { samples: waits.count(), total: waits.total(), last: waits.last },
+        waiting: TimeInQueue {
+            samples: waits.count(),
+            total: waits.total(),
+            last: waits.last,
+            oldest: waits.waiting,
+        },
     }
 }

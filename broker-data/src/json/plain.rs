@@ -21,6 +21,9 @@ impl Decoder<'_, '_> {
                     this.elements(|this| this.plain(depth + 1))
                 });
             }
+            Token::Object if self.says_its_type() => {
+                return self.members(at, depth, None);
+            }
             Token::Object => {
                 return self.container(Kind::Table, depth, at, |this| this.entries(depth + 1));
             }
@@ -43,6 +46,24 @@ impl Decoder<'_, '_> {
         };
         value.encode_into(self.out);
         Ok(())
+    }
+
+    /// Whether the object whose bracket was just taken has a member `@data-type`: then it is a
+    /// value with its type, which must not become a table.
+    fn says_its_type(&mut self) -> bool {
+        let contents = self.input.pos();
+        let mut first = true;
+        let mut says_it = false;
+        // What is wrong is found again, and its place told, when the members are read.
+        while let Ok(Some(name)) = self.input.member(first) {
+            first = false;
+            says_it = *name == *b"@data-type";
+            if says_it || self.postpone().is_err() {
+                break;
+            }
+        }
+        self.input = self.input.at(contents);
+        says_it
     }
 
     /// The members of an object as pairs of a table.

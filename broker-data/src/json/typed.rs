@@ -145,7 +145,17 @@ impl<'a> Decoder<'a, '_> {
             Token::String(name) => kind_named(name),
             _ => None,
         };
-        kind.ok_or_else(|| clash(at, "the name of a type", &token))
+        kind.ok_or_else(|| {
+            let clash = clash(at, "the name of a type", &token);
+            let Token::String(name) = &token else { return clash };
+            let suggestion = match kind_meant(name) {
+                Some(kind) => format!("; did you mean {:?}?", kind.name()),
+                None => String::new(),
+            };
+            let names = Kind::ALL.map(Kind::name).join(", ");
+            let text = format!("{}{suggestion} (types: {names})", clash.message());
+            JsonError::type_clash(at, text)
+        })
     }
 
     fn payload(&mut self, kind: Kind, depth: usize) -> Result<(), JsonError> {
@@ -264,6 +274,31 @@ fn kind_named(name: &[u8]) -> Option<Kind> {
         b"table" => Kind::Table,
         b"vector" => Kind::Vector,
         _ => return None,
+    })
+}
+
+/// The type that somebody meant who wrote it as Zeek or another language does.
+fn kind_meant(name: &[u8]) -> Option<Kind> {
+    let name = name.to_ascii_lowercase();
+    Some(match &*name {
+        b"addr" | b"ip" | b"ipaddr" => Kind::Address,
+        b"int" | b"i64" => Kind::Integer,
+        b"uint" | b"u64" | b"uint64" | b"unsigned" => Kind::Count,
+        b"double" | b"float" | b"number" | b"f64" => Kind::Real,
+        b"time" | b"date" | b"datetime" => Kind::Timestamp,
+        b"interval" | b"duration" => Kind::Timespan,
+        b"str" | b"text" => Kind::String,
+        b"net" | b"cidr" | b"network" => Kind::Subnet,
+        b"list" | b"array" | b"record" => Kind::Vector,
+        b"map" | b"object" | b"dict" => Kind::Table,
+        b"null" | b"nil" => Kind::None,
+        _ => Kind::ALL.into_iter().find(|kind| {
+            let known = kind.name().as_bytes();
+            let common = known.iter().zip(&name).take_while(|(a, b)| a == b).count();
+            known == name
+                || common >= 3
+                    && (common == name.len() || common + 2 >= name.len().max(known.len()))
+        })?,
     })
 }
 

@@ -9,7 +9,7 @@ use crate::text::excerpt;
 /// As text, an IPv4 address is dotted decimal, every other one the shortest lower-case IPv6 form
 /// without a dotted tail. [`FromStr`] reads what RFC 4291 describes and dotted IPv4: no brackets,
 /// no zone, no prefix length, no leading zeros in dotted bytes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct IpAddress([u8; 16]);
 
 impl IpAddress {
@@ -58,6 +58,13 @@ impl fmt::Display for IpAddress {
             Some(v4) => v4.fmt(f),
             None => Ipv6Addr::from(*self).fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for IpAddress {
+    /// As [`fmt::Display`]: bytes say nothing to people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

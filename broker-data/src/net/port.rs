@@ -60,7 +60,7 @@ impl FromStr for Protocol {
 ///
 /// The text form is `<number>/<protocol>`, for example `80/tcp`. On input the protocol may be
 /// missing, which means TCP, or any other word, which means [`Protocol::Unknown`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Port {
     /// The port number.
     pub number: u16,
@@ -79,6 +79,13 @@ impl Port {
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.number, self.protocol)
+    }
+}
+
+impl fmt::Debug for Port {
+    /// As [`fmt::Display`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -12,7 +12,7 @@ const V4_OFFSET: u8 = 96;
 /// Values from the wire are kept as they came, host bits included, so that passing them on
 /// changes nothing. [`Subnet::new`] and [`FromStr`] make values in normal form: a length that fits
 /// the address family, host bits cleared. The text form is `<address>/<length>`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Subnet {
     address: IpAddress,
     raw_length: u8,
@@ -72,6 +72,19 @@ impl Subnet {
 fn masked(address: IpAddress, raw_length: u8) -> IpAddress {
     let host_bits = u128::MAX.checked_shr(raw_length.into()).unwrap_or(0);
     IpAddress::from_bytes((u128::from_be_bytes(*address.bytes()) & !host_bits).to_be_bytes())
+}
+
+impl fmt::Debug for Subnet {
+    /// As [`fmt::Display`] where that says everything, else the parts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_normal() {
+            return fmt::Display::fmt(self, f);
+        }
+        f.debug_struct("Subnet")
+            .field("address", &self.address)
+            .field("raw_length", &self.raw_length)
+            .finish()
+    }
 }
 
 impl fmt::Display for Subnet {

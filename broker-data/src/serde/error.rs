@@ -3,10 +3,10 @@ use crate::{Kind, Value};
 use std::fmt;
 
 /// Why a type and a value do not convert into each other, and at which part.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Error(Box<Inner>);
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 struct Inner {
     message: String,
     path: Path,
@@ -35,6 +35,13 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         if self.0.path.is_root() { Ok(()) } else { write!(f, " at {}", self.0.path) }
+    }
+}
+
+impl fmt::Debug for Error {
+    /// What a program shows that returns it from `main`: the text, not how it is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({self})")
     }
 }
 

@@ -1,11 +1,12 @@
 //! Why a value is not a Zeek message.
 
+use super::MessageType;
 use crate::Kind;
 use crate::path::{Path, Step};
 use std::fmt;
 
 /// What is wrong with a value that should be a Zeek message, and with which element of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidMessage {
     problem: Problem,
     path: Path,
@@ -19,12 +20,19 @@ pub(super) enum Problem {
     Type(u64),
     EntryLength(usize),
     BatchDepth(usize),
+    Another(MessageType),
 }
 
 impl InvalidMessage {
     #[cold]
     pub(super) fn new(problem: Problem) -> Self {
         Self { problem, path: Path::default() }
+    }
+
+    /// A valid message that is no event.
+    #[cold]
+    pub(super) fn another(found: MessageType) -> Self {
+        Self::new(Problem::Another(found))
     }
 
     #[cold]
@@ -55,8 +63,17 @@ impl fmt::Display for InvalidMessage {
             Problem::BatchDepth(limit) => {
                 write!(f, "more than {limit} batches inside each other")?;
             }
+            Problem::Another(found) => {
+                write!(f, "the message is no event but of the type {found:?}")?;
+            }
         }
         if self.path.is_root() { Ok(()) } else { write!(f, " at {}", self.path) }
+    }
+}
+
+impl fmt::Debug for InvalidMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InvalidMessage({self})")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{BString, Timestamp, Value};
 /// ```
 /// use broker_data::{Timestamp, Value, zeek::ZeekEvent};
 ///
-/// let event = Event::new("ping").arg("hi").arg(5_u64).network_timestamp(Timestamp(1));
+/// let event = ZeekEvent::new("ping").arg("hi").arg(5_u64).network_timestamp(Timestamp(1));
 /// let value = Value::from(event);
 /// # let _ = value;
 /// ```
@@ -27,6 +27,28 @@ impl ZeekEvent {
     /// An event without arguments and metadata.
     pub fn new(name: impl Into<BString>) -> Self {
         Self { name: name.into(), ..Self::default() }
+    }
+
+    /// An event with the elements of a tuple, or the fields of a struct, as its arguments.
+    /// A single argument is a tuple of one: `&(argument,)`.
+    ///
+    /// # Errors
+    ///
+    /// An argument has no form as a value, or `args` is not a sequence of them.
+    #[cfg(feature = "serde")]
+    pub fn with_args<T: serde::Serialize + ?Sized>(
+        name: impl Into<BString>,
+        args: &T,
+    ) -> Result<Self, crate::serde::Error> {
+        match crate::serde::to_value(args)? {
+            Value::Vector(args) => Ok(Self { args, ..Self::new(name) }),
+            Value::None => Ok(Self::new(name)),
+            other => Err(<crate::serde::Error as serde::ser::Error>::custom(format_args!(
+                "the arguments of an event are a tuple or a struct, not a {}; for one argument \
+                 write (argument,)",
+                other.kind().name()
+            ))),
+        }
     }
 
     /// Adds an argument.

@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod log;
 mod message;
+pub mod rows;
 mod view;
 
 pub use error::InvalidMessage;

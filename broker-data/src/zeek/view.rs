@@ -156,6 +156,43 @@ impl<'a> ZeekEventView<'a> {
         self.args.to_value().into_type()
     }
 
+    /// Reads the arguments by serde, a tuple with an element for each, or a struct with a field
+    /// for each; records in them are structs.
+    ///
+    /// ```
+    /// use broker_data::{IpAddress, Value, View, zeek::{ZeekEvent, ZeekMessageView}};
+    ///
+    /// let event = ZeekEvent::with_args("alert", &("10.0.0.7".parse::<IpAddress>()?, 5_u64))?;
+    /// let payload = Value::from(event).encode();
+    /// let ZeekMessageView::Event(event) = ZeekMessageView::parse(View::parse(&payload)?)? else {
+    ///     unreachable!()
+    /// };
+    /// let (host, hits): (IpAddress, u64) = event.args_as()?;
+    /// assert_eq!(hits, 5);
+    /// # let _ = host;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the number or the kind of the arguments is another one.
+    #[cfg(feature = "serde")]
+    pub fn args_as<T: serde::de::DeserializeOwned>(&self) -> Result<T, crate::serde::Error> {
+        crate::serde::from_value(&self.args.to_value())
+    }
+
+    /// Reads an event; see [`ZeekMessageView::parse`].
+    ///
+    /// # Errors
+    ///
+    /// The value is no valid message, or one that is no event.
+    pub fn parse(view: View<'a>) -> Result<Self, InvalidMessage> {
+        match ZeekMessageView::parse(view)? {
+            ZeekMessageView::Event(event) => Ok(event),
+            other => Err(InvalidMessage::another(other.message_type())),
+        }
+    }
+
     /// The metadata as ids and values; nothing when the event has none or an empty list. Ids may
     /// come in any order and more than once.
     #[must_use]
@@ -210,6 +247,11 @@ impl<'a> BatchView<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// The messages as they are on the wire; each is a payload of its own.
+    pub fn items(&self) -> Elements<'a> {
+        self.items.iter()
     }
 
     /// The messages.

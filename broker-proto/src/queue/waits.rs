@@ -25,6 +25,9 @@ pub struct Waits {
     pub classes: [WaitClass; WAIT_CLASSES],
     /// The last wait that was measured.
     pub last: Option<Duration>,
+    /// How long the frame has waited that is followed now, or the one before it had when it was
+    /// dropped, whichever is longer: about the age of the oldest frame. Zero if nothing waits.
+    pub waiting: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +66,8 @@ pub(super) struct Stopwatch {
     clock: Option<Clock>,
     followed: Option<Followed>,
     waits: Waits,
+    /// The age of the frame that was followed last, if it was dropped.
+    age_when_dropped: Duration,
 }
 
 struct Followed {
@@ -77,7 +82,12 @@ impl Stopwatch {
     }
 
     pub(super) fn waits(&self) -> Waits {
-        self.waits
+        let age = self.followed.as_ref().map_or(Duration::ZERO, |followed| self.age(followed));
+        Waits { waiting: age.max(self.age_when_dropped), ..self.waits }
+    }
+
+    fn age(&self, followed: &Followed) -> Duration {
+        self.clock.as_ref().map_or(Duration::ZERO, |clock| clock().saturating_sub(followed.since))
     }
 
     /// A frame has come, behind `ahead` others.
@@ -99,6 +109,7 @@ impl Stopwatch {
             None => {
                 let since = followed.since;
                 self.followed = None;
+                self.age_when_dropped = Duration::ZERO;
                 if let Some(clock) = &self.clock {
                     self.waits.add(clock().saturating_sub(since));
                 }
@@ -112,12 +123,17 @@ impl Stopwatch {
         let Some(followed) = &mut self.followed else { return };
         match followed.ahead.checked_sub(1) {
             Some(ahead) => followed.ahead = ahead,
-            None => self.followed = None,
+            None => {
+                if let Some(followed) = self.followed.take() {
+                    self.age_when_dropped = self.age(&followed);
+                }
+            }
         }
     }
 
     /// Everything has been dropped.
     pub(super) fn cleared(&mut self) {
+        self.age_when_dropped = Duration::ZERO;
         self.followed = None;
     }
 }
@@ -194,5 +210,19 @@ mod tests {
         stopwatch.pushed(0);
         stopwatch.taken(1);
         assert_eq!(stopwatch.waits, Waits::default());
+    }
+
+    #[test]
+    fn the_age_of_what_waits_is_told_although_all_of_it_is_dropped() {
+        let (mut watch, now) = stopwatch();
+        watch.pushed(0);
+        now.store(500, Relaxed);
+        assert_eq!(watch.waits().waiting.as_millis(), 500);
+        watch.dropped();
+        watch.pushed(7);
+        now.store(600, Relaxed);
+        assert_eq!(watch.waits().waiting.as_millis(), 500, "the others have come soon after");
+        watch.taken(8);
+        assert_eq!(watch.waits().waiting.as_millis(), 0);
     }
 }

@@ -72,6 +72,7 @@ impl Doctor {
             limits: file.config.limits,
             transports,
             out: Output::new(self.output.format(), Need::Output)?,
+            is_misconfigured: false,
         };
         unless_interrupted(examination.run()).await?
     }
@@ -92,6 +93,8 @@ struct Examination {
     limits: Limits,
     transports: TransportOptions,
     out: Output,
+    /// Whether what is wrong are the options: no node would start with them.
+    is_misconfigured: bool,
 }
 
 impl Examination {
@@ -105,7 +108,7 @@ impl Examination {
             Err((layer, finding)) => {
                 self.out.record(&Check::failed(layer, finding));
                 self.out.record(&Verdict::of(finding));
-                finding.exit()
+                if self.is_misconfigured { Exit::Usage } else { finding.exit() }
             }
         };
         self.out.flush().await?;
@@ -167,8 +170,11 @@ impl Examination {
             let error = TransportError::unusable_certificate(error);
             ("tls", Finding::from(error))
         };
-        let builder = broker::builder_with(&self.limits, self.transports.clone())
-            .map_err(|error| unusable(error.to_string()))?;
+        let builder =
+            broker::builder_with(&self.limits, self.transports.clone()).map_err(|error| {
+                self.is_misconfigured = true;
+                unusable(error.to_string())
+            })?;
         let scheme = self.url.scheme();
         if scheme == "mem" || builder.transport_for(scheme).is_none() {
             let text = format!("{}: this program does not speak {scheme}://", self.url);

@@ -1,7 +1,10 @@
+use super::content::Content;
+use super::pace::{Pace, Pacer, recorded};
 use crate::failure::Failure;
 use crate::lines::{Line, StandardInput};
 use crate::values::Item;
-use broker::data::{BString, Value};
+use broker::data::json::Form;
+use broker::data::{BString, Timestamp, Value};
 
 /// Where the values come from.
 pub(super) struct Source {
@@ -9,10 +12,15 @@ pub(super) struct Source {
     topic: Option<BString>,
     values: Values,
     left: u64,
+    pacer: Pacer,
+    /// The next message, until it is due.
+    due: Option<(Result<Entry, Failure>, Option<Timestamp>)>,
+    /// Lines that are no messages.
+    skipped: u64,
 }
 
 enum Values {
-    Argument(Value),
+    Argument { item: Item, template: Option<Content>, count: u64 },
     Lines(StandardInput),
 }
 
@@ -25,26 +33,28 @@ pub(super) struct Entry {
 }
 
 impl Source {
-    /// A value from the command line, several times.
-    pub(super) fn argument(topic: &str, value: Option<&str>, times: u64) -> Result<Self, Failure> {
-        let item = match value {
-            Some(text) => Item::from_argument(text).map_err(Failure::usage)?,
-            None => Item { topic: None, value: Value::None },
-        };
-        let topic = item.topic.unwrap_or_else(|| topic.into());
-        Ok(Self { topic: Some(topic), values: Values::Argument(item.value), left: times })
+    /// What the command line says, several times.
+    pub(super) fn argument(content: Content, times: u64, pace: Pace) -> Result<Self, Failure> {
+        let item = content.item(1).map_err(Failure::usage)?;
+        let topic = item.topic.clone();
+        let template = content.is_template().then_some(content);
+        let values = Values::Argument { item, template, count: 0 };
+        Ok(Self { topic, values, left: times, pacer: Pacer::new(pace), due: None, skipped: 0 })
     }
 
     /// The lines of standard input, which a thread of its own starts to read.
     pub(super) fn standard_input(
         topic: Option<&str>,
         at_most: Option<u64>,
+        pace: Pace,
     ) -> Result<Self, Failure> {
-        let topic = topic.map(Into::into);
         Ok(Self {
-            topic,
+            topic: topic.map(Into::into),
             values: Values::Lines(StandardInput::start()?),
             left: at_most.unwrap_or(u64::MAX),
+            pacer: Pacer::new(pace),
+            due: None,
+            skipped: 0,
         })
     }
 
@@ -53,36 +63,77 @@ impl Source {
         self.topic.as_ref()
     }
 
-    /// The next value; `None` after the last one. Cancel safe.
+    /// How many lines of other types have been left out.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The next value when it is due; `None` after the last one. Cancel safe.
     ///
     /// # Errors
     ///
     /// Standard input cannot be read, or what came is not a value.
     pub(super) async fn next(&mut self) -> Option<Result<Entry, Failure>> {
-        self.left = self.left.checked_sub(1)?;
+        if self.due.is_none() {
+            self.due = Some(self.read().await?);
+        }
+        let time = self.due.as_ref().and_then(|(_, time)| *time);
+        self.pacer.wait(time).await;
+        self.due.take().map(|(entry, _)| entry)
+    }
+
+    /// The next value and the time it was recorded at, if that matters. Cancel safe.
+    async fn read(&mut self) -> Option<(Result<Entry, Failure>, Option<Timestamp>)> {
+        let left = self.left.checked_sub(1)?;
         match &mut self.values {
-            Values::Argument(value) => {
-                let topic = self.topic.clone().unwrap_or_default();
-                Some(Ok(Entry { line: None, topic, value: value.clone() }))
+            Values::Argument { item, template, count } => {
+                self.left = left;
+                *count += 1;
+                let item = match template {
+                    Some(content) => content.item(*count).map_err(Failure::usage),
+                    None => Ok(item.clone()),
+                };
+                let entry = item.map(|Item { topic, value }| {
+                    let topic = topic.unwrap_or_default();
+                    Entry { line: None, topic, value }
+                });
+                Some((entry, None))
             }
-            Values::Lines(lines) => {
-                let line = lines.next().await?;
-                Some(line.and_then(|line| entry(&line, self.topic.as_ref())))
-            }
+            Values::Lines(lines) => loop {
+                let line = match lines.next().await? {
+                    Ok(line) => line,
+                    Err(failure) => return Some((Err(failure), None)),
+                };
+                let time = if self.pacer.needs_times() { recorded(&line.text) } else { None };
+                if let Some(entry) = entry(&line, self.topic.as_ref()).transpose() {
+                    self.left = left;
+                    return Some((entry, time));
+                }
+                self.skipped += 1;
+            },
         }
     }
 }
 
-fn entry(line: &Line, topic: Option<&BString>) -> Result<Entry, Failure> {
+/// The message in a line; `None` if it is one of the other lines in a recording, which have a type
+/// of their own and no topic.
+fn entry(line: &Line, topic: Option<&BString>) -> Result<Option<Entry>, Failure> {
     let number = line.number;
     let item = Item::parse(&line.text)
         .map_err(|error| Failure::other(format!("line {number}: {error}")))?;
-    let topic = item.topic.or_else(|| topic.cloned()).ok_or_else(|| {
+    let Some(topic) = item.topic.or_else(|| topic.cloned()) else {
+        let is_other = Form::of(&line.text) == Form::Plain
+            && matches!(&item.value, Value::Table(members)
+                if matches!(members.get(&Value::from("type")), Some(Value::String(_))));
+        if is_other {
+            return Ok(None);
+        }
         let what = "this value has no topic; name one on the command line, or give data messages, \
-            {\"type\":\"data-message\",\"topic\":...,\"@data-type\":...,\"data\":...}";
-        Failure::other(format!("line {number}: {what}"))
-    })?;
-    Ok(Entry { line: Some(number), topic, value: item.value })
+            {\"type\":\"data-message\",\"topic\":...,\"@data-type\":...,\"data\":...}, or events, \
+            {\"topic\":...,\"event\":...,\"args\":[...]}";
+        return Err(Failure::other(format!("line {number}: {what}")));
+    };
+    Ok(Some(Entry { line: Some(number), topic, value: item.value }))
 }
 
 #[cfg(test)]
@@ -97,9 +148,9 @@ mod tests {
     fn the_topic_of_a_data_message_goes_before_the_one_of_the_command_line() {
         let topic = BString::from("/line");
         let message = r#"{"type":"data-message","topic":"/own","@data-type":"count","data":1}"#;
-        let own = entry(&line(message), Some(&topic)).unwrap();
+        let own = entry(&line(message), Some(&topic)).unwrap().unwrap();
         assert_eq!((own.topic, own.value), ("/own".into(), Value::Count(1)));
-        let other = entry(&line("1"), Some(&topic)).unwrap();
+        let other = entry(&line("1"), Some(&topic)).unwrap().unwrap();
         assert_eq!((other.topic, other.line), (topic, Some(7)));
     }
 

@@ -1,10 +1,14 @@
+mod printer;
+
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, positive, seconds};
-use crate::output::{Need, Output, Reader, diagnose};
+use crate::output::{Format, Need, Output, Reader, diagnose};
 use crate::session::{Persistence, Session, Stop, elapsed, not_connected};
 use crate::signals::Signal;
+use crate::zeek::{LogForm, Pattern, Rows};
 use broker::{Message, OverflowPolicy, Subscriber, SubscriberOptions, SubscriberPolicy};
 use clap::Args;
+use printer::Printer;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,7 +17,8 @@ const COME_BACK: Duration = Duration::from_secs(1);
 
 /// Receive messages and print them, one line each
 ///
-/// A data message of the JSON form, or "TOPIC: VALUE" as text. If standard output is read slowly,
+/// A data message of the JSON form, or as text "TOPIC: NAME(ARGUMENTS)" for events of Zeek and
+/// "TOPIC: VALUE" for others. If standard output is read slowly,
 /// the peers are read slowly as well; nothing is dropped at this end.
 ///
 /// The first attempt to peer has to succeed (3 and 4 if not), after a loss it comes back every
@@ -34,25 +39,49 @@ pub(crate) struct Sub {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
+    /// Print only events of Zeek with this name, or a pattern as in 'Notice::*'; may be repeated.
+    /// --count counts these [default: everything]
+    #[arg(long, value_name = "NAME")]
+    event: Vec<Pattern>,
+
+    /// Print only the records of log streams, as rows with the names of their fields: json, or tsv
+    /// as in Zeek's own files [default form: json]
+    #[arg(long, value_name = "FORM", value_enum, num_args = 0..=1, default_missing_value = "json")]
+    #[arg(conflicts_with = "event", require_equals = true, hide_possible_values = true)]
+    logs: Option<LogForm>,
+
+    /// Say of each message when it was received: a member ts, which `pub - --speed` goes by, or a
+    /// time in front of the text
+    #[arg(long)]
+    timestamps: bool,
+
     #[command(flatten)]
     endpoint: EndpointOptions,
 }
 
 impl Sub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = self.endpoint.settle(OverflowPolicy::default())?;
-        if settings.listen.is_empty() && settings.peers.is_empty() {
-            return Err(Failure::usage("nobody to receive from; give --peer or --listen"));
-        }
+        let settings = self.endpoint.settle_with_peer(OverflowPolicy::default())?;
         let persistence = match settings.retry {
             None => Persistence { at_first: None, after_loss: Some(COME_BACK) },
             retry => Persistence::always(retry),
         };
-        let mut session = Session::new(&self.endpoint, settings, Need::Output)?;
+        let format = settings.output.unwrap_or_else(Format::detect);
+        let mut session = Session::new(settings, Need::Output)?;
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
         let subscriber = session.endpoint.try_subscribe(&self.prefixes, options);
         let subscriber = subscriber.map_err(|error| Failure::usage(error.to_string()))?;
-        let mut receiver = Receiver { subscriber, received: 0, count: self.count };
+        let mut receiver = Receiver {
+            printer: Printer::new(
+                format,
+                self.event.clone(),
+                self.logs.map(Rows::new),
+                self.timestamps,
+            ),
+            subscriber,
+            received: 0,
+            count: self.count,
+        };
         let outcome = self.receive(&mut session, &mut receiver, persistence).await;
         let outcome = match receiver.is_owed_the_rest(&outcome) {
             true => receiver.print_the_rest(&mut session, &self.prefixes).await.unwrap_or(outcome),
@@ -124,6 +153,7 @@ enum End {
 }
 
 struct Receiver {
+    printer: Printer,
     subscriber: Subscriber,
     received: u64,
     count: Option<u64>,
@@ -132,9 +162,8 @@ struct Receiver {
 impl Receiver {
     /// Prints a message. Returns whether it was the last one wanted.
     fn print(&mut self, message: &Message, out: &mut Output) -> bool {
-        out.message(message);
-        self.received += 1;
-        self.count == Some(self.received)
+        self.received += self.printer.print(message, out);
+        self.count.is_some_and(|count| self.received >= count)
     }
 
     /// Prints what has been received, until the output has to be written. Returns whether the last
