@@ -5,6 +5,7 @@
 //!
 //! Programs use the crate `broker`. What is public here may change with every version.
 
+mod address;
 mod error;
 pub mod fact;
 mod failure;
@@ -26,10 +27,10 @@ pub mod session;
 mod severity;
 mod sync;
 mod transport_error;
-mod url;
 pub mod wire;
 mod write_batch;
 
+pub use address::{Address, DEFAULT_SCHEME, InvalidAddress};
 pub use broker_data as data;
 pub use error::ErrorCode;
 pub use failure::{Failure, HangUpGuess, PeerError};
@@ -43,8 +44,8 @@ pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};
 pub use severity::Severity;
-pub use transport_error::{TransportError, TransportErrorKind};
-pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};
+pub use transport_error::TransportError;
+
 pub use write_batch::{Chunk, WriteBatch};
 
 /// Whether a topic is internal to an endpoint: below `<$>/local/`, never sent to peers.

@@ -1,4 +1,4 @@
-use crate::Url;
+use crate::Address;
 use std::net::IpAddr;
 
 /// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
@@ -16,7 +16,7 @@ pub enum Origin {
 impl Origin {
     /// Where a connection comes from.
     #[must_use]
-    pub fn of(remote: &Url) -> Self {
+    pub fn of(remote: &Address) -> Self {
         let host = remote.host();
         match host.parse().map(|address: IpAddr| address.to_canonical()) {
             Ok(IpAddr::V4(address)) => Self::V4(address.octets()),

@@ -2,10 +2,8 @@ use crate::establish::{check_protocol, establish};
 use crate::link::url_of;
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Incoming, Listener, ListenerProtection, TransportError};
+use broker_core::{Address, Reason};
 use broker_tls::Tls;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
 use std::future::poll_fn;
@@ -24,7 +22,7 @@ const DOING: &str = "the handshake of QUIC failed";
 
 /// Accepts connections at one or several addresses until it is dropped.
 pub(crate) struct QuicListener {
-    url: Url,
+    url: Address,
     endpoints: Vec<Endpoint>,
     context: Arc<Context>,
     /// Which endpoint is asked first, so that a busy one does not starve the others.
@@ -44,13 +42,13 @@ impl QuicListener {
     /// Listens wherever the host of `at` stands for. The URL becomes one to dial as it is: if keys
     /// are pinned, it pins the own one.
     pub(crate) async fn bind(
-        at: &Url,
+        at: &Address,
         tls: Tls,
         options: QuicOptions,
         transport: Arc<TransportConfig>,
     ) -> Result<Self, TransportError> {
         let unusable = |reason: String| {
-            TransportError::new(Kind::UnusableCertificate, format!("listening on {at}: {reason}"))
+            TransportError::unusable_certificate(format!("listening on {at}: {reason}"))
         };
         tls.check_listening().map_err(|error| unusable(error.to_string()))?;
         let context = Context { tls, options, transport, handshakes: AtomicUsize::new(0) };
@@ -87,11 +85,11 @@ impl Context {
     async fn accept(
         self: Arc<Self>,
         incoming: quinn::Incoming,
-        remote: Url,
+        remote: Address,
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
         let (config, report) = self.config().map_err(|reason| {
-            TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
+            TransportError::new(Reason::OwnCertificate, format!("{DOING}: {reason}"))
         })?;
         let explain = |error| errors::explain(&error, &report, DOING);
         // This computes the answer to the first packet, with its signature.
@@ -122,7 +120,7 @@ impl Drop for InProgress<'_> {
 
 #[async_trait]
 impl Listener for QuicListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 
@@ -162,7 +160,7 @@ impl QuicListener {
         });
         accepted.await.ok_or_else(|| {
             let detail = format!("accepting at {}: the socket is gone", self.url);
-            TransportError::new(Kind::Io, detail)
+            TransportError::new(Reason::Io, detail)
         })
     }
 }

@@ -3,9 +3,9 @@ use crate::errors::CLOSED;
 use crate::link::{Link, url_of};
 use crate::wire::{CONTROL, STREAMS};
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::memory::{Holder, MemoryBudget, Registration, Share};
-use broker_core::transport::{FrameReader, ReadBuffer, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{FrameReader, ReadBuffer, TransportError};
+use broker_core::{Address, Reason};
 use bytes::BufMut;
 use quinn::{AcceptUni, ConnectionError, ReadError, RecvStream, VarInt};
 use std::future::poll_fn;
@@ -80,7 +80,7 @@ impl Held {
                  memory allows, and unfinished frames of this one are the largest part of it: \
                  {held} bytes"
             );
-            TransportError::new(Kind::OutOfResources, detail)
+            TransportError::new(Reason::OutOfResources, detail)
         })
     }
 }
@@ -205,7 +205,7 @@ impl FrameReader for QuicReader {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
         if self.demultiplexer.end() == Some(End::TooLarge) {
             let detail = "receiving: the frame that comes next is larger than allowed";
-            return Err(TransportError::new(Kind::WrongProtocol, detail));
+            return Err(TransportError::new(Reason::NotBroker, detail));
         }
         let link = self.link.clone();
         let mut accept = pin!(link.connection.accept_uni());
@@ -221,7 +221,7 @@ impl FrameReader for QuicReader {
         .await
     }
 
-    fn moved(&mut self) -> Option<Url> {
+    fn moved(&mut self) -> Option<Address> {
         let now = self.link.connection.remote_address();
         let before = std::mem::replace(&mut self.remote, now);
         (now != before).then(|| url_of(now))

@@ -3,9 +3,9 @@
 
 mod support;
 
-use broker_core::Limits;
 use broker_core::memory::MemoryBudget;
-use broker_core::transport::{Connection, ReadBuffer, TransportErrorKind as Kind};
+use broker_core::transport::{Connection, ReadBuffer};
+use broker_core::{Limits, Reason};
 use broker_transport_quic::{Order, QuicOptions};
 use std::future::poll_fn;
 use std::pin::pin;
@@ -161,7 +161,7 @@ async fn who_breaks_the_rules_is_cut_and_told_why() {
     let (mut ours, mut raw) = raw::dialling().await;
     raw.control.0.write_all(&far).await.unwrap();
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::WrongProtocol);
+    assert_eq!(error.reason(), Reason::NotBroker);
     assert!(error.to_string().contains("names a stream which cannot be"), "{error}");
     let said = raw.connection.closed().await.to_string();
     assert!(said.contains("names a stream which cannot be"), "{said}");
@@ -227,7 +227,7 @@ async fn a_side_that_vanishes_without_an_end_is_not_taken_for_one_that_closed() 
     let (mut ours, raw) = raw::dialling().await;
     raw.connection.close(1u32.into(), b"");
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Reset);
+    assert_eq!(error.reason(), Reason::Reset);
     assert!(error.to_string().contains("lost"), "{error}");
 }
 
@@ -246,7 +246,7 @@ async fn an_unfinished_frame_is_a_part_of_what_the_endpoint_holds_and_gives_way(
     let mut buffer = ReadBuffer::new();
     let (received, ()) = tokio::join!(connection.reader.recv(&mut buffer), endless);
     let error = received.unwrap_err();
-    assert_eq!(error.kind(), Kind::OutOfResources, "{error}");
+    assert_eq!(error.reason(), Reason::OutOfResources, "{error}");
     assert!(error.to_string().contains("the limit memory"), "{error}");
     assert_eq!(budget.used(), 0);
 }

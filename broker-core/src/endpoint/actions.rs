@@ -1,7 +1,7 @@
 use super::reporting::Notice;
 use super::requests;
 use super::shared::{DialWaiters, Shared, State};
-use crate::{EndpointId, Failure, Url};
+use crate::{Address, EndpointId, Failure};
 use broker_proto::fact::Fact;
 use broker_proto::peering::{DialId, PeerRecord, PendingDial, Time};
 use broker_proto::routing::{Peer, Router};
@@ -51,7 +51,7 @@ struct Actions<'a> {
 }
 
 impl ActionHandler for Actions<'_> {
-    fn dial(&mut self, dial: DialId, url: Url) {
+    fn dial(&mut self, dial: DialId, url: Address) {
         let task = requests::dial(self.shared, dial, url);
         self.dials.entry(dial).or_default().task = Some(task);
     }

@@ -3,7 +3,7 @@
 use super::client_totals::{ClientTotals, Counted, Totals};
 use crate::event::ClientLabel;
 use crate::transport::Protection;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId};
 use broker_proto::peering::Time;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,21 +15,37 @@ use std::time::Duration;
 /// A client of an endpoint: a program that is attached to it by another protocol than that of the
 /// overlay.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ClientInfo {
     /// The id under which it appears in events. It is random, and other endpoints never see it.
     pub id: EndpointId,
     /// The protocol, and what the client calls itself.
     pub label: ClientLabel,
     /// Where it connects from.
-    pub remote: Url,
+    pub remote: Address,
     /// What protects the link.
     pub protection: Protection,
     /// The topic prefixes it subscribed to.
     pub subscriptions: Vec<Bytes>,
 }
 
+impl ClientInfo {
+    /// A client, with all that there is to say about it.
+    #[must_use]
+    pub fn new(
+        id: EndpointId,
+        label: ClientLabel,
+        remote: Address,
+        protection: Protection,
+        subscriptions: Vec<Bytes>,
+    ) -> Self {
+        Self { id, label, remote, protection, subscriptions }
+    }
+}
+
 /// What a client has sent and received, counted by whoever runs its session.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct ClientCounters {
     /// Messages from the client that were published.
     pub messages_in: AtomicU64,

@@ -2,11 +2,9 @@ use super::connection;
 use super::shared::Shared;
 use super::table::ListenerInfo;
 use crate::event::{Event, LogEvent, LogId, Severity};
-use crate::transport::{
-    Established, Evicted, Incoming, Listener, Place, TransportError, TransportErrorKind,
-};
-use crate::{Failure, Reason, Url};
-use broker_proto::InvalidUrl;
+use crate::transport::{Established, Evicted, Incoming, Listener, Place, TransportError};
+use crate::{Address, Failure, Reason};
+use broker_proto::InvalidAddress;
 use broker_proto::peering::Opened;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,18 +16,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Starts listening, and accepts until the endpoint shuts down.
 pub(super) async fn listen(
     shared: &Arc<Shared>,
-    at: Result<Url, InvalidUrl>,
-) -> Result<Url, TransportError> {
+    at: Result<Address, InvalidAddress>,
+) -> Result<Address, TransportError> {
     if shared.tasks.stopping.is_cancelled() {
         let detail = "listening: the endpoint has been shut down";
-        return Err(TransportError::new(TransportErrorKind::Closed, detail));
+        return Err(TransportError::new(Reason::Closed, detail));
     }
     let open = async {
         let at = at?;
         shared.transport(&at)?.listen(&at).await
     };
     let listener = open.await.inspect_err(|error| {
-        let reason = Some(error.kind().reason());
+        let reason = Some(error.reason());
         log_failure(shared, Severity::Warning, LogId::ListenFailed, error.to_string(), reason);
     })?;
     let url = listener.url().clone();
@@ -67,9 +65,9 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                let reason = Some(error.kind().reason());
+                let reason = Some(error.reason());
                 log_failure(&shared, Severity::Warning, LogId::AcceptFailed, text, reason);
-                let full = error.kind() == TransportErrorKind::OutOfResources;
+                let full = error.reason() == Reason::OutOfResources;
                 if full && shared.admission.make_room() {
                     // Until it is closed; if that takes long, the next oldest has to go as well.
                     let _ = timeout(PAUSE, shared.admission.room_made()).await;
@@ -123,7 +121,7 @@ pub(super) fn failure(why: Evicted) -> Failure {
     match why {
         Evicted::HalfOpen(_) => Failure::LimitReached(why.to_string()),
         Evicted::Connections(_) | Evicted::Descriptors => {
-            TransportError::new(TransportErrorKind::OutOfResources, why.to_string()).into()
+            TransportError::new(Reason::OutOfResources, why.to_string()).into()
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
-mod arguments;
 mod builder;
 mod client_totals;
 mod clients;
@@ -22,9 +21,9 @@ mod shared;
 mod table;
 mod tasks;
 mod throttle;
+mod topics;
 mod writer;
 
-pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
 pub use clients::{ClientCounters, ClientInfo, ClientStatus};
 pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
@@ -36,9 +35,10 @@ pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ClientSession, ServiceContext, WeakServiceContext};
 pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
-use crate::{EndpointId, PeerStatus, Url};
+use crate::{Address, EndpointId, InvalidAddress, PeerStatus};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
@@ -107,7 +107,8 @@ impl Endpoint {
     /// use broker::Endpoint;
     /// use broker::core::transport::MemTransport;
     ///
-    /// let endpoint = Endpoint::builder().transport(MemTransport::new()).forwarding(false).build()?;
+    /// let builder = Endpoint::builder().transport(MemTransport::new());
+    /// let endpoint = builder.forwarding(false).build()?;
     /// assert_eq!(endpoint.schemes(), ["mem"]);
     /// # Ok(())
     /// # }
@@ -157,18 +158,21 @@ impl Endpoint {
     /// # let network = broker_core::transport::MemTransport::new();
     /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
     /// # let (sensor, collector) = (builder().build()?, builder().build()?);
-    /// use broker::TransportErrorKind;
+    /// use broker::Reason;
     ///
     /// let url = collector.listen("mem://collector:0").await?;
     /// assert_eq!(url.port(), 1, "port 0 asks for one that is free");
     ///
     /// let error = collector.listen("collector").await.unwrap_err();
-    /// assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    /// assert_eq!(error.reason(), Reason::InvalidAddress);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
-        listener::listen(self.shared(), at.into_url()).await
+    pub async fn listen(
+        &self,
+        at: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> Result<Address, TransportError> {
+        listener::listen(self.shared(), at.try_into().map_err(Into::into)).await
     }
 
     /// Where this endpoint listens, and what protects the links that it accepts there.
@@ -202,8 +206,12 @@ impl Endpoint {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
-        requests::peer(self.shared(), url.into_url(), retry)
+    pub fn peer(
+        &self,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
+        retry: Retry,
+    ) -> PeerHandle {
+        requests::peer(self.shared(), url.try_into().map_err(Into::into), retry)
     }
 
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
@@ -211,8 +219,8 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: impl IntoUrl) -> bool {
-        requests::unpeer(self.shared(), url.into_url())
+    pub fn unpeer(&self, url: impl TryInto<Address, Error: Into<InvalidAddress>>) -> bool {
+        requests::unpeer(self.shared(), url.try_into().map_err(Into::into))
     }
 
     /// Ends the peering with an endpoint.
@@ -223,8 +231,11 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: impl IntoUrl) -> bool {
-        let url = url.into_url();
+    pub fn is_outbound_peering(
+        &self,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> bool {
+        let url = url.try_into();
         url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }
 

@@ -202,7 +202,7 @@ fn endpoint_info(endpoint: &EndpointInfo) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Url;
+    use crate::Address;
     use crate::endpoint::{Endpoint, EventStream, PeerHandle, Retry};
     use crate::transport::MemTransport;
     use metrics::{
@@ -219,8 +219,8 @@ mod tests {
         Endpoint::builder().transport(MemTransport::new()).build().unwrap()
     }
 
-    fn unknown(number: u16) -> Url {
-        Url::new("mem", "nobody", number)
+    fn unknown(number: u16) -> Address {
+        Address::new("mem", "nobody", number)
     }
 
     /// Notes for every call whether the control lock was held, and may use the endpoint itself.
@@ -279,7 +279,7 @@ mod tests {
         assert!(matches!(next.poll(&mut Context::from_waker(&waker)), Poll::Pending));
     }
 
-    fn addresses(events: &mut EventStream) -> Vec<Url> {
+    fn addresses(events: &mut EventStream) -> Vec<Address> {
         std::iter::from_fn(|| events.try_next())
             .filter_map(|event| event.endpoint()?.network.clone())
             .map(|network| network.url)

@@ -6,8 +6,8 @@ use super::table::ListenerInfo;
 use super::tasks::Tasks;
 use crate::config::Config;
 use crate::event::Event;
-use crate::transport::{Admission, Transport, TransportError, TransportErrorKind, connections_max};
-use crate::{EndpointId, Url};
+use crate::transport::{Admission, Transport, TransportError, connections_max};
+use crate::{Address, EndpointId, Reason};
 use broker_proto::data::Encode;
 use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{ConnectionId, DialId, PeeringMachine, Time};
@@ -138,7 +138,7 @@ impl Shared {
         self.reporting.deliver(&self.router, &self.tasks);
     }
 
-    pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {
+    pub(super) fn transport(&self, url: &Address) -> Result<&Arc<dyn Transport>, TransportError> {
         self.transports.get(url.scheme()).ok_or_else(|| {
             let mut known: Vec<&str> = self.transports.keys().copied().collect();
             known.sort_unstable();
@@ -147,7 +147,7 @@ impl Shared {
                 url.scheme(),
                 known.join(", ")
             );
-            TransportError::new(TransportErrorKind::UnsupportedScheme, detail)
+            TransportError::new(Reason::UnsupportedScheme, detail)
         })
     }
 

@@ -3,7 +3,7 @@
 use super::registry::PeerRegistry;
 use crate::event::NetworkInfo;
 use crate::transport::{ListenerProtection, Protection};
-use crate::{EndpointId, Failure, OverflowPolicy, Reason, Url};
+use crate::{Address, EndpointId, Failure, OverflowPolicy, Reason};
 use broker_proto::peering::{Direction, PeerStatus, Time};
 use broker_proto::routing::{Peer, Router};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub struct ListenerInfo {
     /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
     /// returned it.
-    pub url: Url,
+    pub url: Address,
     /// What protects the links that are accepted there.
     pub protection: ListenerProtection,
 }
@@ -101,6 +101,7 @@ pub struct PeeringStats {
 
 /// Why messages for a peer were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct DropCauses {
     /// There was no room.
     pub full: u64,

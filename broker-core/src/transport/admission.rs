@@ -1,6 +1,6 @@
 //! Which accepted connections may stay when there are too many of them.
 
-use crate::Url;
+use crate::Address;
 use broker_proto::Origin;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
@@ -124,7 +124,7 @@ impl Admission {
     /// Takes a place for a half-open connection, from another connection if need be. The place is
     /// lost already if the newcomer is the one that has to give way.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, remote: &Url, holds_descriptor: bool) -> Place {
+    pub fn enter(self: &Arc<Self>, remote: &Address, holds_descriptor: bool) -> Place {
         let origin = Origin::of(remote);
         let eviction = Arc::<Eviction>::default();
         let mut state = self.state.lock();
@@ -151,7 +151,7 @@ impl Admission {
     /// Whether a connection from there would get a place that it need not take from its own
     /// address.
     #[must_use]
-    pub fn has_room_for(&self, remote: &Url) -> bool {
+    pub fn has_room_for(&self, remote: &Address) -> bool {
         let state = self.state.lock();
         let has_room = state.connections.count < self.connections_max;
         has_room || state.victim(&Origin::of(remote)).is_some()
@@ -389,7 +389,7 @@ mod tests {
     }
 
     fn enter(admission: &Arc<Admission>, host: &str) -> Place {
-        admission.enter(&Url::new("tcp", host, 1), true)
+        admission.enter(&Address::new("tcp", host, 1), true)
     }
 
     fn established(admission: &Arc<Admission>, host: &str) -> Place {
@@ -480,8 +480,8 @@ mod tests {
         let admission = Arc::new(Admission::new(MANY, 4));
         let crowd: Vec<_> = (0..4).map(|_| established(&admission, "198.51.100.9")).collect();
         assert!(is_lost(&enter(&admission, "198.51.100.9")), "its own newcomer is not let in");
-        assert!(!admission.has_room_for(&Url::new("tcp", "198.51.100.9", 1)));
-        assert!(admission.has_room_for(&Url::new("tcp", "192.0.2.1", 1)));
+        assert!(!admission.has_room_for(&Address::new("tcp", "198.51.100.9", 1)));
+        assert!(admission.has_room_for(&Address::new("tcp", "192.0.2.1", 1)));
         let others = ["192.0.2.1", "192.0.2.2"].map(|host| established(&admission, host));
         assert!(!others.iter().any(is_lost));
         let lost: Vec<_> = crowd.iter().map(is_lost).collect();
@@ -511,7 +511,7 @@ mod tests {
     fn what_holds_no_descriptor_does_not_count_for_them() {
         let admission = Arc::new(Admission::new(MANY, 1));
         let peer = established(&admission, "192.0.2.1");
-        let datagrams = admission.enter(&Url::new("quic", "192.0.2.1", 1), false);
+        let datagrams = admission.enter(&Address::new("quic", "192.0.2.1", 1), false);
         assert!(!is_lost(&peer) && !is_lost(&datagrams));
     }
 }

@@ -5,7 +5,7 @@
 
 use super::compare::compare;
 use super::{tag, varbyte};
-use crate::{Address, Protocol};
+use crate::{IpAddress, Protocol};
 
 /// Bytes of a value, tag included, by its tag, where these are always as many and any of them will
 /// do; 0 for every other kind.
@@ -114,7 +114,7 @@ fn beginning(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
 
 fn subnet(bytes: &[u8], at: usize) -> Option<usize> {
     let (address, rest) = bytes.get(at..)?.split_first_chunk::<16>()?;
-    let least = if Address::from_bytes(*address).is_v4() { 96 } else { 0 };
+    let least = if IpAddress::from_bytes(*address).is_v4() { 96 } else { 0 };
     (least..=128).contains(rest.first()?).then_some(at + 17)
 }
 

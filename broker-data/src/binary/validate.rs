@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::decode::DecodeLimits;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::{quick, tag};
-use crate::{Address, Protocol};
+use crate::{IpAddress, Protocol};
 
 /// Checks that `bytes` is exactly one value that [`Value::decode_with`](crate::Value) would
 /// accept, without building it.
@@ -89,7 +89,7 @@ fn port(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
 fn subnet(input: &mut Cursor<'_>) -> Result<(), DecodeError> {
     let bytes = input.array()?;
     let length = input.u8()?;
-    let least = if Address::from_bytes(bytes).is_v4() { 96 } else { 0 };
+    let least = if IpAddress::from_bytes(bytes).is_v4() { 96 } else { 0 };
     if !(least..=128).contains(&length) {
         return Err(DecodeError::new(
             DecodeErrorKind::InvalidPrefixLength(length),

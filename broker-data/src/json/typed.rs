@@ -7,7 +7,7 @@ use super::decoder::Decoder;
 use super::error::JsonError;
 use super::message::Envelope;
 use super::scanner::Token;
-use crate::{Address, Kind, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value};
 
 /// A member that may only be read once another one was.
 #[derive(Clone, Copy, Default)]
@@ -238,7 +238,7 @@ pub(super) fn unhex(token: &Token<'_>) -> Option<Vec<u8>> {
 
 fn subnet_of(bytes: &[u8]) -> Option<Subnet> {
     let (address, length) = bytes.split_first_chunk()?;
-    let address = Address::from_bytes(*address);
+    let address = IpAddress::from_bytes(*address);
     let least = if address.is_v4() { 96 } else { 0 };
     match length {
         [length] if (least..=128).contains(length) => Some(Subnet::from_raw(address, *length)),

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::message::DATA_MESSAGE;
 use crate::binary::{self, Cursor};
-use crate::{Address, DecodeLimits, Kind, Port, Subnet, Timespan, Timestamp, Value, View};
+use crate::{DecodeLimits, IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value, View};
 
 /// What has a JSON form: values, and views of encoded values.
 pub trait ToJson {
@@ -74,7 +74,7 @@ fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()
             let size = input.size().ok()?;
             text(out, input.take(size).ok()?, "data-hex");
         }
-        Kind::Address => address(out, Address::from_bytes(input.array().ok()?)),
+        Kind::Address => address(out, IpAddress::from_bytes(input.array().ok()?)),
         Kind::Subnet => subnet(out, &binary::subnet(input).ok()?),
         Kind::Port => port(out, binary::port(input).ok()?),
         Kind::Timestamp => timestamp(out, Timestamp(input.u64().ok()?.cast_signed())),
@@ -148,7 +148,7 @@ fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-fn address(out: &mut Vec<u8>, value: Address) {
+fn address(out: &mut Vec<u8>, value: IpAddress) {
     if !value.is_v4() {
         return quoted(out, value);
     }

@@ -57,6 +57,7 @@ impl fmt::Display for Timestamp {
 
 /// The text is not a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTimestamp {
     /// The text does not follow the grammar.
     #[error(

@@ -135,7 +135,7 @@ impl Receivers {
 
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct RoutingTable {
     receivers: Arc<Receivers>,
     index: PrefixIndex,
     /// The subscriptions of local consumers to internal topics.
@@ -144,7 +144,7 @@ pub struct Table {
     remember: usize,
 }
 
-impl Table {
+impl RoutingTable {
     pub(super) fn new(
         receivers: Arc<Receivers>,
         index: PrefixIndex,

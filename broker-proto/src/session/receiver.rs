@@ -7,7 +7,7 @@ use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::wire::frame::PREFIX;
-use crate::{FrameTooLarge, Link, ReadBuffer, Url};
+use crate::{Address, FrameTooLarge, Link, ReadBuffer};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -137,7 +137,7 @@ impl Receiver {
     }
 
     /// The other side goes on from another address.
-    pub fn moved(&mut self, host: &impl EndpointContext, remote: Url) {
+    pub fn moved(&mut self, host: &impl EndpointContext, remote: Address) {
         self.link.remote = remote.clone();
         host.with_machine(|table, _| table.machine.moved(self.id, remote));
     }

@@ -147,7 +147,8 @@ impl Outgoing {
                 }
                 state.missed += 1;
             }
-            OverflowPolicy::Disconnect | OverflowPolicy::Wait => {
+            // Nobody waits for a client.
+            _ => {
                 state.interrupt = Some(Interrupt::Overflow);
                 self.interrupt.notify_one();
             }

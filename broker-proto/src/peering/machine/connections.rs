@@ -9,7 +9,7 @@ use crate::fact::{Fact, NetworkInfo};
 use crate::peering::handshake::{Handshake, HandshakeFrame, Step};
 use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
-use crate::{EndpointId, ErrorCode, Link, TransportErrorKind, Url};
+use crate::{Address, EndpointId, ErrorCode, Link, Reason};
 use std::time::Duration;
 
 impl PeeringMachine {
@@ -63,7 +63,7 @@ impl PeeringMachine {
 
     /// The other side of a connection goes on from another address. The address of a peer that was
     /// dialled stays the one that was asked for.
-    pub fn moved(&mut self, id: ConnectionId, remote: Url) {
+    pub fn moved(&mut self, id: ConnectionId, remote: Address) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.link.remote = remote.clone();
         let peer = match &conn.stage {
@@ -151,7 +151,7 @@ impl PeeringMachine {
         };
         let handshake = &shaking.handshake;
         let closed = matches!(&failure, Failure::Transport(error)
-            if matches!(error.kind(), TransportErrorKind::Closed | TransportErrorKind::Reset));
+            if matches!(error.reason(), Reason::Closed | Reason::Reset));
         match failure {
             failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
                 let own = self.settings.id;

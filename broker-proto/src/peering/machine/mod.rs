@@ -25,7 +25,7 @@ use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
 use crate::wire::envelope::SharedFrame;
-use crate::{EndpointId, Origin, Url};
+use crate::{Address, EndpointId, Origin};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub enum Close {
 pub enum Action {
     /// Open a connection, and report with [`PeeringMachine::opened`] or
     /// [`PeeringMachine::dial_failed`].
-    Dial { dial: DialId, url: Url },
+    Dial { dial: DialId, url: Address },
     /// Stop opening a connection.
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
@@ -185,7 +185,7 @@ struct Peering {
 
 #[derive(Debug)]
 struct Dial {
-    url: Url,
+    url: Address,
     retry: Option<Duration>,
     state: DialState,
     /// Failed attempts in a row.
@@ -239,7 +239,7 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct PendingDial {
     /// The address.
-    pub url: Url,
+    pub url: Address,
     /// The time between attempts; without one there is a single attempt.
     pub retry: Option<Duration>,
     /// When it was asked for, or when its last peering ended.

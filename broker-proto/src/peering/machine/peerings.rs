@@ -8,7 +8,7 @@ use crate::peering::bye::Bye;
 use crate::peering::pace::{Pace, Turn};
 use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
 use crate::wire::envelope::{SharedFrame, ping_frame};
-use crate::{EndpointId, ErrorCode, Origin, Url};
+use crate::{Address, EndpointId, ErrorCode, Origin};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -255,7 +255,7 @@ impl PeeringMachine {
     }
 
     /// Ends the peering with an address, or stops trying to make one.
-    pub fn unpeer(&mut self, url: &Url, now: Time) -> Unpeer {
+    pub fn unpeer(&mut self, url: &Address, now: Time) -> Unpeer {
         if let Some((_, conn)) = self.registry.peered_at(url) {
             self.leave(conn, now);
             return Unpeer::Leaving;
