@@ -47,21 +47,25 @@ impl HandshakeSteps<'_> {
     /// Decides about a connection with a peer that shakes hands on another one.
     ///
     /// An endpoint that leads makes one of its own connections wait for the other, and where the
-    /// two sides have dialled each other the originator decides. So connections that were accepted
-    /// can only be those of several endpoints, or of one that has several of its addresses dialled;
-    /// in time all of these go on, and whichever is done first is the peer.
+    /// two sides have dialled each other the originator decides. Among connections that were
+    /// accepted nobody has to wait for one from somewhere else, which may be anybody's, and for one
+    /// from the same address not for long: they go on beside each other, and whichever is done first
+    /// is the peer.
     fn compete(&mut self, id: EndpointId, role: Role) -> Admission {
         let machine = &mut *self.machine;
         let patience = machine.patience();
         let Some(pending) = machine.pending.get_mut(&id) else {
             return Admission::Refuse(Refusal::redundant(role));
         };
-        let is_accepted =
-            |conn: &ConnectionId| machine.conns.get(conn).is_some_and(ConnectionState::is_accepted);
-        let rivals =
-            self.direction == Direction::Inbound && pending.active.first().is_some_and(is_accepted);
+        let first = pending.active.first().and_then(|first| machine.conns.get(first));
+        let first = first.filter(|first| first.is_accepted());
+        let goes_on = self.direction == Direction::Inbound
+            && first.is_some_and(|first| {
+                self.now >= pending.since + patience
+                    || Origin::of(&first.link.remote) != Origin::of(&self.link.remote)
+            });
         match role {
-            _ if rivals && (role == Role::Responder || self.now >= pending.since + patience) => {
+            _ if goes_on => {
                 pending.active.push(self.conn);
                 Admission::Proceed
             }

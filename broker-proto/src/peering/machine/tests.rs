@@ -141,8 +141,11 @@ impl Rig {
 
     fn accepted(&mut self) -> Vec<String> {
         self.accepted += 1;
-        let remote = url(&format!("client{}", self.accepted));
-        let link = Link { remote, protection: Protection::InProcess };
+        self.accepted_from(&format!("client{}", self.accepted))
+    }
+
+    fn accepted_from(&mut self, host: &str) -> Vec<String> {
+        let link = Link { remote: url(host), protection: Protection::InProcess };
         self.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now))
     }
 

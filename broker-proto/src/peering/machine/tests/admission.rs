@@ -4,7 +4,7 @@ use super::*;
 
 /// Lets `peer` ask for admission on a new accepted connection, in the role its id gives it.
 fn ask(rig: &mut Rig, peer: EndpointId) -> Vec<String> {
-    rig.accepted();
+    rig.accepted_from("here");
     let conn = rig.control.last_conn;
     if OWN < peer {
         return rig.hello(conn, peer);
@@ -77,11 +77,9 @@ fn behind_another_handshake_the_originator_pauses_and_says_nothing() {
 }
 
 #[test]
-fn behind_another_handshake_that_was_asked_for_the_responder_refuses() {
+fn behind_another_handshake_the_responder_refuses() {
     let mut rig = Rig::new();
-    rig.peer("small", None);
-    rig.dialled(1, "small");
-    rig.select(1, SMALL);
+    ask(&mut rig, SMALL);
     let refused = ["send 2 drop_conn(40)", "log handshake-failed", "close 2 flush"];
     assert_eq!(ask(&mut rig, SMALL), refused);
     assert_eq!(rig.status(SMALL), Some(PeerStatus::Connecting), "the other one goes on");

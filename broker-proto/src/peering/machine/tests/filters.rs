@@ -122,8 +122,8 @@ fn a_filter_that_did_not_change_is_not_announced_again() {
 #[test]
 fn a_resumed_handshake_announces_what_holds_then() {
     let mut rig = Rig::new();
-    rig.accepted();
-    rig.accepted();
+    rig.accepted_from("here");
+    rig.accepted_from("here");
     rig.hello(1, LARGE);
     rig.hello(2, LARGE);
     subscribe(&mut rig, &["/a"]);

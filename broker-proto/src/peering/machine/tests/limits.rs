@@ -129,8 +129,7 @@ fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
 /// Says hello on a new connection from an address, and returns what that leads to and how the rest
 /// of the handshake goes.
 fn peer_from(rig: &mut Rig, host: &str, number: u8) -> (Vec<String>, Vec<String>) {
-    let link = Link { remote: url(host), protection: Protection::InProcess };
-    rig.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now));
+    rig.accepted_from(host);
     let conn = rig.control.last_conn;
     let told = rig.hello(conn, EndpointId::from_bytes([0xa0 + number; 16]));
     (told, rig.syn_ack(conn, &[]))

@@ -42,7 +42,7 @@ fn the_first_hello_wins_and_the_paused_connection_is_dropped_as_redundant() {
 fn the_next_paused_connection_goes_on_where_the_first_one_failed() {
     let mut rig = Rig::new();
     for _ in 0..3 {
-        rig.accepted();
+        rig.accepted_from("here");
     }
     rig.hello(1, LARGE);
     rig.hello(2, LARGE);
@@ -167,21 +167,24 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[test]
 fn who_says_hello_in_the_name_of_another_and_nothing_more_keeps_nobody_out() {
     let mut rig = Rig::new();
-    rig.accepted();
+    rig.accepted_from("here");
     rig.hello(1, LARGE);
     for conn in [2, 3] {
-        rig.accepted();
+        rig.accepted_from("here");
         assert_eq!(rig.hello(conn, LARGE), Vec::<String>::new());
     }
     let all = ["version_select", "originator_syn []"];
     let on = |conn: u64| all.iter().map(move |message| format!("send {conn} {message}"));
-    assert_eq!(rig.pass(PATIENCE), on(2).chain(on(3)).collect::<Vec<_>>());
-    // Whoever comes later need not wait at all.
-    rig.accepted();
+    // Who comes from elsewhere need not wait at all.
+    rig.accepted_from("elsewhere");
     assert_eq!(rig.hello(4, LARGE), on(4).collect::<Vec<_>>());
+    assert_eq!(rig.pass(PATIENCE), on(2).chain(on(3)).collect::<Vec<_>>());
+    // Nor does who comes later.
+    rig.accepted_from("here");
+    assert_eq!(rig.hello(5, LARGE), on(5).collect::<Vec<_>>());
     let done = rig.syn_ack(4, &["/x"]);
-    assert!(done.contains(&"peer_added large at client4".to_owned()), "{done:?}");
-    for conn in [1, 2, 3] {
+    assert!(done.contains(&"peer_added large at elsewhere".to_owned()), "{done:?}");
+    for conn in [1, 2, 3, 5] {
         assert!(done.contains(&format!("send {conn} drop_conn(39)")), "{done:?}");
         assert!(done.contains(&format!("close {conn} flush")), "{done:?}");
     }
@@ -190,7 +193,7 @@ fn who_says_hello_in_the_name_of_another_and_nothing_more_keeps_nobody_out() {
 }
 
 #[test]
-fn who_leads_is_not_refused_because_of_others_who_say_hello_in_its_name() {
+fn who_leads_is_not_refused_for_long_because_of_others_who_say_hello_in_its_name() {
     let mut rig = Rig::new();
     for conn in [1, 2] {
         rig.accepted();
@@ -199,10 +202,15 @@ fn who_leads_is_not_refused_because_of_others_who_say_hello_in_its_name() {
     }
     // One goes as far as it can without having to be there.
     assert_eq!(rig.syn(1, &[]), ["send 1 responder_syn_ack []"]);
+    rig.pass(PATIENCE);
+    rig.accepted_from("client1");
+    rig.hello(3, SMALL);
+    assert_eq!(rig.select(3, SMALL), Vec::<String>::new());
     rig.syn(2, &["/x"]);
     let done = rig.ack(2);
     assert!(done.contains(&"peer_added small at client2".to_owned()), "{done:?}");
     assert!(done.contains(&"close 1 flush".to_owned()), "{done:?}");
+    assert!(done.contains(&"send 3 drop_conn(39)".to_owned()), "{done:?}");
     assert!(!done.iter().any(|action| action.starts_with("send 1")), "{done:?}");
 }
 
@@ -210,7 +218,7 @@ fn who_leads_is_not_refused_because_of_others_who_say_hello_in_its_name() {
 fn those_that_come_and_go_in_the_name_of_another_do_not_make_it_wait_ever_longer() {
     let mut rig = Rig::new();
     for _ in 0..4 {
-        rig.accepted();
+        rig.accepted_from("here");
         let conn = rig.control.last_conn;
         rig.hello(conn, LARGE);
     }
