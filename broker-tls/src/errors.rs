@@ -180,12 +180,12 @@ fn other_alert(alert: Alert) -> String {
 }
 
 /// The kind and the reason of an error of anonymous TLS.
-pub(crate) fn anonymous_error(error: &anonymous::Error) -> (Reason, String) {
+pub(crate) fn anonymous_error(error: &anonymous::AnonymousError) -> (Reason, String) {
     match error {
-        anonymous::Error::AlertReceived(alert) => {
+        anonymous::AnonymousError::AlertReceived(alert) => {
             (alert_kind(*alert), alert_without_certificate(*alert))
         }
-        anonymous::Error::Refused { alert, reason } => match alert {
+        anonymous::AnonymousError::Refused { alert, reason } => match alert {
             Alert::HandshakeFailure | Alert::ProtocolVersion => (Reason::Tls, (*reason).to_owned()),
             Alert::BadRecordMac | Alert::InternalError => {
                 (Reason::Tls, format!("an error of TLS: {reason}"))

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use broker_tls::anonymous::{AnonymousConnection, AnonymousStatus, Error};
+use broker_tls::anonymous::{AnonymousConnection, AnonymousError, AnonymousStatus};
 use rustls::AlertDescription as Alert;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -39,7 +39,10 @@ struct Stream {
 }
 
 impl Stream {
-    fn handshake(connection: AnonymousConnection, socket: TcpStream) -> Result<Self, Error> {
+    fn handshake(
+        connection: AnonymousConnection,
+        socket: TcpStream,
+    ) -> Result<Self, AnonymousError> {
         let mut stream = Self { connection, socket };
         while !stream.connection.is_established() {
             stream.flush();
@@ -55,7 +58,7 @@ impl Stream {
     }
 
     /// Reads once; the outcome is what that was.
-    fn fill(&mut self) -> Result<AnonymousStatus, Error> {
+    fn fill(&mut self) -> Result<AnonymousStatus, AnonymousError> {
         let count = self.socket.read(self.connection.room()).unwrap();
         self.connection.arrived(count);
         let status = self.connection.process();
@@ -185,7 +188,7 @@ fn renegotiation_that_openssl_asks_for_is_declined() {
         }
     };
     assert!(
-        matches!(outcome, Ok(AnonymousStatus::Closed) | Err(Error::AlertReceived(_))),
+        matches!(outcome, Ok(AnonymousStatus::Closed) | Err(AnonymousError::AlertReceived(_))),
         "{outcome:?}"
     );
 }
@@ -195,5 +198,5 @@ fn parameters_that_openssl_does_not_share_end_the_handshake_with_its_alert() {
     let arguments = ["-nocert", "-cipher", "ADH-AES256-SHA:@SECLEVEL=0"];
     let Some((_running, _output, socket)) = server(&arguments) else { return };
     let outcome = Stream::handshake(AnonymousConnection::client().unwrap(), socket).map(drop);
-    assert_eq!(outcome, Err(Error::AlertReceived(Alert::HandshakeFailure)));
+    assert_eq!(outcome, Err(AnonymousError::AlertReceived(Alert::HandshakeFailure)));
 }

@@ -4,7 +4,7 @@ use super::input::Input;
 use super::keys::{Entropy, Group, Master, Share, directions};
 use super::messages::{self, ClientHello, Fields, kind};
 use super::record::{HEADER, Kind, Opener, PLAIN_MAX, SEALED_MAX, Sealer, write_plain};
-use super::{Error, VERSION, refused};
+use super::{AnonymousError, VERSION, refused};
 use rustls::AlertDescription as Alert;
 use sha2::{Digest, Sha256};
 use std::io::IoSlice;
@@ -75,7 +75,7 @@ pub struct AnonymousConnection {
     tolerated: u8,
     closed: bool,
     close_sent: bool,
-    error: Option<Error>,
+    error: Option<AnonymousError>,
 }
 
 impl AnonymousConnection {
@@ -84,7 +84,7 @@ impl AnonymousConnection {
     /// # Errors
     ///
     /// The system has no random numbers.
-    pub fn client() -> Result<Self, Error> {
+    pub fn client() -> Result<Self, AnonymousError> {
         Self::client_with(Entropy::system())
     }
 
@@ -94,7 +94,7 @@ impl AnonymousConnection {
         Self::server_with(Entropy::system())
     }
 
-    pub(super) fn client_with(mut entropy: Entropy) -> Result<Self, Error> {
+    pub(super) fn client_with(mut entropy: Entropy) -> Result<Self, AnonymousError> {
         let mut client = [0; 32];
         entropy.fill(&mut client)?;
         let mut connection = Self::new(true, entropy, State::ServerHello { client });
@@ -160,7 +160,7 @@ impl AnonymousConnection {
     /// # Errors
     ///
     /// The connection has ended, now or before; an alert for the other side may be in the output.
-    pub fn process(&mut self) -> Result<AnonymousStatus, Error> {
+    pub fn process(&mut self) -> Result<AnonymousStatus, AnonymousError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -203,7 +203,7 @@ impl AnonymousConnection {
     /// # Errors
     ///
     /// As for [`Self::process`].
-    pub fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, Error> {
+    pub fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize, AnonymousError> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -243,7 +243,7 @@ impl AnonymousConnection {
         }
     }
 
-    fn iv(&mut self) -> Result<[u8; 16], Error> {
+    fn iv(&mut self) -> Result<[u8; 16], AnonymousError> {
         if self.ivs_left == 0 {
             self.entropy.fill(self.ivs.as_flattened_mut())?;
             self.ivs_left = IVS;
@@ -253,7 +253,7 @@ impl AnonymousConnection {
         Ok(self.ivs.get(next).copied().unwrap_or_default())
     }
 
-    fn seal(&mut self, kind: Kind, start: usize) -> Result<(), Error> {
+    fn seal(&mut self, kind: Kind, start: usize) -> Result<(), AnonymousError> {
         let Some(sealer) = &mut self.sealer else { return unexpected() };
         let outcome = sealer.finish(kind, start, &mut self.output);
         if let Err(error) = &outcome {
@@ -265,7 +265,7 @@ impl AnonymousConnection {
     }
 
     /// Writes one record, protected if the other side expects that.
-    fn write(&mut self, kind: Kind, body: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, kind: Kind, body: &[u8]) -> Result<(), AnonymousError> {
         if self.sealer.is_none() {
             write_plain(kind, VERSION, body, &mut self.output);
             return Ok(());
@@ -276,13 +276,13 @@ impl AnonymousConnection {
     }
 
     /// Writes messages into one record.
-    fn write_messages(&mut self, messages: &[u8]) -> Result<(), Error> {
+    fn write_messages(&mut self, messages: &[u8]) -> Result<(), AnonymousError> {
         self.transcript.update(messages);
         self.write(Kind::Handshake, messages)
     }
 
-    fn fail(&mut self, error: Error) {
-        if let Error::Refused { alert, .. } = &error
+    fn fail(&mut self, error: AnonymousError) {
+        if let AnonymousError::Refused { alert, .. } = &error
             && !self.close_sent
         {
             self.close_sent = true;
@@ -293,7 +293,7 @@ impl AnonymousConnection {
         self.error = Some(error);
     }
 
-    fn process_records(&mut self) -> Result<AnonymousStatus, Error> {
+    fn process_records(&mut self) -> Result<AnonymousStatus, AnonymousError> {
         loop {
             if self.input.has_plaintext() {
                 return Ok(AnonymousStatus::Data);
@@ -316,7 +316,7 @@ impl AnonymousConnection {
     }
 
     /// The type and the place of the next record, once it is complete.
-    fn next_record(&mut self) -> Result<Option<(Kind, Range<usize>)>, Error> {
+    fn next_record(&mut self) -> Result<Option<(Kind, Range<usize>)>, AnonymousError> {
         let unread = self.input.unread();
         let Some(header) = unread.first_chunk::<HEADER>() else {
             return Ok(None);
@@ -342,7 +342,7 @@ impl AnonymousConnection {
         Ok(Some((kind, self.input.take(length))))
     }
 
-    fn on_record(&mut self, kind: Kind, body: Range<usize>) -> Result<(), Error> {
+    fn on_record(&mut self, kind: Kind, body: Range<usize>) -> Result<(), AnonymousError> {
         if body.is_empty() {
             self.empty += 1;
             // Empty records of data are a habit from before TLS 1.1; others are not allowed.
@@ -376,7 +376,7 @@ impl AnonymousConnection {
         }
     }
 
-    fn on_alert(&mut self, [level, alert]: [u8; 2]) -> Result<(), Error> {
+    fn on_alert(&mut self, [level, alert]: [u8; 2]) -> Result<(), AnonymousError> {
         let alert = Alert::from(alert);
         match (level, alert) {
             (_, Alert::CloseNotify) if self.is_established() => {
@@ -384,13 +384,13 @@ impl AnonymousConnection {
                 Ok(())
             }
             (1, Alert::UserCanceled | Alert::NoRenegotiation) => self.tolerate(),
-            (1 | 2, alert) => Err(Error::AlertReceived(alert)),
+            (1 | 2, alert) => Err(AnonymousError::AlertReceived(alert)),
             _ => refused(Alert::IllegalParameter, "an alert has no such level"),
         }
     }
 
     /// Counts what is not an error, but is one when there is too much of it.
-    fn tolerate(&mut self) -> Result<(), Error> {
+    fn tolerate(&mut self) -> Result<(), AnonymousError> {
         self.tolerated += 1;
         if self.tolerated > IDLE_MAX {
             return refused(Alert::UnexpectedMessage, "too many warnings or renegotiations");
@@ -398,7 +398,7 @@ impl AnonymousConnection {
         Ok(())
     }
 
-    fn on_change_cipher_spec(&mut self) -> Result<(), Error> {
+    fn on_change_cipher_spec(&mut self) -> Result<(), AnonymousError> {
         match mem::replace(&mut self.state, State::Nothing) {
             State::ChangeCipherSpec { master, opener, sealer } => {
                 self.opener = Some(opener);
@@ -409,7 +409,7 @@ impl AnonymousConnection {
         }
     }
 
-    fn on_messages(&mut self) -> Result<(), Error> {
+    fn on_messages(&mut self) -> Result<(), AnonymousError> {
         loop {
             let mut fields = Fields::new(&self.message);
             let (Ok(kind), Ok(length)) = (fields.number(1), fields.number(3)) else {
@@ -425,7 +425,7 @@ impl AnonymousConnection {
         }
     }
 
-    fn on_message(&mut self, kind: u8, whole: &[u8], body: &[u8]) -> Result<(), Error> {
+    fn on_message(&mut self, kind: u8, whole: &[u8], body: &[u8]) -> Result<(), AnonymousError> {
         if kind == kind::HELLO_REQUEST && self.is_client {
             // It belongs to no transcript. During a handshake it means nothing.
             if !body.is_empty() {
@@ -484,7 +484,7 @@ impl AnonymousConnection {
         self.transcript.clone().finalize().into()
     }
 
-    fn server_flight(&mut self, body: &[u8]) -> Result<(), Error> {
+    fn server_flight(&mut self, body: &[u8]) -> Result<(), AnonymousError> {
         let hello = ClientHello::read(body)?;
         let group = hello.accept()?;
         let mut server = [0; 32];
@@ -504,7 +504,7 @@ impl AnonymousConnection {
         server: &[u8; 32],
         group: Group,
         point: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), AnonymousError> {
         let share = self.entropy.share(group)?;
         let key_exchange = messages::client_key_exchange(&share.public);
         let premaster = share.agree(point)?;
@@ -517,7 +517,7 @@ impl AnonymousConnection {
     }
 
     /// Sends what ends this side's part of the handshake.
-    fn finish(&mut self, master: &Master, sealer: Box<Sealer>) -> Result<(), Error> {
+    fn finish(&mut self, master: &Master, sealer: Box<Sealer>) -> Result<(), AnonymousError> {
         self.write(Kind::ChangeCipherSpec, &[1])?;
         self.sealer = Some(sealer);
         let data = master.finished(self.is_client, &self.transcript_hash());
@@ -530,7 +530,7 @@ impl AnonymousConnection {
         sealer: Option<Box<Sealer>>,
         before: &[u8],
         body: &[u8],
-    ) -> Result<(), Error> {
+    ) -> Result<(), AnonymousError> {
         let expected = master.finished(!self.is_client, before);
         if !bool::from(expected.as_slice().ct_eq(body)) {
             return refused(Alert::DecryptError, "the handshake was changed on its way");
@@ -545,7 +545,7 @@ impl AnonymousConnection {
         Ok(())
     }
 
-    fn refuse_renegotiation(&mut self) -> Result<(), Error> {
+    fn refuse_renegotiation(&mut self) -> Result<(), AnonymousError> {
         self.tolerate()?;
         self.write(Kind::Alert, &[1, u8::from(Alert::NoRenegotiation)])
     }
@@ -584,6 +584,6 @@ impl AnonymousConnection {
     }
 }
 
-fn unexpected<T>() -> Result<T, Error> {
+fn unexpected<T>() -> Result<T, AnonymousError> {
     refused(Alert::UnexpectedMessage, "what the other side sends does not belong here")
 }

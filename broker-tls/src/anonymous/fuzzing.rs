@@ -1,7 +1,7 @@
 //! What the fuzzer of anonymous TLS runs.
 
 use super::keys::{Entropy, Recorded};
-use super::{AnonymousConnection, AnonymousStatus, Error, Hello, inspect};
+use super::{AnonymousConnection, AnonymousError, AnonymousStatus, Hello, inspect};
 use broker_proto::fuzzing::Input;
 use rustls::CipherSuite;
 use std::io::IoSlice;
@@ -28,7 +28,7 @@ pub fn anonymous_tls(bytes: &[u8]) {
 struct Outcome {
     plain: Vec<u8>,
     output: Vec<u8>,
-    status: Option<Result<AnonymousStatus, Error>>,
+    status: Option<Result<AnonymousStatus, AnonymousError>>,
 }
 
 impl Outcome {
@@ -83,7 +83,7 @@ fn stranger(is_client: bool, mut input: Input<'_>) {
     }
     outcome.feed(&mut cut, &[]);
     assert_eq!(outcome, expected);
-    if let Some(Err(Error::Refused { alert, .. })) = &outcome.status {
+    if let Some(Err(AnonymousError::Refused { alert, .. })) = &outcome.status {
         let sealed = cut.is_sealing();
         let last = outcome.output.len().saturating_sub(2);
         assert!(sealed || outcome.output.get(last..) == Some(&[2, u8::from(*alert)]));
@@ -128,7 +128,7 @@ fn peer(mut input: Input<'_>) {
     // Whatever has happened, what was sent back is understood.
     let mut back = Outcome::default();
     back.feed(&mut client, &outcome.output);
-    let broken = matches!(back.status, Some(Err(Error::Refused { .. })));
+    let broken = matches!(back.status, Some(Err(AnonymousError::Refused { .. })));
     let flooded = outcome.output.len() > 32 * 57;
     assert!(!broken || flooded, "{back:?}");
 }

@@ -1,7 +1,7 @@
 //! From the key exchange to the keys of both directions.
 
 use super::record::{Opener, Sealer};
-use super::{Error, refused};
+use super::{AnonymousError, refused};
 use cbc::cipher::array::Array;
 use hmac::{Hmac, KeyInit, Mac};
 use ring::agreement::{self, Algorithm, EphemeralPrivateKey, UnparsedPublicKey};
@@ -65,7 +65,7 @@ impl Entropy {
         Self::System(SystemRandom::new())
     }
 
-    pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+    pub(super) fn fill(&mut self, bytes: &mut [u8]) -> Result<(), AnonymousError> {
         match self {
             Self::System(system) => system.fill(bytes).or_else(|_| no_entropy()),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -79,7 +79,7 @@ impl Entropy {
         }
     }
 
-    pub(super) fn share(&mut self, group: Group) -> Result<Share, Error> {
+    pub(super) fn share(&mut self, group: Group) -> Result<Share, AnonymousError> {
         match self {
             Self::System(system) => {
                 let private = EphemeralPrivateKey::generate(group.algorithm(), system);
@@ -96,7 +96,7 @@ impl Entropy {
     }
 }
 
-fn no_entropy<T>() -> Result<T, Error> {
+fn no_entropy<T>() -> Result<T, AnonymousError> {
     refused(Alert::InternalError, "the system has no random numbers")
 }
 
@@ -115,7 +115,7 @@ enum Private {
 
 impl Share {
     /// The premaster secret with the owner of `peer`, which is checked to be a point of the curve.
-    pub(super) fn agree(self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    pub(super) fn agree(self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, AnonymousError> {
         match self.private {
             Private::Ring(private) => agree(private, peer),
             #[cfg(any(test, feature = "fuzzing"))]
@@ -124,7 +124,7 @@ impl Share {
     }
 }
 
-fn agree(private: EphemeralPrivateKey, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn agree(private: EphemeralPrivateKey, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, AnonymousError> {
     let peer = UnparsedPublicKey::new(private.algorithm(), peer);
     let keep = |secret: &[u8]| Zeroizing::new(secret.to_vec());
     agreement::agree_ephemeral(private, &peer, keep).or_else(|_| {

@@ -1,7 +1,7 @@
 //! The messages of the handshake, written and read.
 
 use super::keys::Group;
-use super::{Error, SUITE, VERSION, refused};
+use super::{AnonymousError, SUITE, VERSION, refused};
 use rustls::AlertDescription as Alert;
 
 /// The types of messages.
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
         Self(bytes)
     }
 
-    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], Error> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], AnonymousError> {
         match self.0.split_at_checked(count) {
             Some((head, rest)) => {
                 self.0 = rest;
@@ -54,29 +54,29 @@ impl<'a> Fields<'a> {
     }
 
     /// A number of up to four bytes.
-    pub(super) fn number(&mut self, size: usize) -> Result<usize, Error> {
+    pub(super) fn number(&mut self, size: usize) -> Result<usize, AnonymousError> {
         let bytes = self.bytes(size)?;
         Ok(bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
     }
 
-    fn u16(&mut self) -> Result<u16, Error> {
+    fn u16(&mut self) -> Result<u16, AnonymousError> {
         Ok(self.number(2)? as u16)
     }
 
     /// A vector whose length has `size` bytes.
-    fn vector(&mut self, size: usize) -> Result<&'a [u8], Error> {
+    fn vector(&mut self, size: usize) -> Result<&'a [u8], AnonymousError> {
         let length = self.number(size)?;
         self.bytes(length)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], AnonymousError> {
         let mut array = [0; N];
         array.iter_mut().zip(self.bytes(N)?).for_each(|(to, from)| *to = *from);
         Ok(array)
     }
 
     /// Nothing may be left.
-    fn end(self) -> Result<(), Error> {
+    fn end(self) -> Result<(), AnonymousError> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
 }
 
 /// A list of numbers of two bytes.
-fn numbers(bytes: &[u8]) -> Result<Vec<u16>, Error> {
+fn numbers(bytes: &[u8]) -> Result<Vec<u16>, AnonymousError> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if !rest.is_empty() || pairs.is_empty() {
         return refused(Alert::DecodeError, "a list of a message has half an item or none");
@@ -94,7 +94,7 @@ fn numbers(bytes: &[u8]) -> Result<Vec<u16>, Error> {
 }
 
 /// The extensions of a hello: type and contents.
-fn extensions(mut fields: Fields<'_>) -> Result<Vec<(u16, &[u8])>, Error> {
+fn extensions(mut fields: Fields<'_>) -> Result<Vec<(u16, &[u8])>, AnonymousError> {
     let mut found: Vec<(u16, &[u8])> = Vec::new();
     if fields.0.is_empty() {
         return Ok(found);
@@ -116,7 +116,7 @@ fn find<'a>(extensions: &[(u16, &'a [u8])], kind: u16) -> Option<&'a [u8]> {
 }
 
 /// The two extensions that this mode requires, and the one that it makes nothing of.
-fn check_common(extensions: &[(u16, &[u8])]) -> Result<(), Error> {
+fn check_common(extensions: &[(u16, &[u8])]) -> Result<(), AnonymousError> {
     let etm = find(extensions, extension::ENCRYPT_THEN_MAC);
     let ems = find(extensions, extension::EXTENDED_MASTER_SECRET);
     if etm.is_none() {
@@ -196,7 +196,7 @@ pub(super) struct ClientHello<'a> {
 }
 
 impl<'a> ClientHello<'a> {
-    pub(super) fn read(body: &'a [u8]) -> Result<Self, Error> {
+    pub(super) fn read(body: &'a [u8]) -> Result<Self, AnonymousError> {
         let mut fields = Fields(body);
         let (version, random) = (fields.u16()?, fields.array()?);
         if fields.vector(1)?.len() > 32 {
@@ -215,7 +215,7 @@ impl<'a> ClientHello<'a> {
     }
 
     /// The group to use with this client, if it can do what this mode needs.
-    pub(super) fn accept(&self) -> Result<Group, Error> {
+    pub(super) fn accept(&self) -> Result<Group, AnonymousError> {
         if self.version < u16::from_be_bytes(VERSION) {
             return refused(
                 Alert::ProtocolVersion,
@@ -277,7 +277,7 @@ pub(super) fn server_hello(random: &[u8; 32], hello: &ClientHello<'_>) -> Vec<u8
 }
 
 /// Reads the answer to [`client_hello`]; returns the server's random bytes.
-pub(super) fn read_server_hello(body: &[u8]) -> Result<[u8; 32], Error> {
+pub(super) fn read_server_hello(body: &[u8]) -> Result<[u8; 32], AnonymousError> {
     let mut fields = Fields(body);
     let (version, random) = (fields.array::<2>()?, fields.array()?);
     if version != VERSION {
@@ -315,7 +315,7 @@ pub(super) fn server_key_exchange(group: Group, point: &[u8]) -> Vec<u8> {
     message(kind::SERVER_KEY_EXCHANGE, &body)
 }
 
-pub(super) fn read_server_key_exchange(body: &[u8]) -> Result<(Group, &[u8]), Error> {
+pub(super) fn read_server_key_exchange(body: &[u8]) -> Result<(Group, &[u8]), AnonymousError> {
     let mut fields = Fields(body);
     let (curve_type, group) = (fields.number(1)?, fields.u16()?);
     let group = Group::from_id(group).filter(|_| curve_type == usize::from(NAMED_CURVE));
@@ -338,7 +338,7 @@ pub(super) fn client_key_exchange(point: &[u8]) -> Vec<u8> {
     message(kind::CLIENT_KEY_EXCHANGE, &body)
 }
 
-pub(super) fn read_client_key_exchange(body: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn read_client_key_exchange(body: &[u8]) -> Result<&[u8], AnonymousError> {
     let mut fields = Fields(body);
     let point = fields.vector(1)?;
     fields.end()?;

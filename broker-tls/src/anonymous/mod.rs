@@ -42,7 +42,7 @@ const VERSION: [u8; 2] = [3, 3];
 
 /// Why a connection ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum AnonymousError {
     /// The other side ended it with this alert.
     #[error("the other side ended the connection with the alert {0:?}")]
     AlertReceived(AlertDescription),
@@ -57,6 +57,6 @@ pub enum Error {
 }
 
 /// The refusal of something that arrived.
-fn refused<T>(alert: AlertDescription, reason: &'static str) -> Result<T, Error> {
-    Err(Error::Refused { alert, reason })
+fn refused<T>(alert: AlertDescription, reason: &'static str) -> Result<T, AnonymousError> {
+    Err(AnonymousError::Refused { alert, reason })
 }

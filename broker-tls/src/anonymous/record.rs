@@ -4,7 +4,7 @@
 //! Both happen in the buffer that the record is in.
 
 use super::keys::{DirectionKeys, padded};
-use super::{Error, VERSION, refused};
+use super::{AnonymousError, VERSION, refused};
 use aes::Aes256;
 use cbc::cipher::array::Array;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, SetIvState};
@@ -69,7 +69,7 @@ impl Authenticator {
     }
 
     /// The MAC over the next record, whose body without the MAC is `sealed`.
-    fn next(&mut self, kind: Kind, sealed: &[u8]) -> Result<Hmac<Sha1>, Error> {
+    fn next(&mut self, kind: Kind, sealed: &[u8]) -> Result<Hmac<Sha1>, AnonymousError> {
         let sequence = self.sequence;
         let Some(next) = sequence.checked_add(1) else {
             return refused(Alert::InternalError, "no sequence numbers are left");
@@ -111,7 +111,7 @@ impl Sealer {
         kind: Kind,
         start: usize,
         out: &mut Vec<u8>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), AnonymousError> {
         let plain = out.len() - start - HEADER - IV;
         let padding = BLOCK - plain % BLOCK;
         out.resize(out.len() + padding, (padding - 1) as u8);
@@ -149,7 +149,11 @@ impl Opener {
     }
 
     /// Opens a record in place and returns where in `body` its plaintext is.
-    pub(super) fn open(&mut self, kind: Kind, body: &mut [u8]) -> Result<Range<usize>, Error> {
+    pub(super) fn open(
+        &mut self,
+        kind: Kind,
+        body: &mut [u8],
+    ) -> Result<Range<usize>, AnonymousError> {
         const MAC: &str = "what arrived was not sealed by the other side of this connection";
         let split = body.len().saturating_sub(TAG);
         let (sealed, tag) = body.split_at_mut(split);
@@ -211,7 +215,7 @@ mod tests {
         let mut body = body(padded);
         match Opener::new(&keys()).open(Kind::Data, &mut body) {
             Ok(range) => Ok(body[range].to_vec()),
-            Err(Error::Refused { alert, .. }) => Err(alert),
+            Err(AnonymousError::Refused { alert, .. }) => Err(alert),
             Err(other) => unreachable!("{other}"),
         }
     }
@@ -251,7 +255,7 @@ mod tests {
             let mut short = body[..length].to_vec();
             let outcome = Opener::new(&keys()).open(Kind::Data, &mut short);
             assert!(
-                matches!(outcome, Err(Error::Refused { alert: Alert::BadRecordMac, .. })),
+                matches!(outcome, Err(AnonymousError::Refused { alert: Alert::BadRecordMac, .. })),
                 "{length}"
             );
         }

@@ -128,10 +128,10 @@ async fn connect(
 fn wants_another_mode(error: &io::Error) -> bool {
     let inner = error.get_ref();
     let of_rustls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let of_anonymous = inner.and_then(|inner| inner.downcast_ref::<anonymous::Error>());
+    let of_anonymous = inner.and_then(|inner| inner.downcast_ref::<anonymous::AnonymousError>());
     let alert = match (of_rustls, of_anonymous) {
         (Some(rustls::Error::AlertReceived(alert)), _)
-        | (_, Some(anonymous::Error::AlertReceived(alert))) => alert,
+        | (_, Some(anonymous::AnonymousError::AlertReceived(alert))) => alert,
         _ => return false,
     };
     matches!(

@@ -23,7 +23,8 @@ pub(super) async fn start_hub(transcript: &mut Transcript) -> Result<Hub, Failur
     let config = Config { log_level: Severity::Warning, ..Config::default() };
     let participant = transcript.start("hub", config)?;
     let mut urls = Vec::new();
-    for scheme in participant.endpoint.schemes() {
+    // Sockets of this machine have paths, and what is printed here is the same everywhere.
+    for scheme in participant.endpoint.schemes().into_iter().filter(|scheme| *scheme != "unix") {
         let host = if scheme == "mem" { "hub" } else { "127.0.0.1" };
         let bound = participant.endpoint.listen(Address::new(scheme, host, 0)).await;
         let bound = bound.map_err(|error| Failure::listening(&error))?;

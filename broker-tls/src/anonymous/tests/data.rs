@@ -1,6 +1,6 @@
 //! Established connections.
 
-use super::super::{AnonymousConnection, AnonymousStatus, Error};
+use super::super::{AnonymousConnection, AnonymousError, AnonymousStatus};
 use super::{feed, pair, records, refusal, seal, take};
 use rustls::AlertDescription as Alert;
 use std::io::IoSlice;
@@ -48,7 +48,7 @@ fn a_record_with_any_other_bit_is_refused() {
         let alert = take(&mut server);
         assert_eq!(
             feed(&mut client, &alert),
-            Err(Error::AlertReceived(Alert::BadRecordMac)),
+            Err(AnonymousError::AlertReceived(Alert::BadRecordMac)),
             "the alert is sealed"
         );
     }
@@ -76,7 +76,7 @@ fn the_connection_ends_before_its_sequence_numbers_repeat() {
     let (mut client, mut server) = pair();
     client.exhaust(true);
     let outcome = client.send(&[IoSlice::new(b"x")]);
-    assert!(matches!(outcome, Err(Error::Refused { .. })), "{outcome:?}");
+    assert!(matches!(outcome, Err(AnonymousError::Refused { .. })), "{outcome:?}");
     assert_eq!(client.output(), b"", "nothing is sealed with a number used before");
     client.close();
     assert_eq!(client.output(), b"");
@@ -151,13 +151,13 @@ fn alerts_end_the_connection_unless_they_are_harmless_warnings() {
         feed(&mut server, &sealed).map(|_| server.process())
     };
     for (alert, code) in [(Alert::InternalError, 80), (Alert::HandshakeFailure, 40)] {
-        assert_eq!(alerted(&[2, code]), Err(Error::AlertReceived(alert)));
-        assert_eq!(alerted(&[1, code]), Err(Error::AlertReceived(alert)));
+        assert_eq!(alerted(&[2, code]), Err(AnonymousError::AlertReceived(alert)));
+        assert_eq!(alerted(&[1, code]), Err(AnonymousError::AlertReceived(alert)));
     }
     assert_eq!(alerted(&[1, 90]), Ok(Ok(AnonymousStatus::Input)));
     assert_eq!(alerted(&[1, 0]), Ok(Ok(AnonymousStatus::Closed)));
     for malformed in [&[2][..], &[1, 0, 0], &[3, 40], &[0, 80]] {
-        assert!(matches!(alerted(malformed), Err(Error::Refused { .. })), "{malformed:?}");
+        assert!(matches!(alerted(malformed), Err(AnonymousError::Refused { .. })), "{malformed:?}");
     }
     let (mut client, mut server) = pair();
     let flood: Vec<u8> = (0..33).flat_map(|_| client.sealed(21, &[1, 90])).collect();

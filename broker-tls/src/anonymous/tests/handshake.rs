@@ -2,7 +2,7 @@
 
 use super::super::keys::{Entropy, Group};
 use super::super::record::Kind;
-use super::super::{AnonymousConnection, AnonymousStatus, Error};
+use super::super::{AnonymousConnection, AnonymousError, AnonymousStatus};
 use super::{
     CHANGE_CIPHER_SPEC, Vector, feed, pair, plain_refusal, record, records, refusal, sealed, take,
 };
@@ -53,7 +53,10 @@ fn key_exchanges_agree_on_every_curve_and_only_with_its_points() {
             for point in bad.iter().filter(|point| group != Group::X25519 || point.len() != 32) {
                 let outcome = entropy.share(group).unwrap().agree(point).unwrap_err();
                 assert!(
-                    matches!(outcome, Error::Refused { alert: Alert::IllegalParameter, .. }),
+                    matches!(
+                        outcome,
+                        AnonymousError::Refused { alert: Alert::IllegalParameter, .. }
+                    ),
                     "{group:?}: {outcome}"
                 );
             }
@@ -270,7 +273,7 @@ fn alerts_during_the_handshake_end_it() {
         {
             take(&mut connection);
             let outcome = feed(&mut connection, &record(21, &[level, alert.into()]));
-            assert_eq!(outcome, Err(Error::AlertReceived(alert)));
+            assert_eq!(outcome, Err(AnonymousError::AlertReceived(alert)));
             assert!(connection.output().is_empty(), "alerts are not answered");
         }
     }

@@ -7,7 +7,7 @@ mod vectors;
 
 use super::keys::{DirectionKeys, Entropy, Recorded};
 use super::record::{Kind, Sealer};
-use super::{AnonymousConnection, AnonymousStatus, Error};
+use super::{AnonymousConnection, AnonymousError, AnonymousStatus};
 use data_encoding::HEXLOWER;
 use rustls::AlertDescription as Alert;
 use serde_json::Value;
@@ -91,7 +91,7 @@ pub(super) const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 pub(super) fn feed(
     connection: &mut AnonymousConnection,
     mut bytes: &[u8],
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, AnonymousError> {
     let mut plain = Vec::new();
     while !bytes.is_empty() {
         let room = connection.room();
@@ -153,7 +153,7 @@ pub(super) fn pair() -> (AnonymousConnection, AnonymousConnection) {
 #[track_caller]
 pub(super) fn refusal(connection: &mut AnonymousConnection, bytes: &[u8]) -> Alert {
     let error = feed(connection, bytes).unwrap_err();
-    let Error::Refused { alert, reason } = &error else { unreachable!("{error}") };
+    let AnonymousError::Refused { alert, reason } = &error else { unreachable!("{error}") };
     assert!(!reason.is_empty());
     assert_eq!(connection.process(), Err(error.clone()));
     assert_eq!(connection.send(&[std::io::IoSlice::new(b"x")]), Err(error.clone()));
