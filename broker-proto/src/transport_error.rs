@@ -49,7 +49,8 @@ impl TransportError {
         self.reason
     }
 
-    /// Whether it is one of [`Self::unusable_certificate`]: the other side has not refused anything.
+    /// Whether it is one of [`Self::unusable_certificate`]: the other side has not refused
+    /// anything.
     #[must_use]
     pub fn is_unusable_certificate(&self) -> bool {
         self.unusable_certificate

@@ -24,8 +24,8 @@ const MODE: u32 = 0o600;
 /// number, as in `unix:///run/broker.sock?mode=660`. Who is at the other side, by user and process,
 /// comes from the system and is part of what protects the link.
 ///
-/// A socket that a process has left behind when it ended is replaced; one at which somebody listens,
-/// or anything else at that path, is not. A listener that ends takes its socket away.
+/// A socket that a process has left behind when it ended is replaced; one at which somebody
+/// listens, or anything else at that path, is not. A listener that ends takes its socket away.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnixTransport;
 

@@ -35,8 +35,8 @@ pub(crate) struct Node {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     wait: Option<Duration>,
 
-    /// Serve a page for a browser, /metrics, /v1/status/json, /health and /ready at this address. Without a value 127.0.0.1:9990,
-    /// where `peers` and `stats` look [default: do not serve them]
+    /// Serve a page for a browser, /metrics, /v1/status/json, /health and /ready at this address.
+    /// Without a value 127.0.0.1:9990, where `peers` and `stats` look [default: do not serve them]
     #[cfg(feature = "http")]
     #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = crate::http::DEFAULT)]
     http: Option<crate::http::HttpAddress>,

@@ -379,8 +379,8 @@ impl Endpoint {
     }
 
     /// Waits until every peer has taken what was meant for it before: messages that were published,
-    /// and changes of the topics that this endpoint wants. A peer that leaves in the meantime is not
-    /// waited for; `tokio::time::timeout` sets a limit. Cancel safe.
+    /// and changes of the topics that this endpoint wants. A peer that leaves in the meantime is
+    /// not waited for; `tokio::time::timeout` sets a limit. Cancel safe.
     ///
     /// It pings the peers, which answer in order, so this is about peers and not about those behind
     /// them.

@@ -65,8 +65,8 @@ impl MessageType {
     }
 
     /// What the value claims to be; whether it is valid is another question, which
-    /// [`ZeekMessageView::parse`] answers. Invalid when it is not a vector of at least three elements
-    /// or the second one is not a count with a known type.
+    /// [`ZeekMessageView::parse`] answers. Invalid when it is not a vector of at least three
+    /// elements or the second one is not a count with a known type.
     #[must_use]
     pub fn of(view: super::View<'_>) -> Self {
         check::classify(view).map_or(Self::Invalid, |outer| outer.message_type)
