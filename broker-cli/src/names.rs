@@ -67,13 +67,19 @@ impl Names {
         let mut args = event.args().iter();
         let (Some(name), Some(id)) = (args.next(), args.next()) else { return };
         let (Some(name), Some(id)) = (name.as_bytes(), id.as_str()) else { return };
-        let Ok(id) = id.parse::<EndpointId>() else { return };
+        if let Ok(id) = id.parse() {
+            self.remember(id, &BStr::new(name).to_string());
+        }
+    }
+
+    /// Remembers what an endpoint calls itself.
+    pub(crate) fn remember(&self, id: EndpointId, name: &str) {
         if name.is_empty() || name.len() > LONGEST {
             return;
         }
         let mut known = self.0.write();
         if known.learned.len() < LEARNED || known.learned.contains_key(&id) {
-            known.learned.insert(id, BStr::new(name).to_string());
+            known.learned.insert(id, name.to_owned());
         }
     }
 }

@@ -54,6 +54,7 @@ pub(crate) struct Reporter {
     names: Names,
     repeats: Repeats,
     peers: HashMap<EndpointId, Since>,
+    hides_renewal: bool,
 }
 
 /// What is known of a peer while it is there and right after it.
@@ -85,7 +86,19 @@ struct Entry {
 impl Reporter {
     /// Reports errors, and log events up to this level.
     pub(crate) fn new(level: Severity, style: Style, names: Names) -> Self {
-        Self { level, style, names, repeats: Repeats::default(), peers: HashMap::new() }
+        Self {
+            level,
+            style,
+            names,
+            repeats: Repeats::default(),
+            peers: HashMap::new(),
+            hides_renewal: false,
+        }
+    }
+
+    /// Whether it is said elsewhere that certificates have been read again.
+    pub(crate) fn hide_renewal(&mut self, is_hidden: bool) {
+        self.hides_renewal = is_hidden;
     }
 
     /// Changes the least grave level that is reported.
@@ -179,6 +192,7 @@ impl Reporter {
         match event {
             // What the command itself waits for is reported by how it ends.
             Event::Log(LogEvent { id: LogId::ListenFailed, .. }) => None,
+            Event::Log(LogEvent { id: LogId::CertificatesRead, .. }) if self.hides_renewal => None,
             // They repeat an error or a status.
             Event::Log(LogEvent {
                 id: LogId::DialFailed | LogId::UnpeerFailed | LogId::Error,

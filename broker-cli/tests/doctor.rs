@@ -350,6 +350,6 @@ const PIN: &str = "0000000000000000000000000000000000000000000000000000000000000
 #[tokio::test]
 async fn certificates_that_cannot_be_used_are_told_before_anything_is_tried() {
     let args = ["--tls-certificate", "/no/such/file", "--tls-key", "/no/such/file"];
-    let found = finding("tls://127.0.0.1:1", 4, &args).await;
+    let found = finding("tls://127.0.0.1:1", 2, &args).await;
     assert_finding(&found, "tls", "own-certificate", "no/such/file");
 }

@@ -4,11 +4,14 @@
 mod common;
 
 use common::{Cli, node, run, run_with_input};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A subscriber that is peered with the node.
 async fn subscriber(node: &mut Cli, args: &[&str]) -> Cli {
-    let subscriber = Cli::start(&[&["sub"], args].concat());
-    node.event("peer_added").await;
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let id = format!("11111111-2222-4333-8444-{:012}", NUMBER.fetch_add(1, Relaxed));
+    let subscriber = Cli::start(&[&["sub", "--endpoint-id", &id], args].concat());
+    while node.event("peer_added").await["endpoint"]["id"] != *id {}
     subscriber
 }
 

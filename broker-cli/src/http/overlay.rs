@@ -48,13 +48,16 @@ impl Overlay {
         let options = SubscriberOptions::with_policy(SubscriberPolicy::DropOldest);
         let heard = endpoint.try_subscribe(TOPIC, options);
         let mut heard = heard.map_err(|error| Failure::usage(format!("announce: {error}")))?;
-        let overlay = self.clone();
+        let (overlay, names) = (self.clone(), called.others.clone());
         tokio::spawn(async move {
             while let Some(message) = heard.recv().await {
                 let Some(text) = message.view().as_bytes() else { continue };
                 if text.len() <= LONGEST
                     && let Ok(status) = serde_json::from_slice::<Status>(text)
                 {
+                    if let Ok(id) = status.id.parse() {
+                        names.remember(id, &status.name);
+                    }
                     overlay.hear(status, Instant::now());
                 }
             }

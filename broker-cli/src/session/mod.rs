@@ -290,10 +290,10 @@ impl Session {
                 Ok(())
             }
             said = done(&mut self.reload) => {
-                // The log says the same at its level.
-                if self.level < Severity::Info || self.reporter.is_none() {
-                    diagnose(said);
-                }
+                self.hide_renewal(true);
+                self.catch_up();
+                self.hide_renewal(false);
+                diagnose(said);
                 Ok(())
             }
             Some(event) = self.events.next() => {
@@ -327,6 +327,13 @@ impl Session {
     /// When lines that are owed have to be written, if that begins now.
     pub(crate) fn owed_until() -> Instant {
         Instant::now() + OWED_LINES
+    }
+
+    /// What the answer to a signal says does not have to be said by the log as well.
+    fn hide_renewal(&mut self, is_hidden: bool) {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.hide_renewal(is_hidden);
+        }
     }
 
     fn told(&mut self, signal: Signal) -> Stop {

@@ -108,7 +108,6 @@ const number = (key) => ({ value: (row) => row[key], show: short });
 const peers = new Table($("peers"), [
   { name: "Peer", text: true, value: (row) => row.name },
   { name: "Address", text: true, value: (row) => row.address },
-  { name: "Status", text: true, value: (row) => row.status },
   { name: "Out/s", ...number("outRate") },
   { name: "In/s", ...number("inRate") },
   { name: "Drops/s", ...number("dropRate"), mark: (value) => (value > 0 ? "bad" : "") },
@@ -118,8 +117,9 @@ const peers = new Table($("peers"), [
   { name: "Delivered", ...number("delivered") },
   { name: "Age", value: (row) => row.age, show: age },
   { name: "Protection", text: true, value: (row) => row.protection },
+  { name: "Status", text: true, value: (row) => row.status },
   { name: "Topics", text: true, value: (row) => row.topics },
-], 3);
+], 2);
 const clients = new Table($("clients"), [
   { name: "Client", text: true, value: (row) => row.name },
   { name: "Address", text: true, value: (row) => row.address },
@@ -231,7 +231,7 @@ function showOverlay(overlay) {
   for (const link of links.values()) {
     const [[x1, y1], [x2, y2]] = [place.get(link.from), place.get(link.to)];
     const classes = `link${link.protection === "plain" ? " plain" : ""}${link.drops ? " drops" : ""}`;
-    const line = shape("line", { x1, y1, x2, y2, class: classes, "stroke-width": 1 + Math.min(5, Math.log10(1 + link.sent)) });
+    const line = shape("line", { x1, y1, x2, y2, class: classes, "stroke-width": 1 + Math.min(2, Math.log10(1 + link.sent) / 2) });
     line.append(shape("title", {}, `${nodes.get(link.from).name} dialled ${nodes.get(link.to).name}: ${link.protection}, ${short(link.sent)}/s, ${short(link.drops)} dropped`));
     // The arrow points at the one that was dialled.
     const [dx, dy] = [x2 - x1, y2 - y1];
