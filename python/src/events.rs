@@ -45,6 +45,7 @@ impl Wanted {
             }
             Event::Error(_) => self.errors,
             Event::Log(_) => self.logs,
+            _ => false,
         }
     }
 }
@@ -162,6 +163,8 @@ fn report(event: &Event) -> Report {
         Event::Status(status) => (status.code.event_name(), 0, None),
         Event::Error(error) => ("error", error.code.number(), error.reason.map(Reason::name)),
         Event::Log(log) => (log.level.name(), 0, log.reason.map(Reason::name)),
+        // Not wanted.
+        _ => ("other", 0, None),
     };
     let id = event.endpoint().map(|endpoint| endpoint.id.to_string());
     let network = event.endpoint().and_then(network);

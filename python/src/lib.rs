@@ -26,7 +26,7 @@ mod _zeek_broker {
     #[pymodule_export]
     use crate::operation::{Completions, Operation};
     #[pymodule_export]
-    use crate::runtime::after_fork_in_child;
+    use crate::runtime::{after_fork_in_child, end_waits};
     #[pymodule_export]
     use crate::subscriber::Subscriber;
     #[pymodule_export]

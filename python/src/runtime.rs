@@ -4,7 +4,9 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std::ops::Deref;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -56,6 +58,43 @@ pub(crate) fn after_fork_in_child() {
     }
 }
 
+/// Set when the interpreter ends, to the thread that ends it. A thread that asked for the
+/// interpreter's lock after that would be ended by force, in the middle of Rust code.
+static ENDING: OnceLock<ThreadId> = OnceLock::new();
+
+/// Threads that wait without the interpreter's lock, or to have it back.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// To be called when the interpreter begins to end: takes care that no other thread comes back from
+/// a wait.
+#[pyfunction]
+pub(crate) fn end_waits(py: Python<'_>) {
+    let _ = ENDING.set(std::thread::current().id());
+    py.detach(|| {
+        let deadline = Instant::now() + 10 * SLICE;
+        while WAITING.load(SeqCst) > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+}
+
+/// Runs something without the interpreter's lock.
+fn without_lock<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    WAITING.fetch_add(1, SeqCst);
+    let result = py.detach(|| {
+        let result = work();
+        if ENDING.get().is_some_and(|thread| *thread != std::thread::current().id()) {
+            WAITING.fetch_sub(1, SeqCst);
+            loop {
+                std::thread::park();
+            }
+        }
+        result
+    });
+    WAITING.fetch_sub(1, SeqCst);
+    result
+}
+
 /// Something whose destructor must not run in a forked child, where it could wait forever.
 pub(crate) struct Unforked<T>(Option<T>);
 
@@ -105,7 +144,7 @@ pub(crate) fn wait_in_slices<T: Send>(
         refuse_forked()?;
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let slice = left.map_or(SLICE, |left| left.min(SLICE));
-        if let Some(result) = py.detach(|| wait(slice)) {
+        if let Some(result) = without_lock(py, || wait(slice)) {
             return Ok(Some(result));
         }
         py.check_signals()?;

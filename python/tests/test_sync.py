@@ -204,8 +204,9 @@ def test_the_interpreter_ends_without_a_shutdown(script: Any) -> None:
         a, b = sync.Endpoint(), compat.Endpoint()
         a.listen("tcp://127.0.0.1:0")
         subscriber, events = a.subscribe("/t"), a.events()
-        waiting = threading.Thread(target=subscriber.next, daemon=True)
-        waiting.start()
+        old = b.make_subscriber("/t")
+        for wait in (subscriber.next, lambda: list(events), old.get, old.get):
+            threading.Thread(target=wait, daemon=True).start()
         peering = a.peer_later("tcp://127.0.0.1:1")
         print("end", flush=True)
         """

@@ -41,10 +41,6 @@ def same(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-#: The smallest reals have no encoding, and Python takes 1, True and Count(1) for one member of a
-set.NOT_IN_PYTHON = {"real 4.9406564584124654e-324", "set mixed"}
-
-
 #: The one is no value that the C++ Broker wrote by intention, and of the other Python takes 1, True
 #: and Count(1) for one member.
 NOT_IN_PYTHON = {"real 4.9406564584124654e-324", "set mixed"}

@@ -15,6 +15,7 @@
 Broker's own Python module for scripts that were written for that.
 """
 
+import atexit as _atexit
 import os as _os
 
 from ._endpoint import Endpoint, Events, Peering, Publisher, Subscriber, connect, serve
@@ -44,8 +45,10 @@ from ._values import Count, Enum, Port, SafeTable
 from ._zeek_broker import VERSION as __version__
 from ._zeek_broker import Message, Timespan, Timestamp
 from ._zeek_broker import after_fork_in_child as _after_fork_in_child
+from ._zeek_broker import end_waits as _end_waits
 
 _os.register_at_fork(after_in_child=_after_fork_in_child)
+_atexit.register(_end_waits)
 
 __all__ = [
     "NETWORK_TIMESTAMP",
