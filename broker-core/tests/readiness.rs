@@ -119,7 +119,7 @@ async fn events_that_are_there_make_their_stream_ready() {
     let mut events = a.events();
     let mut context = Context::from_waker(Waker::noop());
     assert!(events.poll_ready(&mut context).is_pending() && events.is_empty());
-    a.unpeer(&at("nobody"));
+    a.unpeer(at("nobody"));
     assert_eq!((events.poll_ready(&mut context), events.len()), (Poll::Ready(()), 1));
     events.try_next().unwrap();
     assert!(events.poll_ready(&mut context).is_pending() && !events.has_ended());

@@ -65,7 +65,7 @@ impl Call {
         let mut session = Session::new(settings, Need::Output)?;
         let prefix = self.reply_topic.as_ref().unwrap_or(&self.topic);
         let options = SubscriberOptions::with_policy(SubscriberPolicy::DropOldest);
-        let answers = session.endpoint.try_subscribe(&[prefix], options);
+        let answers = session.endpoint.try_subscribe([prefix], options);
         let answers = answers.map_err(|error| Failure::usage(error.to_string()))?;
         let outcome = self.ask(&mut session, &Value::from(event), answers, persistence).await;
         session.finish(outcome.map_err(Failure::from)).await

@@ -96,8 +96,8 @@ impl Session {
     pub(super) async fn reload_settings(&mut self) -> Result<Vec<String>, String> {
         let Some(resettle) = &self.resettle else { return Ok(Vec::new()) };
         let checked = resettle().and_then(|new| {
-            let urls = new.listen.iter().chain(&new.peers);
-            urls.map(|url| super::check_scheme(&self.endpoint, url)).collect::<Result<(), _>>()?;
+            let mut urls = new.listen.iter().chain(&new.peers);
+            urls.try_for_each(|url| super::check_scheme(&self.endpoint, url))?;
             Ok(new)
         });
         let outcome = match checked {

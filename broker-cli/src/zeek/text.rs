@@ -75,7 +75,7 @@ pub(crate) fn value(shown: &Value, out: &mut Vec<u8>) {
             Ok(())
         }
         Value::Set(set) => {
-            list(*b"{}", set.iter(), out, |element, out| value(element, out));
+            list(*b"{}", set.iter(), out, value);
             Ok(())
         }
         Value::Table(table) => {
@@ -87,7 +87,7 @@ pub(crate) fn value(shown: &Value, out: &mut Vec<u8>) {
             Ok(())
         }
         Value::Vector(vector) => {
-            list(*b"()", vector.iter(), out, |element, out| value(element, out));
+            list(*b"()", vector.iter(), out, value);
             Ok(())
         }
         scalar => write!(out, "{scalar}"),
