@@ -4,7 +4,7 @@ use std::net::IpAddr;
 /// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
 /// network. What is shared out fairly is shared out between these.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Origin {
+pub enum SourceAddress {
     /// An address, also where it is mapped into IPv6.
     V4([u8; 4]),
     /// The network of an address.
@@ -13,7 +13,7 @@ pub enum Origin {
     Other(String),
 }
 
-impl Origin {
+impl SourceAddress {
     /// Where a connection comes from.
     #[must_use]
     pub fn of(remote: &Address) -> Self {
