@@ -1,4 +1,4 @@
-use super::{Action, ConnectionState, PeeringMachine, Pending, Phase};
+use super::{Action, PeeringMachine, Pending, Phase};
 use crate::EndpointId;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
