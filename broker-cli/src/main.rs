@@ -66,10 +66,6 @@ enum Command {
     Convert(commands::convert::Convert),
 }
 
-/// Gives memory back after a burst; that of the system keeps what each thread has had at the most.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     raise_descriptor_limit();
