@@ -154,9 +154,9 @@ pub struct Limits {
     /// waits in the queues of peers, clients, subscribers and hubs, and frames that have not arrived
     /// in full. Beyond it whoever holds most gives way first: a queue as its policy says, the
     /// connection of an unfinished frame is cut. A message that waits in several queues and is
-    /// shared by them counts for each. Default 1 GiB, which 16 peers that read nothing reach and a working overlay
-    /// does not; 0 is no bound but those of each connection. What a connection needs in any case,
-    /// some hundred KiB at most, does not count.
+    /// shared by them counts for each. Default 1 GiB, which 16 peers that read nothing reach and a
+    /// working overlay does not; 0 is no bound but those of each connection. What a connection
+    /// needs in any case, some hundred KiB at most, does not count.
     pub memory: usize,
 
     /// How long a frame of a peer may take from its first byte to its last; 0 is as long as it

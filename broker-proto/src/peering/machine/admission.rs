@@ -49,8 +49,8 @@ impl HandshakeSteps<'_> {
     /// An endpoint that leads makes one of its own connections wait for the other, and where the
     /// two sides have dialled each other the originator decides. Among connections that were
     /// accepted nobody has to wait for one from somewhere else, which may be anybody's, and for one
-    /// from the same address not for long: they go on beside each other, and whichever is done first
-    /// is the peer.
+    /// from the same address not for long: they go on beside each other, and whichever is done
+    /// first is the peer.
     fn compete(&mut self, id: EndpointId, role: Role) -> Admission {
         let machine = &mut *self.machine;
         let patience = machine.patience();
