@@ -103,7 +103,7 @@ impl Directions {
                 "repeats" => directions.repeats = number(name, value)?,
                 "largest" => directions.largest = number(name, value)?,
                 "access_token" => directions.rest.push(part.to_owned()),
-                _ => return Err(InvalidDirections::Unknown(part.to_owned())),
+                _ => return Err(unknown(part)),
             }
         }
         let from = directions.from.iter().flatten();
@@ -129,7 +129,7 @@ impl Directions {
                 name if KNOWN.contains(&name) => {
                     return Err(InvalidDirections::NoBridge(part.to_owned()));
                 }
-                _ => return Err(InvalidDirections::Unknown(part.to_owned())),
+                _ => return Err(unknown(part)),
             }
         }
         Ok(())
@@ -196,8 +196,14 @@ fn parameter(part: &str) -> Result<(&str, &str), InvalidDirections> {
     match part.split_once('=') {
         Some(parameter) => Ok(parameter),
         None if KNOWN.contains(&part) => Err(InvalidDirections::NoValue(part.to_owned())),
-        None => Err(InvalidDirections::Unknown(part.to_owned())),
+        None => Err(unknown(part)),
     }
+}
+
+/// Names a parameter that there is not. Without its value, which may be a token under a name that
+/// is spelled wrongly.
+fn unknown(part: &str) -> InvalidDirections {
+    InvalidDirections::Unknown(part.split_once('=').map_or(part, |(name, _)| name).to_owned())
 }
 
 /// Text of a URL without its percent-encoding.
@@ -245,6 +251,10 @@ mod tests {
         ] {
             let error = parse(query).unwrap_err().to_string();
             assert!(error.contains(reason), "{query}: {error}");
+        }
+        for query in ["acces_token=s3cret", "access%5Ftoken=s3cret", "Access_Token=s3cret"] {
+            let error = parse(query).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
         }
         assert_eq!(parse("to=").unwrap().to, [""]);
         let native = |query: &str| {

@@ -151,9 +151,9 @@ pub struct Limits {
     pub outbox_control_bytes: NonZeroUsize,
 
     /// Bytes of memory that the connections and local consumers of the endpoint hold in all: what
-    /// waits in the queues of peers, clients, subscribers and hubs, and frames that have not
-    /// arrived in full. Beyond it whoever holds most gives way first: a queue as its policy says,
-    /// the connection of an unfinished frame is cut. A message that waits in several queues and is
+    /// waits in the queues of peers, clients, subscribers and hubs, and frames that have not arrived
+    /// in full. Beyond it whoever holds most gives way first: a queue as its policy says, the
+    /// connection of an unfinished frame is cut. A message that waits in several queues and is
     /// shared by them counts for each. Default 1 GiB, which 16 peers that read nothing reach and a
     /// working overlay does not; 0 is no bound but those of each connection. What a connection
     /// needs in any case, some hundred KiB at most, does not count.

@@ -154,7 +154,7 @@ impl Listing {
         let all = &self.definitions;
         let known = all.iter().find(of_type).or_else(|| all.iter().find(of_name));
         if let Some(known) = known.filter(|_| self.known.insert(name.clone())) {
-            for line in &known.lines[&name] {
+            for line in known.lines.get(&name).into_iter().flatten() {
                 entry.push_str(&format!("    {line}\n"));
             }
         }

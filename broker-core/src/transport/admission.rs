@@ -1,7 +1,7 @@
 //! Which accepted connections may stay when there are too many of them.
 
 use crate::Address;
-use broker_proto::RemoteHost;
+use broker_proto::SourceAddress;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -42,8 +42,8 @@ struct State {
 /// Connections by where they come from, and who has most of them.
 #[derive(Debug, Default)]
 struct ByOrigin {
-    origins: HashMap<RemoteHost, BTreeMap<u64, Arc<Eviction>>>,
-    ranks: BTreeSet<(Rank, RemoteHost)>,
+    origins: HashMap<SourceAddress, BTreeMap<u64, Arc<Eviction>>>,
+    ranks: BTreeSet<(Rank, SourceAddress)>,
     count: usize,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for Evicted {
 #[derive(Debug)]
 pub struct Place {
     admission: Arc<Admission>,
-    origin: RemoteHost,
+    origin: SourceAddress,
     number: u64,
     eviction: Arc<Eviction>,
     is_half_open: bool,
@@ -125,7 +125,7 @@ impl Admission {
     /// lost already if the newcomer is the one that has to give way.
     #[must_use]
     pub fn enter(self: &Arc<Self>, remote: &Address, holds_descriptor: bool) -> Place {
-        let origin = RemoteHost::of(remote);
+        let origin = SourceAddress::of(remote);
         let eviction = Arc::<Eviction>::default();
         let mut state = self.state.lock();
         state.last += 1;
@@ -154,7 +154,7 @@ impl Admission {
     pub fn has_room_for(&self, remote: &Address) -> bool {
         let state = self.state.lock();
         let has_room = state.connections.count < self.connections_max;
-        has_room || state.victim(&RemoteHost::of(remote)).is_some()
+        has_room || state.victim(&SourceAddress::of(remote)).is_some()
     }
 
     /// Ends a half-open connection, for its descriptor. Returns whether there is one.
@@ -192,7 +192,7 @@ impl Admission {
 impl State {
     /// Takes the place of the oldest half-open connection from where most of them come from,
     /// together with the one that wants to come in.
-    fn evict_half_open(&mut self, newcomer: &RemoteHost, limit: usize) {
+    fn evict_half_open(&mut self, newcomer: &SourceAddress, limit: usize) {
         let (_, busiest) = self.half_open.busiest(Some(newcomer));
         let oldest = busiest.as_ref().and_then(|busiest| self.half_open.oldest(busiest));
         if let (Some(origin), Some(number)) = (busiest, oldest) {
@@ -202,13 +202,13 @@ impl State {
 
     /// Takes the place of a connection with a descriptor for a newcomer, unless that has to give
     /// way itself; returns whether there is a place now.
-    fn make_way(&mut self, newcomer: &RemoteHost, why: Evicted) -> bool {
+    fn make_way(&mut self, newcomer: &SourceAddress, why: Evicted) -> bool {
         let Some((origin, number)) = self.victim(newcomer) else { return false };
         self.evict(&origin, number, why);
         true
     }
 
-    fn victim(&self, newcomer: &RemoteHost) -> Option<(RemoteHost, u64)> {
+    fn victim(&self, newcomer: &SourceAddress) -> Option<(SourceAddress, u64)> {
         let (count, busiest) = self.connections.busiest(Some(newcomer));
         let busiest = busiest?;
         let half_open = self.oldest_half_open(&busiest);
@@ -221,13 +221,13 @@ impl State {
     }
 
     /// The oldest half-open connection of an origin that holds a descriptor.
-    fn oldest_half_open(&self, origin: &RemoteHost) -> Option<u64> {
+    fn oldest_half_open(&self, origin: &SourceAddress) -> Option<u64> {
         let connections = self.connections.origins.get(origin)?;
         let half_open = self.half_open.origins.get(origin)?;
         half_open.keys().copied().find(|number| connections.contains_key(number))
     }
 
-    fn evict(&mut self, origin: &RemoteHost, number: u64, why: Evicted) {
+    fn evict(&mut self, origin: &SourceAddress, number: u64, why: Evicted) {
         let eviction = self.half_open.remove(origin, number);
         let eviction = self.connections.remove(origin, number).or(eviction);
         if let Some(eviction) = eviction {
@@ -238,14 +238,14 @@ impl State {
 }
 
 impl ByOrigin {
-    fn rank(&self, origin: &RemoteHost) -> Rank {
+    fn rank(&self, origin: &SourceAddress) -> Rank {
         let numbers = self.origins.get(origin);
         let oldest = numbers.and_then(|numbers| numbers.first_key_value());
         (numbers.map_or(0, BTreeMap::len), Reverse(oldest.map_or(u64::MAX, |(number, _)| *number)))
     }
 
     /// Who has most, and how many, with the newcomer counted.
-    fn busiest(&self, newcomer: Option<&RemoteHost>) -> (usize, Option<RemoteHost>) {
+    fn busiest(&self, newcomer: Option<&SourceAddress>) -> (usize, Option<SourceAddress>) {
         let top = self.ranks.last();
         let own = newcomer.map(|origin| {
             let (count, oldest) = self.rank(origin);
@@ -260,15 +260,15 @@ impl ByOrigin {
         }
     }
 
-    fn oldest(&self, origin: &RemoteHost) -> Option<u64> {
+    fn oldest(&self, origin: &SourceAddress) -> Option<u64> {
         self.origins.get(origin)?.first_key_value().map(|(number, _)| *number)
     }
 
-    fn newest(&self, origin: &RemoteHost) -> Option<u64> {
+    fn newest(&self, origin: &SourceAddress) -> Option<u64> {
         self.origins.get(origin)?.last_key_value().map(|(number, _)| *number)
     }
 
-    fn insert(&mut self, origin: &RemoteHost, number: u64, eviction: &Arc<Eviction>) {
+    fn insert(&mut self, origin: &SourceAddress, number: u64, eviction: &Arc<Eviction>) {
         self.ranks.remove(&(self.rank(origin), origin.clone()));
         let numbers = self.origins.entry(origin.clone()).or_default();
         if numbers.insert(number, Arc::clone(eviction)).is_none() {
@@ -277,7 +277,7 @@ impl ByOrigin {
         self.ranks.insert((self.rank(origin), origin.clone()));
     }
 
-    fn remove(&mut self, origin: &RemoteHost, number: u64) -> Option<Arc<Eviction>> {
+    fn remove(&mut self, origin: &SourceAddress, number: u64) -> Option<Arc<Eviction>> {
         let rank = self.rank(origin);
         let numbers = self.origins.get_mut(origin)?;
         let eviction = numbers.remove(&number)?;

@@ -1,4 +1,4 @@
-use crate::RemoteHost;
+use crate::SourceAddress;
 use std::collections::HashMap;
 
 /// How many of the peers that were accepted come from where, and whether more than half of all
@@ -7,8 +7,8 @@ use std::collections::HashMap;
 pub(super) struct Crowd {
     /// From how many on it is more than its part.
     too_many: usize,
-    counts: HashMap<RemoteHost, usize>,
-    crowded: Option<RemoteHost>,
+    counts: HashMap<SourceAddress, usize>,
+    crowded: Option<SourceAddress>,
 }
 
 impl Crowd {
@@ -19,7 +19,7 @@ impl Crowd {
         Self { too_many, counts: HashMap::new(), crowded: None }
     }
 
-    pub(super) fn enter(&mut self, origin: &RemoteHost) {
+    pub(super) fn enter(&mut self, origin: &SourceAddress) {
         let count = self.counts.entry(origin.clone()).or_default();
         *count += 1;
         if *count >= self.too_many {
@@ -27,7 +27,7 @@ impl Crowd {
         }
     }
 
-    pub(super) fn leave(&mut self, origin: &RemoteHost) {
+    pub(super) fn leave(&mut self, origin: &SourceAddress) {
         let Some(count) = self.counts.get_mut(origin) else { return };
         *count -= 1;
         if *count < self.too_many && self.crowded.as_ref() == Some(origin) {
@@ -39,7 +39,7 @@ impl Crowd {
     }
 
     /// Who has more than half of all places, unless that is where the newcomer is from.
-    pub(super) fn gives_way_to(&self, newcomer: &RemoteHost) -> Option<&RemoteHost> {
+    pub(super) fn gives_way_to(&self, newcomer: &SourceAddress) -> Option<&SourceAddress> {
         self.crowded.as_ref().filter(|crowded| *crowded != newcomer)
     }
 }

@@ -4,7 +4,7 @@ use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
-use crate::{Link, Protection, RemoteHost};
+use crate::{Link, Protection, SourceAddress};
 use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
@@ -62,7 +62,7 @@ impl HandshakeSteps<'_> {
         let goes_on = self.direction == Direction::Inbound
             && first.is_some_and(|first| {
                 self.now >= pending.since + patience
-                    || RemoteHost::of(&first.link.remote) != RemoteHost::of(&self.link.remote)
+                    || SourceAddress::of(&first.link.remote) != SourceAddress::of(&self.link.remote)
             });
         match role {
             _ if goes_on => {
@@ -127,7 +127,7 @@ impl HandshakeContext for HandshakeSteps<'_> {
     fn has_room(&self) -> Result<(), String> {
         let (peers, limit) = (self.machine.peered, self.machine.settings.peers);
         let is_full = peers >= limit;
-        let newcomer = || RemoteHost::of(&self.link.remote);
+        let newcomer = || SourceAddress::of(&self.link.remote);
         if !is_full || self.machine.crowd.gives_way_to(&newcomer()).is_some() {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
 use crate::wire::envelope::SharedFrame;
-use crate::{Address, EndpointId, RemoteHost};
+use crate::{Address, EndpointId, SourceAddress};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -164,7 +164,7 @@ struct Shaking {
 struct Peering {
     peer: EndpointId,
     /// Where it comes from, if it was accepted.
-    origin: Option<RemoteHost>,
+    origin: Option<SourceAddress>,
     /// The request that keeps this peering alive.
     dial: Option<DialId>,
     /// Set once this side wants it to end.

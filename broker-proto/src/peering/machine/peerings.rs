@@ -8,7 +8,7 @@ use crate::peering::bye::Bye;
 use crate::peering::pace::{Pace, Turn};
 use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
 use crate::wire::envelope::{SharedFrame, ping_frame};
-use crate::{Address, EndpointId, ErrorCode, RemoteHost};
+use crate::{Address, EndpointId, ErrorCode, SourceAddress};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ impl PeeringMachine {
         }
         let heard = Arc::new(LastActivity::new(now));
         if let Some(conn) = self.conns.get_mut(&id) {
-            let origin = conn.is_accepted().then(|| RemoteHost::of(&conn.link.remote));
+            let origin = conn.is_accepted().then(|| SourceAddress::of(&conn.link.remote));
             origin.iter().for_each(|origin| self.crowd.enter(origin));
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
@@ -100,7 +100,7 @@ impl PeeringMachine {
     fn make_room(&mut self, id: ConnectionId, now: Time) {
         let limit = self.settings.peers;
         let Some(conn) = self.conns.get(&id).filter(|_| self.peered >= limit) else { return };
-        let Some(crowded) = self.crowd.gives_way_to(&RemoteHost::of(&conn.link.remote)) else {
+        let Some(crowded) = self.crowd.gives_way_to(&SourceAddress::of(&conn.link.remote)) else {
             return;
         };
         let newest = self.conns.iter().rev().find_map(|(id, conn)| match &conn.stage {

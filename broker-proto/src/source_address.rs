@@ -4,7 +4,11 @@ use std::net::IpAddr;
 /// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
 /// network. What is shared out fairly is shared out between these.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RemoteHost {
+<<<<<<<< HEAD:broker-proto/src/remote_host.rs
+pub enum SourceAddress {
+========
+pub enum SourceAddress {
+>>>>>>>> 77fe583c72f79b114a04a98ed5ea3354d32d14f1:broker-proto/src/source_address.rs
     /// An address, also where it is mapped into IPv6.
     V4([u8; 4]),
     /// The network of an address.
@@ -13,7 +17,11 @@ pub enum RemoteHost {
     Other(String),
 }
 
-impl RemoteHost {
+<<<<<<<< HEAD:broker-proto/src/remote_host.rs
+impl SourceAddress {
+========
+impl SourceAddress {
+>>>>>>>> 77fe583c72f79b114a04a98ed5ea3354d32d14f1:broker-proto/src/source_address.rs
     /// Where a connection comes from.
     #[must_use]
     pub fn of(remote: &Address) -> Self {
