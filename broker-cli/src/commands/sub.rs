@@ -40,7 +40,7 @@ pub(crate) struct Sub {
 
 impl Sub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = self.endpoint.settle(OverflowPolicy::default())?;
+        let settings = self.endpoint.settle(OverflowPolicy::default())?.as_leaf();
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage("nobody to receive from; give --peer or --listen"));
         }

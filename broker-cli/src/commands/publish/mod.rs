@@ -56,7 +56,7 @@ pub(crate) struct Pub {
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         #[cfg_attr(not(feature = "ws"), allow(unused_mut))]
-        let mut settings = patient(self.endpoint.settle(OverflowPolicy::Wait)?);
+        let mut settings = patient(self.endpoint.settle(OverflowPolicy::Wait)?).as_leaf();
         if settings.listen.is_empty() && settings.peers.is_empty() {
             return Err(Failure::usage("nobody to publish to; give --peer or --listen"));
         }
