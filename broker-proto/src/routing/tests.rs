@@ -3,6 +3,7 @@
 mod hostile;
 mod inbound;
 mod outbound;
+mod passages;
 mod runs;
 
 use super::*;
