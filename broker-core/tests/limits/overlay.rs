@@ -1,6 +1,7 @@
 //! How much an endpoint remembers of what is behind its peers.
 
 use super::{endpoint, log};
+use broker_core::endpoint::Retry;
 use broker_core::{Endpoint, Reason, Url};
 
 /// An endpoint with a limit is peered with a relay that serves four others, each of which wants a
@@ -14,10 +15,10 @@ async fn cut_because_of(limits: &str) -> String {
         let leaf = Endpoint::builder().transport(net.clone()).forwarding(false).build().unwrap();
         let topic = format!("/{number}/{}", "x".repeat(100));
         let subscriber = leaf.subscribe([topic.as_str()]);
-        leaf.peer(at.clone()).await.unwrap();
+        leaf.peer(at.clone(), Retry::never()).await.unwrap();
         leaves.push((leaf, subscriber));
     }
-    relay.peer(url).await.unwrap();
+    relay.peer(url, Retry::never()).await.unwrap();
     let lost = log(&mut events, "peer-lost").await;
     assert_eq!(lost.reason, Some(Reason::LimitReached));
     drop((endpoint, leaves));
