@@ -8,8 +8,8 @@ use crate::status::Counters;
 use crate::task::BridgeTask;
 use crate::{BridgeStatus, Directions};
 use broker_core::endpoint::ServiceContext;
-use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker_core::{EndpointId, Url};
+use broker_core::transport::{Connection, TransportError};
+use broker_core::{Address, EndpointId, Reason};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -34,7 +34,7 @@ impl Bridges {
     /// Connects to the other side, and returns a connection on which it looks like a peer.
     pub(crate) async fn open(
         &self,
-        to: &Url,
+        to: &Address,
         directions: Directions,
         connector: impl Connector,
     ) -> Result<Connection, TransportError> {
@@ -92,8 +92,8 @@ impl Bridges {
 }
 
 /// An address that cannot be bridged to.
-pub(crate) fn invalid(to: &Url, reason: &str) -> TransportError {
-    TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
+pub(crate) fn invalid(to: &Address, reason: &str) -> TransportError {
+    TransportError::new(Reason::InvalidAddress, format!("connecting to {to}: {reason}"))
 }
 
 #[cfg(test)]
@@ -155,11 +155,11 @@ mod tests {
             &["ws"]
         }
 
-        async fn listen(&self, _: &Url) -> Result<Box<dyn Listener>, TransportError> {
+        async fn listen(&self, _: &Address) -> Result<Box<dyn Listener>, TransportError> {
             Err(TransportError::closed())
         }
 
-        async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+        async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
             let directions = Directions::parse(to).map_err(|e| invalid(to, &e.to_string()))?;
             self.0.open(to, directions, Silent).await
         }

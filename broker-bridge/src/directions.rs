@@ -1,4 +1,4 @@
-use broker_core::Url;
+use broker_core::Address;
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 
@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 ///
 /// What is special in a URL is written with percent signs, as in `%26` for `&`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Directions {
     /// What goes to the server.
     pub to: Vec<String>,
@@ -45,6 +46,7 @@ impl Default for Directions {
 
 /// What a URL says about a bridge cannot be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidDirections {
     /// A topic would go both ways.
     #[error(
@@ -90,7 +92,7 @@ impl Directions {
     /// # Errors
     ///
     /// A topic would go both ways, or a number is none.
-    pub fn parse(url: &Url) -> Result<Self, InvalidDirections> {
+    pub fn parse(url: &Address) -> Result<Self, InvalidDirections> {
         let mut directions = Self::default();
         for part in url.query().split('&').filter(|part| !part.is_empty()) {
             let (name, value) = parameter(part)?;
@@ -120,7 +122,7 @@ impl Directions {
     /// # Errors
     ///
     /// They cannot be meant like that.
-    pub fn check_native(url: &Url) -> Result<(), InvalidDirections> {
+    pub fn check_native(url: &Address) -> Result<(), InvalidDirections> {
         for part in url.query().split('&').filter(|part| !part.is_empty()) {
             match parameter(part)?.0 {
                 "access_token" => {}
@@ -169,7 +171,7 @@ impl Directions {
     }
 
     /// The URL of the server, without the parameters that are for the bridge, and the token in it.
-    pub(crate) fn server(&self, url: &Url) -> (Url, Option<String>) {
+    pub(crate) fn server(&self, url: &Address) -> (Address, Option<String>) {
         let (tokens, rest): (Vec<&String>, Vec<&String>) =
             self.rest.iter().partition(|part| part.starts_with("access_token="));
         let token = tokens.first().and_then(|part| part.split_once('='));
@@ -225,7 +227,7 @@ mod tests {
         let directions = parse("to=/a/&from=/b%26&from=/c&access_token=x%2By").unwrap();
         assert_eq!(directions.to, ["/a/"]);
         assert_eq!(directions.from, Some(vec!["/b&".to_owned(), "/c".to_owned()]));
-        let url: Url = "ws://host:1/v1/messages/json?to=/a/".parse().unwrap();
+        let url: Address = "ws://host:1/v1/messages/json?to=/a/".parse().unwrap();
         let (server, token) = directions.server(&url);
         assert_eq!(server.to_string(), "ws://host:1/v1/messages/json");
         assert_eq!(token.as_deref(), Some("x+y"));

@@ -36,7 +36,14 @@
 //!
 //! What is left out is counted and reported in the log. A bridge of an endpoint that has no other
 //! peer and no client marks nothing and bounds nothing, because from there nothing can go on.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `websocket` | yes | Servers of the JSON API of WebSocket as peers. |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // What is shared has no user in a build without any kind.
 #![cfg_attr(not(feature = "websocket"), allow(dead_code))]
 

@@ -1,5 +1,5 @@
 use broker_core::EndpointId;
-use broker_core::data::zeek::{Event, EventView, Message, MessageView};
+use broker_core::data::zeek::{ZeekEvent, ZeekEventView, ZeekMessage, ZeekMessageView};
 use broker_core::data::{Encode, Value, View};
 use std::collections::BTreeSet;
 
@@ -18,18 +18,18 @@ const ENDPOINTS_MAX: usize = 16;
 
 /// Whether a message has been in this endpoint before, as far as bridges know.
 pub(crate) fn has_been_in(value: View<'_>, endpoint: EndpointId) -> bool {
-    MessageView::parse(value).is_ok_and(|message| endpoints(message).contains(&endpoint))
+    ZeekMessageView::parse(value).is_ok_and(|message| endpoints(message).contains(&endpoint))
 }
 
-fn endpoints(message: MessageView<'_>) -> BTreeSet<EndpointId> {
+fn endpoints(message: ZeekMessageView<'_>) -> BTreeSet<EndpointId> {
     match message {
-        MessageView::Event(event) => noted_endpoints(event),
-        MessageView::Batch(batch) => batch.messages().flat_map(endpoints).collect(),
+        ZeekMessageView::Event(event) => noted_endpoints(event),
+        ZeekMessageView::Batch(batch) => batch.messages().flat_map(endpoints).collect(),
         _ => BTreeSet::new(),
     }
 }
 
-fn noted_endpoints(event: EventView<'_>) -> BTreeSet<EndpointId> {
+fn noted_endpoints(event: ZeekEventView<'_>) -> BTreeSet<EndpointId> {
     let marks = event.metadata().filter(|&(id, _)| id == ENDPOINTS_CROSSED);
     let texts = marks.filter_map(|(_, value)| value.as_str());
     let ids = texts.flat_map(|text| text.split(' ').take(ENDPOINTS_MAX));
@@ -39,18 +39,18 @@ fn noted_endpoints(event: EventView<'_>) -> BTreeSet<EndpointId> {
 /// How many bridges have carried a message before; in a batch, the one that has come furthest.
 /// What is no event does not say.
 pub(crate) fn crossed(value: View<'_>) -> u64 {
-    MessageView::parse(value).map_or(0, crossed_by)
+    ZeekMessageView::parse(value).map_or(0, crossed_by)
 }
 
-fn crossed_by(message: MessageView<'_>) -> u64 {
+fn crossed_by(message: ZeekMessageView<'_>) -> u64 {
     match message {
-        MessageView::Event(event) => noted(event),
-        MessageView::Batch(batch) => batch.messages().map(crossed_by).max().unwrap_or(0),
+        ZeekMessageView::Event(event) => noted(event),
+        ZeekMessageView::Batch(batch) => batch.messages().map(crossed_by).max().unwrap_or(0),
         _ => 0,
     }
 }
 
-fn noted(event: EventView<'_>) -> u64 {
+fn noted(event: ZeekEventView<'_>) -> u64 {
     let marks = event.metadata().filter(|&(id, _)| id == BRIDGES_CROSSED);
     marks.filter_map(|(_, value)| value.as_count()).max().unwrap_or(0)
 }
@@ -58,8 +58,8 @@ fn noted(event: EventView<'_>) -> u64 {
 /// The message, encoded, with one more bridge noted, and the endpoint that it leaves; `None` if it
 /// has no place for that.
 pub(crate) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<u8>> {
-    let message = MessageView::parse(value).ok()?;
-    let has_place = matches!(message, MessageView::Event(_) | MessageView::Batch(_));
+    let message = ZeekMessageView::parse(value).ok()?;
+    let has_place = matches!(message, ZeekMessageView::Event(_) | ZeekMessageView::Batch(_));
     has_place.then(|| {
         let mut payload = Vec::with_capacity(value.raw().len() + 64);
         mark(message, leaves).encode_into(&mut payload);
@@ -67,24 +67,24 @@ pub(crate) fn marked(value: View<'_>, leaves: Option<EndpointId>) -> Option<Vec<
     })
 }
 
-fn mark(message: MessageView<'_>, leaves: Option<EndpointId>) -> Message {
+fn mark(message: ZeekMessageView<'_>, leaves: Option<EndpointId>) -> ZeekMessage {
     match message {
-        MessageView::Event(view) => {
+        ZeekMessageView::Event(view) => {
             let crossed = noted(view).saturating_add(1);
             let been_in = noted_endpoints(view).into_iter().chain(leaves);
             let been_in: BTreeSet<String> = been_in.map(|id| id.to_string()).collect();
             let been_in: Vec<String> = been_in.into_iter().collect();
-            let mut event = Event::from(view);
+            let mut event = ZeekEvent::from(view);
             let marks = [BRIDGES_CROSSED, ENDPOINTS_CROSSED];
             event.metadata.get_or_insert_default().retain(|(id, _)| !marks.contains(id));
             let event = event.metadata(BRIDGES_CROSSED, crossed);
-            Message::Event(match been_in.is_empty() {
+            ZeekMessage::Event(match been_in.is_empty() {
                 true => event,
                 false => event.metadata(ENDPOINTS_CROSSED, Value::from(been_in.join(" ").as_str())),
             })
         }
-        MessageView::Batch(batch) => {
-            Message::Batch(batch.messages().map(|message| mark(message, leaves)).collect())
+        ZeekMessageView::Batch(batch) => {
+            ZeekMessage::Batch(batch.messages().map(|message| mark(message, leaves)).collect())
         }
         other => other.to_message(),
     }
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn each_bridge_adds_one_and_leaves_everything_else() {
-        let event = Event::new("ping").arg(1_u64).network_timestamp(Timestamp(5));
+        let event = ZeekEvent::new("ping").arg(1_u64).network_timestamp(Timestamp(5));
         let once = after(&Value::from(event.clone())).unwrap();
         assert_eq!(once, Value::from(event.clone().metadata(BRIDGES_CROSSED, 1_u64)));
         let twice = after(&once).unwrap();
@@ -116,10 +116,11 @@ mod tests {
 
     #[test]
     fn a_batch_has_crossed_what_its_furthest_event_has() {
-        let event =
-            |crossed: u64| Message::Event(Event::new("e").metadata(BRIDGES_CROSSED, crossed));
-        let inner = Message::Batch(vec![event(3)]);
-        let batch = Value::from(Message::Batch(vec![event(1), inner]));
+        let event = |crossed: u64| {
+            ZeekMessage::Event(ZeekEvent::new("e").metadata(BRIDGES_CROSSED, crossed))
+        };
+        let inner = ZeekMessage::Batch(vec![event(3)]);
+        let batch = Value::from(ZeekMessage::Batch(vec![event(1), inner]));
         assert_eq!(count(&batch), 3);
         assert_eq!(count(&after(&batch).unwrap()), 4);
     }
@@ -134,21 +135,21 @@ mod tests {
     #[test]
     fn an_event_knows_the_endpoints_that_it_has_been_in() {
         let (one, two) = (EndpointId::random(), EndpointId::random());
-        let event = Value::from(Event::new("e"));
+        let event = Value::from(ZeekEvent::new("e"));
         let payload = marked(View::parse(&event.encode()).unwrap(), Some(one)).unwrap();
         let payload = marked(View::parse(&payload).unwrap(), Some(two)).unwrap();
         let view = View::parse(&payload).unwrap();
         assert!(has_been_in(view, one) && has_been_in(view, two));
         assert!(!has_been_in(view, EndpointId::random()));
-        let odd = Value::from(Event::new("e").metadata(ENDPOINTS_CROSSED, Value::from("x  y")));
+        let odd = Value::from(ZeekEvent::new("e").metadata(ENDPOINTS_CROSSED, Value::from("x  y")));
         assert!(!has_been_in(View::parse(&odd.encode()).unwrap(), one));
     }
 
     #[test]
     fn a_mark_that_is_no_number_is_none() {
-        let event = Event::new("e").metadata(BRIDGES_CROSSED, Value::from("many"));
+        let event = ZeekEvent::new("e").metadata(BRIDGES_CROSSED, Value::from("many"));
         assert_eq!(count(&Value::from(event)), 0);
-        let event = Event::new("e").metadata(BRIDGES_CROSSED, u64::MAX);
+        let event = ZeekEvent::new("e").metadata(BRIDGES_CROSSED, u64::MAX);
         let again = after(&Value::from(event)).unwrap();
         assert_eq!(count(&again), u64::MAX);
     }

@@ -5,7 +5,7 @@ use broker_core::endpoint::{BuildError, EventStream, Hub, SubscriberOptions};
 use broker_core::transport::{
     Connection, FrameWriter, Link, MemTransport, Protection, Transport, TransportError, WriteBatch,
 };
-use broker_core::{Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
+use broker_core::{Address, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -37,7 +37,7 @@ pub(crate) struct ConnectedStandIn {
 impl StandIn {
     /// Its id depends on nothing but the address, so that the other side is the same peer after a
     /// loss, and after a restart of this process.
-    pub(crate) fn new(to: &Url) -> Result<Self, BuildError> {
+    pub(crate) fn new(to: &Address) -> Result<Self, BuildError> {
         let network = MemTransport::new();
         let endpoint = Endpoint::builder()
             .id(EndpointId::from_random_bits(fnv_1a(to.to_string().as_bytes())))
@@ -51,11 +51,11 @@ impl StandIn {
     /// Connects with it. The connection is for the endpoint of the overlay.
     pub(crate) async fn connect(
         self,
-        to: &Url,
+        to: &Address,
         directions: &Directions,
         protection: Protection,
     ) -> Result<(ConnectedStandIn, Connection), TransportError> {
-        let at = Url::new("mem", "bridge", 1);
+        let at = Address::new("mem", "bridge", 1);
         self.endpoint.listen(&at).await?;
         let connection = self.network.connect(&at).await?;
         let options = SubscriberOptions {

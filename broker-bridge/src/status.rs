@@ -1,5 +1,5 @@
 use crate::Directions;
-use broker_core::{EndpointId, Url};
+use broker_core::{Address, EndpointId};
 use metrics::{Counter, SharedString, counter};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What became of messages at a bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Carried {
     /// Handed to the server and read by it.
     ToServer,
@@ -62,7 +63,7 @@ impl Carried {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeStatus {
     /// The address of the server, without a query.
-    pub server: Url,
+    pub server: Address,
     /// What the server calls its version.
     pub version: String,
     /// Which topics go which way.
@@ -93,7 +94,7 @@ pub struct BridgeStatus {
 /// `broker_bridge_messages_total{server,outcome}`.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    server: Url,
+    server: Address,
     /// The server as a label of metrics.
     name: Arc<str>,
     version: String,
@@ -113,7 +114,7 @@ fn metric(server: &Arc<str>, outcome: Carried) -> Counter {
 impl Counters {
     /// `endpoint` is the one that serves at the other side, if it names one.
     pub(crate) fn new(
-        to: &Url,
+        to: &Address,
         directions: &Directions,
         version: String,
         endpoint: Option<EndpointId>,
@@ -128,7 +129,7 @@ impl Counters {
         Self { server, name, version, endpoint, directions, counts, last_refusal }
     }
 
-    pub(crate) fn server(&self) -> &Url {
+    pub(crate) fn server(&self) -> &Address {
         &self.server
     }
 
@@ -153,7 +154,7 @@ impl Counters {
         &self,
         endpoint: EndpointId,
         directions: &Directions,
-    ) -> Option<(Url, String)> {
+    ) -> Option<(Address, String)> {
         let topic = self.directions.against(directions)?;
         (self.endpoint == Some(endpoint)).then(|| (self.server.clone(), topic.to_owned()))
     }

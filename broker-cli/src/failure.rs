@@ -1,7 +1,7 @@
 //! How commands end: exit codes, and the message for the user.
 
-use broker::core::transport::{TransportError, TransportErrorKind as Kind};
-use broker::{PeerError, Reason, Url};
+use broker::core::transport::TransportError;
+use broker::{Address, PeerError, Reason};
 use std::fmt;
 use std::process::ExitCode;
 
@@ -59,15 +59,15 @@ impl Failure {
 
     /// Listening did not work.
     pub(crate) fn listening(error: &TransportError) -> Self {
-        let exit = match error.kind() {
-            Kind::UnsupportedScheme | Kind::InvalidAddress => Exit::Usage,
+        let exit = match error.reason() {
+            Reason::UnsupportedScheme | Reason::InvalidAddress => Exit::Usage,
             _ => Exit::Failure,
         };
         Self::new(exit, error.to_string())
     }
 
     /// A peering did not come about.
-    pub(crate) fn peering(url: &Url, error: &PeerError) -> Self {
+    pub(crate) fn peering(url: &Address, error: &PeerError) -> Self {
         let exit = exit_code(&error.failure);
         let reason = error.failure.to_string();
         let place = if reason.contains(&url.to_string()) {
@@ -133,7 +133,7 @@ pub(crate) fn exit_code(failure: &broker::Failure) -> Exit {
 
 fn is_unusable_here(failure: &broker::Failure) -> bool {
     let broker::Failure::Transport(error) = failure else { return false };
-    error.kind() == Kind::UnusableCertificate
+    error.is_unusable_certificate()
 }
 
 #[cfg(test)]
@@ -141,30 +141,37 @@ mod tests {
     use super::*;
 
     fn peering(failure: broker::Failure) -> Failure {
-        let url = Url::new("tcp", "host", 9);
+        let url = Address::new("tcp", "host", 9);
         Failure::peering(&url, &PeerError { failure })
     }
 
     #[test]
     fn every_way_of_not_becoming_a_peer_has_its_exit_code() {
-        let transport = |kind| peering(TransportError::new(kind, "connecting").into()).exit();
-        for kind in [Kind::Resolve, Kind::Refused, Kind::TimedOut, Kind::Unreachable, Kind::Io] {
-            assert_eq!(transport(kind), Exit::CannotConnect);
-        }
-        for kind in [
-            Kind::Tls,
-            Kind::OwnCertificate,
-            Kind::PeerWantsTls,
-            Kind::WrongProtocol,
-            Kind::AccessDenied,
-            Kind::Closed,
-            Kind::Reset,
+        let transport = |reason| peering(TransportError::new(reason, "connecting").into()).exit();
+        for reason in [
+            Reason::NameResolution,
+            Reason::Refused,
+            Reason::TimedOut,
+            Reason::Unreachable,
+            Reason::Io,
         ] {
-            assert_eq!(transport(kind), Exit::Refused);
+            assert_eq!(transport(reason), Exit::CannotConnect);
         }
-        assert_eq!(transport(Kind::UnusableCertificate), Exit::Failure);
-        for kind in [Kind::UnsupportedScheme, Kind::InvalidAddress] {
-            assert_eq!(transport(kind), Exit::Usage);
+        for reason in [
+            Reason::Tls,
+            Reason::OwnCertificate,
+            Reason::PeerWantsTls,
+            Reason::NotBroker,
+            Reason::AccessDenied,
+            Reason::Closed,
+            Reason::Reset,
+        ] {
+            assert_eq!(transport(reason), Exit::Refused);
+        }
+        let unusable = TransportError::unusable_certificate("connecting");
+        assert_eq!(peering(unusable.into()).exit(), Exit::Failure);
+        for reason in [Reason::UnsupportedScheme, Reason::InvalidAddress] {
+            assert_eq!(transport(reason), Exit::Usage);
         }
         assert_eq!(peering(broker::Failure::NotBroker("it speaks SSH")).exit(), Exit::Refused);
         assert_eq!(peering(broker::Failure::Cancelled).exit(), Exit::Failure);
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn messages_about_peerings_name_the_address_once() {
-        let named = TransportError::new(Kind::Refused, "connecting to tcp://host:9: refused");
+        let named = TransportError::new(Reason::Refused, "connecting to tcp://host:9: refused");
         assert_eq!(peering(named.into()).to_string(), "connecting to tcp://host:9: refused");
         let unnamed = peering(broker::Failure::NilId).to_string();
         assert_eq!(unnamed, "cannot peer with tcp://host:9: the peer uses the nil id");

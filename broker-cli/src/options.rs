@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::output::Format;
 use crate::settings::Settings;
 use broker::event::Severity;
-use broker::{EndpointId, InvalidUrl, OverflowPolicy, Preset, Retry, Url};
+use broker::{Address, EndpointId, InvalidAddress, OverflowPolicy, Preset, Retry};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
@@ -20,12 +20,12 @@ pub(crate) struct EndpointOptions {
     /// Accept peers at this address; may be repeated. Port 0 picks a free port, an empty host
     /// stands for all addresses of this machine, and 9999/tcp for :9999 [default: do not listen]
     #[arg(long, value_name = "URL", value_parser = UrlParser)]
-    pub(crate) listen: Vec<Url>,
+    pub(crate) listen: Vec<Address>,
 
     /// Peer with this address; may be repeated. An empty host stands for 127.0.0.1
     /// [default: none]
     #[arg(long, value_name = "URL", value_parser = UrlParser)]
-    pub(crate) peer: Vec<Url>,
+    pub(crate) peer: Vec<Address>,
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
     /// [default: node 1; others try once, and `sub` comes back after 1 when a peering is lost]
@@ -144,9 +144,11 @@ pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
     }
 }
 
-/// The address as it is dialled: without a host it means this machine.
-pub(crate) fn dialable(url: Url) -> Url {
-    let url = if url.host().is_empty() { url.with_host("127.0.0.1") } else { url };
+/// The address as it is dialled: without a host it means this machine. One without a port is a
+/// path.
+pub(crate) fn dialable(url: Address) -> Address {
+    let url =
+        if url.host().is_empty() && url.port() != 0 { url.with_host("127.0.0.1") } else { url };
     #[cfg(feature = "ws")]
     let url = crate::ws_options::with_path(url);
     url
@@ -170,16 +172,17 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 pub(crate) struct UrlParser;
 
 impl TypedValueParser for UrlParser {
-    type Value = Url;
+    type Value = Address;
 
     fn parse_ref(
         &self,
         command: &Command,
         argument: Option<&Arg>,
         value: &OsStr,
-    ) -> Result<Url, clap::Error> {
+    ) -> Result<Address, clap::Error> {
         let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-        let parsed = parsed.and_then(|text| text.parse().map_err(|e: InvalidUrl| e.to_string()));
+        let parsed =
+            parsed.and_then(|text| text.parse().map_err(|e: InvalidAddress| e.to_string()));
         parsed.map_err(|reason| {
             let name = argument.map(ToString::to_string).unwrap_or_default();
             let text = format!("invalid value for '{name}': {reason}\n");

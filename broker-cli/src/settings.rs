@@ -3,7 +3,7 @@
 
 use crate::failure::Failure;
 use broker::core::limits::optional_seconds;
-use broker::{Config, OverflowPolicy, TransportOptions, Url};
+use broker::{Address, Config, OverflowPolicy, TransportOptions};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::fs::File;
 use std::io::Read;
@@ -19,8 +19,8 @@ pub(crate) struct Settings {
     pub(crate) transports: TransportOptions,
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::HttpOptions,
-    pub(crate) listen: Vec<Url>,
-    pub(crate) peers: Vec<Url>,
+    pub(crate) listen: Vec<Address>,
+    pub(crate) peers: Vec<Address>,
     pub(crate) forward: Vec<String>,
     /// The time between attempts to peer, if it is configured.
     pub(crate) retry: Option<Duration>,
@@ -39,9 +39,9 @@ const OVERFLOW_POLICY: &str = "overflow-policy";
 #[serde(default, deny_unknown_fields)]
 struct Own {
     #[serde(deserialize_with = "urls")]
-    listen: Vec<Url>,
+    listen: Vec<Address>,
     #[serde(deserialize_with = "urls")]
-    peer: Vec<Url>,
+    peer: Vec<Address>,
     forward: Vec<String>,
     #[serde(with = "optional_seconds")]
     retry: Option<Duration>,
@@ -161,7 +161,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Url>, D::Error> {
+fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
     let texts = Vec::<String>::deserialize(from)?;
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }

@@ -44,7 +44,7 @@ impl Item {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker::data::{Address, Port, Protocol};
+    use broker::data::{IpAddress, Port, Protocol};
 
     #[test]
     fn values_are_understood_in_every_form() {
@@ -62,7 +62,7 @@ mod tests {
             (
                 r#"{"topic":"/a","@data-type":"address","data":"::1"}"#,
                 Some("/a"),
-                Value::Address(Address::from_bytes([
+                Value::Address(IpAddress::from_bytes([
                     0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
                 ])),
             ),

@@ -1,7 +1,7 @@
 //! What the command line can say about WebSocket, and what addresses of that kind mean here.
 
 use crate::options::replace_list;
-use broker::Url;
+use broker::Address;
 use broker::ws::{AccessRule, JSON_PATH, WsOptions};
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -41,12 +41,12 @@ impl WsArgs {
 }
 
 /// Whether an address to dial is the JSON API of a server.
-pub(crate) fn is_json(url: &Url) -> bool {
+pub(crate) fn is_json(url: &Address) -> bool {
     matches!(url.scheme(), "ws" | "wss") && url.path() == JSON_PATH
 }
 
 /// An address as it is dialled: one without a path means the JSON API.
-pub(crate) fn with_path(url: Url) -> Url {
+pub(crate) fn with_path(url: Address) -> Address {
     match (url.scheme(), url.path()) {
         ("ws" | "wss", "" | "/") => url.with_path(JSON_PATH),
         _ => url,
@@ -58,7 +58,7 @@ const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b':');
 
 /// An address that a command publishes at, which says what of it goes there.
-pub(crate) fn for_publishing(url: Url, topic: &str) -> Url {
+pub(crate) fn for_publishing(url: Address, topic: &str) -> Address {
     if !is_json(&url) || url.parameters().any(|(name, _)| name == "to") {
         return url;
     }
@@ -68,16 +68,16 @@ pub(crate) fn for_publishing(url: Url, topic: &str) -> Url {
 }
 
 /// An address that differs from one before it in nothing but its path or query.
-pub(crate) fn said_twice(urls: &[Url]) -> Option<&Url> {
-    let place = |url: &Url| (url.scheme().to_owned(), url.host().to_owned(), url.port());
-    let repeats = |(at, url): &(usize, &Url)| {
+pub(crate) fn said_twice(urls: &[Address]) -> Option<&Address> {
+    let place = |url: &Address| (url.scheme().to_owned(), url.host().to_owned(), url.port());
+    let repeats = |(at, url): &(usize, &Address)| {
         urls.iter().take(*at).any(|before| before != *url && place(before) == place(url))
     };
     urls.iter().enumerate().find(repeats).map(|(_, url)| url)
 }
 
 /// Why an address cannot be meant as it is written, if it is one of these.
-pub(crate) fn check(url: &Url) -> Result<(), String> {
+pub(crate) fn check(url: &Address) -> Result<(), String> {
     use broker::bridge::Directions;
     let checked = match url.scheme() {
         "ws" | "wss" if is_json(url) => Directions::parse(url).map(drop),
@@ -88,7 +88,7 @@ pub(crate) fn check(url: &Url) -> Result<(), String> {
 }
 
 /// What comes from a server, as far as its address says so.
-pub(crate) fn topics_from(url: &Url) -> Vec<String> {
+pub(crate) fn topics_from(url: &Address) -> Vec<String> {
     let directions = broker::bridge::Directions::parse(url);
     directions.ok().and_then(|directions| directions.from).unwrap_or_default()
 }
@@ -97,7 +97,7 @@ pub(crate) fn topics_from(url: &Url) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn url(text: &str) -> Url {
+    fn url(text: &str) -> Address {
         text.parse().unwrap()
     }
 

@@ -68,3 +68,18 @@ async fn a_peer_that_leaves_is_a_failure() {
     end.says("lost the connection to the last peer");
     assert_eq!(end.lines().pop().unwrap()["received"], 1);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_socket_on_this_machine_is_an_address_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("unix://{}", folder.path().join("broker.sock").display());
+    let mut node = Cli::start(&["node", "--listen", &url, "--events"]);
+    let listening: serde_json::Value = serde_json::from_str(&node.line().await).unwrap();
+    assert_eq!(listening["url"], url.as_str());
+    assert_eq!(listening["protection"], "same host");
+    let end = run(&["ping", &url, "--count", "1", "--events"]).await.expect(0);
+    let protection = format!("same host, user {}, process ", rustix::process::getuid().as_raw());
+    assert!(end.stdout.contains(&protection), "{end:?}");
+    run(&["doctor", &url]).await.expect(0);
+}

@@ -5,7 +5,7 @@ mod common;
 
 use broker::event::StatusCode;
 use broker::{
-    Endpoint, EventStream, Message, Subscriber, SubscriberOptions, SubscriberPolicy, Url,
+    Address, Endpoint, EventStream, Message, Subscriber, SubscriberOptions, SubscriberPolicy,
 };
 use common::{Cli, Signal, within};
 use std::pin::pin;
@@ -31,7 +31,7 @@ impl Reader {
             SubscriberOptions { messages: Some(4), bytes: None, policy: SubscriberPolicy::Wait };
         let subscriber = endpoint.subscribe_with(["/flood"], options);
         let events = endpoint.events();
-        let at: Url = "tcp://127.0.0.1:0".parse().unwrap();
+        let at: Address = "tcp://127.0.0.1:0".parse().unwrap();
         let url = endpoint.listen(&at).await.unwrap().to_string();
         Self { endpoint, subscriber, events, url }
     }

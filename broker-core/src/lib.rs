@@ -7,11 +7,11 @@ pub mod event;
 pub mod transport;
 
 pub use broker_proto::{
-    Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
-    InvalidEndpointId, InvalidUrl, Limits, OverflowPolicy, PeerError, PeerStatus, PrefixIndex,
+    Address, Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
+    InvalidAddress, InvalidEndpointId, Limits, OverflowPolicy, PeerError, PeerStatus, PrefixIndex,
     Protection, PublishError, Published, Reason, SubscribeError, SubscriberPolicy, UnknownPolicy,
-    Url, is_internal,
+    is_internal,
 };
-pub use broker_proto::{data, limits, wire};
+pub use broker_proto::{data, limits, memory, wire};
 pub use config::{Config, Preset};
 pub use endpoint::Endpoint;

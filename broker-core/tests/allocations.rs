@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use broker_core::endpoint::{Publisher, Retry, Subscriber, SubscriberOptions};
 use broker_core::transport::MemTransport;
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{Config, Endpoint, Limits, OverflowPolicy, SubscriberPolicy, Url};
+use broker_core::{Address, Config, Endpoint, Limits, OverflowPolicy, SubscriberPolicy};
 use tokio::runtime::{Builder, Runtime};
 
 const TOPIC: &str = "/allocations";
@@ -46,7 +46,7 @@ impl Overlay {
             for number in 0..=hubs {
                 let next = endpoint(&net);
                 let last = line.last().unwrap();
-                let at = Url::new("mem", &format!("hop-{number}"), 1);
+                let at = Address::new("mem", &format!("hop-{number}"), 1);
                 let url = last.listen(&at).await.unwrap();
                 next.forward([TOPIC]).unwrap();
                 next.peer(&url, Retry::never()).await.unwrap();

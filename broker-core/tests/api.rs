@@ -4,7 +4,7 @@
 
 use broker_core::endpoint::{BuildError, EndpointBuilder, Retry, TryRecvError};
 use broker_core::event::Event;
-use broker_core::transport::{MemTransport, TransportErrorKind};
+use broker_core::transport::MemTransport;
 use broker_core::{Endpoint, Failure, Reason};
 use futures_core::Stream;
 use std::future::poll_fn;
@@ -85,10 +85,10 @@ async fn text_that_is_no_address_is_an_invalid_address() {
         }
     };
     let error = endpoint.listen("nowhere").await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    assert_eq!(error.reason(), Reason::InvalidAddress);
     let error = endpoint.peer("nowhere", Retry::default()).await.unwrap_err();
     let Failure::Transport(error) = error.failure else { panic!("{error:?}") };
-    assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    assert_eq!(error.reason(), Reason::InvalidAddress);
     assert_eq!(reason(), Some(Reason::InvalidAddress));
     assert!(!endpoint.unpeer("nowhere"));
     assert_eq!(reason(), Some(Reason::InvalidAddress));

@@ -9,7 +9,7 @@ use broker_core::endpoint::SubscriberOptions;
 use broker_core::endpoint::{Endpoint, Hub, Message, Retry};
 use broker_core::event::{Event, StatusCode};
 use broker_core::{
-    Config, EndpointId, OverflowPolicy, PublishError, Published, SubscriberPolicy, Url,
+    Address, Config, EndpointId, OverflowPolicy, PublishError, Published, SubscriberPolicy,
 };
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -34,7 +34,7 @@ async fn end(network: &Faulty, endpoints: &[&Endpoint]) {
     assert_eq!(network.faults.opened.load(SeqCst), network.faults.gone.load(SeqCst));
 }
 
-async fn pair(network: &Faulty) -> (Endpoint, Endpoint, Url) {
+async fn pair(network: &Faulty) -> (Endpoint, Endpoint, Address) {
     let (a, b) = (endpoint(network.clone(), LOW), endpoint(network.clone(), HIGH));
     let url = b.listen(at("b")).await.unwrap();
     peer(&a, &b, &url, Retry::never()).await;

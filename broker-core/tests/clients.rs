@@ -5,17 +5,19 @@
 use broker_core::endpoint::{ClientInfo, EventStream};
 use broker_core::event::{ClientLabel, Event, Status};
 use broker_core::transport::{MemTransport, Protection};
-use broker_core::{Endpoint, EndpointId, Url};
+use broker_core::{Address, Endpoint, EndpointId};
 use std::sync::atomic::Ordering::Relaxed;
 
 fn client(number: u16) -> ClientInfo {
-    ClientInfo {
-        id: EndpointId::from_random_bits(u128::from(number)),
-        label: ClientLabel { kind: "web-socket", application: Some("probe".into()) },
-        remote: Url::new("ws", "127.0.0.1", number),
-        protection: Protection::Plain,
-        subscriptions: Vec::new(),
-    }
+    let id = EndpointId::from_random_bits(u128::from(number));
+    let label = ClientLabel { kind: "web-socket", application: Some("probe".into()) };
+    ClientInfo::new(
+        id,
+        label,
+        Address::new("ws", "127.0.0.1", number),
+        Protection::Plain,
+        Vec::new(),
+    )
 }
 
 fn statuses(events: &mut EventStream) -> Vec<Status> {

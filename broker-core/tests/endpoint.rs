@@ -8,7 +8,7 @@ use broker_core::endpoint::{PingError, Retry, SubscriberOptions};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::MemTransport;
 use broker_core::wire::envelope::{Envelope, pong_frame};
-use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy, Url};
+use broker_core::{Address, Config, Endpoint, EndpointId, OverflowPolicy, SubscriberPolicy};
 use raw::{OWN, RAW, Raw};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -21,12 +21,12 @@ fn endpoint(net: &MemTransport, id: &str) -> Endpoint {
     Endpoint::builder().id(id.parse().unwrap()).transport(net.clone()).build().unwrap()
 }
 
-fn at(name: &str) -> Url {
-    Url::new("mem", name, 1)
+fn at(name: &str) -> Address {
+    Address::new("mem", name, 1)
 }
 
 /// Peers `from` with the listener of `to`.
-async fn peer(from: &Endpoint, to: &Endpoint, url: &Url) {
+async fn peer(from: &Endpoint, to: &Endpoint, url: &Address) {
     assert_eq!(from.peer(url, Retry::never()).await.unwrap(), to.id());
     assert!(tokio::time::timeout(Duration::from_secs(5), to.await_peer(from.id())).await.unwrap());
 }

@@ -5,7 +5,7 @@
 use broker_core::endpoint::{Retry, Subscriber};
 use broker_core::transport::{Chunk, Connection, MemTransport, ReadBuffer, Transport, WriteBatch};
 use broker_core::wire::handshake::HandshakeMessage as Message;
-use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use broker_core::{Address, Config, Endpoint, EndpointId, OverflowPolicy};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::task::{Context, Waker};
@@ -34,7 +34,7 @@ impl Overlay {
         config.limits.outbox_messages = NonZeroUsize::new(BOUND).unwrap();
         config.limits.stalled_write = Duration::ZERO;
         let hub = Endpoint::builder().transport(net.clone()).config(config).build().unwrap();
-        let url = hub.listen(Url::new("mem", "hub", 1)).await.unwrap();
+        let url = hub.listen(Address::new("mem", "hub", 1)).await.unwrap();
         let mut peers = Vec::new();
         for _ in 0..healthy {
             let peer = Endpoint::builder().transport(net.clone()).build().unwrap();
@@ -63,7 +63,7 @@ impl Overlay {
 }
 
 /// Becomes a peer that wants everything, and reads nothing from then on.
-async fn freeze(net: &MemTransport, url: &Url, hub: &Endpoint) -> Connection {
+async fn freeze(net: &MemTransport, url: &Address, hub: &Endpoint) -> Connection {
     let mut connection = net.connect(url).await.unwrap();
     let select = Message::VersionSelect { sender: FROZEN, version: 1 };
     let syn = Message::OriginatorSyn(vec![Default::default()], None);

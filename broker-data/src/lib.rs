@@ -1,4 +1,23 @@
 //! The data model of Broker: one recursive value type with fifteen alternatives.
+//!
+//! ```
+//! use broker_data::{Value, View, vector};
+//!
+//! let value = Value::from(vector!["10.0.0.7", 22u64, true]);
+//! let bytes = value.encode();
+//! let view = View::parse(&bytes)?;
+//! assert_eq!(view.get(1).and_then(|port| port.as_count()), Some(22), "without a copy");
+//! assert_eq!(view.to_value(), value);
+//! # Ok::<(), broker_data::DecodeError>(())
+//! ```
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `serde` | no | Conversions between values and types of a program. |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod binary;
 mod builder;
@@ -19,7 +38,7 @@ pub use bstr::{BStr, BString};
 pub use builder::{SetBuilder, Slot, TableBuilder, VectorBuilder};
 pub use convert::{ConversionError, Element, FromValue};
 pub use net::{
-    Address, InvalidAddress, InvalidPort, InvalidSubnet, NotIpv4, Port, Protocol, Subnet,
+    InvalidIpAddress, InvalidPort, InvalidSubnet, IpAddress, NotIpv4, Port, Protocol, Subnet,
 };
 pub use time::{InvalidTimespan, InvalidTimestamp, Timespan, Timestamp};
 pub use view::{Elements, Entries, View};
@@ -56,7 +75,7 @@ pub enum Value {
     /// Any bytes; UTF-8 is not required.
     String(BString),
     /// An IPv4 or IPv6 address.
-    Address(Address),
+    Address(IpAddress),
     /// A network.
     Subnet(Subnet),
     /// A transport port.

@@ -3,7 +3,9 @@
 
 mod fixtures;
 
-use broker_data::zeek::{Event, EventView, Message, MessageType, MessageView, NETWORK_TIMESTAMP};
+use broker_data::zeek::{
+    MessageType, NETWORK_TIMESTAMP, ZeekEvent, ZeekEventView, ZeekMessage, ZeekMessageView,
+};
 use broker_data::{BStr, Encode, Timestamp, Value, View, vector};
 use fixtures::{cases, hex, payload, text};
 use serde_json::{Value as Json, json};
@@ -28,9 +30,9 @@ fn messages_are_valid_as_the_cpp_broker_says() {
         let bytes = payload(&case);
         let view = View::parse(&bytes).unwrap();
         let valid = text(&case, "reference") == "valid";
-        let viewed = MessageView::parse(view);
+        let viewed = ZeekMessageView::parse(view);
         assert_eq!(viewed.is_ok(), valid, "{name}: {viewed:?}");
-        let owned = Message::try_from(view.to_value());
+        let owned = ZeekMessage::try_from(view.to_value());
         assert_eq!(owned.as_ref().err(), viewed.as_ref().err(), "{name}");
         if let (Ok(owned), Ok(viewed)) = (owned, viewed) {
             assert_eq!(owned, viewed.to_message(), "{name}");
@@ -42,7 +44,7 @@ fn bytes(bytes: &BStr) -> Json {
     std::str::from_utf8(bytes).expect("UTF-8").into()
 }
 
-fn event_fields(event: EventView<'_>) -> Json {
+fn event_fields(event: ZeekEventView<'_>) -> Json {
     let ids: Vec<u64> = event.metadata().map(|(id, _)| id).collect();
     json!({
         "event_name": bytes(event.name()),
@@ -52,20 +54,22 @@ fn event_fields(event: EventView<'_>) -> Json {
     })
 }
 
-fn fields(message: MessageView<'_>) -> Json {
+fn fields(message: ZeekMessageView<'_>) -> Json {
     match message {
-        MessageView::Event(event) => event_fields(event),
-        MessageView::LogCreate(log) => {
+        ZeekMessageView::Event(event) => event_fields(event),
+        ZeekMessageView::LogCreate(log) => {
             json!({ "stream": bytes(log.stream), "writer": bytes(log.writer) })
         }
-        MessageView::LogWrite(log) => json!({
+        ZeekMessageView::LogWrite(log) => json!({
             "stream": bytes(log.stream),
             "writer": bytes(log.writer),
             "path": bytes(log.path),
             "record_hex": hex(log.record),
         }),
-        MessageView::IdentifierUpdate(update) => json!({ "identifier": bytes(update.identifier) }),
-        MessageView::Batch(batch) => {
+        ZeekMessageView::IdentifierUpdate(update) => {
+            json!({ "identifier": bytes(update.identifier) })
+        }
+        ZeekMessageView::Batch(batch) => {
             let types: Vec<_> =
                 batch.messages().map(|message| format!("{:?}", message.message_type())).collect();
             assert_eq!(types.len(), batch.len());
@@ -78,7 +82,7 @@ fn fields(message: MessageView<'_>) -> Json {
 fn fields_are_read_as_the_cpp_broker_reads_them() {
     for case in cases("zeek-messages.json", "messages") {
         let bytes = payload(&case);
-        let Ok(message) = MessageView::parse(View::parse(&bytes).unwrap()) else { continue };
+        let Ok(message) = ZeekMessageView::parse(View::parse(&bytes).unwrap()) else { continue };
         let mut expected = case["fields"].clone();
         if let Some(expected) = expected.as_object_mut() {
             expected.remove("value_text");
@@ -91,7 +95,7 @@ fn fields_are_read_as_the_cpp_broker_reads_them() {
 fn messages_are_written_as_they_were_apart_from_ignored_elements() {
     for case in cases("zeek-messages.json", "messages") {
         let bytes = payload(&case);
-        let Ok(message) = MessageView::parse(View::parse(&bytes).unwrap()) else { continue };
+        let Ok(message) = ZeekMessageView::parse(View::parse(&bytes).unwrap()) else { continue };
         let message = message.to_message();
         let mut written = Vec::new();
         message.encode_into(&mut written);
@@ -104,11 +108,11 @@ fn messages_are_written_as_they_were_apart_from_ignored_elements() {
 
 #[test]
 fn an_event_is_written_with_the_metadata_it_was_built_with() {
-    let written = |event: Event| hex(&Value::from(event).encode());
+    let written = |event: ZeekEvent| hex(&Value::from(event).encode());
     let head = "0e03020000000000000001020000000000000001";
-    let bare = Event::new("p");
+    let bare = ZeekEvent::new("p");
     assert_eq!(written(bare.clone()), format!("{head}0e020501700e00"));
-    let empty = Event { metadata: Some(vec![]), ..bare.clone() };
+    let empty = ZeekEvent { metadata: Some(vec![]), ..bare.clone() };
     assert_eq!(written(empty), format!("{head}0e030501700e000e00"));
     let stamped = bare.network_timestamp(Timestamp(5));
     assert_eq!(stamped.metadata_value(NETWORK_TIMESTAMP), Some(&Timestamp(5).into()));
@@ -120,8 +124,9 @@ fn an_event_is_written_with_the_metadata_it_was_built_with() {
 
 #[test]
 fn arguments_read_as_rust_types() {
-    let bytes = Value::from(Event::new("ping").arg("hi").arg(5_u64)).encode();
-    let Ok(MessageView::Event(event)) = MessageView::parse(View::parse(&bytes).unwrap()) else {
+    let bytes = Value::from(ZeekEvent::new("ping").arg("hi").arg(5_u64)).encode();
+    let Ok(ZeekMessageView::Event(event)) = ZeekMessageView::parse(View::parse(&bytes).unwrap())
+    else {
         panic!("not an event")
     };
     assert_eq!(event.read_args(), Ok(("hi".to_owned(), 5_u16)));
@@ -131,11 +136,11 @@ fn arguments_read_as_rust_types() {
 
 #[track_caller]
 fn refused(value: Value, message: &str) {
-    let error = Message::try_from(&value).expect_err("invalid");
+    let error = ZeekMessage::try_from(&value).expect_err("invalid");
     assert_eq!(error.to_string(), message);
     let bytes = value.encode();
     let view = View::parse(&bytes).expect("a value");
-    assert_eq!(MessageView::parse(view).err(), Some(error));
+    assert_eq!(ZeekMessageView::parse(view).err(), Some(error));
 }
 
 #[test]
@@ -168,8 +173,8 @@ fn deeply_nested_batches_are_refused() {
     for _ in 0..127 {
         value = vector![1_u64, 5_u64, vector![value]];
     }
-    assert!(Message::try_from(&value).is_ok());
+    assert!(ZeekMessage::try_from(&value).is_ok());
     value = vector![1_u64, 5_u64, vector![value]];
-    let error = Message::try_from(&value).unwrap_err().to_string();
+    let error = ZeekMessage::try_from(&value).unwrap_err().to_string();
     assert!(error.starts_with("more than 128 batches inside each other at [2]"), "{error}");
 }

@@ -2,7 +2,7 @@
 //! texts of them; a simulation compares them.
 
 use crate::data::{Port, Protocol};
-use crate::{EndpointId, Failure, Protection, Url};
+use crate::{Address, EndpointId, Failure, Protection};
 use std::fmt;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkInfo {
     /// The address as a URL.
-    pub url: Url,
+    pub url: Address,
     /// The time between attempts to reach it, for addresses that this endpoint dials.
     pub retry: Option<Duration>,
 }
@@ -18,7 +18,7 @@ pub struct NetworkInfo {
 impl NetworkInfo {
     /// Host and port without a retry.
     #[must_use]
-    pub fn new(url: Url) -> Self {
+    pub fn new(url: Address) -> Self {
         Self { url, retry: None }
     }
 
@@ -100,7 +100,7 @@ pub enum Fact {
     /// A connection that was accepted did not get through the handshake.
     HandshakeFailed {
         /// Where it came from.
-        remote: Url,
+        remote: Address,
         /// Why.
         failure: Failure,
     },
@@ -123,13 +123,13 @@ pub enum Fact {
         failure: Failure,
     },
     /// An address is no longer tried.
-    DialCancelled(Url),
+    DialCancelled(Address),
     /// A peer has sent messages that break the rules. They were dropped and counted.
     Misbehaved {
         /// The peer.
         peer: EndpointId,
         /// Its address.
-        remote: Url,
+        remote: Address,
         /// Which rule, as an entry of the table of reasons.
         reason: crate::Reason,
         /// What it did.

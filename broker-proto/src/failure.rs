@@ -1,7 +1,7 @@
 use crate::Severity;
 use crate::wire::handshake::InvalidHandshakeMessage;
 use crate::{EndpointId, ErrorCode, Reason};
-use crate::{Protection, TransportError, TransportErrorKind};
+use crate::{Protection, TransportError};
 use bstr::{BString, ByteSlice};
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ impl Failure {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Transport(error) => error.kind().reason(),
+            Self::Transport(error) => error.reason(),
             Self::Refused { code, description } => refusal(*code, description),
             Self::InvalidMessage(invalid) => match invalid.code {
                 ErrorCode::WrongMagicNumber => Reason::WrongMagic,
@@ -213,18 +213,21 @@ impl Failure {
     /// refused for what it said.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        use TransportErrorKind as K;
+        use Reason as R;
         match self {
-            Self::Transport(error) => matches!(
-                error.kind(),
-                K::Tls
-                    | K::WrongProtocol
-                    | K::PeerWantsTls
-                    | K::PeerIsPlain
-                    | K::PeerCertificate
-                    | K::OwnCertificate
-                    | K::AccessDenied
-            ),
+            Self::Transport(error) => {
+                let refused = matches!(
+                    error.reason(),
+                    R::Tls
+                        | R::NotBroker
+                        | R::PeerWantsTls
+                        | R::PeerIsPlain
+                        | R::PeerCertificate
+                        | R::OwnCertificate
+                        | R::AccessDenied
+                );
+                refused && !error.is_unusable_certificate()
+            }
             Self::HandshakeTimeout { .. } | Self::Cancelled | Self::ShuttingDown => false,
             _ => true,
         }
@@ -233,6 +236,7 @@ impl Failure {
 
 /// What helps to guess why the other side hung up during the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HangUpGuess {
     /// The link is not encrypted.
     Plain,

@@ -5,6 +5,7 @@
 //!
 //! Programs use the crate `broker`. What is public here may change with every version.
 
+mod address;
 mod error;
 pub mod fact;
 mod failure;
@@ -15,6 +16,7 @@ mod id;
 pub mod limits;
 mod link;
 pub mod memory;
+mod origin;
 mod overflow_policy;
 pub mod overlay;
 pub mod peering;
@@ -26,24 +28,25 @@ pub mod session;
 mod severity;
 mod sync;
 mod transport_error;
-mod url;
 pub mod wire;
 mod write_batch;
 
+pub use address::{Address, DEFAULT_SCHEME, InvalidAddress};
 pub use broker_data as data;
 pub use error::ErrorCode;
 pub use failure::{Failure, HangUpGuess, PeerError};
 pub use id::{EndpointId, InvalidEndpointId};
 pub use limits::Limits;
 pub use link::{Link, Protection};
+pub use origin::Origin;
 pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
 pub use peering::{Direction, PeerStatus, SubscribeError};
 pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
 pub use routing::{PrefixIndex, PublishError, Published};
 pub use severity::Severity;
-pub use transport_error::{TransportError, TransportErrorKind};
-pub use url::{DEFAULT_SCHEME, InvalidUrl, Url};
+pub use transport_error::TransportError;
+
 pub use write_batch::{Chunk, WriteBatch};
 
 /// Whether a topic is internal to an endpoint: below `<$>/local/`, never sent to peers.

@@ -110,7 +110,9 @@ pub struct Limits {
     /// milliseconds, while whoever wants to fill the places holds them.
     pub half_open: NonZeroUsize,
 
-    /// Peers. Default 4096. Clients are bounded by whoever serves them.
+    /// Peers. Default 4096. When all places are taken, an address from which more than half of them
+    /// were accepted gives its newest one to who comes from elsewhere; nobody else gives way.
+    /// Clients are bounded by whoever serves them.
     pub peers: NonZeroUsize,
 
     /// Containers inside each other in one value. Default 64, which the JSON form of the C++ Broker
@@ -150,10 +152,10 @@ pub struct Limits {
     pub outbox_control_bytes: NonZeroUsize,
 
     /// Bytes of memory that the connections and local consumers of the endpoint hold in all: what
-    /// waits in the queues of peers, subscribers and hubs, and frames that have not arrived in
-    /// full. Beyond it whoever holds most gives way first: a queue as its policy says, the
-    /// connection of an unfinished frame is cut. A large message that waits in several queues
-    /// counts for each. Default 1 GiB, which 16 peers that read nothing reach and a working overlay
+    /// waits in the queues of peers, clients, subscribers and hubs, and frames that have not arrived
+    /// in full. Beyond it whoever holds most gives way first: a queue as its policy says, the
+    /// connection of an unfinished frame is cut. A message that waits in several queues and is
+    /// shared by them counts for each. Default 1 GiB, which 16 peers that read nothing reach and a working overlay
     /// does not; 0 is no bound but those of each connection. What a connection needs in any case,
     /// some hundred KiB at most, does not count.
     pub memory: usize,

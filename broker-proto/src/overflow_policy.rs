@@ -5,6 +5,7 @@ use std::str::FromStr;
 /// What happens when a message arrives for a peer whose queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OverflowPolicy {
     /// The queue is discarded and the peering removed, as in the C++ library by default.
     Disconnect,
@@ -21,6 +22,7 @@ pub enum OverflowPolicy {
 /// What happens when a message arrives for a local consumer whose queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SubscriberPolicy {
     /// The arriving message is dropped.
     DropNewest,

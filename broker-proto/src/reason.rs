@@ -5,6 +5,7 @@ use std::fmt;
 
 /// Who has to do something about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Blame {
     /// The side that reports it: its address, settings or machine.
     ThisSide,

@@ -10,7 +10,7 @@ use broker_proto::queue::{BoundedQueue, Bounds};
 use broker_proto::routing::{Outbound, Peer, Router, Sink, SinkKind};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
 use broker_proto::wire::handshake::Role;
-use broker_proto::{EndpointId, Url};
+use broker_proto::{Address, EndpointId};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -80,7 +80,7 @@ pub(super) struct Blocked {
 /// What the machine wanted done outside.
 #[derive(Default)]
 pub(super) struct Effects {
-    pub(super) dials: Vec<(DialId, Url)>,
+    pub(super) dials: Vec<(DialId, Address)>,
     pub(super) abandoned: Vec<DialId>,
     pub(super) resolved: Vec<(DialId, Result<EndpointId, Failure>)>,
     pub(super) facts: Vec<Fact>,
@@ -125,7 +125,7 @@ struct Performer<'a> {
 }
 
 impl ActionHandler for Performer<'_> {
-    fn dial(&mut self, dial: DialId, url: Url) {
+    fn dial(&mut self, dial: DialId, url: Address) {
         self.effects.borrow_mut().dials.push((dial, url));
     }
 

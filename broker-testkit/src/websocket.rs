@@ -2,7 +2,7 @@
 
 use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::Event;
-use broker_core::{Endpoint, Url};
+use broker_core::{Address, Endpoint};
 use broker_transport_ws::{WsOptions, WsTransport};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub const MASK: [u8; 4] = [1, 2, 3, 4];
 /// An endpoint that serves clients.
 pub struct Server {
     pub endpoint: Endpoint,
-    pub url: Url,
+    pub url: Address,
 }
 
 impl Server {

@@ -3,7 +3,7 @@
 
 #![allow(missing_docs, reason = "made by the macros of criterion")]
 
-use broker_tls::anonymous::{Connection, Status};
+use broker_tls::anonymous::{AnonymousConnection, AnonymousStatus};
 use broker_tls::{Tls, TlsOptions};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rustls::pki_types::ServerName;
@@ -11,7 +11,7 @@ use std::io::{IoSlice, Read, Write};
 use std::sync::Arc;
 
 /// Moves what `from` has to send into `to`, and counts the plaintext that comes out.
-fn carry(from: &mut Connection, to: &mut Connection) -> usize {
+fn carry(from: &mut AnonymousConnection, to: &mut AnonymousConnection) -> usize {
     let mut arrived = 0;
     while !from.output().is_empty() {
         let room = to.room();
@@ -22,7 +22,7 @@ fn carry(from: &mut Connection, to: &mut Connection) -> usize {
         }
         from.sent(count);
         to.arrived(count);
-        while to.process() == Ok(Status::Data) {
+        while to.process() == Ok(AnonymousStatus::Data) {
             let count = to.plaintext().len();
             to.consume(count);
             arrived += count;
@@ -31,7 +31,7 @@ fn carry(from: &mut Connection, to: &mut Connection) -> usize {
     arrived
 }
 
-fn send(from: &mut Connection, to: &mut Connection, message: &[u8]) {
+fn send(from: &mut AnonymousConnection, to: &mut AnonymousConnection, message: &[u8]) {
     let mut arrived = 0;
     while arrived < message.len() {
         let rest = message.get(arrived..).unwrap_or_default();
@@ -40,8 +40,9 @@ fn send(from: &mut Connection, to: &mut Connection, message: &[u8]) {
     }
 }
 
-fn pair() -> Option<(Connection, Connection)> {
-    let (mut client, mut server) = (Connection::client().ok()?, Connection::server());
+fn pair() -> Option<(AnonymousConnection, AnonymousConnection)> {
+    let (mut client, mut server) =
+        (AnonymousConnection::client().ok()?, AnonymousConnection::server());
     while !client.is_established() || !server.is_established() {
         carry(&mut client, &mut server);
         carry(&mut server, &mut client);

@@ -1,7 +1,7 @@
 //! Errors of this crate, and what failures of TLS mean for whoever runs the endpoint.
 
 use crate::anonymous;
-use broker_core::transport::TransportErrorKind as Kind;
+use broker_core::Reason;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
 
 /// What to say of a key that its passphrase does not open.
@@ -37,25 +37,25 @@ pub(crate) fn rustls_error(
     error: &Error,
     refusal: Option<String>,
     own: Option<&str>,
-) -> (Kind, String) {
+) -> (Reason, String) {
     let reason = match error {
         Error::AlertReceived(alert) => {
             return (alert_kind(*alert), alert_reason(*alert, own));
         }
         Error::InvalidCertificate(error) => {
             let reason = refusal.unwrap_or_else(|| error.to_string());
-            return (Kind::PeerCertificate, format!("the other side is not trusted: {reason}"));
+            return (Reason::PeerCertificate, format!("the other side is not trusted: {reason}"));
         }
         Error::NoCertificatesPresented => {
-            return (Kind::PeerCertificate, nothing_presented(own));
+            return (Reason::PeerCertificate, nothing_presented(own));
         }
         Error::PeerIncompatible(cause) => incompatible(cause),
-        Error::InvalidMessage(cause) => return (Kind::WrongProtocol, invalid_message(cause)),
+        Error::InvalidMessage(cause) => return (Reason::NotBroker, invalid_message(cause)),
         Error::DecryptError => "what arrived does not decrypt".to_owned(),
         Error::General(other) => format!("an error of TLS: {other}"),
         other => format!("an error of TLS: {other}"),
     };
-    (Kind::Tls, reason)
+    (Reason::Tls, reason)
 }
 
 fn nothing_presented(own: Option<&str>) -> String {
@@ -98,7 +98,7 @@ fn incompatible(cause: &PeerIncompatible) -> String {
 }
 
 /// The kind of an alert: those about certificates concern the one of this side.
-fn alert_kind(alert: Alert) -> Kind {
+fn alert_kind(alert: Alert) -> Reason {
     match alert {
         Alert::UnknownCA
         | Alert::CertificateExpired
@@ -108,8 +108,8 @@ fn alert_kind(alert: Alert) -> Kind {
         | Alert::BadCertificate
         | Alert::CertificateUnknown
         | Alert::CertificateRequired
-        | Alert::DecryptError => Kind::OwnCertificate,
-        _ => Kind::Tls,
+        | Alert::DecryptError => Reason::OwnCertificate,
+        _ => Reason::Tls,
     }
 }
 
@@ -180,19 +180,19 @@ fn other_alert(alert: Alert) -> String {
 }
 
 /// The kind and the reason of an error of anonymous TLS.
-pub(crate) fn anonymous_error(error: &anonymous::Error) -> (Kind, String) {
+pub(crate) fn anonymous_error(error: &anonymous::Error) -> (Reason, String) {
     match error {
         anonymous::Error::AlertReceived(alert) => {
             (alert_kind(*alert), alert_without_certificate(*alert))
         }
         anonymous::Error::Refused { alert, reason } => match alert {
-            Alert::HandshakeFailure | Alert::ProtocolVersion => (Kind::Tls, (*reason).to_owned()),
+            Alert::HandshakeFailure | Alert::ProtocolVersion => (Reason::Tls, (*reason).to_owned()),
             Alert::BadRecordMac | Alert::InternalError => {
-                (Kind::Tls, format!("an error of TLS: {reason}"))
+                (Reason::Tls, format!("an error of TLS: {reason}"))
             }
             _ => {
                 let reason = format!("what the other side sends is not valid TLS ({reason})");
-                (Kind::WrongProtocol, reason)
+                (Reason::NotBroker, reason)
             }
         },
     }

@@ -7,6 +7,14 @@
 //! While transports use a [`Tls`], a task looks at its files ([`Tls::watch_files`]). Connections
 //! read no files; the handshakes of accepted ones take turns at computing ([`Tls::in_turn`]).
 //!
+//! ```
+//! use broker_tls::{Tls, TlsOptions};
+//!
+//! let tls = Tls::new(TlsOptions::default())?;
+//! assert!(tls.warnings().is_empty());
+//! # Ok::<(), broker_tls::TlsError>(())
+//! ```
+//!
 //! Three modes: certificates of a CA at both sides; keys that endpoints make for themselves and pin
 //! each other by; and none of these.
 //!

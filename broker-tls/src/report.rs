@@ -1,6 +1,7 @@
 use crate::errors;
 use crate::x509::Certificate;
-use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::{Protection, TransportError};
 use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 use std::io;
@@ -135,7 +136,7 @@ impl HandshakeReport {
     fn explain_inner(
         &self,
         inner: &(dyn std::error::Error + Send + Sync + 'static),
-    ) -> Option<(Kind, String)> {
+    ) -> Option<(Reason, String)> {
         if let Some(error) = inner.downcast_ref::<rustls::Error>() {
             let refusal = self.0.findings.lock().refusal.clone();
             return Some(errors::rustls_error(error, refusal, self.0.own.as_deref()));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use broker_tls::anonymous::{Connection, Error, Status};
+use broker_tls::anonymous::{AnonymousConnection, AnonymousStatus, Error};
 use rustls::AlertDescription as Alert;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -34,12 +34,12 @@ impl Drop for Running {
 
 /// One side over a socket.
 struct Stream {
-    connection: Connection,
+    connection: AnonymousConnection,
     socket: TcpStream,
 }
 
 impl Stream {
-    fn handshake(connection: Connection, socket: TcpStream) -> Result<Self, Error> {
+    fn handshake(connection: AnonymousConnection, socket: TcpStream) -> Result<Self, Error> {
         let mut stream = Self { connection, socket };
         while !stream.connection.is_established() {
             stream.flush();
@@ -55,11 +55,11 @@ impl Stream {
     }
 
     /// Reads once; the outcome is what that was.
-    fn fill(&mut self) -> Result<Status, Error> {
+    fn fill(&mut self) -> Result<AnonymousStatus, Error> {
         let count = self.socket.read(self.connection.room()).unwrap();
         self.connection.arrived(count);
         let status = self.connection.process();
-        assert!(count > 0 || status == Ok(Status::Closed), "the stream ended: {status:?}");
+        assert!(count > 0 || status == Ok(AnonymousStatus::Closed), "the stream ended: {status:?}");
         status
     }
 
@@ -76,14 +76,14 @@ impl Stream {
         let mut data = Vec::new();
         while data.len() < length {
             match self.connection.process().unwrap() {
-                Status::Data => {
+                AnonymousStatus::Data => {
                     data.extend_from_slice(self.connection.plaintext());
                     self.connection.consume(self.connection.plaintext().len());
                 }
-                Status::Input => {
+                AnonymousStatus::Input => {
                     self.fill().unwrap();
                 }
-                Status::Closed => break,
+                AnonymousStatus::Closed => break,
             }
         }
         data
@@ -116,7 +116,7 @@ fn servers_of_openssl_are_served_as_a_client() {
     for group in ["secp384r1", "prime256v1", "X25519"] {
         let arguments = ["-nocert", "-cipher", CIPHER, "-groups", group];
         let Some((mut running, mut output, socket)) = server(&arguments) else { return };
-        let mut stream = Stream::handshake(Connection::client().unwrap(), socket).unwrap();
+        let mut stream = Stream::handshake(AnonymousConnection::client().unwrap(), socket).unwrap();
         let data = data();
         stream.write(&data);
         stream.write(b"\n");
@@ -150,7 +150,7 @@ fn clients_of_openssl_are_served() {
         command.args(["-cipher", CIPHER, "-groups", group]).stderr(Stdio::null());
         let mut running = Running(command.spawn().unwrap());
         let (socket, _) = listener.accept().unwrap();
-        let mut stream = Stream::handshake(Connection::server(), socket).unwrap();
+        let mut stream = Stream::handshake(AnonymousConnection::server(), socket).unwrap();
         let (data, mut input) = (data(), running.0.stdin.take().unwrap());
         let there = data.clone();
         let writing = std::thread::spawn(move || {
@@ -174,23 +174,26 @@ fn clients_of_openssl_are_served() {
 fn renegotiation_that_openssl_asks_for_is_declined() {
     let arguments = ["-nocert", "-cipher", CIPHER];
     let Some((mut running, _output, socket)) = server(&arguments) else { return };
-    let mut stream = Stream::handshake(Connection::client().unwrap(), socket).unwrap();
+    let mut stream = Stream::handshake(AnonymousConnection::client().unwrap(), socket).unwrap();
     let mut input = running.0.stdin.take().unwrap();
     // OpenSSL asks with a HelloRequest, and ends the connection because of the answer.
     input.write_all(b"r\n").unwrap();
     let outcome = loop {
         match stream.fill() {
-            Ok(Status::Input | Status::Data) => stream.flush(),
+            Ok(AnonymousStatus::Input | AnonymousStatus::Data) => stream.flush(),
             other => break other,
         }
     };
-    assert!(matches!(outcome, Ok(Status::Closed) | Err(Error::AlertReceived(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Ok(AnonymousStatus::Closed) | Err(Error::AlertReceived(_))),
+        "{outcome:?}"
+    );
 }
 
 #[test]
 fn parameters_that_openssl_does_not_share_end_the_handshake_with_its_alert() {
     let arguments = ["-nocert", "-cipher", "ADH-AES256-SHA:@SECLEVEL=0"];
     let Some((_running, _output, socket)) = server(&arguments) else { return };
-    let outcome = Stream::handshake(Connection::client().unwrap(), socket).map(drop);
+    let outcome = Stream::handshake(AnonymousConnection::client().unwrap(), socket).map(drop);
     assert_eq!(outcome, Err(Error::AlertReceived(Alert::HandshakeFailure)));
 }

@@ -1,9 +1,8 @@
 use crate::assembly::Assembly;
-use crate::multiplexer::split_frame;
 use crate::wire::{BARRIER_MAX, CONTROL, Item, STREAMS, first_item};
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
-use broker_core::wire::frame::PREFIX;
+use broker_core::wire::frame::{PREFIX, split_frame};
 use broker_core::wire::handshake;
 
 /// Frames above this size are put together one by one, within a bound.
@@ -103,7 +102,6 @@ impl Demultiplexer {
     }
 
     /// How much memory is held.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn memory(&self) -> usize {
         self.inputs.iter().map(|input| input.bytes.capacity()).sum()
     }

@@ -1,8 +1,8 @@
 use crate::dialling::Dialling;
 use crate::establish::{check_protocol, establish};
 use crate::{QuicOptions, config, errors, socket};
-use broker_core::Url;
-use broker_core::transport::{Connection, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{Connection, TransportError};
+use broker_core::{Address, Reason};
 use broker_tls::{HandshakeReport, Pin, Tls};
 use quinn::{Connecting, ConnectionError, TransportConfig};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 /// What dialling one URL needs, whichever of its addresses answers.
 pub(crate) struct Dial<'a> {
-    pub(crate) to: &'a Url,
+    pub(crate) to: &'a Address,
     pub(crate) pins: Vec<Pin>,
     pub(crate) tls: &'a Tls,
     pub(crate) options: &'a QuicOptions,
@@ -26,9 +26,8 @@ impl Dial<'_> {
         address: SocketAddr,
         doing: &str,
     ) -> Result<Connection, TransportError> {
-        let unusable = |reason: String| {
-            TransportError::new(Kind::UnusableCertificate, format!("{doing}: {reason}"))
-        };
+        let unusable =
+            |reason: String| TransportError::unusable_certificate(format!("{doing}: {reason}"));
         let client = self.tls.rustls_client_pinned(self.to.host(), &self.pins);
         let (client, report) = client.map_err(|error| unusable(error.to_string()))?;
         let client = config::client(client, self.transport).map_err(unusable)?;
@@ -45,7 +44,7 @@ impl Dial<'_> {
                     "{doing}: the other side answered, but did not finish the handshake within {:?}",
                     self.options.handshake_time
                 );
-                Err(TransportError::new(Kind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             })
     }
 
@@ -64,7 +63,7 @@ impl Dial<'_> {
                     "{doing}: no answer within {time:?}: nothing listens there for QUIC, or UDP \
                      does not get through"
                 );
-                Err(TransportError::new(Kind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             }
             Ok(Err(error)) => Err(errors::explain(&error, report, doing)),
         }

@@ -1,6 +1,7 @@
 //! What failures of QUIC mean for whoever runs the endpoint.
 
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use broker_tls::HandshakeReport;
 use quinn::{ApplicationClose, ConnectionClose, ConnectionError, TransportErrorCode, VarInt};
 use rustls::{AlertDescription as Alert, CertificateError, Error as TlsFailure};
@@ -24,9 +25,7 @@ pub(crate) fn explain(
     let (kind, reason) = match error {
         ConnectionError::TransportError(found) => match alert(found.code) {
             Some(alert) => return local_tls(alert, &found.reason, report, doing),
-            None => {
-                (Kind::WrongProtocol, format!("the other side broke the rules of QUIC: {found}"))
-            }
+            None => (Reason::NotBroker, format!("the other side broke the rules of QUIC: {found}")),
         },
         ConnectionError::ConnectionClosed(said) => match alert(said.error_code) {
             Some(alert) => return remote_tls(alert, report, doing),
@@ -34,18 +33,22 @@ pub(crate) fn explain(
         },
         ConnectionError::ApplicationClosed(said) => closed_by_broker(said),
         ConnectionError::VersionMismatch => (
-            Kind::WrongProtocol,
+            Reason::NotBroker,
             "the other side speaks no version of QUIC that is known here".into(),
         ),
-        ConnectionError::Reset => {
-            (Kind::Reset, "the other side has forgotten the connection, as after a restart".into())
+        ConnectionError::Reset => (
+            Reason::Reset,
+            "the other side has forgotten the connection, as after a restart".into(),
+        ),
+        ConnectionError::TimedOut => (
+            Reason::Reset,
+            "the path is dead: there was no sign of life from the other side".into(),
+        ),
+        ConnectionError::LocallyClosed => {
+            (Reason::Closed, "this side closed the connection".into())
         }
-        ConnectionError::TimedOut => {
-            (Kind::Reset, "the path is dead: there was no sign of life from the other side".into())
-        }
-        ConnectionError::LocallyClosed => (Kind::Closed, "this side closed the connection".into()),
         ConnectionError::CidsExhausted => {
-            (Kind::OutOfResources, "there are no identifiers left for connections".into())
+            (Reason::OutOfResources, "there are no identifiers left for connections".into())
         }
     };
     TransportError::new(kind, format!("{doing}: {reason}"))
@@ -93,36 +96,36 @@ pub(crate) fn not_broker(doing: &str) -> TransportError {
          common to both sides, here it is {:?})",
         String::from_utf8_lossy(crate::ALPN)
     );
-    TransportError::new(Kind::WrongProtocol, detail)
+    TransportError::new(Reason::NotBroker, detail)
 }
 
-fn closed_by_quic(said: &ConnectionClose) -> (Kind, String) {
+fn closed_by_quic(said: &ConnectionClose) -> (Reason, String) {
     let reason = said_as_text(&said.reason);
     match said.error_code {
         TransportErrorCode::CONNECTION_REFUSED => (
-            Kind::Refused,
+            Reason::Refused,
             "the other side listens, but accepts no more connections at present".into(),
         ),
         TransportErrorCode::NO_ERROR | TransportErrorCode::APPLICATION_ERROR => {
-            (Kind::Closed, format!("the other side closed the connection{reason}"))
+            (Reason::Closed, format!("the other side closed the connection{reason}"))
         }
-        code => (Kind::Reset, format!("the other side ended the connection: {code}{reason}")),
+        code => (Reason::Reset, format!("the other side ended the connection: {code}{reason}")),
     }
 }
 
-fn closed_by_broker(said: &ApplicationClose) -> (Kind, String) {
+fn closed_by_broker(said: &ApplicationClose) -> (Reason, String) {
     let reason = said_as_text(&said.reason);
     match said.error_code {
-        CLOSED => (Kind::Closed, "the other side closed the connection".into()),
+        CLOSED => (Reason::Closed, "the other side closed the connection".into()),
         ABORTED => (
-            Kind::Reset,
+            Reason::Reset,
             "the other side gave the connection up, and what was in flight is lost".into(),
         ),
         MISBEHAVED => (
-            Kind::WrongProtocol,
+            Reason::NotBroker,
             format!("the other side says that this one broke the rules of quic://{reason}"),
         ),
-        code => (Kind::Reset, format!("the other side ended the connection with {code}{reason}")),
+        code => (Reason::Reset, format!("the other side ended the connection with {code}{reason}")),
     }
 }
 

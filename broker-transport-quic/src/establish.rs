@@ -8,8 +8,8 @@ use crate::reader::QuicReader;
 use crate::wire::{STREAMS, TOTAL_ORDER};
 use crate::writer::QuicWriter;
 use crate::{Order, QuicOptions, config};
-use broker_core::Url;
-use broker_core::transport::{self, Connection, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{self, Connection, TransportError};
+use broker_core::{Address, Reason};
 use broker_tls::HandshakeReport;
 use quinn::{ConnectionError, ReadExactError, RecvStream, SendStream};
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use std::task::Poll;
 pub(crate) async fn establish(
     connection: quinn::Connection,
     report: HandshakeReport,
-    remote: Url,
+    remote: Address,
     options: &QuicOptions,
     doing: &str,
 ) -> Result<Connection, TransportError> {
@@ -70,7 +70,7 @@ async fn open_streams(link: &Link, doing: &str) -> Result<Vec<SendStream>, Trans
             Some(Err(error)) => return Err(link.explain(&error, doing)),
             None => {
                 let detail = format!("{doing}: the other side does not allow {STREAMS} streams");
-                return Err(TransportError::new(Kind::WrongProtocol, detail));
+                return Err(TransportError::new(Reason::NotBroker, detail));
             }
         }
     }

@@ -22,6 +22,23 @@
 //! sent, and [`QuicOptions::assembly`] or one frame being put together. Until the other side's
 //! handshake of Broker is over it is 256 KiB received. More is not accepted, so a slow side slows
 //! down the other one.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use broker_core::Endpoint;
+//! use broker_transport_quic::{QuicOptions, QuicTransport, Tls, TlsOptions};
+//!
+//! let tls = Tls::new(TlsOptions::default())?;
+//! let transport = QuicTransport::new(tls, QuicOptions::default());
+//! let endpoint = Endpoint::builder().transport(transport).build()?;
+//! let address = endpoint.listen("quic://127.0.0.1:0").await?;
+//! assert_eq!(address.scheme(), "quic");
+//! # Ok(())
+//! # }
+//! ```
 
 mod assembly;
 mod config;
@@ -51,10 +68,8 @@ pub use broker_tls::{Passphrase, Pin, Tls, TlsError, TlsOptions};
 pub use options::{Congestion, Order, QuicOptions};
 
 use async_trait::async_trait;
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Listener, Transport, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Listener, Transport, TransportError};
+use broker_core::{Address, Reason};
 use dial::Dial;
 use dialling::Dialling;
 use listen::QuicListener;
@@ -103,10 +118,10 @@ impl Transport for QuicTransport {
         &["quic"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let invalid = |what| {
             let detail = format!("listening on {at}: a quic:// address to listen on has no {what}");
-            Err(TransportError::new(Kind::InvalidAddress, detail))
+            Err(TransportError::new(Reason::InvalidAddress, detail))
         };
         if !at.path().is_empty() {
             return invalid("path");
@@ -119,7 +134,7 @@ impl Transport for QuicTransport {
         Ok(Box::new(QuicListener::bind(at, tls, options, self.transport.clone()).await?))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         let dial = &Dial {
             to,
             pins: pins(to)?,
@@ -139,9 +154,9 @@ impl Transport for QuicTransport {
 }
 
 /// The keys that a URL asks for.
-fn pins(to: &Url) -> Result<Vec<Pin>, TransportError> {
+fn pins(to: &Address) -> Result<Vec<Pin>, TransportError> {
     let invalid = |reason: String| {
-        TransportError::new(Kind::InvalidAddress, format!("connecting to {to}: {reason}"))
+        TransportError::new(Reason::InvalidAddress, format!("connecting to {to}: {reason}"))
     };
     if !to.path().is_empty() {
         return Err(invalid("a quic:// address has no path".to_owned()));

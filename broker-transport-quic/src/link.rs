@@ -1,8 +1,10 @@
 use crate::errors;
 use crate::errors::{CLOSED, MISBEHAVED};
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::TransportError;
+use broker_core::{Address, Reason};
 use broker_tls::HandshakeReport;
 use quinn::ConnectionError;
+use std::net::SocketAddr;
 
 /// What both halves of a connection hold on to. When the last one lets go, the connection ends.
 pub(crate) struct Link {
@@ -22,7 +24,7 @@ impl Link {
         self.connection.close(MISBEHAVED, what.as_bytes());
         let detail =
             format!("receiving: the other side broke the rules of quic://, it sent {what}");
-        TransportError::new(Kind::WrongProtocol, detail)
+        TransportError::new(Reason::NotBroker, detail)
     }
 }
 
@@ -30,4 +32,9 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.connection.close(CLOSED, b"");
     }
+}
+
+/// The address of the other side, as it is shown.
+pub(crate) fn url_of(address: SocketAddr) -> Address {
+    Address::new("quic", &address.ip().to_string(), address.port())
 }

@@ -1,10 +1,9 @@
 use crate::establish::{check_protocol, establish};
+use crate::link::url_of;
 use crate::{QuicOptions, config, errors, socket};
 use async_trait::async_trait;
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Incoming, Listener, ListenerProtection, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Incoming, Listener, ListenerProtection, TransportError};
+use broker_core::{Address, Reason};
 use broker_tls::Tls;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig};
 use std::future::poll_fn;
@@ -23,7 +22,7 @@ const DOING: &str = "the handshake of QUIC failed";
 
 /// Accepts connections at one or several addresses until it is dropped.
 pub(crate) struct QuicListener {
-    url: Url,
+    url: Address,
     endpoints: Vec<Endpoint>,
     context: Arc<Context>,
     /// Which endpoint is asked first, so that a busy one does not starve the others.
@@ -43,13 +42,13 @@ impl QuicListener {
     /// Listens wherever the host of `at` stands for. The URL becomes one to dial as it is: if keys
     /// are pinned, it pins the own one.
     pub(crate) async fn bind(
-        at: &Url,
+        at: &Address,
         tls: Tls,
         options: QuicOptions,
         transport: Arc<TransportConfig>,
     ) -> Result<Self, TransportError> {
         let unusable = |reason: String| {
-            TransportError::new(Kind::UnusableCertificate, format!("listening on {at}: {reason}"))
+            TransportError::unusable_certificate(format!("listening on {at}: {reason}"))
         };
         tls.check_listening().map_err(|error| unusable(error.to_string()))?;
         let context = Context { tls, options, transport, handshakes: AtomicUsize::new(0) };
@@ -86,11 +85,11 @@ impl Context {
     async fn accept(
         self: Arc<Self>,
         incoming: quinn::Incoming,
-        remote: Url,
+        remote: Address,
     ) -> Result<Connection, TransportError> {
         let _in_progress = InProgress::new(&self.handshakes);
         let (config, report) = self.config().map_err(|reason| {
-            TransportError::new(Kind::OwnCertificate, format!("{DOING}: {reason}"))
+            TransportError::new(Reason::OwnCertificate, format!("{DOING}: {reason}"))
         })?;
         let explain = |error| errors::explain(&error, &report, DOING);
         // This computes the answer to the first packet, with its signature.
@@ -121,7 +120,7 @@ impl Drop for InProgress<'_> {
 
 #[async_trait]
 impl Listener for QuicListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 
@@ -139,7 +138,7 @@ impl Listener for QuicListener {
                 continue;
             }
             let address = incoming.remote_address();
-            let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
+            let remote = url_of(address);
             let establish = self.context.clone().accept(incoming, remote.clone());
             return Ok(Incoming::peer(remote, establish).without_descriptor());
         }
@@ -161,7 +160,7 @@ impl QuicListener {
         });
         accepted.await.ok_or_else(|| {
             let detail = format!("accepting at {}: the socket is gone", self.url);
-            TransportError::new(Kind::Io, detail)
+            TransportError::new(Reason::Io, detail)
         })
     }
 }

@@ -1,7 +1,7 @@
 use crate::topics::Topics;
 use crate::wire::{CONTROL, STREAMS, put_barrier, put_end};
 use broker_core::wire::envelope::{Envelope, EnvelopeType};
-use broker_core::wire::frame::PREFIX;
+use broker_core::wire::frame::{PREFIX, split_frame};
 use broker_core::wire::handshake;
 use bytes::Bytes;
 
@@ -141,10 +141,4 @@ impl Multiplexer {
         self.covered = self.sent;
         barrier
     }
-}
-
-/// The first frame with its prefix, and what is behind it.
-pub(crate) fn split_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let prefix = bytes.first_chunk::<PREFIX>()?;
-    bytes.split_at_checked(PREFIX + u32::from_be_bytes(*prefix) as usize)
 }

@@ -67,6 +67,7 @@ pub struct QuicOptions {
 /// Which frames arrive in the order in which they were sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Order {
     /// Those on the same topic. Frames on different topics may overtake each other, so a large or a
     /// lost one does not hold up the others.
@@ -79,6 +80,7 @@ pub enum Order {
 /// How the rate is found that a path can carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Congestion {
     /// By filling it until packets are lost, as most systems do for TCP. Fair to others, and slow
     /// where packets are lost for other reasons.

@@ -2,11 +2,12 @@
 
 use crate::demultiplexer::{Demultiplexer, End, Limits, SMALL, Step};
 use crate::fuzzing::{ACK, Net, frame, ordered};
-use crate::multiplexer::{Multiplexer, split_frame};
+use crate::multiplexer::Multiplexer;
 use crate::wire::{CONTROL, STREAMS, TOPIC_STREAMS, put_barrier};
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
 use broker_core::wire::envelope::EnvelopeType;
+use broker_core::wire::frame::split_frame;
 use bytes::Bytes;
 use fastrand::Rng;
 

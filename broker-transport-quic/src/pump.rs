@@ -2,7 +2,8 @@ use crate::errors::ABORTED;
 use crate::link::Link;
 use crate::outgoing::Outgoing;
 use crate::wire::STREAMS;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use bytes::Bytes;
 use quinn::{SendStream, StoppedError, WriteError};
 use std::collections::VecDeque;
@@ -46,7 +47,7 @@ impl Pump {
                 "sending: what was in flight did not arrive within {:?} of the end",
                 self.linger
             );
-            Err(TransportError::new(Kind::TimedOut, detail))
+            Err(TransportError::new(Reason::TimedOut, detail))
         })
     }
 
@@ -102,7 +103,7 @@ impl Pump {
             WriteError::ConnectionLost(error) => self.link.explain(&error, "sending"),
             other => {
                 let detail = format!("sending: the other side takes nothing more ({other})");
-                TransportError::new(Kind::Reset, detail)
+                TransportError::new(Reason::Reset, detail)
             }
         }
     }

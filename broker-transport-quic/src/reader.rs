@@ -1,14 +1,19 @@
 use crate::demultiplexer::{Demultiplexer, End, Step};
-use crate::link::Link;
+use crate::errors::CLOSED;
+use crate::link::{Link, url_of};
 use crate::wire::{CONTROL, STREAMS};
 use async_trait::async_trait;
-use broker_core::transport::{FrameReader, ReadBuffer, TransportError, TransportErrorKind as Kind};
+use broker_core::memory::{Holder, MemoryBudget, Registration, Share};
+use broker_core::transport::{FrameReader, ReadBuffer, TransportError};
+use broker_core::{Address, Reason};
 use bytes::BufMut;
 use quinn::{AcceptUni, ConnectionError, ReadError, RecvStream, VarInt};
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use tokio::io::AsyncReadExt;
 
@@ -22,6 +27,62 @@ pub(crate) struct QuicReader {
     first: usize,
     /// What all streams together may hold once the other side is a peer.
     window: VarInt,
+    /// The other side's address when it was asked for last.
+    remote: SocketAddr,
+    held: Option<(Arc<Held>, Registration)>,
+}
+
+/// The memory of frames that are being put together, within the budget of the endpoint.
+struct Held {
+    share: Share,
+    /// Whether it is the other side that is waited for.
+    awaited: AtomicBool,
+    /// How much it was when the connection had to give way.
+    evicted: AtomicUsize,
+    connection: quinn::Connection,
+}
+
+impl Holder for Held {
+    fn held(&self) -> usize {
+        if self.awaited.load(Relaxed) { self.share.bytes() } else { 0 }
+    }
+
+    fn give_way(&self, _: usize) -> usize {
+        let held = self.held();
+        if held > 0 {
+            self.evicted.store(held, Relaxed);
+            self.awaited.store(false, Relaxed);
+            self.connection.close(CLOSED, b"unfinished frames hold too much memory");
+            let _ = self.share.set(0);
+        }
+        held
+    }
+}
+
+impl Held {
+    /// Takes note of what is held now.
+    fn set(&self, bytes: usize, awaited: bool) {
+        if self.evicted.load(Relaxed) > 0 {
+            return;
+        }
+        self.awaited.store(awaited, Relaxed);
+        if self.share.set(bytes) {
+            self.share.relieve();
+        }
+    }
+
+    /// Why the connection had to give way, if it had to.
+    fn why(&self) -> Option<TransportError> {
+        let held = self.evicted.load(Relaxed);
+        (held > 0).then(|| {
+            let detail = format!(
+                "receiving: the connections of this endpoint hold more memory than the limit \
+                 memory allows, and unfinished frames of this one are the largest part of it: \
+                 {held} bytes"
+            );
+            TransportError::new(Reason::OutOfResources, detail)
+        })
+    }
 }
 
 impl QuicReader {
@@ -33,7 +94,9 @@ impl QuicReader {
         window: VarInt,
     ) -> Self {
         demultiplexer.add_stream();
-        Self { link, streams: vec![control], demultiplexer, first: 0, window }
+        let remote = link.connection.remote_address();
+        let streams = vec![control];
+        Self { link, streams, demultiplexer, first: 0, window, remote, held: None }
     }
 
     fn poll<'a>(
@@ -142,10 +205,37 @@ impl FrameReader for QuicReader {
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
         if self.demultiplexer.end() == Some(End::TooLarge) {
             let detail = "receiving: the frame that comes next is larger than allowed";
-            return Err(TransportError::new(Kind::WrongProtocol, detail));
+            return Err(TransportError::new(Reason::NotBroker, detail));
         }
         let link = self.link.clone();
         let mut accept = pin!(link.connection.accept_uni());
-        poll_fn(|cx| self.poll(cx, accept.as_mut(), &link, buffer)).await
+        poll_fn(|cx| {
+            let outcome = self.poll(cx, accept.as_mut(), &link, buffer);
+            let Some((held, _)) = &self.held else { return outcome };
+            held.set(self.demultiplexer.memory(), outcome.is_pending());
+            match outcome {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(held.why().unwrap_or(error))),
+                outcome => outcome,
+            }
+        })
+        .await
+    }
+
+    fn moved(&mut self) -> Option<Address> {
+        let now = self.link.connection.remote_address();
+        let before = std::mem::replace(&mut self.remote, now);
+        (now != before).then(|| url_of(now))
+    }
+
+    fn within(&mut self, budget: &Arc<MemoryBudget>) {
+        let held = Arc::new(Held {
+            share: Share::of(budget),
+            awaited: AtomicBool::new(false),
+            evicted: AtomicUsize::new(0),
+            connection: self.link.connection.clone(),
+        });
+        let holder: Arc<dyn Holder> = held.clone();
+        let registration = budget.register(Arc::downgrade(&holder));
+        self.held = Some((held, registration));
     }
 }

@@ -1,4 +1,5 @@
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -43,11 +44,11 @@ pub(crate) async fn refusal(address: SocketAddr, doing: &str) -> TransportError 
     match provoke_refusal(address).await {
         Ok(never) => match never {},
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => TransportError::new(
-            Kind::Unreachable,
+            Reason::Unreachable,
             format!("{doing}: this machine has no address to connect from"),
         ),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => TransportError::new(
-            Kind::Refused,
+            Reason::Refused,
             format!(
                 "{doing}: connection refused, nothing listens there for QUIC (a UDP port; those of \
                  tcp:// and tls:// are others)"

@@ -5,8 +5,7 @@ mod support;
 
 use broker_core::endpoint::{EventStream, Retry};
 use broker_core::event::{Event, StatusCode};
-use broker_core::transport::TransportErrorKind;
-use broker_core::{Endpoint, EndpointId, Url};
+use broker_core::{Address, Endpoint, EndpointId, Reason};
 use broker_transport_quic::QuicOptions;
 use std::time::{Duration, Instant};
 use support::proxy::Proxy;
@@ -16,7 +15,7 @@ const LOW: &str = "11111111-1111-4111-8111-111111111111";
 const HIGH: &str = "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee";
 
 /// Peers `from` with the listener of `to` at `url`.
-async fn peer(from: &Endpoint, to: &Endpoint, url: &Url) {
+async fn peer(from: &Endpoint, to: &Endpoint, url: &Address) {
     assert_eq!(from.peer(url, Retry::never()).await.unwrap(), to.id());
     assert!(tokio::time::timeout(Duration::from_secs(30), to.await_peer(from.id())).await.unwrap());
 }
@@ -119,11 +118,17 @@ async fn a_peering_survives_a_new_address_on_the_way() {
     peer(&a, &b, &proxy.url).await;
     let (mut a_events, mut b_events) = (a.events(), b.events());
     for number in 0..3_u64 {
+        let before = b.peers()[0].network.url.clone();
         proxy.remap();
         a.publish("/t", &number).await.unwrap();
         assert_eq!(at_b.recv().await.unwrap().view().as_count(), Some(number));
+        // What is asked for now is what the message came from.
+        let shown = b.peers()[0].network.url.clone();
+        assert_ne!(shown, before, "the address is the one before the move");
+        assert_eq!((shown.scheme(), shown.host()), ("quic", before.host()));
         b.publish("/t", &number).await.unwrap();
         assert_eq!(at_a.recv().await.unwrap().view().as_count(), Some(number));
+        assert_eq!(a.peers()[0].network.url, proxy.url, "what was dialled stays what it is");
     }
     assert!(no_status(&mut a_events) && no_status(&mut b_events), "the peering was disturbed");
 }
@@ -172,7 +177,7 @@ async fn a_peer_that_comes_back_at_its_address_is_dialled_again() {
     let c = endpoint(HIGH, &anonymous());
     // The last connections linger at the port for a moment.
     while let Err(error) = c.listen(&url).await {
-        assert_eq!(error.kind(), TransportErrorKind::AddressInUse, "{error}");
+        assert_eq!(error.reason(), Reason::AddressInUse, "{error}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(tokio::time::timeout(Duration::from_secs(30), a.await_peer(c.id())).await.unwrap());

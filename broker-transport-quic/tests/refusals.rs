@@ -5,10 +5,8 @@
 mod pki;
 mod support;
 
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Protection, Transport, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Protection, Transport, TransportError};
+use broker_core::{Address, Reason};
 use broker_transport_quic::{ALPN, Pin, QuicOptions, QuicTransport, Tls, TlsOptions};
 use pki::{Authority, Files, expired};
 use std::net::SocketAddr;
@@ -29,20 +27,20 @@ fn assert_refused(outcomes: (Outcome, Outcome), dialler: &str, acceptor: &str) {
     let dialled = outcomes.0.err().expect("the dialler failed");
     let accepted = outcomes.1.err().expect("the acceptor failed");
     // One refused the certificate of the other, or missed it.
-    let blamed = [dialled.kind(), accepted.kind()];
-    assert!(blamed.contains(&Kind::PeerCertificate), "{dialled}; {accepted}");
-    assert!(blamed.contains(&Kind::OwnCertificate), "{dialled}; {accepted}");
+    let blamed = [dialled.reason(), accepted.reason()];
+    assert!(blamed.contains(&Reason::PeerCertificate), "{dialled}; {accepted}");
+    assert!(blamed.contains(&Reason::OwnCertificate), "{dialled}; {accepted}");
     assert!(dialled.to_string().contains(dialler), "the dialler says {dialled}");
     assert!(accepted.to_string().contains(acceptor), "the acceptor says {accepted}");
 }
 
 #[track_caller]
-fn assert_kind(outcome: Outcome, kind: Kind, words: &str) {
+fn assert_reason(outcome: Outcome, reason: Reason, words: &str) {
     let error = outcome.err().expect("it failed");
     assert!(
-        error.kind() == kind && error.to_string().contains(words),
+        error.reason() == reason && error.to_string().contains(words),
         "{:?}: {error}",
-        error.kind()
+        error.reason()
     );
 }
 
@@ -66,10 +64,10 @@ async fn certificates_of_one_ca_authenticate_both_sides_and_others_are_refused()
     let another_key = "a signature in the chain of the certificate \"CN=forged\" is wrong";
     let (dialled, accepted) = meet(&forger, &good).await;
     assert!(dialled.is_err());
-    assert_kind(accepted, Kind::PeerCertificate, another_key);
+    assert_reason(accepted, Reason::PeerCertificate, another_key);
     let (dialled, accepted) = meet(&good, &forger).await;
     assert!(accepted.is_err());
-    assert_kind(dialled, Kind::PeerCertificate, another_key);
+    assert_reason(dialled, Reason::PeerCertificate, another_key);
 
     let late = transport(files.options("late", &ca.issue_with("late", expired), &ca.pem));
     let error = late.listen(&local()).await.err().unwrap();
@@ -86,7 +84,7 @@ async fn a_side_without_a_certificate_is_refused_by_one_that_demands_it() {
         "the other side presented no certificate",
     );
     let outcomes = meet(&good, &anonymous()).await;
-    assert_kind(outcomes.0, Kind::PeerCertificate, "the other side is not trusted");
+    assert_reason(outcomes.0, Reason::PeerCertificate, "the other side is not trusted");
 }
 
 #[tokio::test]
@@ -111,9 +109,9 @@ async fn pins_tell_the_right_key_from_a_wrong_one() {
     assert_refused(outcomes, "which is not pinned here", "is not among those");
     let outcomes = meet(&pinning("a", vec![b]), &pinning("b", vec![c])).await;
     assert_refused(outcomes, "is not among those", "which is not pinned here");
-    assert_kind(
+    assert_reason(
         meet_dialler(&pinning("a", vec![]), &pinning("b", vec![])).await,
-        Kind::UnusableCertificate,
+        Reason::OwnCertificate,
         "no key is pinned",
     );
 }
@@ -128,7 +126,8 @@ async fn the_url_can_pin_the_key_of_the_side_that_is_dialled() {
     let tls = Tls::new(TlsOptions::default()).unwrap();
     let pin = tls.own_pin().unwrap();
     let mut listener = listen(&QuicTransport::new(tls, patient())).await;
-    let with = |query: String| -> Url { format!("{}?{query}", listener.url()).parse().unwrap() };
+    let with =
+        |query: String| -> Address { format!("{}?{query}", listener.url()).parse().unwrap() };
     let wrong = Pin::of_public_key(b"another");
     let (right, wrong) =
         (with(format!("pin={wrong}&pin=sha256:{pin}")), with(format!("pin={wrong}")));
@@ -149,7 +148,7 @@ async fn a_listener_with_a_key_of_its_own_tells_the_url_that_pins_it() {
         transport(TlsOptions { self_signed, ..TlsOptions::default() })
     };
     let mut listener = listen(&with_key("acceptor")).await;
-    let url: Url = listener.url().to_string().parse().unwrap();
+    let url: Address = listener.url().to_string().parse().unwrap();
     let dialler = with_key("dialler");
     let (dialled, accepted) = tokio::join!(dialler.connect(&url), accept(&mut *listener));
     assert!(matches!(dialled.unwrap().link.protection, Protection::Authenticated(_)));
@@ -166,7 +165,11 @@ async fn urls_that_cannot_be_meant_are_refused_with_a_reason() {
         ("quic://127.0.0.1:0", "port 0"),
         ("quic://:1", "host is missing"),
     ] {
-        assert_kind(anonymous().connect(&url.parse().unwrap()).await, Kind::InvalidAddress, words);
+        assert_reason(
+            anonymous().connect(&url.parse().unwrap()).await,
+            Reason::InvalidAddress,
+            words,
+        );
     }
     for (url, words) in
         [("quic://127.0.0.1:1/path", "no path"), ("quic://127.0.0.1:1?pin=1", "no query")]
@@ -185,14 +188,14 @@ async fn another_protocol_over_quic_is_recognised_from_both_sides() {
     };
     let anonymous = anonymous();
     let (dialled, ()) = tokio::join!(anonymous.connect(&url), serve);
-    assert_kind(dialled, Kind::WrongProtocol, "but not Broker");
+    assert_reason(dialled, Reason::NotBroker, "but not Broker");
 
     // TLS does not mind a side that names no protocol at all.
     let server = raw::server(&[]);
     let url = local().with_port(server.local_addr().unwrap().port());
     let serve = async { server.accept().await.unwrap().await };
     let (dialled, served) = tokio::join!(anonymous.connect(&url), serve);
-    assert_kind(dialled, Kind::WrongProtocol, "but not Broker");
+    assert_reason(dialled, Reason::NotBroker, "but not Broker");
     drop(served);
 
     for alpn in [&[b"h3".as_slice()][..], &[]] {
@@ -203,7 +206,7 @@ async fn another_protocol_over_quic_is_recognised_from_both_sides() {
             async { client.connect_with(raw::client_config(alpn), to, "host").unwrap().await };
         let (dialled, accepted) = tokio::join!(dial, accept(&mut *listener));
         drop(dialled);
-        assert_kind(accepted, Kind::WrongProtocol, "but not Broker");
+        assert_reason(accepted, Reason::NotBroker, "but not Broker");
     }
 }
 
@@ -211,7 +214,7 @@ async fn another_protocol_over_quic_is_recognised_from_both_sides() {
 async fn dialling_where_nobody_listens_says_so() {
     let free = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let outcome = anonymous().connect(&local().with_port(free)).await;
-    assert_kind(outcome, Kind::Refused, "nothing listens there for QUIC");
+    assert_reason(outcome, Reason::Refused, "nothing listens there for QUIC");
 }
 
 #[tokio::test]
@@ -220,7 +223,7 @@ async fn dialling_what_does_not_answer_ends_in_time_and_says_what_may_be_wrong()
     let connect_time = Duration::from_millis(200);
     let dialler = with_options(QuicOptions { connect_time, ..patient() });
     let url = local().with_port(silent.local_addr().unwrap().port());
-    assert_kind(dialler.connect(&url).await, Kind::TimedOut, "no answer within 200ms");
+    assert_reason(dialler.connect(&url).await, Reason::TimedOut, "no answer within 200ms");
 
     // It takes part in the handshake of QUIC, and is mute after it.
     let mute = raw::server(&[ALPN]);
@@ -229,7 +232,7 @@ async fn dialling_what_does_not_answer_ends_in_time_and_says_what_may_be_wrong()
     let dialler = with_options(QuicOptions { handshake_time, ..patient() });
     let accept = async { mute.accept().await.unwrap().await };
     let (dialled, _accepted) = tokio::join!(dialler.connect(&url), accept);
-    assert_kind(dialled, Kind::TimedOut, "answered, but did not finish");
+    assert_reason(dialled, Reason::TimedOut, "answered, but did not finish");
 }
 
 #[tokio::test]
@@ -239,7 +242,7 @@ async fn whoever_is_not_admitted_is_refused_and_told() {
     let refuse = async { drop(listener.accept().await.unwrap()) };
     let dialler = anonymous();
     let (dialled, ()) = tokio::join!(dialler.connect(&url), refuse);
-    assert_kind(dialled, Kind::Refused, "accepts no more connections at present");
+    assert_reason(dialled, Reason::Refused, "accepts no more connections at present");
 }
 
 #[tokio::test]
@@ -306,7 +309,7 @@ async fn a_port_in_use_is_named_and_port_0_becomes_a_real_one() {
     let listener = listen(&transport).await;
     assert_ne!(listener.url().port(), 0);
     let error = transport.listen(listener.url()).await.err().unwrap();
-    assert_eq!(error.kind(), Kind::AddressInUse);
+    assert_eq!(error.reason(), Reason::AddressInUse);
     let port = listener.url().port().to_string();
     assert!(error.to_string().contains(&port), "{error}");
 }
@@ -314,7 +317,7 @@ async fn a_port_in_use_is_named_and_port_0_becomes_a_real_one() {
 #[tokio::test]
 async fn both_ip_versions_are_served_at_every_address() {
     let transport = anonymous();
-    let mut listener = transport.listen(&Url::new("quic", "", 0)).await.unwrap();
+    let mut listener = transport.listen(&Address::new("quic", "", 0)).await.unwrap();
     let url = listener.url().clone();
     let mut hosts = vec!["127.0.0.1", "localhost"];
     if std::net::UdpSocket::bind("[::1]:0").is_ok() {

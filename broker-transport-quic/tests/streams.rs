@@ -3,11 +3,13 @@
 
 mod support;
 
-use broker_core::Limits;
-use broker_core::transport::{Connection, ReadBuffer, TransportErrorKind as Kind};
+use broker_core::memory::MemoryBudget;
+use broker_core::transport::{Connection, ReadBuffer};
+use broker_core::{Limits, Reason};
 use broker_transport_quic::{Order, QuicOptions};
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use support::raw::{self, Raw};
 use support::{ACK, LIMIT, anonymous, data, peers, ping, receive, send};
@@ -159,7 +161,7 @@ async fn who_breaks_the_rules_is_cut_and_told_why() {
     let (mut ours, mut raw) = raw::dialling().await;
     raw.control.0.write_all(&far).await.unwrap();
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::WrongProtocol);
+    assert_eq!(error.reason(), Reason::NotBroker);
     assert!(error.to_string().contains("names a stream which cannot be"), "{error}");
     let said = raw.connection.closed().await.to_string();
     assert!(said.contains("names a stream which cannot be"), "{said}");
@@ -225,6 +227,26 @@ async fn a_side_that_vanishes_without_an_end_is_not_taken_for_one_that_closed() 
     let (mut ours, raw) = raw::dialling().await;
     raw.connection.close(1u32.into(), b"");
     let error = ours.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Reset);
+    assert_eq!(error.reason(), Reason::Reset);
     assert!(error.to_string().contains("lost"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unfinished_frame_is_a_part_of_what_the_endpoint_holds_and_gives_way() {
+    let (mut connection, mut raw) = raw::dialling().await;
+    let budget = Arc::new(MemoryBudget::new(1024 * 1024));
+    connection.reader.within(&budget);
+    raw.control.0.write_all(ACK).await.unwrap();
+    assert_eq!(receive(&mut *connection.reader).await, ACK);
+
+    let endless = async {
+        raw.control.0.write_all(&(32_u32 << 20).to_be_bytes()).await.unwrap();
+        while raw.control.0.write_all(&[0; 4096]).await.is_ok() {}
+    };
+    let mut buffer = ReadBuffer::new();
+    let (received, ()) = tokio::join!(connection.reader.recv(&mut buffer), endless);
+    let error = received.unwrap_err();
+    assert_eq!(error.reason(), Reason::OutOfResources, "{error}");
+    assert!(error.to_string().contains("the limit memory"), "{error}");
+    assert_eq!(budget.used(), 0);
 }

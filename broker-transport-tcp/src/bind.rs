@@ -1,6 +1,6 @@
 use crate::hosts::{ListenAddresses, listen_addresses};
-use broker_core::Url;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::TransportError;
+use broker_core::{Address, Reason};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -20,12 +20,12 @@ const PORT_ATTEMPTS: u32 = 32;
 /// The address is in use, not of this machine or not allowed for this process, or the name is not
 /// known.
 pub async fn bind_with<S>(
-    at: &Url,
+    at: &Address,
     resolve_time: Duration,
     open: impl Fn(SocketAddr) -> io::Result<(S, u16)> + Sync,
-) -> Result<(Url, Vec<S>), TransportError> {
+) -> Result<(Address, Vec<S>), TransportError> {
     let addresses = listen_addresses(at.host(), resolve_time).await.map_err(|reason| {
-        TransportError::new(Kind::Resolve, format!("listening on {at}: {reason}"))
+        TransportError::new(Reason::NameResolution, format!("listening on {at}: {reason}"))
     })?;
     let open = |address| open(address).map_err(|error| BindFailure { address, error });
     let bound = match addresses {
@@ -43,23 +43,23 @@ struct BindFailure {
 }
 
 impl BindFailure {
-    fn explain(&self, at: &Url) -> TransportError {
+    fn explain(&self, at: &Address) -> TransportError {
         let address = self.address;
         let doing = format!("listening on {at}");
-        let kind = TransportError::from_io(&self.error, &doing).kind();
+        let kind = TransportError::from_io(&self.error, &doing).reason();
         let reason = match kind {
-            Kind::AddressInUse => {
+            Reason::AddressInUse => {
                 format!("{address} is already in use, by another process or another listener")
             }
-            Kind::AddressNotAvailable => {
+            Reason::AddressNotAvailable => {
                 format!("{} is not an address of this machine", address.ip())
             }
-            Kind::PermissionDenied if address.port() < 1024 => {
+            Reason::PermissionDenied if address.port() < 1024 => {
                 format!(
                     "{address} is not allowed, ports below 1024 need a privilege of the process"
                 )
             }
-            Kind::PermissionDenied => format!("{address} is not allowed for this process"),
+            Reason::PermissionDenied => format!("{address} is not allowed for this process"),
             _ => return TransportError::from_io(&self.error, &format!("{doing}: {address}")),
         };
         TransportError::new(kind, format!("{doing}: {reason}"))

@@ -1,14 +1,14 @@
 use crate::TcpOptions;
 use crate::hosts::resolve;
 use crate::race::dial_first;
-use broker_core::Url;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::TransportError;
+use broker_core::{Address, Reason};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// See [`TcpTransport::dial`](crate::TcpTransport::dial).
-pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, TransportError> {
+pub(crate) async fn dial(to: &Address, options: &TcpOptions) -> Result<TcpStream, TransportError> {
     dial_with(to, options.resolve_time, |address, doing| async move {
         dial_address(address, &doing, options).await
     })
@@ -27,7 +27,7 @@ pub(crate) async fn dial(to: &Url, options: &TcpOptions) -> Result<TcpStream, Tr
 /// The host is empty, the port is 0, the name does not resolve, or no address accepted; the message
 /// then has a reason for each address, and the kind is that of the most telling one.
 pub async fn dial_with<C, D, F>(
-    to: &Url,
+    to: &Address,
     resolve_time: Duration,
     dial: D,
 ) -> Result<C, TransportError>
@@ -36,7 +36,8 @@ where
     F: Future<Output = Result<C, TransportError>>,
 {
     let doing = format!("connecting to {to}");
-    let invalid = |reason| TransportError::new(Kind::InvalidAddress, format!("{doing}: {reason}"));
+    let invalid =
+        |reason| TransportError::new(Reason::InvalidAddress, format!("{doing}: {reason}"));
     if to.host().is_empty() {
         return Err(invalid("the host is missing"));
     }
@@ -46,9 +47,9 @@ where
     if let Ok(ip) = to.host().parse::<IpAddr>() {
         return dial(SocketAddr::new(ip, to.port()), doing).await;
     }
-    let addresses = resolve(to.host(), to.port(), resolve_time)
-        .await
-        .map_err(|reason| TransportError::new(Kind::Resolve, format!("{doing}: {reason}")))?;
+    let addresses = resolve(to.host(), to.port(), resolve_time).await.map_err(|reason| {
+        TransportError::new(Reason::NameResolution, format!("{doing}: {reason}"))
+    })?;
     dial_first(&addresses, &doing, dial).await
 }
 
@@ -64,7 +65,7 @@ pub(crate) async fn dial_address(
     let stream = tokio::time::timeout(time, socket.connect(address))
         .await
         .map_err(|_| {
-            TransportError::new(Kind::TimedOut, format!("{doing}: no answer within {time:?}"))
+            TransportError::new(Reason::TimedOut, format!("{doing}: no answer within {time:?}"))
         })?
         .map_err(|error| dial_error(&error, doing))?;
     if is_own_reflection(&stream) {
@@ -79,7 +80,7 @@ fn dial_error(error: &std::io::Error, doing: &str) -> TransportError {
     if error.kind() == std::io::ErrorKind::AddrNotAvailable {
         // Said of the other side's address when listening, but of this side's here.
         let detail = format!("{doing}: this machine has no address or port to connect from");
-        return TransportError::new(Kind::Unreachable, detail);
+        return TransportError::new(Reason::Unreachable, detail);
     }
     TransportError::from_io(error, doing)
 }

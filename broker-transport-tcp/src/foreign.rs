@@ -1,6 +1,6 @@
 //! What the other side speaks if it is not what this side does, from its first bytes.
 
-use broker_core::transport::TransportErrorKind;
+use broker_core::Reason;
 
 /// Something recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,10 @@ impl Speaker {
 }
 
 /// The kind of failure that such a speaker is at an encrypted address.
-pub(crate) fn kind_where_tls_is_spoken(speaker: Speaker) -> TransportErrorKind {
+pub(crate) fn kind_where_tls_is_spoken(speaker: Speaker) -> Reason {
     match speaker {
-        Speaker::Broker => TransportErrorKind::PeerIsPlain,
-        Speaker::Tls | Speaker::Http | Speaker::Ssh => TransportErrorKind::WrongProtocol,
+        Speaker::Broker => Reason::PeerIsPlain,
+        Speaker::Tls | Speaker::Http | Speaker::Ssh => Reason::NotBroker,
     }
 }
 

@@ -1,10 +1,18 @@
-//! `tcp://` and `tls://` for Broker endpoints.
+//! `tcp://`, `tls://` and, between processes of one machine, `unix://` for Broker endpoints.
 //!
 //! [`TcpTransport`] serves plain TCP without any protection, and with the feature `tls`
 //! `tls::TlsTransport` serves TLS over the same sockets. The two halves of the
 //! former, [`TcpTransport::dial`] and [`TcpTransport::bind`], are there for transports that put a
 //! layer of their own over TCP and want names, addresses, options and error messages to be the same
 //! everywhere; [`dial_with`] and [`bind_with`] are for those with sockets of another kind.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | no | `tls://` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod bind;
 mod dial;
@@ -17,24 +25,43 @@ mod persistent;
 mod race;
 #[cfg(feature = "tls")]
 pub mod tls;
+#[cfg(unix)]
+mod unix;
 
 pub use bind::bind_with;
 pub use dial::dial_with;
 pub use listen::TcpAcceptor;
 pub use options::{Keepalive, TcpOptions};
+#[cfg(unix)]
+pub use unix::UnixTransport;
 
 use crate::persistent::PersistentWriter;
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::transport::{
     Connection, FrameReader, Incoming, Link, Listener, ListenerProtection, Protection, ReadBuffer,
-    StreamReader, StreamWriter, Transport, TransportError, TransportErrorKind,
+    StreamReader, StreamWriter, Transport, TransportError,
 };
+use broker_core::{Address, Reason};
 use std::future::poll_fn;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
 /// The transport for the scheme `tcp`.
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_core::Endpoint;
+/// use broker_transport_tcp::TcpTransport;
+///
+/// let endpoint = Endpoint::builder().transport(TcpTransport::default()).build()?;
+/// let address = endpoint.listen("tcp://127.0.0.1:0").await?;
+/// assert_ne!(address.port(), 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct TcpTransport {
     options: TcpOptions,
@@ -56,7 +83,7 @@ impl TcpTransport {
     ///
     /// The host is empty, the port is 0, the name does not resolve, or no address accepted; the
     /// message then has a reason for each address, and the kind is that of the most telling one.
-    pub async fn dial(&self, to: &Url) -> Result<TcpStream, TransportError> {
+    pub async fn dial(&self, to: &Address) -> Result<TcpStream, TransportError> {
         dial::dial(to, &self.options).await
     }
 
@@ -85,7 +112,7 @@ impl TcpTransport {
     ///
     /// The address is in use, not of this machine or not allowed for this process, or the name is
     /// not known.
-    pub async fn bind(&self, at: &Url) -> Result<TcpAcceptor, TransportError> {
+    pub async fn bind(&self, at: &Address) -> Result<TcpAcceptor, TransportError> {
         listen::bind(at, &self.options).await
     }
 }
@@ -96,12 +123,12 @@ impl Transport for TcpTransport {
         &["tcp"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         check_url(at, "listening on")?;
         Ok(Box::new(TcpListener(self.bind(at).await?)))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.dial(to).await?;
         Ok(connection(stream, to.clone()))
@@ -109,19 +136,19 @@ impl Transport for TcpTransport {
 }
 
 /// A socket has a host and a port, and nothing that a path could name or a query say.
-fn check_url(url: &Url, doing: &str) -> Result<(), TransportError> {
+fn check_url(url: &Address, doing: &str) -> Result<(), TransportError> {
     if url.path().is_empty() && url.query().is_empty() {
         return Ok(());
     }
     let detail = format!("{doing} {url}: a {}:// address has no path and no query", url.scheme());
-    Err(TransportError::new(TransportErrorKind::InvalidAddress, detail))
+    Err(TransportError::new(Reason::InvalidAddress, detail))
 }
 
 struct TcpListener(TcpAcceptor);
 
 #[async_trait]
 impl Listener for TcpListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.0.url()
     }
 
@@ -136,7 +163,7 @@ impl Listener for TcpListener {
 }
 
 /// A connection that is nothing but the socket.
-fn connection(stream: TcpStream, remote: Url) -> Connection {
+fn connection(stream: TcpStream, remote: Address) -> Connection {
     let (reader, writer) = stream.into_split();
     Connection {
         reader: Box::new(TcpReader { socket: StreamReader(reader) }),

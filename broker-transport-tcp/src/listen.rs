@@ -1,6 +1,6 @@
 use crate::TcpOptions;
 use crate::bind::bind_with;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::TransportError;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::future::poll_fn;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Accepts connections at one or several addresses until it is dropped.
 #[derive(Debug)]
 pub struct TcpAcceptor {
-    url: Url,
+    url: Address,
     sockets: Vec<TcpListener>,
     /// Which socket is asked first, so that a busy one does not starve the others.
     first: usize,
@@ -22,7 +22,7 @@ pub struct TcpAcceptor {
 impl TcpAcceptor {
     /// The URL given to [`TcpTransport::bind`](crate::TcpTransport::bind), with the port it became.
     #[must_use]
-    pub fn url(&self) -> &Url {
+    pub fn url(&self) -> &Address {
         &self.url
     }
 
@@ -34,12 +34,12 @@ impl TcpAcceptor {
     ///
     /// This one connection could not be taken, mostly for want of a descriptor. The next call may
     /// succeed, but not before something has been closed.
-    pub async fn accept(&mut self) -> Result<(TcpStream, Url), TransportError> {
+    pub async fn accept(&mut self) -> Result<(TcpStream, Address), TransportError> {
         let (stream, address) = poll_fn(|cx| self.poll_accept(cx)).await.map_err(|error| {
             TransportError::from_io(&error, &format!("accepting at {}", self.url))
         })?;
         self.options.apply(&stream);
-        let remote = Url::new(self.url.scheme(), &address.ip().to_string(), address.port());
+        let remote = Address::new(self.url.scheme(), &address.ip().to_string(), address.port());
         Ok((stream, remote))
     }
 
@@ -56,7 +56,10 @@ impl TcpAcceptor {
 }
 
 /// See [`TcpTransport::bind`](crate::TcpTransport::bind).
-pub(crate) async fn bind(at: &Url, options: &TcpOptions) -> Result<TcpAcceptor, TransportError> {
+pub(crate) async fn bind(
+    at: &Address,
+    options: &TcpOptions,
+) -> Result<TcpAcceptor, TransportError> {
     let open = |address| open(address, options.backlog);
     let (url, sockets) = bind_with(at, options.resolve_time, open).await?;
     Ok(TcpAcceptor { url, sockets, first: 0, options: options.clone() })

@@ -1,7 +1,8 @@
 //! Dialling a name that has several addresses, as RFC 8305 ("Happy Eyeballs") has it: an address
 //! that does not answer holds up the others for a moment only.
 
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::Reason;
+use broker_core::transport::TransportError;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -93,23 +94,23 @@ async fn first_done<F: Future>(attempts: &mut Vec<(usize, Pin<Box<F>>)>) -> (usi
     .await
 }
 
-/// One error for a name none of whose addresses accepted: all reasons, and the kind that says most.
+/// One error for a name none of whose addresses accepted: all texts, and the reason that says most.
 fn all_failed(doing: &str, failures: &[TransportError]) -> TransportError {
-    let kind = failures.iter().map(TransportError::kind).min_by_key(|kind| rank(*kind));
-    let reasons: Vec<String> = failures.iter().map(ToString::to_string).collect();
-    TransportError::new(kind.unwrap_or(Kind::Io), format!("{doing}: {}", reasons.join("; ")))
+    let reason = failures.iter().map(TransportError::reason).min_by_key(|reason| rank(*reason));
+    let texts: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    TransportError::new(reason.unwrap_or(Reason::Io), format!("{doing}: {}", texts.join("; ")))
 }
 
 /// An address that answered says more than one that did not, and that more than a missing route,
 /// which is normal for one of the two IP versions. What is wrong at this side comes first.
-fn rank(kind: Kind) -> u8 {
-    match kind {
-        Kind::OutOfResources => 0,
-        Kind::PermissionDenied => 1,
-        Kind::Refused => 2,
-        Kind::Reset => 3,
-        Kind::TimedOut => 4,
-        Kind::Io => 5,
+fn rank(reason: Reason) -> u8 {
+    match reason {
+        Reason::OutOfResources => 0,
+        Reason::PermissionDenied => 1,
+        Reason::Refused => 2,
+        Reason::Reset => 3,
+        Reason::TimedOut => 4,
+        Reason::Io => 5,
         _ => 6,
     }
 }
@@ -130,7 +131,7 @@ mod tests {
     /// or fail with a reason. Returns the outcome, and which was tried when.
     async fn race(
         hosts: &[SocketAddr],
-        answers: &[(u32, Result<(), Kind>)],
+        answers: &[(u32, Result<(), Reason>)],
     ) -> (Result<SocketAddr, TransportError>, Vec<(u128, SocketAddr)>) {
         let (start, tried) = (Instant::now(), Mutex::new(Vec::new()));
         let outcome = dial_first(hosts, "connecting", |address, doing| {
@@ -150,7 +151,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_address_that_does_not_answer_holds_up_the_next_one_for_a_moment_only() {
         let hosts = addresses(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-        let silent = (3000, Err(Kind::TimedOut));
+        let silent = (3000, Err(Reason::TimedOut));
         let start = Instant::now();
         let (outcome, tried) = race(&hosts, &[silent, silent, (10, Ok(()))]).await;
         assert_eq!(outcome.unwrap(), hosts[2]);
@@ -161,7 +162,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_next_address_is_tried_at_once_when_one_fails_and_none_when_one_answers() {
         let hosts = addresses(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-        let refusing = (20, Err(Kind::Refused));
+        let refusing = (20, Err(Reason::Refused));
         let (outcome, tried) = race(&hosts, &[refusing, (200, Ok(())), (0, Ok(()))]).await;
         assert_eq!(outcome.unwrap(), hosts[1]);
         assert_eq!(tried, [(0, hosts[0]), (20, hosts[1])]);
@@ -178,10 +179,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_are_waited_for_before_it_fails_and_all_reasons_are_told_in_order() {
         let hosts = addresses(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
-        let answers =
-            [(3000, Err(Kind::TimedOut)), (10, Err(Kind::Refused)), (20, Err(Kind::Unreachable))];
+        let answers = [
+            (3000, Err(Reason::TimedOut)),
+            (10, Err(Reason::Refused)),
+            (20, Err(Reason::Unreachable)),
+        ];
         let error = race(&hosts, &answers).await.0.unwrap_err();
-        assert_eq!(error.kind(), Kind::Refused);
+        assert_eq!(error.reason(), Reason::Refused);
         assert_eq!(
             error.to_string(),
             "connecting: 192.0.2.1:1: TimedOut; 192.0.2.2:1: Refused; 192.0.2.3:1: Unreachable"
@@ -199,11 +203,11 @@ mod tests {
 
     #[test]
     fn the_most_telling_reason_gives_the_kind_and_all_are_in_the_message() {
-        let unreachable = TransportError::new(Kind::Unreachable, "[2001:db8::1]:1: no route");
-        let silent = TransportError::new(Kind::TimedOut, "192.0.2.1:1: no answer within 3s");
-        let refused = TransportError::new(Kind::Refused, "192.0.2.2:1: connection refused");
+        let unreachable = TransportError::new(Reason::Unreachable, "[2001:db8::1]:1: no route");
+        let silent = TransportError::new(Reason::TimedOut, "192.0.2.1:1: no answer within 3s");
+        let refused = TransportError::new(Reason::Refused, "192.0.2.2:1: connection refused");
         let error = all_failed("connecting to tcp://host:1", &[unreachable, silent, refused]);
-        assert_eq!(error.kind(), Kind::Refused);
+        assert_eq!(error.reason(), Reason::Refused);
         assert_eq!(
             error.to_string(),
             "connecting to tcp://host:1: [2001:db8::1]:1: no route; \

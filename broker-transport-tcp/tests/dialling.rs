@@ -1,14 +1,14 @@
 //! What dialling does with names and addresses, and what it says when nobody answers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use broker_core::Url;
-use broker_core::transport::{Protection, Transport, TransportErrorKind as Kind};
+use broker_core::transport::{Protection, Transport};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::{Keepalive, TcpOptions, TcpTransport};
 use socket2::SockRef;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
-fn url(text: &str) -> Url {
+fn url(text: &str) -> Address {
     text.parse().unwrap()
 }
 
@@ -34,7 +34,7 @@ async fn refusal_by_an_address_is_reported_with_the_address() {
     let (_keep, port) = unused_port();
     let to = url("tcp://127.0.0.1:1").with_port(port);
     let error = TcpTransport::default().connect(&to).await.err().unwrap();
-    assert_eq!(error.kind(), Kind::Refused);
+    assert_eq!(error.reason(), Reason::Refused);
     let expected =
         format!("connecting to tcp://127.0.0.1:{port}: connection refused, nothing listens there");
     assert_eq!(error.to_string(), expected);
@@ -45,7 +45,7 @@ async fn refusal_by_a_name_is_reported_with_each_address_tried() {
     let (_keep, port) = unused_port();
     let to = url("tcp://localhost:1").with_port(port);
     let error = TcpTransport::default().connect(&to).await.err().unwrap();
-    assert_eq!(error.kind(), Kind::Refused);
+    assert_eq!(error.reason(), Reason::Refused);
     let text = error.to_string();
     assert!(text.starts_with(&format!("connecting to tcp://localhost:{port}: ")), "{text}");
     assert!(text.contains(&format!("127.0.0.1:{port}: connection refused")), "{text}");
@@ -55,7 +55,7 @@ async fn refusal_by_a_name_is_reported_with_each_address_tried() {
 async fn a_name_that_does_not_resolve_is_named() {
     let error = TcpTransport::default().connect(&url("tcp://broker.invalid:9999")).await;
     let error = error.err().unwrap();
-    assert_eq!(error.kind(), Kind::Resolve);
+    assert_eq!(error.reason(), Reason::NameResolution);
     assert!(error.to_string().contains("the name broker.invalid does not resolve"), "{error}");
 }
 
@@ -68,7 +68,7 @@ async fn addresses_that_cannot_be_dialled_fail_before_any_attempt() {
         ("tcp://127.0.0.1:9999?pin=1", "no query"),
     ] {
         let error = TcpTransport::default().connect(&url(text)).await.err().unwrap();
-        assert_eq!(error.kind(), Kind::InvalidAddress, "{text}");
+        assert_eq!(error.reason(), Reason::InvalidAddress, "{text}");
         assert!(error.to_string().contains(reason), "{text} gave {error}");
     }
 }
@@ -91,7 +91,7 @@ async fn an_address_that_does_not_answer_is_given_up_after_the_connect_time() {
         }
         assert!(waiting.len() < 100, "the backlog never fills");
     };
-    assert_eq!(error.kind(), Kind::TimedOut);
+    assert_eq!(error.reason(), Reason::TimedOut);
     assert!(error.to_string().ends_with("no answer within 100ms"), "{error}");
 }
 

@@ -3,10 +3,8 @@
 
 mod support;
 
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, ReadBuffer, Transport, TransportErrorKind as Kind, WriteBatch,
-};
+use broker_core::transport::{Connection, ReadBuffer, Transport, WriteBatch};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use std::time::Duration;
 use support::{LIMIT, batch_of, frame, mixed_frames};
@@ -15,7 +13,7 @@ use tokio::time::timeout;
 
 async fn pair() -> (Connection, Connection) {
     let transport = TcpTransport::default();
-    let mut listener = transport.listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+    let mut listener = transport.listen(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let dialled = transport.connect(listener.url()).await.unwrap();
     let accepted = listener.accept().await.unwrap().establish.await.unwrap().into_peer().unwrap();
     (dialled, accepted)
@@ -26,7 +24,7 @@ support::contract::contract_tests!(pair());
 #[tokio::test]
 async fn a_frame_that_arrives_byte_by_byte_is_put_together() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let to = acceptor.url().clone();
     let client = tokio::spawn(async move { TcpTransport::default().connect(&to).await.unwrap() });
     let (mut raw, _) = acceptor.accept().await.unwrap();
@@ -58,7 +56,7 @@ async fn offer(connection: &mut Connection, batch: &mut WriteBatch) -> bool {
 #[tokio::test]
 async fn a_peer_that_reads_little_by_little_is_seen_to_read() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
     let to = acceptor.url().clone();
     let client = tokio::spawn(async move { TcpTransport::default().connect(&to).await.unwrap() });
     let (mut slow, _) = acceptor.accept().await.unwrap();
@@ -86,5 +84,5 @@ async fn a_broken_connection_is_an_error_of_both_halves() {
     right.writer.send(&mut batch_of(&[frame(1, 10)])).await.unwrap();
     drop(left);
     let error = right.writer.send(&mut batch).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Reset, "{error}");
+    assert_eq!(error.reason(), Reason::Reset, "{error}");
 }

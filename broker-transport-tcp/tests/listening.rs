@@ -1,13 +1,13 @@
 //! Where a listener can be, and what is said when it cannot be there.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use broker_core::Url;
-use broker_core::transport::{Listener, Protection, Transport, TransportErrorKind as Kind};
+use broker_core::transport::{Listener, Protection, Transport};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use std::net::TcpListener;
 
 async fn listen(host: &str) -> Box<dyn Listener> {
-    TcpTransport::default().listen(&Url::new("tcp", host, 0)).await.unwrap()
+    TcpTransport::default().listen(&Address::new("tcp", host, 0)).await.unwrap()
 }
 
 /// Connects to `host` at the listener's port and returns what the listener sees of the client.
@@ -24,7 +24,7 @@ async fn remote_of_client(listener: &mut dyn Listener, host: &str) -> String {
 async fn is_refused(listener: &dyn Listener, host: &str) -> bool {
     let to = listener.url().clone().with_host(host);
     let error = TcpTransport::default().connect(&to).await.err();
-    error.is_some_and(|error| error.kind() == Kind::Refused)
+    error.is_some_and(|error| error.reason() == Reason::Refused)
 }
 
 fn ipv6_is_available() -> bool {
@@ -110,34 +110,34 @@ async fn the_name_of_an_interface_is_served_at_all_its_addresses_on_one_port() {
 async fn each_reason_not_to_listen_has_its_own_message() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    for (at, kind, reason) in [
+    for (at, reason, text) in [
         (
             format!("tcp://127.0.0.1:{port}"),
-            Kind::AddressInUse,
+            Reason::AddressInUse,
             format!("127.0.0.1:{port} is already in use, by another process or another listener"),
         ),
         (
             format!("tcp://localhost:{port}"),
-            Kind::AddressInUse,
+            Reason::AddressInUse,
             format!("127.0.0.1:{port} is already in use, by another process or another listener"),
         ),
         (
             "tcp://192.0.2.1:0".to_owned(),
-            Kind::AddressNotAvailable,
+            Reason::AddressNotAvailable,
             "192.0.2.1 is not an address of this machine".to_owned(),
         ),
     ] {
         let error = TcpTransport::default().listen(&at.parse().unwrap()).await.err().unwrap();
-        assert_eq!(error.kind(), kind);
-        assert_eq!(error.to_string(), format!("listening on {at}: {reason}"));
+        assert_eq!(error.reason(), reason);
+        assert_eq!(error.to_string(), format!("listening on {at}: {text}"));
     }
 }
 
 #[tokio::test]
 async fn a_name_that_is_neither_interface_nor_host_is_refused() {
-    let at = Url::new("tcp", "eth9.invalid", 0);
+    let at = Address::new("tcp", "eth9.invalid", 0);
     let error = TcpTransport::default().listen(&at).await.err().unwrap();
-    assert_eq!(error.kind(), Kind::Resolve);
+    assert_eq!(error.reason(), Reason::NameResolution);
     assert!(error.to_string().contains("no network interface is called eth9.invalid"), "{error}");
 }
 
@@ -155,7 +155,7 @@ async fn a_port_is_free_again_when_its_listener_is_dropped() {
 #[tokio::test]
 async fn clients_of_all_addresses_are_accepted_in_turn() {
     let mut acceptor =
-        TcpTransport::default().bind(&Url::new("tcp", "localhost", 0)).await.unwrap();
+        TcpTransport::default().bind(&Address::new("tcp", "localhost", 0)).await.unwrap();
     let addresses: Vec<_> = tokio::net::lookup_host(("localhost", 0)).await.unwrap().collect();
     let mut clients = Vec::new();
     for address in &addresses {

@@ -7,7 +7,7 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls_support;
 
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::{
     Chunk, Connection, Listener, Protection, ReadBuffer, Transport, WriteBatch,
 };
@@ -76,7 +76,7 @@ async fn what_is_sent_in_two_calls_arrives_in_two_records() {
 }
 
 /// Forwards one connection and hands over what the client had sent when it ended.
-async fn relay_to(to: Url) -> (Url, tokio::task::JoinHandle<Vec<u8>>) {
+async fn relay_to(to: Address) -> (Address, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = to.clone().with_port(listener.local_addr().unwrap().port());
     let task = tokio::spawn(async move {

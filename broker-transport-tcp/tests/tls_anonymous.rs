@@ -8,10 +8,8 @@ mod support;
 #[path = "support/tls.rs"]
 mod tls_support;
 
-use broker_core::Url;
-use broker_core::transport::{
-    Connection, Protection, ReadBuffer, Transport, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Connection, Protection, ReadBuffer, Transport, TransportError};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use std::process::Stdio;
@@ -54,15 +52,15 @@ impl CppBroker {
     }
 
     /// One that listens.
-    async fn listen(arguments: &[&str]) -> Option<(Self, Url)> {
+    async fn listen(arguments: &[&str]) -> Option<(Self, Address)> {
         let mut cpp = Self::start(&[&["listen", "0"], arguments].concat())?;
         let line = cpp.line().await;
         let port = line.strip_prefix("port ").unwrap().parse().unwrap();
-        Some((cpp, Url::new("tls", "127.0.0.1", port)))
+        Some((cpp, Address::new("tls", "127.0.0.1", port)))
     }
 
     /// One that dials.
-    fn dial(url: &Url, arguments: &[&str]) -> Option<Self> {
+    fn dial(url: &Address, arguments: &[&str]) -> Option<Self> {
         Self::start(&[&["dial", &url.port().to_string()], arguments].concat())
     }
 
@@ -97,10 +95,10 @@ fn anonymous() -> TlsTransport {
 
 /// Stands before a listener and refuses every hello that offers more than the anonymous mode, as a
 /// listener of the C++ Broker without certificates does; counts the connections.
-async fn only_anonymous(to: &Url) -> (Url, Arc<AtomicUsize>) {
+async fn only_anonymous(to: &Address) -> (Address, Arc<AtomicUsize>) {
     use broker_tls::anonymous::{Hello, inspect};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let (port, count) = (to.port(), Arc::new(AtomicUsize::new(0)));
     let counted = count.clone();
     tokio::spawn(async move {
@@ -136,8 +134,8 @@ async fn pair() -> (Connection, Connection) {
 support::contract::contract_tests!(pair());
 
 #[track_caller]
-fn assert_says(error: &TransportError, kind: Kind, words: &str) {
-    assert_eq!(error.kind(), kind, "{error}");
+fn assert_says(error: &TransportError, reason: Reason, words: &str) {
+    assert_eq!(error.reason(), reason, "{error}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -292,22 +290,22 @@ async fn certificates_at_one_side_alone_are_reported_at_the_side_of_ours() {
         Ok(mut dialled) => dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err(),
         Err(error) => error,
     };
-    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
+    assert_says(&error, Reason::OwnCertificate, "demands a certificate");
 
     let (mut cpp, url) = CppBroker::listen(&[]).await.unwrap();
     let error = with.connect(&url).await.err().unwrap();
-    assert_says(&error, Kind::Tls, "both sides have to have certificates");
+    assert_says(&error, Reason::Tls, "both sides have to have certificates");
     assert!(cpp.line().await.starts_with("failed"));
 
     let mut listener = listen(&without).await;
     let _cpp = CppBroker::dial(listener.url(), &arguments);
     let error = accept(&mut *listener).await.err().unwrap();
-    assert_says(&error, Kind::OwnCertificate, "demands a certificate");
+    assert_says(&error, Reason::OwnCertificate, "demands a certificate");
 
     let mut listener = listen(&with).await;
     let _cpp = CppBroker::dial(listener.url(), &[]);
     let error = accept(&mut *listener).await.err().unwrap();
-    assert_says(&error, Kind::PeerCertificate, "presented no certificate");
+    assert_says(&error, Reason::PeerCertificate, "presented no certificate");
 }
 
 #[tokio::test]
@@ -316,18 +314,18 @@ async fn an_endpoint_with_certificates_neither_dials_nor_accepts_anonymously() {
     let listener = listen(&anonymous()).await;
     let (url, count) = only_anonymous(listener.url()).await;
     let error = setting.endpoint("own").connect(&url).await.err().unwrap();
-    assert_says(&error, Kind::Tls, "both sides have to have certificates, or neither");
+    assert_says(&error, Reason::Tls, "both sides have to have certificates, or neither");
     assert_eq!(count.load(SeqCst), 1, "there was a second attempt");
 
     let mut strict = listen(&setting.endpoint("own")).await;
-    let client = broker_tls::anonymous::Connection::client().unwrap();
+    let client = broker_tls::anonymous::AnonymousConnection::client().unwrap();
     let mut socket = TcpStream::connect(("127.0.0.1", strict.url().port())).await.unwrap();
     socket.write_all(client.output()).await.unwrap();
     let mut answer = Vec::new();
     let (read, accepted) = tokio::join!(socket.read_to_end(&mut answer), accept(&mut *strict));
     read.unwrap();
     assert_eq!(answer, [0x15, 3, 3, 0, 2, 2, 40], "no common parameters");
-    assert_says(&accepted.err().unwrap(), Kind::PeerCertificate, "certificates are configured");
+    assert_says(&accepted.err().unwrap(), Reason::PeerCertificate, "certificates are configured");
 }
 
 #[tokio::test]
@@ -335,13 +333,13 @@ async fn the_end_of_a_stream_that_nobody_announced_is_no_orderly_end() {
     let (left, mut right) = pair().await;
     drop(left);
     let error = right.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
-    assert_says(&error, Kind::Closed, "receiving");
+    assert_says(&error, Reason::Closed, "receiving");
 }
 
 #[tokio::test]
 async fn what_refuses_both_modes_is_explained() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {
         for _ in 0..2 {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -354,7 +352,7 @@ async fn what_refuses_both_modes_is_explained() {
     };
     let dialler = anonymous();
     let (dialled, ()) = tokio::join!(dialler.connect(&url), server);
-    assert_says(&dialled.err().unwrap(), Kind::Tls, "both sides have to have certificates");
+    assert_says(&dialled.err().unwrap(), Reason::Tls, "both sides have to have certificates");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ mod pki;
 #[path = "support/tls.rs"]
 mod tls_support;
 
-use broker_core::Url;
-use broker_core::transport::{ReadBuffer, Transport, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{ReadBuffer, Transport, TransportError};
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{TlsOptions, TlsTransport};
 use pki::{Authority, expired, not_yet_valid};
@@ -17,8 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[track_caller]
-fn assert_says(error: &TransportError, kind: Kind, words: &str) {
-    assert_eq!(error.kind(), kind, "{error}");
+fn assert_says(error: &TransportError, reason: Reason, words: &str) {
+    assert_eq!(error.reason(), reason, "{error}");
     assert!(error.to_string().contains(words), "{error}");
 }
 
@@ -61,8 +61,8 @@ async fn accept_from(
 async fn a_plain_peer_at_an_encrypted_address_is_recognised_and_gets_no_alert() {
     for node in both_kinds() {
         let (error, answer) = accept_from(&node, HELLO, false).await;
-        assert_says(&error, Kind::PeerIsPlain, "Broker without encryption");
-        assert_says(&error, Kind::PeerIsPlain, "this address is encrypted");
+        assert_says(&error, Reason::PeerIsPlain, "Broker without encryption");
+        assert_says(&error, Reason::PeerIsPlain, "this address is encrypted");
         assert_eq!(answer, b"", "a plain peer would take an alert for the length of a frame");
     }
 }
@@ -76,11 +76,11 @@ async fn others_at_an_encrypted_address_are_recognised_or_at_least_refused() {
             (b"\xff\xff\xff\xff garbage", "does not speak TLS"),
         ] {
             let (error, _) = accept_from(&node, bytes, false).await;
-            assert_says(&error, Kind::WrongProtocol, words);
+            assert_says(&error, Reason::NotBroker, words);
         }
         // A record like that of a hello, with nothing of the kind in it.
         let (error, _) = accept_from(&node, b"\x16\x03\x01\x00\x05hello", false).await;
-        assert_says(&error, Kind::WrongProtocol, "not valid TLS");
+        assert_says(&error, Reason::NotBroker, "not valid TLS");
     }
 }
 
@@ -90,15 +90,15 @@ async fn a_client_that_stops_in_the_middle_is_given_up() {
         let (error, _) = accept_from(&node, b"\x16\x03\x01\x02", true).await;
         assert_says(
             &error,
-            Kind::Closed,
+            Reason::Closed,
             "closed the connection in the middle of the TLS handshake",
         );
         let (error, _) = accept_from(&node, b"", true).await;
-        assert_says(&error, Kind::Closed, "before it said anything");
+        assert_says(&error, Reason::Closed, "before it said anything");
     }
     for node in both_impatient() {
         let (error, _) = accept_from(&node, b"\x16\x03\x01\x02", false).await;
-        assert_says(&error, Kind::TimedOut, "did not finish the TLS handshake within 100ms");
+        assert_says(&error, Reason::TimedOut, "did not finish the TLS handshake within 100ms");
     }
 }
 
@@ -107,7 +107,7 @@ async fn a_client_that_speaks_only_tls_1_1_is_refused_with_an_alert() {
     for node in both_kinds() {
         for hello in [TLS_1_1_HELLO, TLS_1_1_HELLO_WITH_SIGNATURES] {
             let (error, answer) = accept_from(&node, hello, false).await;
-            assert_says(&error, Kind::Tls, "speaks no TLS version from 1.2 on");
+            assert_says(&error, Reason::Tls, "speaks no TLS version from 1.2 on");
             assert!(matches!(answer[..], [0x15, 3, _, 0, 2, 2, _]), "{answer:?}");
         }
     }
@@ -125,7 +125,7 @@ const TLS_1_1_HELLO_WITH_SIGNATURES: &[u8] = b"\x16\x03\x01\x00\x37\x01\x00\x00\
 /// What a dialler makes of an acceptor that answers whatever it gets with `answer`.
 async fn dial_to(dialler: &TlsTransport, answer: &'static [u8]) -> TransportError {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
+    let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
     let server = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         socket.read_u8().await.unwrap();
@@ -140,10 +140,14 @@ async fn dial_to(dialler: &TlsTransport, answer: &'static [u8]) -> TransportErro
 async fn a_plain_acceptor_is_recognised_by_its_first_frame() {
     for node in both_kinds() {
         let error = dial_to(&node, PROBE).await;
-        assert_says(&error, Kind::PeerIsPlain, "speaks Broker without encryption: use tcp:// here");
+        assert_says(
+            &error,
+            Reason::PeerIsPlain,
+            "speaks Broker without encryption: use tcp:// here",
+        );
         assert!(error.to_string().starts_with("connecting to tls://127.0.0.1:"), "{error}");
         let error = dial_to(&node, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
-        assert_says(&error, Kind::WrongProtocol, "speaks HTTP");
+        assert_says(&error, Reason::NotBroker, "speaks HTTP");
     }
 }
 
@@ -151,7 +155,7 @@ async fn a_plain_acceptor_is_recognised_by_its_first_frame() {
 async fn an_acceptor_that_says_nothing_is_given_up() {
     for node in both_impatient() {
         let error = dial_to(&node, b"").await;
-        assert_says(&error, Kind::TimedOut, "did not answer the TLS handshake within 100ms");
+        assert_says(&error, Reason::TimedOut, "did not answer the TLS handshake within 100ms");
     }
 }
 
@@ -159,15 +163,16 @@ async fn an_acceptor_that_says_nothing_is_given_up() {
 async fn garbage_from_an_acceptor_is_refused() {
     for node in both_kinds() {
         let error = dial_to(&node, b"\x16\x03\x03\x00\x05hello").await;
-        assert_says(&error, Kind::WrongProtocol, "not valid TLS");
+        assert_says(&error, Reason::NotBroker, "not valid TLS");
     }
 }
 
 #[tokio::test]
 async fn a_plain_acceptor_hands_the_hello_on_and_the_dialler_fails() {
     let setting = Setting::new();
-    let mut plain = TcpTransport::default().listen(&Url::new("tcp", "127.0.0.1", 0)).await.unwrap();
-    let to = Url::new("tls", "127.0.0.1", plain.url().port());
+    let mut plain =
+        TcpTransport::default().listen(&Address::new("tcp", "127.0.0.1", 0)).await.unwrap();
+    let to = Address::new("tls", "127.0.0.1", plain.url().port());
     let accepting = async {
         let mut connection = accept(&mut *plain).await.unwrap();
         let mut received = ReadBuffer::new();
@@ -179,7 +184,7 @@ async fn a_plain_acceptor_hands_the_hello_on_and_the_dialler_fails() {
     let (dialled, accepted) = tokio::join!(dialler.connect(&to), accepting);
     assert!(accepted, "the plain side got something else than a TLS hello");
     let error = dialled.err().unwrap();
-    assert!(matches!(error.kind(), Kind::Closed | Kind::Reset), "{error}");
+    assert!(matches!(error.reason(), Reason::Closed | Reason::Reset), "{error}");
 }
 
 #[tokio::test]
@@ -188,12 +193,12 @@ async fn a_refused_dialler_is_told_why_by_its_first_read() {
     let stranger = setting.presenting("stranger", &Authority::new("another CA").issue("stranger"));
     let (dialled, accepted) = meet(&stranger, &setting.endpoint("acceptor")).await;
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::PeerCertificate, "issued by \"CN=another CA\", which is not among");
+    assert_says(&error, Reason::PeerCertificate, "issued by \"CN=another CA\", which is not among");
     // In TLS 1.3 the dialler is done before the acceptor has seen its certificate.
     let error = dialled.unwrap().reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
     assert_says(
         &error,
-        Kind::OwnCertificate,
+        Reason::OwnCertificate,
         "receiving: the other side does not trust the own certificate",
     );
 }
@@ -203,22 +208,26 @@ async fn a_refused_acceptor_is_told_why() {
     let setting = Setting::new();
     let stranger = setting.presenting("stranger", &Authority::new("another CA").issue("stranger"));
     let (dialled, accepted) = meet(&setting.endpoint("dialler"), &stranger).await;
-    assert_says(&dialled.err().unwrap(), Kind::PeerCertificate, "issued by \"CN=another CA\"");
+    assert_says(&dialled.err().unwrap(), Reason::PeerCertificate, "issued by \"CN=another CA\"");
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::OwnCertificate, "the other side does not trust the own certificate");
+    assert_says(
+        &error,
+        Reason::OwnCertificate,
+        "the other side does not trust the own certificate",
+    );
 }
 
 #[tokio::test]
 async fn an_own_certificate_out_of_its_time_is_reported_before_anybody_else_sees_it() {
     let setting = Setting::new();
-    let url = Url::new("tls", "127.0.0.1", 9);
+    let url = Address::new("tls", "127.0.0.1", 9);
     for (issued, words) in [
         (setting.ca.issue_with("node", expired), "expired at"),
         (setting.ca.issue_with("node", not_yet_valid), "is not valid before"),
     ] {
         let node = setting.presenting("node", &issued);
         let error = node.listen(&url).await.err().unwrap();
-        assert_says(&error, Kind::UnusableCertificate, words);
+        assert_says(&error, Reason::OwnCertificate, words);
         assert!(error.to_string().starts_with("listening on tls://127.0.0.1:9: "), "{error}");
     }
 }
@@ -233,13 +242,21 @@ async fn endpoints_with_and_without_certificates_tell_each_other_so() {
         let error = dialled.reader.recv(&mut ReadBuffer::new()).await.unwrap_err();
         assert_says(
             &error,
-            Kind::OwnCertificate,
+            Reason::OwnCertificate,
             "demands a certificate, and none is configured here",
         );
     }
     let (dialled, accepted) =
         meet(&setting.endpoint("dialler"), &transport(TlsOptions::default())).await;
-    assert_says(&dialled.err().unwrap(), Kind::PeerCertificate, "is not among the configured CAs");
+    assert_says(
+        &dialled.err().unwrap(),
+        Reason::PeerCertificate,
+        "is not among the configured CAs",
+    );
     let error = accepted.err().unwrap();
-    assert_says(&error, Kind::OwnCertificate, "demands a certificate, and none is configured here");
+    assert_says(
+        &error,
+        Reason::OwnCertificate,
+        "demands a certificate, and none is configured here",
+    );
 }

@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 use broker_core::data::Timestamp;
-use broker_core::{Endpoint, Url};
+use broker_core::{Address, Endpoint};
 use broker_transport_ws::{WsOptions, WsTransport};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ async fn server(idle: u64, active: u64, messages: u64, rate: u64) {
     let options = WsOptions { clients: count, ..WsOptions::default() };
     let ws = WsTransport::new(options).unwrap();
     let endpoint = ws.install(Endpoint::builder()).build().unwrap();
-    let url: Url = endpoint.listen("ws://127.0.0.1:0").await.unwrap();
+    let url: Address = endpoint.listen("ws://127.0.0.1:0").await.unwrap();
     let before = resident();
     let began = Instant::now();
     let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())

@@ -5,8 +5,8 @@ use crate::http::{HeadError, parse_response, read_head};
 use crate::security::is_secure;
 use crate::stream::Stream;
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, Shared, native};
-use broker_core::Url;
-use broker_core::transport::{Connection, Link, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{Connection, Link, TransportError};
+use broker_core::{Address, Reason};
 use std::fmt::Write as _;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,14 +21,14 @@ const BODY_MAX: usize = 1024;
 const BODY_TIME: Duration = Duration::from_secs(1);
 
 /// Dials a peer.
-pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, TransportError> {
+pub(crate) async fn peer(shared: &Shared, to: &Address) -> Result<Connection, TransportError> {
     let path = match to.path() {
         "" | "/" => NATIVE_PATH,
         path => path,
     };
     if path == JSON_PATH {
         let detail = format!("connecting to {to}: that is a server of the JSON API and no peer");
-        return Err(TransportError::new(Kind::InvalidAddress, detail));
+        return Err(TransportError::new(Reason::InvalidAddress, detail));
     }
     let (mut stream, protection) = shared.security.dial(to).await?;
     let target = target(to, path);
@@ -39,7 +39,7 @@ pub(crate) async fn peer(shared: &Shared, to: &Url) -> Result<Connection, Transp
 }
 
 /// What to ask for: the path, and the query of the URL, which may hold a token.
-pub(crate) fn target(url: &Url, path: &str) -> String {
+pub(crate) fn target(url: &Address, path: &str) -> String {
     match url.query() {
         "" => path.to_owned(),
         query => format!("{path}?{query}"),
@@ -48,7 +48,7 @@ pub(crate) fn target(url: &Url, path: &str) -> String {
 
 /// What is asked of a server.
 pub(crate) struct Opening<'a> {
-    pub(crate) to: &'a Url,
+    pub(crate) to: &'a Address,
     pub(crate) path: &'a str,
     /// The sub-protocol that the server has to agree to.
     pub(crate) protocol: Option<&'a str>,
@@ -67,15 +67,15 @@ impl Opening<'_> {
         let (head, rest) =
             read_head(stream).await.map_err(|error| no_response(error, self.to, &doing))?;
         let wrong =
-            |text: String| TransportError::new(Kind::WrongProtocol, format!("{doing}: {text}"));
+            |text: String| TransportError::new(Reason::NotBroker, format!("{doing}: {text}"));
         let response = parse_response(&head).map_err(wrong)?;
         if response.status != 101 {
             let length = response.fields.get("Content-Length").and_then(|text| text.parse().ok());
             let body = first_line(stream, rest, length.unwrap_or(BODY_MAX)).await;
             let kind = match response.status {
-                401 | 403 => Kind::AccessDenied,
-                503 => Kind::OutOfResources,
-                _ => Kind::WrongProtocol,
+                401 | 403 => Reason::AccessDenied,
+                503 => Reason::OutOfResources,
+                _ => Reason::NotBroker,
             };
             let (status, reason) = (response.status, response.reason);
             let mut detail = format!("{doing}: the server answered HTTP {status} {reason}");
@@ -127,7 +127,7 @@ impl Opening<'_> {
     }
 }
 
-fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
+fn no_response(error: HeadError, to: &Address, doing: &str) -> TransportError {
     let secure = is_secure(to);
     let (kind, detail) = match error {
         HeadError::Io(error) => return TransportError::from_io(&error, doing),
@@ -136,32 +136,32 @@ fn no_response(error: HeadError, to: &Url, doing: &str) -> TransportError {
             let text = String::from_utf8_lossy(&bytes);
             let status = text.lines().next().unwrap_or_default();
             let detail = format!("{doing}: the server answered {status}");
-            return TransportError::new(Kind::WrongProtocol, detail);
+            return TransportError::new(Reason::NotBroker, detail);
         }
         HeadError::Ended(_) if secure => (
-            Kind::Closed,
+            Reason::Closed,
             "the server closed the encrypted connection without an answer, as one that speaks the \
              native protocol does (tls://)",
         ),
         HeadError::Ended(_) => (
-            Kind::Closed,
+            Reason::Closed,
             "the server closed the connection without an answer, as one that expects TLS does \
              (wss://)",
         ),
-        HeadError::TooLong => (Kind::WrongProtocol, "the server's answer has no end"),
+        HeadError::TooLong => (Reason::NotBroker, "the server's answer has no end"),
         HeadError::NotHttp(bytes) => match bytes.as_slice() {
             [0x15 | 0x16, 3, ..] => {
-                (Kind::WrongProtocol, "the server speaks TLS: use wss:// instead of ws://")
+                (Reason::NotBroker, "the server speaks TLS: use wss:// instead of ws://")
             }
             [0, ..] if secure => (
-                Kind::WrongProtocol,
+                Reason::NotBroker,
                 "the other side speaks the native protocol without WebSocket: use tls://",
             ),
             [0, ..] => (
-                Kind::WrongProtocol,
+                Reason::NotBroker,
                 "the other side speaks the native protocol without WebSocket: use tcp://",
             ),
-            _ => (Kind::WrongProtocol, "the other side does not speak HTTP"),
+            _ => (Reason::NotBroker, "the other side does not speak HTTP"),
         },
     };
     TransportError::new(kind, format!("{doing}: {detail}"))

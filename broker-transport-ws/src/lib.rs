@@ -19,7 +19,7 @@
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use broker_core::{Endpoint, Url};
+//! use broker_core::{Endpoint, Address};
 //! use broker_transport_ws::{WsOptions, WsTransport};
 //!
 //! let ws = WsTransport::new(WsOptions::default())?;
@@ -56,6 +56,14 @@
 //! | frames without mask, oversized or fragmented control frames | Close 1002, as the RFC says |
 //! | silence | asked for with a ping after 30 s, Close 1011 after 60 s |
 //! | a client that does not read | see [`WsOptions::overflow_policy`] |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | no | `wss://` |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod access;
 pub mod client;
@@ -80,7 +88,7 @@ pub use framing::CloseCode;
 pub use options::{InvalidOptions, WsOptions};
 
 use async_trait::async_trait;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::endpoint::{EndpointBuilder, ServiceContext};
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_transport_tcp::TcpTransport;
@@ -173,7 +181,7 @@ impl WsTransport {
     /// A client of a server of the JSON API, over the sockets and with the encryption of this
     /// transport. Starts connecting, and returns at once; has to be called on a tokio runtime.
     #[must_use]
-    pub fn client(&self, url: Url, options: client::ClientOptions) -> client::JsonClient {
+    pub fn client(&self, url: Address, options: client::ClientOptions) -> client::JsonClient {
         client::JsonClient::over(self.shared.security.clone(), url, options)
     }
 }
@@ -184,11 +192,11 @@ impl Transport for WsTransport {
         self.shared.security.schemes()
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         listener::listen(&self.shared, at).await
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         dial::peer(&self.shared, to).await
     }
 }

@@ -2,12 +2,11 @@ use crate::opening::OpeningHandshake;
 use crate::security::is_secure;
 use crate::{NATIVE_PATH, Shared};
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::event::{LogId, Severity};
 use broker_core::transport::{
     Established, Incoming, Listener, ListenerProtection, Protection, TransportError,
-    TransportErrorKind as Kind,
 };
+use broker_core::{Address, Reason};
 use broker_transport_tcp::TcpAcceptor;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,11 +15,11 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) async fn listen(
     shared: &Arc<Shared>,
-    at: &Url,
+    at: &Address,
 ) -> Result<Box<dyn Listener>, TransportError> {
     if !matches!(at.path(), "" | "/" | crate::JSON_PATH | NATIVE_PATH) {
         let detail = format!("listening on {at}: the paths of a listener are fixed");
-        return Err(TransportError::new(Kind::InvalidAddress, detail));
+        return Err(TransportError::new(Reason::InvalidAddress, detail));
     }
     let acceptor = shared.security.bind(at).await?;
     warn_if_open(shared, acceptor.url());
@@ -28,7 +27,7 @@ pub(crate) async fn listen(
 }
 
 /// Says so if anybody on the network may do everything.
-fn warn_if_open(shared: &Shared, url: &Url) {
+fn warn_if_open(shared: &Shared, url: &Address) {
     let loopback = match url.host().parse::<IpAddr>() {
         Ok(address) => address.is_loopback(),
         Err(_) => url.host() == "localhost",
@@ -52,7 +51,7 @@ struct WsListener {
 
 #[async_trait]
 impl Listener for WsListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.acceptor.url()
     }
 
@@ -78,8 +77,8 @@ impl Listener for WsListener {
 /// From an accepted socket to a peer, a client, or an answer that says why it became neither.
 async fn establish(
     shared: &Shared,
-    at: &Url,
-    remote: Url,
+    at: &Address,
+    remote: Address,
     socket: TcpStream,
 ) -> Result<Established, TransportError> {
     let options = &shared.options;
@@ -108,7 +107,7 @@ async fn establish(
     let secured = security.secure_accepted(socket, at, !options.require_certificate);
     let (stream, protection) = timeout_at(deadline, secured).await.unwrap_or_else(|_| {
         let detail = "the other side did not finish the TLS handshake in time";
-        Err(TransportError::new(Kind::TimedOut, detail))
+        Err(TransportError::new(Reason::TimedOut, detail))
     })?;
     opening(stream, protection).run().await
 }

@@ -7,8 +7,7 @@ use crate::framing::{CloseCode, Framing, Received, Side, Violation};
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use async_trait::async_trait;
 use broker_core::transport::{
-    Connection, FrameReader, FrameWriter, Link, ReadBuffer, TransportError, TransportErrorKind,
-    WriteBatch,
+    Connection, FrameReader, FrameWriter, Link, ReadBuffer, TransportError, WriteBatch,
 };
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
@@ -104,7 +103,7 @@ struct Reader {
 impl Reader {
     /// Appends what has been received, and says whether that was anything.
     fn take(&mut self, buffer: &mut ReadBuffer) -> bool {
-        use TransportErrorKind::{Closed, WrongProtocol};
+        use broker_core::Reason::{Closed, NotBroker};
         let mut any = false;
         while self.end.is_none() {
             let received = self.shared.next();
@@ -120,7 +119,7 @@ impl Reader {
                     let reason = "a text message, which is for the JSON API";
                     self.shared.framing.lock().close(CloseCode::POLICY, reason);
                     let detail = format!("the peer sent {reason}");
-                    Some(TransportError::new(WrongProtocol, detail))
+                    Some(TransportError::new(NotBroker, detail))
                 }
                 Ok(Some(Received::Close(code, reason))) if !reason.is_empty() => {
                     let detail = format!("the peer closed with code {code}: {reason}");
@@ -129,7 +128,7 @@ impl Reader {
                 Ok(Some(Received::Close(..) | Received::Ended)) => Some(TransportError::closed()),
                 Err(violation) => {
                     self.shared.framing.lock().close(violation.code, &violation.reason);
-                    Some(TransportError::new(WrongProtocol, violation.to_string()))
+                    Some(TransportError::new(NotBroker, violation.to_string()))
                 }
             };
         }
@@ -210,7 +209,7 @@ impl FrameWriter for Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker_core::Url;
+    use broker_core::Address;
     use broker_core::transport::Protection;
     use std::io;
     use std::pin::Pin;
@@ -220,7 +219,8 @@ mod tests {
     use tokio::time::{Sleep, sleep, timeout};
 
     fn accepted(stream: impl crate::stream::Duplex + 'static) -> Connection {
-        let link = Link { remote: Url::new("ws", "127.0.0.1", 1), protection: Protection::Plain };
+        let link =
+            Link { remote: Address::new("ws", "127.0.0.1", 1), protection: Protection::Plain };
         connection(Box::new(stream), Side::Server, b"", link)
     }
 

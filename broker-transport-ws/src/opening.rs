@@ -11,10 +11,8 @@ use crate::server::{Accepted, read_subscriptions};
 use crate::service::Service;
 use crate::stream::{Stream, receive};
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
-use broker_core::Url;
-use broker_core::transport::{
-    Established, Link, Protection, TransportError, TransportErrorKind as Kind,
-};
+use broker_core::transport::{Established, Link, Protection, TransportError};
+use broker_core::{Address, Reason};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +25,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// A connection on which nothing has been received yet.
 pub(crate) struct OpeningHandshake<'a> {
     pub(crate) stream: Stream,
-    pub(crate) remote: Url,
+    pub(crate) remote: Address,
     pub(crate) protection: Protection,
     pub(crate) options: &'a WsOptions,
     /// Serves clients, if there is an endpoint for them.
@@ -225,7 +223,7 @@ impl OpeningHandshake<'_> {
                     // What cannot be sent is of no interest any more.
                     let _ = self.close_gracefully(&[], None).await;
                     let detail = "the client left before it sent its subscriptions";
-                    return Err(TransportError::new(Kind::Closed, detail));
+                    return Err(TransportError::new(Reason::Closed, detail));
                 }
                 Ok(None) => {
                     let more = receive(&mut self.stream, |bytes| framing.push(bytes));
@@ -277,14 +275,14 @@ impl OpeningHandshake<'_> {
         framing.close(violation.code, &violation.reason);
         let last = [before, &std::mem::take(framing.output())].concat();
         let outcome = self.close_gracefully(&last, Some(framing)).await;
-        let said = TransportError::new(Kind::WrongProtocol, violation.to_string());
+        let said = TransportError::new(Reason::NotBroker, violation.to_string());
         outcome.err().unwrap_or(said)
     }
 
     async fn refuse(&mut self, answer: &Response) -> TransportError {
         let outcome = self.close_gracefully(&answer.encode(true), None).await;
         let detail = format!("answered with HTTP {}: {}", answer.status(), answer.reason());
-        let kind = if answer.status() == 408 { Kind::TimedOut } else { Kind::WrongProtocol };
+        let kind = if answer.status() == 408 { Reason::TimedOut } else { Reason::NotBroker };
         outcome.err().unwrap_or_else(|| TransportError::new(kind, detail))
     }
 
@@ -292,7 +290,7 @@ impl OpeningHandshake<'_> {
         match error {
             HeadError::Ended(_) => {
                 let detail = "the connection ended before a request was complete";
-                TransportError::new(Kind::Closed, detail)
+                TransportError::new(Reason::Closed, detail)
             }
             HeadError::Io(error) => TransportError::from_io(&error, "receiving the request"),
             HeadError::TooLong => {
@@ -329,7 +327,7 @@ impl OpeningHandshake<'_> {
         };
         // What cannot be sent is of no interest any more.
         let _ = self.close_gracefully(&answer, None).await;
-        TransportError::new(Kind::WrongProtocol, detail)
+        TransportError::new(Reason::NotBroker, detail)
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), TransportError> {
@@ -346,7 +344,7 @@ impl OpeningHandshake<'_> {
             Ok(Err(error)) => Err(TransportError::from_io(&error, "sending")),
             Err(_) => {
                 let detail = "the other side does not read its answer";
-                Err(TransportError::new(Kind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             }
         }
     }

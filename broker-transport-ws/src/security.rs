@@ -1,7 +1,7 @@
 //! What lies below the WebSocket: sockets, and TLS on some of them.
 
 use crate::stream::Stream;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::{ListenerProtection, Protection, TransportError};
 use broker_transport_tcp::{TcpAcceptor, TcpTransport};
 use tokio::net::TcpStream;
@@ -39,14 +39,14 @@ impl Security {
         &["ws"]
     }
 
-    pub(crate) async fn bind(&self, at: &Url) -> Result<TcpAcceptor, TransportError> {
+    pub(crate) async fn bind(&self, at: &Address) -> Result<TcpAcceptor, TransportError> {
         if is_secure(at) {
             self.check_listening(at).await?;
         }
         self.tcp.bind(at).await
     }
 
-    pub(crate) async fn dial(&self, to: &Url) -> Result<(Stream, Protection), TransportError> {
+    pub(crate) async fn dial(&self, to: &Address) -> Result<(Stream, Protection), TransportError> {
         let socket = self.tcp.dial(to).await?;
         if is_secure(to) {
             return self.secure_dialled(socket, to).await;
@@ -57,18 +57,21 @@ impl Security {
 
 #[cfg(feature = "tls")]
 impl Security {
-    fn tls(&self, url: &Url) -> Result<&broker_transport_tcp::tls::TlsTransport, TransportError> {
+    fn tls(
+        &self,
+        url: &Address,
+    ) -> Result<&broker_transport_tcp::tls::TlsTransport, TransportError> {
         self.tls.as_ref().ok_or_else(|| no_tls(url))
     }
 
-    async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
+    async fn check_listening(&self, at: &Address) -> Result<(), TransportError> {
         self.tls(at)?.check_listening(at).await
     }
 
     async fn secure_dialled(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> Result<(Stream, Protection), TransportError> {
         let encrypted = self.tls(to)?.secure_dialled(socket, to).await?;
         Ok((Box::new(encrypted.stream), encrypted.protection))
@@ -79,7 +82,7 @@ impl Security {
     pub(crate) async fn secure_accepted(
         &self,
         socket: TcpStream,
-        at: &Url,
+        at: &Address,
         anyone: bool,
     ) -> Result<(Stream, Protection), TransportError> {
         let encrypted = self.tls(at)?.secure_accepted(socket, anyone).await?;
@@ -87,7 +90,7 @@ impl Security {
     }
 
     /// What protects the links that are accepted at `at`.
-    pub(crate) fn listener_protection(&self, at: &Url) -> ListenerProtection {
+    pub(crate) fn listener_protection(&self, at: &Address) -> ListenerProtection {
         match &self.tls {
             Some(tls) if is_secure(at) => tls.listener_protection(),
             _ => ListenerProtection::Plain,
@@ -102,14 +105,14 @@ impl Security {
 
 #[cfg(not(feature = "tls"))]
 impl Security {
-    async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
+    async fn check_listening(&self, at: &Address) -> Result<(), TransportError> {
         Err(no_tls(at))
     }
 
     async fn secure_dialled(
         &self,
         _socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> Result<(Stream, Protection), TransportError> {
         Err(no_tls(to))
     }
@@ -117,13 +120,13 @@ impl Security {
     pub(crate) async fn secure_accepted(
         &self,
         _socket: TcpStream,
-        at: &Url,
+        at: &Address,
         _anyone: bool,
     ) -> Result<(Stream, Protection), TransportError> {
         Err(no_tls(at))
     }
 
-    pub(crate) fn listener_protection(&self, _at: &Url) -> ListenerProtection {
+    pub(crate) fn listener_protection(&self, _at: &Address) -> ListenerProtection {
         ListenerProtection::Plain
     }
 
@@ -132,11 +135,11 @@ impl Security {
     }
 }
 
-fn no_tls(url: &Url) -> TransportError {
-    let kind = broker_core::transport::TransportErrorKind::UnsupportedScheme;
+fn no_tls(url: &Address) -> TransportError {
+    let kind = broker_core::Reason::UnsupportedScheme;
     TransportError::new(kind, format!("{url}: this program was set up without encryption"))
 }
 
-pub(crate) fn is_secure(url: &Url) -> bool {
+pub(crate) fn is_secure(url: &Address) -> bool {
     url.scheme() == "wss"
 }

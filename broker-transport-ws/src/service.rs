@@ -1,6 +1,6 @@
 use crate::WsOptions;
 use crate::server::{Accepted, Exchange, serve};
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::endpoint::{ServiceContext, WeakServiceContext};
 use broker_core::event::{LogId, Severity};
 use broker_core::transport::{Admission, Established, Place, TransportError};
@@ -29,13 +29,13 @@ impl Service {
     }
 
     /// Whether another client from there can be served now.
-    pub(crate) fn has_room_for(&self, remote: &Url) -> bool {
+    pub(crate) fn has_room_for(&self, remote: &Address) -> bool {
         self.clients.has_room_for(remote)
     }
 
     /// Lets a client in, unless there are enough of them. If so, one from the address that has most
     /// of them gives way to one from another address.
-    pub(crate) fn permit(&self, remote: &Url) -> Option<ClientPermit> {
+    pub(crate) fn permit(&self, remote: &Address) -> Option<ClientPermit> {
         let mut permit = self.clients.enter(remote, true);
         permit.establish();
         permit.evicted().is_none().then_some(permit)

@@ -5,8 +5,7 @@
 
 use broker_testkit::websocket as support;
 
-use broker_core::transport::TransportErrorKind;
-use broker_core::{OverflowPolicy, Url};
+use broker_core::{Address, OverflowPolicy, Reason};
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient, ReceivedMessage};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions};
 use std::time::Duration;
@@ -44,9 +43,9 @@ async fn message(client: &mut JsonClient) -> ReceivedMessage {
     }
 }
 
-async fn failure(client: &mut JsonClient) -> (TransportErrorKind, String) {
+async fn failure(client: &mut JsonClient) -> (Reason, String) {
     match next(client).await {
-        ClientEvent::Disconnected { error, .. } => (error.kind(), error.to_string()),
+        ClientEvent::Disconnected { error, .. } => (error.reason(), error.to_string()),
         other => panic!("{other:?}"),
     }
 }
@@ -66,7 +65,7 @@ async fn a_client_publishes_and_receives() {
     let received = message(&mut client).await;
     assert_eq!(received.topic, "/down/x");
     assert_eq!(received.view().unwrap().as_str(), Some("hello"));
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     let gone = async {
         while server.endpoint.client_count() > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -84,7 +83,7 @@ async fn closing_sends_what_was_published_before() {
     for number in 0..500_u64 {
         sender.publish("/up", &broker_core::data::Value::from(number)).await.unwrap();
     }
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     for number in 0..500 {
         assert_eq!(subscriber.recv().await.unwrap().view().as_count(), Some(number));
     }
@@ -99,7 +98,7 @@ async fn a_lost_server_is_found_again_and_subscribed_to_again() {
     connected(&mut client).await;
     server.endpoint.shutdown().await;
     let (kind, text) = failure(&mut client).await;
-    assert_eq!(kind, TransportErrorKind::Closed);
+    assert_eq!(kind, Reason::Closed);
     assert!(text.contains("1001 Terminating"), "{text}");
     let again = Server::build(broker_core::Endpoint::builder(), WsOptions::default()).await;
     again.endpoint.listen(&url).await.unwrap();
@@ -123,17 +122,17 @@ async fn what_keeps_a_client_out_is_said() {
         ..options(topics)
     };
     for (url, options, kind, text) in [
-        (server.url.clone(), once(None, &[]), TransportErrorKind::AccessDenied, "401"),
+        (server.url.clone(), once(None, &[]), Reason::AccessDenied, "401"),
         (
             server.url.clone(),
             once(Some("s3cret"), &["/u"]),
-            TransportErrorKind::AccessDenied,
+            Reason::AccessDenied,
             "may not subscribe",
         ),
         (
-            "ws://127.0.0.1:1".parse::<Url>().unwrap(),
+            "ws://127.0.0.1:1".parse::<Address>().unwrap(),
             once(None, &[]),
-            TransportErrorKind::Refused,
+            Reason::Refused,
             "nothing listens there",
         ),
         (
@@ -141,7 +140,7 @@ async fn what_keeps_a_client_out_is_said() {
                 .parse()
                 .unwrap(),
             once(None, &[]),
-            TransportErrorKind::WrongProtocol,
+            Reason::NotBroker,
             "invalid_uri",
         ),
     ] {
@@ -178,13 +177,13 @@ async fn a_user_who_does_not_take_events_can_still_publish() {
 /// A server that does what its script says to the first client.
 struct Scripted {
     listener: TcpListener,
-    url: Url,
+    url: Address,
 }
 
 impl Scripted {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::new("ws", "127.0.0.1", listener.local_addr().unwrap().port());
+        let url = Address::new("ws", "127.0.0.1", listener.local_addr().unwrap().port());
         Self { listener, url }
     }
 
@@ -269,7 +268,7 @@ async fn the_librarys_server_that_answers_no_close_holds_up_nobody() {
     let ack = br#"{"type": "ack", "endpoint": "88888888-8888-4888-8888-888888888888", "version": "2.7.0"}"#;
     stream.write_all(&server_frame(0x81, ack)).await.unwrap();
     connected(&mut client).await;
-    assert!(client.close(PATIENCE).await);
+    assert!(timeout(PATIENCE, client.close()).await.unwrap());
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest.first(), Some(&0x88));
@@ -284,7 +283,7 @@ async fn a_refusal_after_the_upgrade_is_the_reason() {
     let error = br#"{"type":"error","code":"invalid_uri","message":"Invalid URI"}"#;
     stream.write_all(&server_frame(0x81, error)).await.unwrap();
     let (kind, text) = failure(&mut client).await;
-    assert_eq!(kind, TransportErrorKind::WrongProtocol);
+    assert_eq!(kind, Reason::NotBroker);
     assert!(text.contains("invalid_uri: Invalid URI"), "{text}");
 }
 
@@ -307,10 +306,10 @@ async fn what_a_server_must_not_do_ends_the_connection() {
         stream.write_all(&[server_frame(0x81, ACK), bytes.clone()].concat()).await.unwrap();
         let (kind, text) = loop {
             if let ClientEvent::Disconnected { error, .. } = next(&mut client).await {
-                break (error.kind(), error.to_string());
+                break (error.reason(), error.to_string());
             }
         };
-        assert_eq!(kind, TransportErrorKind::WrongProtocol, "{bytes:x?}");
+        assert_eq!(kind, Reason::NotBroker, "{bytes:x?}");
         assert!(text.contains(&code.to_string()), "{bytes:x?} gave {text}");
         let mut close = [0; 8];
         timeout(PATIENCE, stream.read_exact(&mut close)).await.unwrap().unwrap();

@@ -5,7 +5,7 @@
 use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
-use broker_core::{Endpoint, OverflowPolicy, Url};
+use broker_core::{Address, Endpoint, OverflowPolicy};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{Frame, PATIENCE, Server, count, frame};
@@ -140,7 +140,7 @@ async fn wrong_addresses_are_explained() {
     let guarded = Server::with(WsOptions { access, ..WsOptions::default() }).await;
     let open = Server::start().await;
     let at = |server: &Server, path: &str| {
-        format!("ws://127.0.0.1:{}{path}", server.url.port()).parse::<Url>().unwrap()
+        format!("ws://127.0.0.1:{}{path}", server.url.port()).parse::<Address>().unwrap()
     };
     let peer = endpoint();
     for (url, text) in

@@ -4,8 +4,7 @@
 
 use broker_testkit::websocket as support;
 
-use broker_core::transport::TransportErrorKind;
-use broker_core::{Endpoint, Url};
+use broker_core::{Address, Endpoint, Reason};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions, WsTransport};
 use std::time::Duration;
 use support::{Frame, KEY, PATIENCE, Server, log_event};
@@ -250,9 +249,9 @@ async fn listening_for_everybody_without_rules_is_warned_of() {
 #[tokio::test]
 async fn unknown_paths_cannot_be_listened_at() {
     let server = Server::start().await;
-    let at: Url = "ws://127.0.0.1:0/own".parse().unwrap();
+    let at: Address = "ws://127.0.0.1:0/own".parse().unwrap();
     let error = server.endpoint.listen(&at).await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    assert_eq!(error.reason(), Reason::InvalidAddress);
 }
 
 #[tokio::test]

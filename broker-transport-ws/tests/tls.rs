@@ -7,8 +7,8 @@ mod pki;
 use broker_testkit::websocket as support;
 
 use broker_core::endpoint::Retry;
-use broker_core::transport::{Protection, TransportErrorKind};
-use broker_core::{Endpoint, Url};
+use broker_core::transport::Protection;
+use broker_core::{Address, Endpoint, Reason};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
@@ -55,7 +55,7 @@ fn endpoint(tls: TlsTransport, options: WsOptions) -> Endpoint {
     ws.install(Endpoint::builder()).build().unwrap()
 }
 
-async fn server(tls: TlsTransport, options: WsOptions) -> (Endpoint, Url) {
+async fn server(tls: TlsTransport, options: WsOptions) -> (Endpoint, Address) {
     let endpoint = endpoint(tls, options);
     let url = endpoint.listen("wss://127.0.0.1:0").await.unwrap();
     (endpoint, url)
@@ -65,16 +65,16 @@ fn once() -> ClientOptions {
     ClientOptions { retry: None, ..ClientOptions::default() }
 }
 
-async fn first(client: &mut JsonClient) -> Result<(), (TransportErrorKind, String)> {
+async fn first(client: &mut JsonClient) -> Result<(), (Reason, String)> {
     match timeout(PATIENCE, client.next()).await.unwrap().unwrap() {
         ClientEvent::Connected { .. } => Ok(()),
-        ClientEvent::Disconnected { error, .. } => Err((error.kind(), error.to_string())),
+        ClientEvent::Disconnected { error, .. } => Err((error.reason(), error.to_string())),
         other => panic!("{other:?}"),
     }
 }
 
 /// What the server answers over TLS to somebody who has no certificate.
-async fn without_certificate(ca: &Authority, url: &Url, path: &str) -> std::io::Result<String> {
+async fn without_certificate(ca: &Authority, url: &Address, path: &str) -> std::io::Result<String> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -153,7 +153,7 @@ async fn a_certificate_can_be_what_a_rule_asks_for() {
     let mut a = known(TcpTransport::default(), setting.tls("a"), url.clone(), once());
     first(&mut a).await.unwrap();
     let mut b = known(TcpTransport::default(), setting.tls("b"), url, once());
-    assert_eq!(first(&mut b).await.unwrap_err().0, TransportErrorKind::AccessDenied);
+    assert_eq!(first(&mut b).await.unwrap_err().0, Reason::AccessDenied);
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_plain_request_at_an_encrypted_address_is_answered() {
     let plain = format!("ws://127.0.0.1:{}", url.port()).parse().unwrap();
     let mut client = JsonClient::start(plain, once());
     let (kind, detail) = first(&mut client).await.unwrap_err();
-    assert_eq!(kind, TransportErrorKind::WrongProtocol);
+    assert_eq!(kind, Reason::NotBroker);
     assert!(detail.contains("use wss://"), "{detail}");
 }
 
@@ -211,7 +211,7 @@ async fn without_encryption_wss_is_not_understood() {
         .build()
         .unwrap();
     let error = endpoint.listen("wss://127.0.0.1:0").await.unwrap_err();
-    assert_eq!(error.kind(), TransportErrorKind::UnsupportedScheme);
+    assert_eq!(error.reason(), Reason::UnsupportedScheme);
     let mut client = JsonClient::start("wss://127.0.0.1:1".parse().unwrap(), once());
     assert!(first(&mut client).await.is_err());
 }

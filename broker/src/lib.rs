@@ -32,8 +32,8 @@
 //! them, or in an orderly way by [`Endpoint::shutdown`].
 //!
 //! **Peerings.** [`Endpoint::listen`] accepts them and [`Endpoint::peer`] asks for them. The scheme
-//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`, or
-//! `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
+//! of the address picks the transport: `tcp://`, `tls://`, `ws://`, `wss://`, `quic://`,
+//! `unix://`, or `mem://` inside one process. [`Retry`] says whether a peering is tried again until it works and
 //! made anew after a loss. What failed has a [`Failure`], and each of those has a [`Reason`] that
 //! says whose business it is.
 //!
@@ -44,8 +44,8 @@
 //! [`Message`] is a view of the bytes that came; [`Message::data`] makes an owned value of it.
 //!
 //! **Zeek.** Zeek's events and logs are values of a certain form; [`data::zeek`] builds and reads
-//! them. [`Event`] and [`Message`] of this crate are something else: what an endpoint reports, and
-//! what it receives.
+//! them. A [`ZeekEvent`](data::zeek::ZeekEvent) is such a value, while an [`Event`] is what an
+//! endpoint reports and a [`Message`] what it receives.
 //!
 //! **What happens.** [`Endpoint::events`] reports every change of the overlay, every error and the
 //! log. [`Endpoint::peers`] and [`Endpoint::peering_stats`] tell how things are, and
@@ -62,12 +62,14 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tcp` | yes | `tcp://` |
+//! | `tcp` | yes | `tcp://`, and on Unix `unix://` between processes of one machine |
 //! | `tls` | yes | `tls://` over `tcp`, and `wss://` if there is `ws` |
 //! | `ws` | no | `ws://`: peers over WebSocket, Zeek's JSON API, bridges to its servers |
 //! | `quic` | no | `quic://` |
 //!
 //! `mem://`, inside one process, is always there.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use broker_core as core;
 
@@ -81,15 +83,13 @@ pub use transports::{TransportOptions, TransportSetupError, builder_with};
 
 // Addresses and peerings.
 pub use broker_core::endpoint::{
-    ClientInfo, ClientStatus, IntoUrl, ListenerInfo, PeerHandle, PeerInfo, PeeringStats,
-    PeeringStatsTable, PingError, Retry, TimeInQueue,
+    ClientInfo, ClientStatus, ListenerInfo, PeerHandle, PeerInfo, PeeringStats, PeeringStatsTable,
+    PingError, Retry, TimeInQueue,
 };
-pub use broker_core::transport::{
-    ListenerProtection, Protection, TransportError, TransportErrorKind,
-};
+pub use broker_core::transport::{ListenerProtection, Protection, TransportError};
 pub use broker_core::{
-    Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidUrl, PeerError, PeerStatus,
-    Reason, Url,
+    Address, Blame, DEFAULT_SCHEME, Direction, Failure, HangUpGuess, InvalidAddress, PeerError,
+    PeerStatus, Reason,
 };
 
 // Messages.

@@ -148,6 +148,8 @@ fn with_transports(
     );
     #[cfg(feature = "tcp")]
     let builder = builder.transport(tcp.clone());
+    #[cfg(all(feature = "tcp", unix))]
+    let builder = builder.transport(broker_transport_tcp::UnixTransport);
     #[cfg(feature = "tls")]
     let tls_links = broker_transport_tcp::tls::TlsTransport::new(tcp.clone(), tls.clone())
         .with_handshake_time(limits.handshake_time / 2);

@@ -2,14 +2,13 @@
 //! so that it never changes by accident.
 //!
 //! The listing is made from the sources, with what a stable toolchain offers. It covers
-//! * every name that the crate exports at its root, in `event` and in `metrics`, with the feature
-//!   that it needs;
-//! * of each of them that is defined in `broker`, `broker-core` or `broker-proto`: fields, variants,
-//!   signatures of public functions, derived and implemented traits;
-//! * the names that `data` exports at its root.
+//! * every name that the crate exports at its root, with the feature that it needs, and every name
+//!   in the public modules of the crates that it exports whole;
+//! * of each of them, where it comes up first: fields, variants, signatures of public functions,
+//!   derived and implemented traits, and whether it is `non_exhaustive`.
 //!
-//! It does not cover the crates that are exported whole (`core`, `tcp`, `tls`, `ws`, `quic`), the
-//! modules below `data`, nor what macros make (the variants of `Reason`, `ErrorCode` and `LogId`).
+//! It does not cover what macros make (the variants of `Reason`, `ErrorCode` and `LogId`) and the
+//! modules of the protocol that `core` passes on (`limits`, `wire`).
 //!
 //! After a change that is wanted, `RECORD=1 cargo test -p broker --test public_api` writes the file
 //! anew.
@@ -19,29 +18,67 @@
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use syn::{Attribute, ImplItem, Item, TraitItem, UseTree, Visibility};
 
+/// The crates that the facade exports, by the names that they have there.
+const EXPORTED: [(&str, &str); 7] = [
+    ("core", "broker-core"),
+    ("data", "broker-data"),
+    ("tls", "broker-tls"),
+    ("tcp", "broker-transport-tcp"),
+    ("ws", "broker-transport-ws"),
+    ("quic", "broker-transport-quic"),
+    ("bridge", "broker-bridge"),
+];
+
 /// What is known of each name of a crate.
-type Definitions = BTreeMap<String, BTreeSet<String>>;
+#[derive(Default)]
+struct Definitions {
+    /// Where types of this name are defined.
+    types: BTreeMap<String, Vec<String>>,
+    lines: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The facade and all crates behind it.
+fn definitions() -> Vec<Definitions> {
+    let crates = ["broker", "broker-proto"].into_iter().chain(EXPORTED.map(|(_, name)| name));
+    let read_crate = |name| {
+        let mut definitions = Definitions::default();
+        read(&sources(name), &mut definitions);
+        definitions
+    };
+    crates.map(read_crate).collect()
+}
+
+fn sources(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src")
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    for definitions in definitions() {
+        for (name, files) in definitions.types {
+            places.entry(name).or_default().extend(files);
+        }
+    }
+    places.retain(|_, files| files.len() > 1);
+    assert!(places.is_empty(), "one name for several types: {places:#?}");
+}
 
 #[test]
 fn the_public_interface_is_the_recorded_one() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let definitions = ["broker", "broker-core", "broker-proto"].map(|name| {
-        let mut definitions = Definitions::new();
-        read(&root.join("..").join(name).join("src"), &mut definitions);
-        definitions
-    });
-    let mut lines = Vec::new();
-    list(&parse(&root.join("src/lib.rs")).items, "", &definitions, &mut lines);
-    let event = parse(&root.join("../broker-core/src/event.rs"));
-    list(&event.items, "event::", &definitions, &mut lines);
-    list(&parse(&root.join("../broker-data/src/lib.rs")).items, "data::", &[], &mut lines);
-    lines.sort();
-    let listing = lines.concat();
+    let mut listing =
+        Listing { definitions: definitions(), known: BTreeSet::new(), entries: Vec::new() };
+    listing.add_file(&sources("broker").join("lib.rs"), "");
+    for (name, package) in EXPORTED {
+        listing.add_file(&sources(package).join("lib.rs"), &format!("{name}::"));
+    }
+    listing.entries.sort();
+    let listing = listing.entries.concat();
 
-    let file = root.join("public-api.txt");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("public-api.txt");
     if std::env::var_os("RECORD").is_some() {
         fs::write(&file, &listing).unwrap();
     }
@@ -62,44 +99,79 @@ fn parse(file: &Path) -> syn::File {
     syn::parse_file(&text).unwrap_or_else(|error| panic!("{file:?}: {error}"))
 }
 
-/// Lists what a module exports, and what is known of it.
-fn list(items: &[Item], module: &str, definitions: &[Definitions], lines: &mut Vec<String>) {
-    let mut add = |name: &str, kind: &str, attributes: &[Attribute]| {
+struct Listing {
+    definitions: Vec<Definitions>,
+    /// Names whose definitions have been listed.
+    known: BTreeSet<String>,
+    entries: Vec<String>,
+}
+
+impl Listing {
+    /// Lists what a file exports, and the public modules below it.
+    fn add_file(&mut self, file: &Path, module: &str) {
+        self.add_items(&parse(file).items, module, file);
+    }
+
+    fn add_items(&mut self, items: &[Item], module: &str, file: &Path) {
+        for item in items.iter().filter(|item| is_public(item)) {
+            match item {
+                Item::Use(item) => {
+                    let mut names = Vec::new();
+                    flatten(&item.tree, "", &mut names);
+                    for (name, path) in names {
+                        self.add(module, &name, &format!("use {path}"), &item.attrs);
+                    }
+                }
+                Item::Mod(item) => {
+                    let name = item.ident.to_string();
+                    self.add(module, &name, "mod", &item.attrs);
+                    let module = format!("{module}{name}::");
+                    match &item.content {
+                        Some((_, items)) => self.add_items(items, &module, file),
+                        None => self.add_file(&file_of(file, &name), &module),
+                    }
+                }
+                Item::Fn(item) => self.add(module, &item.sig.ident, "fn", &item.attrs),
+                Item::Struct(item) => self.add(module, &item.ident, "struct", &item.attrs),
+                Item::Enum(item) => self.add(module, &item.ident, "enum", &item.attrs),
+                Item::Trait(item) => self.add(module, &item.ident, "trait", &item.attrs),
+                Item::Type(item) => self.add(module, &item.ident, "type", &item.attrs),
+                Item::Const(item) => self.add(module, &item.ident, "const", &item.attrs),
+                _ => {}
+            }
+        }
+    }
+
+    fn add(&mut self, module: &str, name: &impl ToString, kind: &str, attributes: &[Attribute]) {
+        let name = name.to_string();
         let features: Vec<_> =
             attributes.iter().filter(|a| a.path().is_ident("cfg")).map(text).collect();
         let mut entry = format!("{module}{name}: {kind} {}", features.join(" "));
         entry.truncate(entry.trim_end().len());
         entry.push('\n');
-        // The facade's own names first, then those that it passes on.
-        for line in definitions.iter().find_map(|known| known.get(name)).into_iter().flatten() {
-            entry.push_str(&format!("    {line}\n"));
+        let of_type = |known: &&Definitions| known.types.contains_key(&name);
+        let of_name = |known: &&Definitions| known.lines.contains_key(&name);
+        let all = &self.definitions;
+        let known = all.iter().find(of_type).or_else(|| all.iter().find(of_name));
+        if let Some(known) = known.filter(|_| self.known.insert(name.clone())) {
+            for line in &known.lines[&name] {
+                entry.push_str(&format!("    {line}\n"));
+            }
         }
-        lines.push(entry);
+        self.entries.push(entry);
+    }
+}
+
+/// Where a module is that a file declares.
+fn file_of(declared_in: &Path, name: &str) -> PathBuf {
+    let stem = declared_in.file_stem().unwrap();
+    let folder = if stem == "lib" || stem == "mod" {
+        declared_in.parent().unwrap().to_owned()
+    } else {
+        declared_in.with_extension("")
     };
-    for item in items.iter().filter(|item| is_public(item)) {
-        match item {
-            Item::Use(item) => {
-                let mut names = Vec::new();
-                flatten(&item.tree, "", &mut names);
-                for (name, path) in names {
-                    add(&name, &format!("use {path}"), &item.attrs);
-                }
-            }
-            Item::Mod(item) => {
-                add(&item.ident.to_string(), "mod", &item.attrs);
-            }
-            Item::Fn(item) => add(&item.sig.ident.to_string(), "fn", &item.attrs),
-            Item::Struct(item) => add(&item.ident.to_string(), "struct", &item.attrs),
-            Item::Enum(item) => add(&item.ident.to_string(), "enum", &item.attrs),
-            Item::Type(item) => add(&item.ident.to_string(), "type", &item.attrs),
-            _ => {}
-        }
-    }
-    for item in items.iter().filter(|item| is_public(item)) {
-        if let Item::Mod(syn::ItemMod { ident, content: Some((_, items)), .. }) = item {
-            list(items, &format!("{module}{ident}::"), definitions, lines);
-        }
-    }
+    let file = folder.join(name).with_extension("rs");
+    if file.exists() { file } else { folder.join(name).join("mod.rs") }
 }
 
 /// The names that a `use` makes, with what they stand for.
@@ -128,12 +200,28 @@ fn read(folder: &Path, definitions: &mut Definitions) {
         if path.is_dir() {
             read(&path, definitions);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            parse(&path).items.iter().for_each(|item| define(item, definitions));
+            for item in &parse(&path).items {
+                if let (Some(name), true) = (type_name(item), is_public(item)) {
+                    let places = definitions.types.entry(name).or_default();
+                    places.push(path.display().to_string());
+                }
+                define(item, &mut definitions.lines);
+            }
         }
     }
 }
 
-fn define(item: &Item, definitions: &mut Definitions) {
+fn type_name(item: &Item) -> Option<String> {
+    match item {
+        Item::Struct(item) => Some(item.ident.to_string()),
+        Item::Enum(item) => Some(item.ident.to_string()),
+        Item::Trait(item) => Some(item.ident.to_string()),
+        Item::Type(item) => Some(item.ident.to_string()),
+        _ => None,
+    }
+}
+
+fn define(item: &Item, definitions: &mut BTreeMap<String, BTreeSet<String>>) {
     let mut add = |name: String, line: String| {
         definitions.entry(name).or_default().insert(line);
     };
@@ -211,8 +299,13 @@ fn is_open(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
+/// Whether others see it; modules that the documentation does not show count as private.
 fn is_public(item: &Item) -> bool {
+    let is_hidden = |attribute: &Attribute| {
+        attribute.path().is_ident("doc") && text(attribute).contains("hidden")
+    };
     match item {
+        Item::Mod(item) if item.attrs.iter().any(is_hidden) => false,
         Item::Use(item) => is_open(&item.vis),
         Item::Mod(item) => is_open(&item.vis),
         Item::Fn(item) => is_open(&item.vis),

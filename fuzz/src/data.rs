@@ -1,5 +1,5 @@
 use broker_data::json;
-use broker_data::zeek::{Message, MessageType, MessageView};
+use broker_data::zeek::{MessageType, ZeekMessage, ZeekMessageView};
 use broker_data::{DecodeLimits, Encode, Kind, Value, View, validate};
 use broker_proto::fuzzing::Input;
 use std::cmp::Ordering;
@@ -134,8 +134,8 @@ pub(super) fn zeek(payload: &[u8]) {
     if !survives(&value) {
         return;
     }
-    let seen = MessageView::parse(view);
-    let owned = Message::try_from(&value);
+    let seen = ZeekMessageView::parse(view);
+    let owned = ZeekMessage::try_from(&value);
     assert_eq!(seen.as_ref().err(), owned.as_ref().err());
     let (Ok(seen), Ok(owned)) = (seen, owned) else { return };
     assert_eq!(seen.message_type(), MessageType::of(view));
@@ -145,14 +145,14 @@ pub(super) fn zeek(payload: &[u8]) {
     owned.encode_into(&mut written);
     let again = Value::from(owned.clone());
     assert_eq!(Value::decode(&written).as_ref(), Ok(&again));
-    assert_eq!(Message::try_from(again).as_ref(), Ok(&owned));
+    assert_eq!(ZeekMessage::try_from(again).as_ref(), Ok(&owned));
     parts(seen, 0);
 }
 
-fn parts(message: MessageView<'_>, depth: usize) {
+fn parts(message: ZeekMessageView<'_>, depth: usize) {
     assert!(depth <= DecodeLimits::default().max_depth);
     match message {
-        MessageView::Event(event) => {
+        ZeekMessageView::Event(event) => {
             assert!(event.name().len() <= event.args().raw().len() + event.name().len());
             let timestamps = event.metadata().filter(|(id, _)| *id == 1).count();
             assert_eq!(event.network_timestamp().is_some(), timestamps > 0);
@@ -160,7 +160,7 @@ fn parts(message: MessageView<'_>, depth: usize) {
                 assert!(event.metadata_value(id).is_some());
             }
         }
-        MessageView::Batch(batch) => {
+        ZeekMessageView::Batch(batch) => {
             assert_eq!(batch.messages().count(), batch.len());
             batch.messages().for_each(|message| parts(message, depth + 1));
         }

@@ -10,7 +10,7 @@ use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::Role;
 use broker_proto::wire::routing_update;
-use broker_proto::{EndpointId, Url};
+use broker_proto::{Address, EndpointId};
 use broker_proto::{Link, Protection};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,7 +142,7 @@ impl World {
         self.tell(|control, now| control.dial_failed(dial, Failure::EmptyFrame, now));
     }
 
-    pub(super) fn peer(&mut self, url: Url, retry: Option<Duration>) {
+    pub(super) fn peer(&mut self, url: Address, retry: Option<Duration>) {
         let dial = self.control.peer(url, retry, self.now);
         self.wanted.insert(dial);
         self.perform();
@@ -320,6 +320,6 @@ fn link(number: u8) -> Link {
 }
 
 /// One of few addresses.
-pub(super) fn url(number: u8) -> Url {
-    Url::new("mem", "host", u16::from(number % 4))
+pub(super) fn url(number: u8) -> Address {
+    Address::new("mem", "host", u16::from(number % 4))
 }

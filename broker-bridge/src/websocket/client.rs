@@ -4,7 +4,7 @@ use crate::other_side::{CLOSE_TIME, Connector, Incoming, Introduction, OtherSide
 use crate::stand_in::WAITING;
 use broker_core::data::View;
 use broker_core::transport::TransportError;
-use broker_core::{Limits, Url};
+use broker_core::{Address, Limits};
 use broker_transport_ws::WsTransport;
 use broker_transport_ws::client::{ClientEvent, ClientOptions, JsonClient};
 use std::collections::VecDeque;
@@ -13,12 +13,12 @@ use std::time::Duration;
 /// Makes connections to one server.
 pub(super) struct JsonConnector {
     ws: WsTransport,
-    url: Url,
+    url: Address,
     token: Option<String>,
 }
 
 impl JsonConnector {
-    pub(super) fn new(ws: WsTransport, to: &Url, directions: &Directions) -> Self {
+    pub(super) fn new(ws: WsTransport, to: &Address, directions: &Directions) -> Self {
         let (url, token) = directions.server(to);
         Self { ws, url, token }
     }
@@ -100,6 +100,7 @@ impl OtherSide for JsonSide {
     }
 
     async fn close(self, limit: Duration) {
-        self.client.close(limit).await;
+        // What is not written by then is lost, and counted.
+        let _ = tokio::time::timeout(limit, self.client.close()).await;
     }
 }

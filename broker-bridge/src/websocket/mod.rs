@@ -9,7 +9,7 @@ mod texts;
 use crate::bridges::{Bridges, invalid};
 use crate::{BridgeStatus, Directions};
 use async_trait::async_trait;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_transport_ws::{JSON_PATH, WsTransport};
@@ -19,6 +19,30 @@ use std::sync::Arc;
 /// A transport for `ws` and `wss` that bridges to servers of the JSON API.
 ///
 /// It belongs to one endpoint; clones are the same transport.
+///
+/// # Examples
+///
+/// What one endpoint publishes below `/alerts/` gets to the clients of another one:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_bridge::websocket::WebSocketBridges;
+/// use broker_core::Endpoint;
+/// use broker_core::endpoint::Retry;
+/// use broker_transport_ws::{WsOptions, WsTransport};
+///
+/// let server = WsTransport::new(WsOptions::default())?.install(Endpoint::builder()).build()?;
+/// let port = server.listen("ws://127.0.0.1:0").await?.port();
+///
+/// let bridges = WebSocketBridges::new(WsTransport::new(WsOptions::default())?);
+/// let endpoint = bridges.clone().install(Endpoint::builder()).build()?;
+/// let to = format!("ws://127.0.0.1:{port}/v1/messages/json?to=/alerts/&from=/commands/");
+/// endpoint.peer(to, Retry::never()).await?;
+/// assert_eq!(bridges.bridges().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WebSocketBridges {
     ws: WsTransport,
@@ -56,11 +80,11 @@ impl Transport for WebSocketBridges {
         self.ws.schemes()
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         self.ws.listen(at).await
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         if to.path() != JSON_PATH {
             Directions::check_native(to).map_err(|error| invalid(to, &error.to_string()))?;
             return self.ws.connect(to).await;

@@ -1,5 +1,5 @@
 use broker_core::data::json::encode_data_message;
-use broker_core::data::zeek::MessageView;
+use broker_core::data::zeek::ZeekMessageView;
 use broker_core::data::{Value, View, zeek};
 
 /// Whether a server takes only Zeek's events. Servers of the C++ library take any value, and have a
@@ -13,9 +13,9 @@ pub(super) fn takes_only_events(version: &str) -> bool {
 pub(super) fn texts(topic: &[u8], value: View<'_>, only_events: bool) -> (Vec<String>, u64) {
     let mut carried = Texts { topic, texts: Vec::new(), left_out: 0 };
     if only_events {
-        match MessageView::parse(value) {
-            Ok(MessageView::Event(_)) => carried.push(&value),
-            Ok(MessageView::Batch(batch)) => {
+        match ZeekMessageView::parse(value) {
+            Ok(ZeekMessageView::Event(_)) => carried.push(&value),
+            Ok(ZeekMessageView::Batch(batch)) => {
                 for message in batch.messages() {
                     carried.unpack(message);
                 }
@@ -45,9 +45,9 @@ impl Texts<'_> {
     }
 
     /// A batch is unpacked like in Zeek, which sends only its events to clients.
-    fn unpack(&mut self, message: MessageView<'_>) {
+    fn unpack(&mut self, message: ZeekMessageView<'_>) {
         match message {
-            MessageView::Event(event) => self.push(&Value::from(zeek::Event::from(event))),
+            ZeekMessageView::Event(event) => self.push(&Value::from(zeek::ZeekEvent::from(event))),
             _ => self.left_out += 1,
         }
     }
@@ -56,7 +56,7 @@ impl Texts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use broker_core::data::zeek::{Event, Message};
+    use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 
     fn carry(value: &Value, only_events: bool) -> (usize, u64) {
         let payload = value.encode();
@@ -75,8 +75,8 @@ mod tests {
 
     #[test]
     fn events_are_carried_batches_unpacked_and_the_rest_counted() {
-        let event = || Message::Event(Event::new("ping").arg(1_u64));
-        let batch = Message::Batch(vec![event(), event(), Message::Batch(vec![])]);
+        let event = || ZeekMessage::Event(ZeekEvent::new("ping").arg(1_u64));
+        let batch = ZeekMessage::Batch(vec![event(), event(), ZeekMessage::Batch(vec![])]);
         assert_eq!(carry(&Value::from(event()), true), (1, 0));
         assert_eq!(carry(&Value::from(batch.clone()), true), (2, 1));
         assert_eq!(carry(&Value::Count(1), true), (0, 1));

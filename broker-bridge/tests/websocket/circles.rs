@@ -3,7 +3,7 @@
 use crate::support::{at, counted, native, next, node, number_of, ping, serving};
 use broker_core::data::Value;
 use broker_core::endpoint::{Retry, Subscriber};
-use broker_core::{Endpoint, Url};
+use broker_core::{Address, Endpoint};
 use broker_testkit::websocket::{Server, log_event, wait_for};
 use broker_transport_ws::WsOptions;
 
@@ -126,7 +126,8 @@ async fn a_server_that_is_the_endpoint_itself_or_a_native_peer_is_refused() {
     let error = peering(port).await;
     assert!(error.contains("the endpoint itself"), "{error}");
     let server = Server::start().await;
-    let native: Url = format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
+    let native: Address =
+        format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
     node.endpoint.peer(&native, Retry::never()).await.unwrap();
     let error = peering(server.url.port()).await;
     assert!(error.contains("native peers"), "{error}");
@@ -154,7 +155,8 @@ async fn a_bridge_ends_when_its_server_becomes_a_native_peer() {
     let node = node();
     let mut events = node.endpoint.events();
     node.endpoint.peer(at(server.url.port(), "?to=/t"), Retry::never()).await.unwrap();
-    let native: Url = format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
+    let native: Address =
+        format!("ws://localhost:{}/v1/native", server.url.port()).parse().unwrap();
     node.endpoint.peer(&native, Retry::never()).await.unwrap();
     let text = log_event(&mut events, "bridge").await;
     assert!(text.contains("native peers"), "{text}");

@@ -2,7 +2,7 @@
 
 use crate::support::{Zeek, at, counted, next, node, ping, pong, recv, recv_frame, send};
 use broker_core::data::Value;
-use broker_core::data::zeek::{Event, Message};
+use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 use broker_core::endpoint::Retry;
 use broker_testkit::websocket::{PATIENCE, Server, log_event, wait_for};
 use broker_transport_ws::{AccessOptions, AccessRule, WsOptions};
@@ -36,7 +36,7 @@ async fn what_zeek_does_not_take_is_counted_and_reported() {
     peering.await.unwrap();
     node.endpoint.publish("/zeek/a", &ping(1)).await.unwrap();
     node.endpoint.publish("/zeek/a", &5_u64).await.unwrap();
-    node.endpoint.publish("/zeek/a", &Message::Batch(vec![ping(2), ping(3)])).await.unwrap();
+    node.endpoint.publish("/zeek/a", &ZeekMessage::Batch(vec![ping(2), ping(3)])).await.unwrap();
     for number in 1..=3 {
         let text = recv(&mut stream).await;
         let message: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -76,7 +76,7 @@ async fn a_server_that_writes_before_it_reads_is_read_from_while_it_does() {
     // Far more in each direction than any buffer on the way holds.
     let ballast = "x".repeat(50_000);
     let publisher = node.endpoint.clone();
-    let message = Message::Event(Event::new("ping").arg(ballast.as_str()));
+    let message = ZeekMessage::Event(ZeekEvent::new("ping").arg(ballast.as_str()));
     let publishing = tokio::spawn(async move {
         for _ in 0..MESSAGES {
             publisher.publish("/zeek/a", &message).await.unwrap();

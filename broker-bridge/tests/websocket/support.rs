@@ -3,9 +3,9 @@
 use broker_bridge::BridgeStatus;
 use broker_bridge::websocket::WebSocketBridges;
 use broker_core::data::Value;
-use broker_core::data::zeek::{Event, Message, MessageView};
+use broker_core::data::zeek::{ZeekEvent, ZeekMessage, ZeekMessageView};
 use broker_core::endpoint::Subscriber;
-use broker_core::{Endpoint, OverflowPolicy, Url};
+use broker_core::{Address, Endpoint, OverflowPolicy};
 use broker_testkit::websocket::{PATIENCE, read_head, wait_for};
 use broker_transport_ws::{WsOptions, WsTransport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,7 +26,7 @@ pub(crate) fn node() -> Node {
     Node { endpoint, ws }
 }
 
-pub(crate) fn at(port: u16, query: &str) -> Url {
+pub(crate) fn at(port: u16, query: &str) -> Address {
     format!("ws://127.0.0.1:{port}/v1/messages/json{query}").parse().unwrap()
 }
 
@@ -52,7 +52,7 @@ impl Zeek {
         Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
-    pub(crate) fn url(&self, query: &str) -> Url {
+    pub(crate) fn url(&self, query: &str) -> Address {
         at(self.listener.local_addr().unwrap().port(), query)
     }
 
@@ -125,12 +125,12 @@ pub(crate) fn number_of(value: &Value) -> u64 {
     }
     let payload = value.encode();
     let view = broker_core::data::View::parse(&payload).unwrap();
-    let MessageView::Event(event) = MessageView::parse(view).unwrap() else { panic!() };
+    let ZeekMessageView::Event(event) = ZeekMessageView::parse(view).unwrap() else { panic!() };
     event.read_args::<(u64,)>().unwrap().0
 }
 
-pub(crate) fn ping(number: u64) -> Message {
-    Message::Event(Event::new("ping").arg(number))
+pub(crate) fn ping(number: u64) -> ZeekMessage {
+    ZeekMessage::Event(ZeekEvent::new("ping").arg(number))
 }
 
 /// Two nodes with the servers of their own, which others join.

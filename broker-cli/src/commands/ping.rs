@@ -3,7 +3,7 @@ use crate::options::{EndpointOptions, UrlParser, dialable, positive, seconds};
 use crate::output::Need;
 use crate::session::{Persistence, Session, Stop};
 use broker::PingError;
-use broker::{OverflowPolicy, Url};
+use broker::{Address, OverflowPolicy};
 use clap::Args;
 use serde::Serialize;
 use std::fmt;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) struct Ping {
     /// The peer
     #[arg(value_parser = UrlParser)]
-    url: Url,
+    url: Address,
 
     /// How many pings [default: 5]
     #[arg(long, value_name = "N", value_parser = positive::<u32>)]

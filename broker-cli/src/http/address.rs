@@ -1,4 +1,4 @@
-use broker::Url;
+use broker::Address;
 use std::str::FromStr;
 
 /// The default address of `node --http`, and of the commands that ask there.
@@ -7,7 +7,7 @@ pub(crate) const DEFAULT: &str = "127.0.0.1:9990";
 /// A host and a port, written as `host:port` or `http://host:port`. Without a host it is this
 /// machine alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct HttpAddress(Url);
+pub(crate) struct HttpAddress(Address);
 
 impl HttpAddress {
     pub(crate) fn host(&self) -> &str {
@@ -19,12 +19,12 @@ impl HttpAddress {
     }
 
     /// The address as a URL.
-    pub(crate) fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Address {
         &self.0
     }
 
     /// The same host with the port it really has.
-    pub(crate) fn at_port(&self, port: u16) -> Url {
+    pub(crate) fn at_port(&self, port: u16) -> Address {
         self.0.clone().with_port(port)
     }
 }
@@ -33,14 +33,14 @@ impl FromStr for HttpAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url: Url = text.parse().map_err(|error| format!("{error}"))?;
+        let url: Address = text.parse().map_err(|error| format!("{error}"))?;
         // What has no scheme is taken for the default one of Broker.
         let is_http = text.starts_with("http://") || !text.contains("://");
         if !is_http || !url.path().is_empty() || !url.query().is_empty() {
             return Err("not an address as in 127.0.0.1:9990".to_owned());
         }
         let host = if url.host().is_empty() { "127.0.0.1" } else { url.host() };
-        Ok(Self(Url::new("http", host, url.port())))
+        Ok(Self(Address::new("http", host, url.port())))
     }
 }
 

@@ -7,7 +7,7 @@ use broker::core::limits::MAX_DURATION;
 use broker::core::transport::{Admission, Place};
 use broker::event::{LogId, Severity};
 use broker::metrics::{QUEUE_SECONDS, queue_seconds_buckets};
-use broker::{Endpoint, Reason, Url};
+use broker::{Address, Endpoint, Reason};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
@@ -35,7 +35,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Tells about an endpoint over HTTP: `/metrics`, `/v1/status/json` and `/health`.
 pub(crate) struct Server {
     listener: TcpListener,
-    url: Url,
+    url: Address,
     metrics: PrometheusHandle,
     options: HttpOptions,
 }
@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// Where it can be reached.
-    pub(crate) fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Address {
         &self.url
     }
 
@@ -76,7 +76,7 @@ impl Server {
         loop {
             match listener.accept().await {
                 Ok((stream, remote)) => {
-                    let from = Url::new("http", &remote.ip().to_string(), remote.port());
+                    let from = Address::new("http", &remote.ip().to_string(), remote.port());
                     let place = places.enter(&from, false);
                     tokio::spawn(visit(stream, remote, place, Arc::clone(&source)));
                 }

@@ -4,7 +4,7 @@ use broker::core::transport::ListenerProtection;
 use broker::event::{
     ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, LogId, NetworkInfo, Severity, Status,
 };
-use broker::{Endpoint, Reason, Url};
+use broker::{Address, Endpoint, Reason};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -22,7 +22,7 @@ fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::
 }
 
 impl Listening {
-    pub(crate) fn new(url: &Url, protection: ListenerProtection) -> Self {
+    pub(crate) fn new(url: &Address, protection: ListenerProtection) -> Self {
         Self { url: url.to_string(), protection }
     }
 
@@ -32,7 +32,7 @@ impl Listening {
     }
 
     /// The listener of an endpoint at this address.
-    pub(crate) fn of(endpoint: &Endpoint, url: &Url) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint, url: &Address) -> Self {
         let listeners = endpoint.listeners();
         let listener = listeners.into_iter().find(|listener| listener.url == *url);
         // It may have been closed by now, like everything of an endpoint that shuts down.

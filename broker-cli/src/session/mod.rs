@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
 use broker::core::transport::ListenerProtection;
 use broker::event::{LogId, Severity};
-use broker::{Endpoint, Event, EventStream, Url};
+use broker::{Address, Endpoint, Event, EventStream};
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -82,7 +82,7 @@ pub(crate) struct Session {
     settings: Settings,
     pub(crate) peerings: Peerings,
     /// What is listened at beside the endpoint's own addresses; nothing protects it.
-    also_listening: Vec<Url>,
+    also_listening: Vec<Address>,
 }
 
 impl Session {
@@ -142,7 +142,7 @@ impl Session {
 
     /// Lets [`Self::listen`] name an address that something else listens at.
     #[cfg(feature = "http")]
-    pub(crate) fn also_listening(&mut self, url: &Url) {
+    pub(crate) fn also_listening(&mut self, url: &Address) {
         self.also_listening.push(url.clone());
     }
 
@@ -370,7 +370,7 @@ pub(crate) fn elapsed(time: Option<Duration>) -> impl Future<Output = ()> {
 }
 
 /// What to say about a listener that others than this machine reach, and that protects nothing.
-fn unprotected(url: &Url, protection: &ListenerProtection) -> Option<String> {
+fn unprotected(url: &Address, protection: &ListenerProtection) -> Option<String> {
     let is_local = match url.host().parse::<IpAddr>() {
         Ok(address) => address.to_canonical().is_loopback(),
         Err(_) => url.host() == "localhost",
@@ -387,7 +387,7 @@ fn unprotected(url: &Url, protection: &ListenerProtection) -> Option<String> {
 }
 
 /// Refuses what no transport of this program can do, before anything is tried forever.
-fn check_scheme(endpoint: &Endpoint, url: &Url) -> Result<(), Failure> {
+fn check_scheme(endpoint: &Endpoint, url: &Address) -> Result<(), Failure> {
     // What stays inside of one process leads nowhere from here.
     let schemes = endpoint.schemes().into_iter().filter(|scheme| *scheme != "mem");
     let schemes: Vec<&str> = schemes.collect();

@@ -3,7 +3,7 @@ use crate::options::retry;
 #[cfg(feature = "ws")]
 use broker::event::LogId;
 use broker::event::{RemovalCause, StatusCode};
-use broker::{Endpoint, EndpointId, Event, PeerHandle, Url};
+use broker::{Address, Endpoint, EndpointId, Event, PeerHandle};
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
@@ -56,10 +56,10 @@ impl Peerings {
     }
 
     /// Asks for peerings.
-    pub(super) fn dial(&mut self, endpoint: &Endpoint, urls: &[Url], persistence: Persistence) {
+    pub(super) fn dial(&mut self, endpoint: &Endpoint, urls: &[Address], persistence: Persistence) {
         let Persistence { at_first, after_loss } = persistence;
-        let request = |url: &Url| (url.clone(), endpoint.peer(url, retry(at_first)));
-        let requests: Vec<(Url, PeerHandle)> = urls.iter().map(request).collect();
+        let request = |url: &Address| (url.clone(), endpoint.peer(url, retry(at_first)));
+        let requests: Vec<(Address, PeerHandle)> = urls.iter().map(request).collect();
         let endpoint = endpoint.clone();
         self.asked = !requests.is_empty();
         self.comes_back = after_loss.is_some();

@@ -1,5 +1,7 @@
 use crate::common::within;
-use broker::{Config, Endpoint, OverflowPolicy, Retry, SubscriberOptions, SubscriberPolicy, Url};
+use broker::{
+    Address, Config, Endpoint, OverflowPolicy, Retry, SubscriberOptions, SubscriberPolicy,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -16,7 +18,7 @@ pub(crate) struct Healthy {
     tasks: [JoinHandle<()>; 2],
 }
 
-async fn endpoint(node: &Url) -> Endpoint {
+async fn endpoint(node: &Address) -> Endpoint {
     let config = Config { overflow_policy: OverflowPolicy::Wait, ..Config::default() };
     let endpoint = broker::builder().config(config).build().unwrap();
     within("peering", endpoint.peer(node, Retry::never())).await.unwrap();
@@ -24,7 +26,7 @@ async fn endpoint(node: &Url) -> Endpoint {
 }
 
 impl Healthy {
-    pub(crate) async fn start(node: &Url) -> Self {
+    pub(crate) async fn start(node: &Address) -> Self {
         let receiver = endpoint(node).await;
         let options = SubscriberOptions::with_policy(SubscriberPolicy::Wait);
         let mut subscriber = receiver.subscribe_with(["/healthy"], options);

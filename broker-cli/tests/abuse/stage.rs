@@ -1,7 +1,7 @@
 use crate::attacker::Attacker;
 use crate::common::{Cli, Signal, within};
 use crate::healthy::Healthy;
-use broker::Url;
+use broker::Address;
 use serde_json::Value as Json;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -68,10 +68,10 @@ impl Stage {
         let file = config.path().to_str().unwrap();
         let args = ["node", "--listen", "127.0.0.1:0", "--events", "--config", file];
         let mut node = Cli::start_by(command, &[&args, &listeners.concat()[..]].concat());
-        let url: Url = node.listening().await.parse().unwrap();
+        let url: Address = node.listening().await.parse().unwrap();
         let mut also_at = Vec::new();
         for _ in listeners {
-            let url: Url = node.listening().await.parse().unwrap();
+            let url: Address = node.listening().await.parse().unwrap();
             also_at.push(url.host_and_port().parse().unwrap());
         }
         let events = collect(node.stdout.take().unwrap());

@@ -1,7 +1,7 @@
-use super::outbox::Notice;
+use super::reporting::Notice;
 use super::requests;
 use super::shared::{DialWaiters, Shared, State};
-use crate::{EndpointId, Failure, Url};
+use crate::{Address, EndpointId, Failure};
 use broker_proto::fact::Fact;
 use broker_proto::peering::{DialId, PeerRecord, PendingDial, Time};
 use broker_proto::routing::{Peer, Router};
@@ -14,15 +14,15 @@ impl Shared {
     /// hands out what there is to say once the lock is released, but before it returns.
     pub(super) fn decide<R>(self: &Arc<Self>, tell: impl FnOnce(&mut State, Time) -> R) -> R {
         let mut state = self.lock();
-        let result = tell(&mut state, self.now());
+        let result = tell(&mut state, self.tasks.now());
         let (said, staged) = self.perform(&mut state);
         drop(state);
         // What a peer wants may be a lot, and nobody has to wait for it but those who ask for it.
         if staged && self.router.apply_staged() {
-            self.peers_changed.notify_waiters();
+            self.reporting.peers_changed.notify_waiters();
         }
         if said {
-            self.outbox.deliver(self);
+            self.deliver();
         }
         result
     }
@@ -37,10 +37,10 @@ impl Shared {
         let next = table.machine.next_deadline();
         if next != *armed {
             *armed = next;
-            self.timer.notify_one();
+            self.tasks.rearm();
         }
         // Under the control lock, so that their order is that of the decisions.
-        (self.outbox.extend(notices), staged)
+        (self.reporting.extend(notices), staged)
     }
 }
 
@@ -51,7 +51,7 @@ struct Actions<'a> {
 }
 
 impl ActionHandler for Actions<'_> {
-    fn dial(&mut self, dial: DialId, url: Url) {
+    fn dial(&mut self, dial: DialId, url: Address) {
         let task = requests::dial(self.shared, dial, url);
         self.dials.entry(dial).or_default().task = Some(task);
     }
@@ -105,7 +105,7 @@ impl EndpointContext for OwnEndpoint<'_> {
     }
 
     fn now(&self) -> Time {
-        self.0.now()
+        self.0.tasks.now()
     }
 
     fn with_machine<R>(&self, tell: impl FnOnce(&mut ConnectionTable, Time) -> R) -> R {
@@ -121,6 +121,6 @@ impl EndpointContext for OwnEndpoint<'_> {
     }
 
     fn answered(&self, peer: &Peer, pong: &[u8]) -> bool {
-        self.0.pings.answered(peer, pong)
+        self.0.reporting.pings.answered(peer, pong)
     }
 }

@@ -1,5 +1,6 @@
 use super::shared::Shared;
-use super::{Endpoint, ServiceContext, timer};
+use super::tasks::run_timer;
+use super::{Endpoint, ServiceContext};
 use crate::config::Config;
 use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
@@ -96,8 +97,8 @@ impl EndpointBuilder {
 
     /// Adds the transports, and what is to be started with the endpoint, of the builder that
     /// `set_up` returns. It is called when the endpoint is built, with the limits of the
-    /// configuration. A transport that is added by [`Self::transport`] replaces one of these for the
-    /// same scheme.
+    /// configuration. A transport that is added by [`Self::transport`] replaces one of these for
+    /// the same scheme.
     #[must_use]
     pub fn transports_from<E: Error + Send + Sync + 'static>(
         mut self,
@@ -161,7 +162,7 @@ impl EndpointBuilder {
         };
         let control = PeeringMachine::new(settings);
         let shared = Arc::new(Shared::new(runtime, id, config, transports, control));
-        shared.spawn(timer::run(Arc::clone(&shared)));
+        shared.tasks.spawn(run_timer(Arc::clone(&shared)));
         let endpoint = Endpoint::new(shared);
         let context = endpoint.service_context();
         on_start.into_iter().for_each(|start| start(&context));

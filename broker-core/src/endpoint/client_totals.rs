@@ -1,4 +1,4 @@
-use super::client::ClientCounters;
+use super::clients::ClientCounters;
 use super::metrics::{OTHER, Places};
 use crate::event::ClientLabel;
 use std::collections::BTreeMap;

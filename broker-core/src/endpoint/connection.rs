@@ -22,8 +22,9 @@ pub(super) async fn run(
     opened: Opened,
     place: Option<Place>,
 ) {
-    let Connection { reader, writer, link } = connection;
-    let queue = BoundedQueue::with_clock(shared.outbox_bounds(), shared.clock());
+    let Connection { mut reader, writer, link } = connection;
+    reader.within(&shared.memory);
+    let queue = BoundedQueue::with_clock(shared.outbox_bounds(), shared.tasks.clock());
     let queue = Arc::new(queue.within(&shared.memory));
     let holder: Arc<dyn Holder> = queue.clone();
     let _queue_held = shared.memory.register(Arc::downgrade(&holder));
@@ -31,7 +32,7 @@ pub(super) async fn run(
     let failure = Arc::new(Mutex::new(None));
     let stalled = shared.config.limits.stalled_write;
     let output = writer::Output { writer, queue: Arc::clone(&queue), stalled };
-    let writer = shared.spawn(output.run(Arc::clone(&failure)));
+    let writer = shared.tasks.spawn(output.run(Arc::clone(&failure)));
     let guard = Guard { shared: &shared, id, queue: &queue, closed: false };
     let remote = link.remote.clone();
     let limits = &shared.config.limits;
@@ -51,7 +52,9 @@ pub(super) async fn run(
         }
         // How many are dialled is decided here and not outside, so that it is no matter of
         // descriptors.
-        None if !shared.stopping.is_cancelled() => Some(shared.admission.enter(&remote, false)),
+        None if !shared.tasks.stopping.is_cancelled() => {
+            Some(shared.admission.enter(&remote, false))
+        }
         None => None,
     };
     linger(&shared, place, reader, writer).await;
@@ -160,7 +163,8 @@ impl Input<'_> {
             }
             let limit = self.shared.config.limits.frame_time;
             let since = self.reception.incomplete_since().filter(|_| !limit.is_zero());
-            let deadline = since.map(|since| self.shared.instant(since.saturating_add(limit)));
+            let deadline =
+                since.map(|since| self.shared.tasks.instant(since.saturating_add(limit)));
             let satisfied = tokio::select! {
                 biased;
                 () = self.queue.closed() => Err(self.reception.why_closed()),
@@ -170,6 +174,9 @@ impl Input<'_> {
             };
             if let Err(failure) = satisfied {
                 return failure;
+            }
+            if let Some(remote) = self.reader.moved() {
+                self.reception.moved(&OwnEndpoint(self.shared), remote);
             }
         }
     }

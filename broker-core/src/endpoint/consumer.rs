@@ -11,14 +11,18 @@ use broker_proto::limits::Limits;
 use broker_proto::memory::{Holder, Registration};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing, Piece, Taken};
 use broker_proto::routing::{Origin, PublishError, Published, Sink, SinkKind};
-use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::frame::{PREFIX, payload_length};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+
+/// The number of the next consumer, of whichever endpoint.
+static NEXT_SINK: AtomicU64 = AtomicU64::new(1);
 
 /// Why there is no message now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -297,11 +301,11 @@ impl Consumer {
         let shared = endpoint.shared();
         let queue = BoundedQueue::new(bounds(&shared.config.limits, options));
         let queue = queue.within(&shared.memory);
-        let sink = Arc::new(Sink { id: shared.next_sink(), kind, queue });
+        let sink = Arc::new(Sink { id: NEXT_SINK.fetch_add(1, Ordering::Relaxed), kind, queue });
         let holder: Arc<dyn Holder> = sink.clone();
         let held = shared.memory.register(Arc::downgrade(&holder));
         shared.router.set_sink(&sink, Vec::new());
-        if shared.stopped.is_cancelled() {
+        if shared.tasks.stopped.is_cancelled() {
             sink.queue.close(Closing::Flush);
         }
         let (current, segment) = (Bytes::new(), Bytes::new());
@@ -380,8 +384,7 @@ impl Consumer {
 
     #[inline]
     fn next_of_current(&mut self) -> Option<Message> {
-        let prefix = self.current.first_chunk::<PREFIX>()?;
-        let length = u32::from_be_bytes(*prefix) as usize;
+        let length = payload_length(&self.current)?;
         if length > self.current.len() - PREFIX {
             return None;
         }

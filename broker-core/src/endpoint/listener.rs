@@ -1,12 +1,10 @@
 use super::connection;
 use super::shared::Shared;
+use super::table::ListenerInfo;
 use crate::event::{Event, LogEvent, LogId, Severity};
-use crate::transport::{
-    Established, Evicted, Incoming, Listener, ListenerProtection, Place, TransportError,
-    TransportErrorKind,
-};
-use crate::{Failure, Reason, Url};
-use broker_proto::InvalidUrl;
+use crate::transport::{Established, Evicted, Incoming, Listener, Place, TransportError};
+use crate::{Address, Failure, Reason};
+use broker_proto::InvalidAddress;
 use broker_proto::peering::Opened;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,32 +13,21 @@ use tokio::time::{sleep, timeout};
 /// How long accepting pauses after an error, which is mostly a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// An address at which an endpoint listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ListenerInfo {
-    /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
-    /// returned it.
-    pub url: Url,
-    /// What protects the links that are accepted there.
-    pub protection: ListenerProtection,
-}
-
 /// Starts listening, and accepts until the endpoint shuts down.
 pub(super) async fn listen(
     shared: &Arc<Shared>,
-    at: Result<Url, InvalidUrl>,
-) -> Result<Url, TransportError> {
-    if shared.stopping.is_cancelled() {
+    at: Result<Address, InvalidAddress>,
+) -> Result<Address, TransportError> {
+    if shared.tasks.stopping.is_cancelled() {
         let detail = "listening: the endpoint has been shut down";
-        return Err(TransportError::new(TransportErrorKind::Closed, detail));
+        return Err(TransportError::new(Reason::Closed, detail));
     }
     let open = async {
         let at = at?;
         shared.transport(&at)?.listen(&at).await
     };
     let listener = open.await.inspect_err(|error| {
-        let reason = Some(error.kind().reason());
+        let reason = Some(error.reason());
         log_failure(shared, Severity::Warning, LogId::ListenFailed, error.to_string(), reason);
     })?;
     let url = listener.url().clone();
@@ -49,9 +36,9 @@ pub(super) async fn listen(
     log(shared, Severity::Info, LogId::ListenSuccess, text);
     shared.listeners.lock().push(ListenerInfo { url: url.clone(), protection });
     let (endpoint, at) = (Arc::clone(shared), url.clone());
-    shared.spawn(async move {
+    shared.tasks.spawn(async move {
         let accepting = accept(Arc::clone(&endpoint), listener);
-        endpoint.stopping.run_until_cancelled(accepting).await;
+        endpoint.tasks.stopping.run_until_cancelled(accepting).await;
         endpoint.listeners.lock().retain(|listener| listener.url != at);
     });
     Ok(url)
@@ -78,9 +65,9 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
             Ok(incoming) => admit(&shared, incoming),
             Err(error) => {
                 let text = format!("accepting on {}: {error}", listener.url());
-                let reason = Some(error.kind().reason());
+                let reason = Some(error.reason());
                 log_failure(&shared, Severity::Warning, LogId::AcceptFailed, text, reason);
-                let full = error.kind() == TransportErrorKind::OutOfResources;
+                let full = error.reason() == Reason::OutOfResources;
                 if full && shared.admission.make_room() {
                     // Until it is closed; if that takes long, the next oldest has to go as well.
                     let _ = timeout(PAUSE, shared.admission.room_made()).await;
@@ -96,14 +83,14 @@ async fn accept(shared: Arc<Shared>, mut listener: Box<dyn Listener>) {
 fn admit(shared: &Arc<Shared>, incoming: Incoming) {
     let place = shared.admission.enter(&incoming.remote, incoming.holds_descriptor);
     let task = establish(Arc::clone(shared), incoming, place);
-    shared.spawn(task);
+    shared.tasks.spawn(task);
 }
 
 async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
-    let began = shared.now();
+    let began = shared.tasks.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish, .. } = incoming;
-    let stopping = shared.stopping.clone();
+    let stopping = shared.tasks.stopping.clone();
     let established = tokio::select! {
         biased;
         // Nobody is let in any more, and a shutdown waits for every task.
@@ -134,7 +121,7 @@ pub(super) fn failure(why: Evicted) -> Failure {
     match why {
         Evicted::HalfOpen(_) => Failure::LimitReached(why.to_string()),
         Evicted::Connections(_) | Evicted::Descriptors => {
-            TransportError::new(TransportErrorKind::OutOfResources, why.to_string()).into()
+            TransportError::new(Reason::OutOfResources, why.to_string()).into()
         }
     }
 }

@@ -1,10 +1,9 @@
 //! The endpoint: tasks, clocks and connections around the machines of the protocol.
 
 mod actions;
-mod arguments;
 mod builder;
-mod client;
 mod client_totals;
+mod clients;
 mod connection;
 mod consumer;
 mod drops;
@@ -12,35 +11,34 @@ mod events;
 mod listener;
 mod message;
 mod metrics;
-mod outbox;
 mod ping;
 mod publisher;
 mod registry;
+mod reporting;
 mod requests;
 mod service;
 mod shared;
-mod status_values;
 mod table;
+mod tasks;
 mod throttle;
-mod timer;
+mod topics;
 mod writer;
 
-pub use arguments::{IntoTopics, IntoUrl};
 pub use builder::{BuildError, EndpointBuilder};
-pub use client::{ClientCounters, ClientInfo, ClientSession, ClientStatus};
+pub use clients::{ClientCounters, ClientInfo, ClientStatus};
 pub use consumer::{Hub, HubSender, Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
-pub use listener::ListenerInfo;
 pub use message::Message;
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::Publisher;
 pub use requests::{PeerHandle, Retry};
-pub use service::{ServiceContext, WeakServiceContext};
-pub use table::{DropCauses, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use service::{ClientSession, ServiceContext, WeakServiceContext};
+pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId, InvalidAddress, PeerStatus};
 use broker_proto::SubscribeError;
 use broker_proto::data::Encode;
 use broker_proto::peering::Unpeer;
@@ -109,7 +107,8 @@ impl Endpoint {
     /// use broker::Endpoint;
     /// use broker::core::transport::MemTransport;
     ///
-    /// let endpoint = Endpoint::builder().transport(MemTransport::new()).forwarding(false).build()?;
+    /// let builder = Endpoint::builder().transport(MemTransport::new());
+    /// let endpoint = builder.forwarding(false).build()?;
     /// assert_eq!(endpoint.schemes(), ["mem"]);
     /// # Ok(())
     /// # }
@@ -159,18 +158,21 @@ impl Endpoint {
     /// # let network = broker_core::transport::MemTransport::new();
     /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
     /// # let (sensor, collector) = (builder().build()?, builder().build()?);
-    /// use broker::TransportErrorKind;
+    /// use broker::Reason;
     ///
     /// let url = collector.listen("mem://collector:0").await?;
     /// assert_eq!(url.port(), 1, "port 0 asks for one that is free");
     ///
     /// let error = collector.listen("collector").await.unwrap_err();
-    /// assert_eq!(error.kind(), TransportErrorKind::InvalidAddress);
+    /// assert_eq!(error.reason(), Reason::InvalidAddress);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn listen(&self, at: impl IntoUrl) -> Result<Url, TransportError> {
-        listener::listen(self.shared(), at.into_url()).await
+    pub async fn listen(
+        &self,
+        at: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> Result<Address, TransportError> {
+        listener::listen(self.shared(), at.try_into().map_err(Into::into)).await
     }
 
     /// Where this endpoint listens, and what protects the links that it accepts there.
@@ -204,8 +206,12 @@ impl Endpoint {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn peer(&self, url: impl IntoUrl, retry: Retry) -> PeerHandle {
-        requests::peer(self.shared(), url.into_url(), retry)
+    pub fn peer(
+        &self,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
+        retry: Retry,
+    ) -> PeerHandle {
+        requests::peer(self.shared(), url.try_into().map_err(Into::into), retry)
     }
 
     /// Ends the peering with an address (`Broker::unpeer`): what was published before is still
@@ -213,8 +219,8 @@ impl Endpoint {
     ///
     /// Addresses are compared as text, like in the C++ Broker. Returns whether there was something
     /// to end; if not, an error event says so as well.
-    pub fn unpeer(&self, url: impl IntoUrl) -> bool {
-        requests::unpeer(self.shared(), url.into_url())
+    pub fn unpeer(&self, url: impl TryInto<Address, Error: Into<InvalidAddress>>) -> bool {
+        requests::unpeer(self.shared(), url.try_into().map_err(Into::into))
     }
 
     /// Ends the peering with an endpoint.
@@ -225,21 +231,48 @@ impl Endpoint {
     /// Whether this endpoint has asked for a peering with this address and has not taken that back
     /// (`Broker::is_outbound_peering`).
     #[must_use]
-    pub fn is_outbound_peering(&self, url: impl IntoUrl) -> bool {
-        let url = url.into_url();
+    pub fn is_outbound_peering(
+        &self,
+        url: impl TryInto<Address, Error: Into<InvalidAddress>>,
+    ) -> bool {
+        let url = url.try_into();
         url.is_ok_and(|url| self.shared().control(|control, _| control.is_outbound(&url)))
     }
 
     /// All peers, and all addresses that are still tried (`Broker::peers`).
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
-        table::peers(self.shared())
+        table::peers(&self.shared().registry, self.uptime())
+    }
+
+    /// How many endpoints are peered with this one.
+    #[must_use]
+    pub fn peer_count(&self) -> usize {
+        self.shared().registry.peered()
+    }
+
+    /// Whether this endpoint is peered with another one.
+    #[must_use]
+    pub fn is_peered(&self, id: EndpointId) -> bool {
+        self.shared().registry.status(id) == Some(PeerStatus::Peered)
+    }
+
+    /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientStatus> {
+        self.shared().clients.list(self.uptime())
+    }
+
+    /// How many clients are attached now.
+    #[must_use]
+    pub fn client_count(&self) -> usize {
+        self.shared().clients.count()
     }
 
     /// What waits for each peer, and what has been sent and dropped (`Broker::peering_stats`).
     #[must_use]
     pub fn peering_stats(&self) -> PeeringStatsTable {
-        table::stats(self.shared())
+        table::stats(&self.shared().router)
     }
 
     /// The filter that a peer has announced; `None` if there is no such peer.
@@ -281,7 +314,7 @@ impl Endpoint {
     /// ```
     #[must_use]
     pub fn events(&self) -> EventStream {
-        self.shared().events.stream()
+        self.shared().reporting.events.stream()
     }
 
     /// Waits until `id` is a peer, however long that takes; `tokio::time::timeout` sets a limit.
@@ -310,9 +343,9 @@ impl Endpoint {
         requests::await_peer(self.shared(), id).await
     }
 
-    /// Measures the time to a peer and back with a ping of the protocol, which every
-    /// implementation answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a
-    /// limit. Cancel safe.
+    /// Measures the time to a peer and back with a ping of the protocol, which every implementation
+    /// answers. Waits for as long as the peering lasts; `tokio::time::timeout` sets a limit. Cancel
+    /// safe.
     ///
     /// # Errors
     ///
@@ -338,7 +371,8 @@ impl Endpoint {
     /// # }
     /// ```
     pub async fn ping(&self, id: EndpointId) -> Result<Duration, PingError> {
-        ping::ping(self.shared(), id).await
+        let shared = self.shared();
+        ping::ping(&shared.reporting.pings, &shared.router, id).await
     }
 
     /// Publishes a value: to the peers that subscribed to a prefix of the topic, and to local hubs.
@@ -547,13 +581,14 @@ impl Endpoint {
     /// all. The first peers get a label of their own, up to the limit `metrics-peers`; the others
     /// share the label `other`.
     pub fn record_metrics(&self) {
-        self.shared().metrics.record(self.shared());
+        let Shared { registry, router, clients, reporting, .. } = &**self.shared();
+        reporting.metrics.record(registry, router, clients);
     }
 
     /// The time since this endpoint was started, the clock of its statistics.
     #[must_use]
     pub fn uptime(&self) -> Duration {
-        self.shared().now()
+        self.shared().tasks.now()
     }
 
     /// What services and transports of this endpoint need of it.

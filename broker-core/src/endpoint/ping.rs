@@ -1,6 +1,5 @@
-use super::shared::Shared;
 use crate::EndpointId;
-use broker_proto::routing::Peer;
+use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::ping_frame;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -60,18 +59,23 @@ impl Drop for Open<'_> {
     }
 }
 
-pub(super) async fn ping(shared: &Shared, id: EndpointId) -> Result<Duration, PingError> {
-    let peer = shared.router.peer(id).ok_or(PingError::NotPeered(id))?;
+/// Measures the round trip to a peer of the endpoint that has this router. Cancel safe.
+pub(super) async fn ping(
+    pings: &Pings,
+    router: &Router,
+    id: EndpointId,
+) -> Result<Duration, PingError> {
+    let peer = router.peer(id).ok_or(PingError::NotPeered(id))?;
     let payload = [&b"PING"[..], &fastrand::u128(..).to_be_bytes()].concat();
     let (answered, answer) = oneshot::channel();
     let waiter = Waiter { peer: Arc::clone(&peer), answered };
-    shared.pings.open.lock().insert(payload.clone(), waiter);
-    let open = Open { pings: &shared.pings, payload };
+    pings.open.lock().insert(payload.clone(), waiter);
+    let open = Open { pings, payload };
     // Whoever ended before this is not going to wake anybody.
-    if shared.router.peer(id).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
+    if router.peer(id).is_none_or(|now| !Arc::ptr_eq(&now, &peer)) {
         return Err(PingError::NotPeered(id));
     }
     let began = Instant::now();
-    peer.queue.push_control(&ping_frame(shared.id, id, &open.payload));
+    peer.queue.push_control(&ping_frame(router.id, id, &open.payload));
     answer.await.map(|()| began.elapsed()).map_err(|_| PingError::NotPeered(id))
 }

@@ -3,9 +3,9 @@
 use super::connection;
 use super::shared::Shared;
 use crate::event::{ErrorEvent, Event};
-use crate::transport::{Connection, TransportError, TransportErrorKind};
-use crate::{EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Url};
-use broker_proto::InvalidUrl;
+use crate::transport::{Connection, TransportError};
+use crate::{Address, EndpointId, ErrorCode, Failure, PeerError, PeerStatus, Reason};
+use broker_proto::InvalidAddress;
 use broker_proto::peering::{DialId, Opened, Unpeer};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -61,7 +61,11 @@ impl Future for PeerHandle {
     }
 }
 
-pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Retry) -> PeerHandle {
+pub(super) fn peer(
+    shared: &Arc<Shared>,
+    url: Result<Address, InvalidAddress>,
+    retry: Retry,
+) -> PeerHandle {
     let (waiter, outcome) = oneshot::channel();
     match url {
         Ok(url) => shared.decide(|state, now| {
@@ -80,7 +84,7 @@ pub(super) fn peer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>, retry: Re
 }
 
 /// Ends the peering with an address. Returns whether there was something to end.
-pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Url, InvalidUrl>) -> bool {
+pub(super) fn unpeer(shared: &Arc<Shared>, url: Result<Address, InvalidAddress>) -> bool {
     match url {
         Ok(url) => shared.control(|control, now| control.unpeer(&url, now)) != Unpeer::Unknown,
         Err(invalid) => {
@@ -101,31 +105,31 @@ fn report(shared: &Shared, code: ErrorCode, message: String, failure: &Failure) 
 pub(super) async fn await_peer(shared: &Shared, id: EndpointId) -> bool {
     let peered = || shared.registry.status(id) == Some(PeerStatus::Peered);
     loop {
-        let changed = shared.peers_changed.notified();
+        let changed = shared.reporting.peers_changed.notified();
         if peered() {
             return true;
         }
-        if shared.stopping.is_cancelled() {
+        if shared.tasks.stopping.is_cancelled() {
             return false;
         }
         tokio::select! {
             () = changed => {}
-            () = shared.stopping.cancelled() => return peered(),
+            () = shared.tasks.stopping.cancelled() => return peered(),
         }
     }
 }
 
 /// Opens a connection and drives it.
-pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle {
+pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Address) -> AbortHandle {
     let dialling = Arc::clone(shared);
-    let task = shared.spawn(async move {
+    let task = shared.tasks.spawn(async move {
         let shared = dialling;
         match open(&shared, &url).await {
             Ok(connection) => {
                 // From here on the machine ends the connection, not whoever gives up the request.
                 let opened = Opened::Dialled(dial);
                 let run = connection::run(Arc::clone(&shared), connection, opened, None);
-                shared.spawn(run);
+                shared.tasks.spawn(run);
             }
             Err(error) => {
                 shared.control(|control, now| control.dial_failed(dial, error.into(), now));
@@ -135,11 +139,11 @@ pub(super) fn dial(shared: &Arc<Shared>, dial: DialId, url: Url) -> AbortHandle 
     task.abort_handle()
 }
 
-async fn open(shared: &Shared, url: &Url) -> Result<Connection, TransportError> {
+async fn open(shared: &Shared, url: &Address) -> Result<Connection, TransportError> {
     let transport = shared.transport(url)?;
     let limit = shared.config.limits.dial_time;
     timeout(limit, transport.connect(url)).await.unwrap_or_else(|_| {
         let detail = format!("connecting to {url}: no connection within {} s", limit.as_secs_f64());
-        Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+        Err(TransportError::new(Reason::TimedOut, detail))
     })
 }

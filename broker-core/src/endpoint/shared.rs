@@ -1,67 +1,48 @@
-use super::client::Clients;
-use super::drops::Drops;
-use super::events::EventBus;
-use super::listener::ListenerInfo;
-use super::metrics::Metrics;
-use super::outbox::Outbox;
-use super::ping::Pings;
+use super::clients::Clients;
 use super::publisher::{charge_budget, yield_if_over_budget};
 use super::registry::PeerRegistry;
+use super::reporting::{DialWaiter, Notice, Reporting};
+use super::table::ListenerInfo;
+use super::tasks::Tasks;
 use crate::config::Config;
-use crate::transport::{Admission, Transport, TransportError, TransportErrorKind, connections_max};
-use crate::{EndpointId, Url};
-use broker_proto::Failure;
+use crate::event::Event;
+use crate::transport::{Admission, Transport, TransportError, connections_max};
+use crate::{Address, EndpointId, Reason};
 use broker_proto::data::Encode;
 use broker_proto::memory::MemoryBudget;
 use broker_proto::peering::{ConnectionId, DialId, PeeringMachine, Time};
-use broker_proto::queue::{Bounds, Clock};
+use broker_proto::queue::Bounds;
 use broker_proto::routing::{FixedRoute, Origin, Outbound, PublishError, Published, Router};
 use broker_proto::session::ConnectionTable;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::task::AbortHandle;
 
-/// What all tasks of an endpoint have in common.
+/// What all tasks of an endpoint have in common: its parts, each of which knows only what it says
+/// it needs, and the machine under the control lock. Here they are brought together.
 pub(super) struct Shared {
     pub(super) id: EndpointId,
     pub(super) config: Config,
     pub(super) transports: HashMap<&'static str, Arc<dyn Transport>>,
+    /// Who gets which messages.
     pub(super) router: Router,
+    /// What is known about peers and requests, for readers.
     pub(super) registry: PeerRegistry,
-    pub(super) events: EventBus,
-    pub(super) outbox: Outbox,
-    pub(super) pings: Pings,
     pub(super) clients: Clients,
     /// Where it listens, in the order in which that began.
     pub(super) listeners: Mutex<Vec<ListenerInfo>>,
-    pub(super) metrics: Metrics,
-    pub(super) drops: Drops,
+    /// Which connections may stay.
     pub(super) admission: Arc<Admission>,
     /// What connections and consumers hold in all.
     pub(super) memory: Arc<MemoryBudget>,
-    /// Notified whenever a peer comes or changes its filter, or the endpoint stops.
-    pub(super) peers_changed: Notify,
-    /// Wakes the timer when the next deadline has changed.
-    pub(super) timer: Notify,
-    /// Cancelled when nothing new may begin.
-    pub(super) stopping: CancellationToken,
-    /// Says the same to publishers, who ask before every message.
-    refuses: AtomicBool,
-    /// Cancelled when all peerings have ended.
-    pub(super) stopped: CancellationToken,
-    /// Where the tasks run, whichever thread causes them to be started.
-    runtime: Handle,
-    tasks: TaskTracker,
-    started: Instant,
-    next_sink: AtomicU64,
+    /// What is told about all this.
+    pub(super) reporting: Reporting,
+    /// Where the tasks run, on which clock, and until when.
+    pub(super) tasks: Tasks,
     state: Mutex<State>,
 }
 
@@ -72,9 +53,6 @@ pub(super) struct State {
     /// The deadline that the timer knows of.
     pub(super) armed: Option<Time>,
 }
-
-/// Who wants to know what has become of a request.
-pub(super) type DialWaiter = oneshot::Sender<Result<EndpointId, Failure>>;
 
 /// Who waits for a request, and the task that dials for it.
 #[derive(Default)]
@@ -108,24 +86,12 @@ impl Shared {
             )
             .in_life(fastrand::u32(..), limits.streams_remembered.get()),
             registry: PeerRegistry::default(),
-            events: EventBus::new(limits, config.log_level),
-            outbox: Outbox::default(),
-            pings: Pings::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
-            drops: Drops::default(),
-            metrics: Metrics::new(limits.metrics_peers),
             admission: Arc::new(Admission::new(limits.half_open.get(), connections_max())),
             memory: Arc::new(MemoryBudget::new(limits.memory)),
-            peers_changed: Notify::new(),
-            timer: Notify::new(),
-            stopping: CancellationToken::new(),
-            refuses: AtomicBool::new(false),
-            stopped: CancellationToken::new(),
-            runtime,
-            tasks: TaskTracker::new(),
-            started: Instant::now(),
-            next_sink: AtomicU64::new(1),
+            reporting: Reporting::new(limits, config.log_level),
+            tasks: Tasks::new(runtime),
             state: Mutex::new(State {
                 table: ConnectionTable::new(control),
                 dials: HashMap::new(),
@@ -134,36 +100,6 @@ impl Shared {
             transports,
             config,
         }
-    }
-
-    /// Starts a task of the endpoint. The caller need not be on a runtime, and if it is on one,
-    /// that may be another one.
-    pub(super) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.tasks.spawn_on(task, &self.runtime)
-    }
-
-    /// The clock of the machines.
-    pub(super) fn now(&self) -> Time {
-        self.started.elapsed()
-    }
-
-    /// The same clock for those who have nothing else of the endpoint.
-    pub(super) fn clock(&self) -> Clock {
-        let started = self.started;
-        Arc::new(move || started.elapsed())
-    }
-
-    /// When a time of the machines is for the timers of tasks.
-    pub(super) fn instant(&self, time: Time) -> Instant {
-        self.started + time
-    }
-
-    pub(super) fn next_sink(&self) -> u64 {
-        self.next_sink.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -191,7 +127,19 @@ impl Shared {
         self.with_machine(|table, now| tell(&mut table.machine, now))
     }
 
-    pub(super) fn transport(&self, url: &Url) -> Result<&Arc<dyn Transport>, TransportError> {
+    /// Tells the event streams, and local consumers that subscribed to the internal topics. Not to
+    /// be called with the control lock held.
+    pub(super) fn emit(&self, event: Event) {
+        self.reporting.extend(vec![Notice::Event(event)]);
+        self.deliver();
+    }
+
+    /// Tells what is waiting to be told. Not to be called with the control lock held.
+    pub(super) fn deliver(&self) {
+        self.reporting.deliver(&self.router, &self.tasks);
+    }
+
+    pub(super) fn transport(&self, url: &Address) -> Result<&Arc<dyn Transport>, TransportError> {
         self.transports.get(url.scheme()).ok_or_else(|| {
             let mut known: Vec<&str> = self.transports.keys().copied().collect();
             known.sort_unstable();
@@ -200,7 +148,7 @@ impl Shared {
                 url.scheme(),
                 known.join(", ")
             );
-            TransportError::new(TransportErrorKind::UnsupportedScheme, detail)
+            TransportError::new(Reason::UnsupportedScheme, detail)
         })
     }
 
@@ -223,7 +171,7 @@ impl Shared {
         route: Option<&FixedRoute>,
         value: &(impl Encode + ?Sized),
     ) -> Result<Published, PublishError> {
-        if self.refuses.load(Ordering::Relaxed) {
+        if self.tasks.refuses() {
             return Err(PublishError::ShutDown);
         }
         yield_if_over_budget().await;
@@ -254,17 +202,13 @@ impl Shared {
 
     /// Starts the end of the endpoint, without waiting for it.
     pub(super) fn begin_shutdown(self: &Arc<Self>) {
-        if !self.stopping.is_cancelled() {
-            self.refuses.store(true, Ordering::Relaxed);
-            self.stopping.cancel();
+        if self.tasks.stop() {
             self.control(|control, now| control.shut_down(now));
         }
     }
 
     pub(super) async fn shut_down(self: &Arc<Self>) {
         self.begin_shutdown();
-        self.stopped.cancelled().await;
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.tasks.ended().await;
     }
 }

@@ -1,12 +1,25 @@
-use super::shared::Shared;
+//! What an endpoint shows of itself: its listeners, its peers and their statistics.
+
+use super::registry::PeerRegistry;
 use crate::event::NetworkInfo;
-use crate::transport::Protection;
-use crate::{EndpointId, Failure, OverflowPolicy, Reason};
-use broker_proto::peering::{Direction, PeerStatus};
-use broker_proto::routing::Peer;
+use crate::transport::{ListenerProtection, Protection};
+use crate::{Address, EndpointId, Failure, OverflowPolicy, Reason};
+use broker_proto::peering::{Direction, PeerStatus, Time};
+use broker_proto::routing::{Peer, Router};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+/// An address at which an endpoint listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerInfo {
+    /// The address with the port it really has, as [`Endpoint::listen`](super::Endpoint::listen)
+    /// returned it.
+    pub url: Address,
+    /// What protects the links that are accepted there.
+    pub protection: ListenerProtection,
+}
 
 /// A peer, or an address that is being tried (`Broker::PeerInfo`).
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +101,7 @@ pub struct PeeringStats {
 
 /// Why messages for a peer were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct DropCauses {
     /// There was no room.
     pub full: u64,
@@ -134,9 +148,9 @@ pub struct TimeInQueue {
 /// The statistics of all peerings, by the id of the peer (`Broker::peering_stats`).
 pub type PeeringStatsTable = BTreeMap<EndpointId, PeeringStats>;
 
-pub(super) fn peers(shared: &Shared) -> Vec<PeerInfo> {
-    let now = shared.now();
-    let known = shared.registry.peers().into_iter().map(|(id, record)| PeerInfo {
+/// What is known about peers and requests at this time.
+pub(super) fn peers(registry: &PeerRegistry, now: Time) -> Vec<PeerInfo> {
+    let known = registry.peers().into_iter().map(|(id, record)| PeerInfo {
         id: Some(id),
         network: record.network,
         status: record.status,
@@ -148,7 +162,7 @@ pub(super) fn peers(shared: &Shared) -> Vec<PeerInfo> {
         last_error: record.last_error.map(|failure| failure.to_string()),
         reconnects: record.reconnects,
     });
-    let tried = shared.registry.dials().into_iter().map(|(_, dial)| PeerInfo {
+    let tried = registry.dials().into_iter().map(|(_, dial)| PeerInfo {
         id: None,
         network: NetworkInfo { url: dial.url, retry: dial.retry },
         status: PeerStatus::Connecting,
@@ -163,8 +177,8 @@ pub(super) fn peers(shared: &Shared) -> Vec<PeerInfo> {
     known.chain(tried).collect()
 }
 
-pub(super) fn stats(shared: &Shared) -> PeeringStatsTable {
-    shared.router.peers().iter().map(|peer| (peer.id, peer_stats(peer))).collect()
+pub(super) fn stats(router: &Router) -> PeeringStatsTable {
+    router.peers().iter().map(|peer| (peer.id, peer_stats(peer))).collect()
 }
 
 /// The statistics of one peering.

@@ -1,11 +1,11 @@
 //! Which accepted connections may stay when there are too many of them.
 
-use crate::Url;
+use crate::Address;
+use broker_proto::Origin;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -50,29 +50,6 @@ struct ByOrigin {
 /// How many connections an origin has; of two with the same number, the one that has the oldest
 /// counts as the larger.
 type Rank = (usize, Reverse<u64>);
-
-/// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
-/// network.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Origin {
-    V4([u8; 4]),
-    V6([u8; 8]),
-    Other(String),
-}
-
-impl Origin {
-    fn of(remote: &Url) -> Self {
-        let host = remote.host();
-        match host.parse().map(|address: IpAddr| address.to_canonical()) {
-            Ok(IpAddr::V4(address)) => Self::V4(address.octets()),
-            Ok(IpAddr::V6(address)) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-            Err(_) => Self::Other(host.to_owned()),
-        }
-    }
-}
 
 /// Tells a connection that it has to go, and why.
 #[derive(Debug, Default)]
@@ -147,7 +124,7 @@ impl Admission {
     /// Takes a place for a half-open connection, from another connection if need be. The place is
     /// lost already if the newcomer is the one that has to give way.
     #[must_use]
-    pub fn enter(self: &Arc<Self>, remote: &Url, holds_descriptor: bool) -> Place {
+    pub fn enter(self: &Arc<Self>, remote: &Address, holds_descriptor: bool) -> Place {
         let origin = Origin::of(remote);
         let eviction = Arc::<Eviction>::default();
         let mut state = self.state.lock();
@@ -174,7 +151,7 @@ impl Admission {
     /// Whether a connection from there would get a place that it need not take from its own
     /// address.
     #[must_use]
-    pub fn has_room_for(&self, remote: &Url) -> bool {
+    pub fn has_room_for(&self, remote: &Address) -> bool {
         let state = self.state.lock();
         let has_room = state.connections.count < self.connections_max;
         has_room || state.victim(&Origin::of(remote)).is_some()
@@ -412,7 +389,7 @@ mod tests {
     }
 
     fn enter(admission: &Arc<Admission>, host: &str) -> Place {
-        admission.enter(&Url::new("tcp", host, 1), true)
+        admission.enter(&Address::new("tcp", host, 1), true)
     }
 
     fn established(admission: &Arc<Admission>, host: &str) -> Place {
@@ -503,8 +480,8 @@ mod tests {
         let admission = Arc::new(Admission::new(MANY, 4));
         let crowd: Vec<_> = (0..4).map(|_| established(&admission, "198.51.100.9")).collect();
         assert!(is_lost(&enter(&admission, "198.51.100.9")), "its own newcomer is not let in");
-        assert!(!admission.has_room_for(&Url::new("tcp", "198.51.100.9", 1)));
-        assert!(admission.has_room_for(&Url::new("tcp", "192.0.2.1", 1)));
+        assert!(!admission.has_room_for(&Address::new("tcp", "198.51.100.9", 1)));
+        assert!(admission.has_room_for(&Address::new("tcp", "192.0.2.1", 1)));
         let others = ["192.0.2.1", "192.0.2.2"].map(|host| established(&admission, host));
         assert!(!others.iter().any(is_lost));
         let lost: Vec<_> = crowd.iter().map(is_lost).collect();
@@ -534,7 +511,7 @@ mod tests {
     fn what_holds_no_descriptor_does_not_count_for_them() {
         let admission = Arc::new(Admission::new(MANY, 1));
         let peer = established(&admission, "192.0.2.1");
-        let datagrams = admission.enter(&Url::new("quic", "192.0.2.1", 1), false);
+        let datagrams = admission.enter(&Address::new("quic", "192.0.2.1", 1), false);
         assert!(!is_lost(&peer) && !is_lost(&datagrams));
     }
 }

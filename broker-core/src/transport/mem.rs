@@ -1,8 +1,8 @@
 use super::{
-    Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
-    StreamWriter, Transport, TransportError, TransportErrorKind,
+    Connection, Incoming, Link, Listener, ListenerProtection, Protection, Reason, StreamReader,
+    StreamWriter, Transport, TransportError,
 };
-use crate::Url;
+use crate::Address;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ impl Transport for MemTransport {
         &["mem"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let mut listeners = self.listeners.lock();
         let free = |port: &u16| !listeners.contains_key(&(at.host().to_owned(), *port));
         let port = match at.port() {
@@ -50,7 +50,7 @@ impl Transport for MemTransport {
         };
         let port = port.ok_or_else(|| {
             let detail = format!("listening on {at}: the address is already in use");
-            TransportError::new(TransportErrorKind::AddressInUse, detail)
+            TransportError::new(Reason::AddressInUse, detail)
         })?;
         let url = at.clone().with_port(port);
         let (sender, incoming) = mpsc::channel(BACKLOG);
@@ -58,22 +58,22 @@ impl Transport for MemTransport {
         Ok(Box::new(MemListener { url, incoming, listeners: Arc::downgrade(&self.listeners) }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         let listener = self.listeners.lock().get(&(to.host().to_owned(), to.port())).cloned();
         let refused = || {
             let detail = format!("connecting to {to}: connection refused, nothing listens there");
-            TransportError::new(TransportErrorKind::Refused, detail)
+            TransportError::new(Reason::Refused, detail)
         };
         let listener = listener.ok_or_else(refused)?;
         let (ours, theirs) = tokio::io::duplex(IN_FLIGHT);
-        let from = Url::new("mem", &format!("dialler-{}", fastrand::u32(..)), 0);
+        let from = Address::new("mem", &format!("dialler-{}", fastrand::u32(..)), 0);
         let incoming = Incoming::ready(connection(theirs, from)).without_descriptor();
         listener.send(incoming).await.map_err(|_| refused())?;
         Ok(connection(ours, to.clone()))
     }
 }
 
-fn connection(stream: DuplexStream, remote: Url) -> Connection {
+fn connection(stream: DuplexStream, remote: Address) -> Connection {
     let (reader, writer) = tokio::io::split(stream);
     Connection {
         reader: Box::new(StreamReader(reader)),
@@ -83,14 +83,14 @@ fn connection(stream: DuplexStream, remote: Url) -> Connection {
 }
 
 struct MemListener {
-    url: Url,
+    url: Address,
     incoming: mpsc::Receiver<Incoming>,
     listeners: Weak<Listeners>,
 }
 
 #[async_trait]
 impl Listener for MemListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 

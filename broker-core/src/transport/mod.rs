@@ -10,16 +10,17 @@ mod stream;
 pub(crate) use admission::connections_max;
 pub use admission::{Admission, Evicted, Place};
 pub use broker_proto::{
-    Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, TransportErrorKind,
-    WriteBatch,
+    Chunk, FrameTooLarge, Link, Protection, ReadBuffer, TransportError, WriteBatch,
 };
 pub use mem::MemTransport;
 pub use stream::{StreamReader, StreamWriter};
 
-use crate::Url;
+use crate::{Address, Reason};
 use async_trait::async_trait;
+use broker_proto::memory::MemoryBudget;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// Opens and accepts connections for the URL schemes it names.
 #[async_trait]
@@ -32,7 +33,7 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     ///
     /// The address is in use, not local, or not allowed for this process.
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError>;
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError>;
 
     /// Opens a connection, handshakes of the transport itself (TLS, WebSocket, ...) included.
     ///
@@ -41,15 +42,15 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     ///
     /// Everything that can go wrong before the first byte of Broker, classified by
-    /// [`TransportErrorKind`].
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError>;
+    /// [`Reason`].
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError>;
 }
 
 /// Accepts connections until it is dropped.
 #[async_trait]
 pub trait Listener: Send {
     /// Where this listener can be reached, with the port it really has.
-    fn url(&self) -> &Url;
+    fn url(&self) -> &Address;
 
     /// What protects the connections that are accepted here.
     fn protection(&self) -> ListenerProtection;
@@ -66,9 +67,10 @@ pub trait Listener: Send {
 /// A connection whose transport handshake has not been done yet.
 ///
 /// It is split from [`Listener::accept`] so that one slow client cannot hold up the next one.
+#[non_exhaustive]
 pub struct Incoming {
     /// Where the connection comes from.
-    pub remote: Url,
+    pub remote: Address,
     /// Whether the connection holds a descriptor of this process, of which there is a limited
     /// number.
     pub holds_descriptor: bool,
@@ -101,7 +103,7 @@ impl Established {
             Self::Peer(connection) => Ok(connection),
             Self::Client(_) | Self::Handled => {
                 let detail = "the other side does not want to be a peer";
-                Err(TransportError::new(TransportErrorKind::WrongProtocol, detail))
+                Err(TransportError::new(Reason::NotBroker, detail))
             }
         }
     }
@@ -115,7 +117,7 @@ pub type ServeClient = Box<dyn FnOnce(Place) -> Pin<Box<dyn Future<Output = ()> 
 impl Incoming {
     /// An incoming connection that `establish` makes something of.
     pub fn new(
-        remote: Url,
+        remote: Address,
         establish: impl Future<Output = Result<Established, TransportError>> + Send + 'static,
     ) -> Self {
         Self { remote, holds_descriptor: true, establish: Box::pin(establish) }
@@ -123,7 +125,7 @@ impl Incoming {
 
     /// An incoming connection that can only be a peer.
     pub fn peer(
-        remote: Url,
+        remote: Address,
         establish: impl Future<Output = Result<Connection, TransportError>> + Send + 'static,
     ) -> Self {
         Self::new(remote, async { establish.await.map(Established::Peer) })
@@ -159,6 +161,8 @@ pub struct Connection {
 pub enum ListenerProtection {
     /// The links never leave this process.
     InProcess,
+    /// The links never leave this machine, whose system says who is at the other side.
+    SameHost,
     /// Nothing.
     Plain,
     /// Encrypted, and nobody has to prove anything.
@@ -173,6 +177,7 @@ impl fmt::Display for ListenerProtection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InProcess => Protection::InProcess.fmt(f),
+            Self::SameHost => f.write_str("same host"),
             Self::Plain => Protection::Plain.fmt(f),
             Self::Encrypted => Protection::Encrypted.fmt(f),
             Self::Authenticated(proof) => write!(f, "authenticated by {proof}"),
@@ -187,12 +192,22 @@ pub trait FrameReader: Send {
     ///
     /// Every frame is preceded by its 32-bit length; a transport that moves bytes may append any
     /// part of a frame, one that moves messages appends whole frames. The end of the stream is
-    /// [`TransportErrorKind::Closed`]. Cancel safe: bytes taken from the link are in `buffer`.
+    /// [`Reason::Closed`]. Cancel safe: bytes taken from the link are in `buffer`.
     ///
     /// # Errors
     ///
     /// The connection is over; what had been received before is in `buffer`.
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError>;
+
+    /// Where the other side is now, if that has changed since this was asked for last. It is asked
+    /// after each [`Self::recv`]. Most connections end when an address changes.
+    fn moved(&mut self) -> Option<Address> {
+        None
+    }
+
+    /// What is held beside the buffer, if that can be much, is from now on to be a part of this
+    /// budget. Called once, before the first [`Self::recv`].
+    fn within(&mut self, _budget: &Arc<MemoryBudget>) {}
 }
 
 /// The sending half of a connection.

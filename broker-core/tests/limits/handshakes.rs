@@ -8,7 +8,7 @@ use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
 };
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{Endpoint, Limits, Url};
+use broker_core::{Address, Endpoint, Limits};
 use std::time::Duration;
 
 fn last_of(frames: &[Vec<u8>]) -> HandshakeMessage {
@@ -113,7 +113,7 @@ async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
 /// brings another connection.
 struct Never;
 
-struct NeverDone(Url);
+struct NeverDone(Address);
 
 #[async_trait]
 impl Transport for Never {
@@ -121,18 +121,18 @@ impl Transport for Never {
         &["never"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         Ok(Box::new(NeverDone(at.clone())))
     }
 
-    async fn connect(&self, _: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, _: &Address) -> Result<Connection, TransportError> {
         std::future::pending().await
     }
 }
 
 #[async_trait]
 impl Listener for NeverDone {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.0
     }
 
@@ -156,7 +156,8 @@ fn never(limits: &str) -> Endpoint {
 async fn dialling_is_given_up_after_its_time() {
     let endpoint = never("dial-time = 2.5");
     let began = tokio::time::Instant::now();
-    let failed = endpoint.peer(Url::new("never", "there", 1), Retry::never()).await.unwrap_err();
+    let failed =
+        endpoint.peer(Address::new("never", "there", 1), Retry::never()).await.unwrap_err();
     assert_eq!(began.elapsed(), Duration::from_millis(2500));
     assert_eq!(failed.failure.name(), "timed-out");
 }
@@ -170,7 +171,7 @@ async fn the_handshake_of_the_transport_has_the_same_time_and_the_same_places() 
         let endpoint = never(limits);
         let mut events = endpoint.events();
         let began = tokio::time::Instant::now();
-        endpoint.listen(Url::new("never", "here", 1)).await.unwrap();
+        endpoint.listen(Address::new("never", "here", 1)).await.unwrap();
         assert_eq!(reason(&mut events, "handshake-failed").await, expected);
         assert_eq!(began.elapsed(), Duration::from_millis(after));
     }

@@ -19,7 +19,7 @@ mod reports;
 use broker_core::endpoint::EventStream;
 use broker_core::event::{Event, LogEvent, Severity};
 use broker_core::transport::MemTransport;
-use broker_core::{Config, Endpoint, Limits, Url};
+use broker_core::{Address, Config, Endpoint, Limits};
 use raw::OWN;
 use std::collections::BTreeSet;
 
@@ -31,14 +31,14 @@ const TOO_LONG: &str = match std::str::from_utf8(&[b'x'; 1025]) {
 
 /// An endpoint with the given keys in the table `limits`, the network it is in, where it listens,
 /// and its events.
-async fn endpoint(limits: &str) -> (Endpoint, MemTransport, Url, EventStream) {
+async fn endpoint(limits: &str) -> (Endpoint, MemTransport, Address, EventStream) {
     with(limits, |_| {}).await
 }
 
 async fn with(
     limits: &str,
     change: impl FnOnce(&mut Config),
-) -> (Endpoint, MemTransport, Url, EventStream) {
+) -> (Endpoint, MemTransport, Address, EventStream) {
     let mut config: Config = toml::from_str(&format!("[limits]\n{limits}")).unwrap();
     config.log_level = Severity::Info;
     change(&mut config);
@@ -46,7 +46,7 @@ async fn with(
     let endpoint =
         Endpoint::builder().config(config).id(OWN).transport(net.clone()).build().unwrap();
     let events = endpoint.events();
-    let url = endpoint.listen(Url::new("mem", "endpoint", 1)).await.unwrap();
+    let url = endpoint.listen(Address::new("mem", "endpoint", 1)).await.unwrap();
     (endpoint, net, url, events)
 }
 

@@ -2,14 +2,14 @@
 
 use super::{endpoint, log};
 use broker_core::endpoint::Retry;
-use broker_core::{Endpoint, Reason, Url};
+use broker_core::{Address, Endpoint, Reason};
 
 /// An endpoint with a limit is peered with a relay that serves four others, each of which wants a
 /// topic; returns why the peering has ended.
 async fn cut_because_of(limits: &str) -> String {
     let (endpoint, net, url, mut events) = endpoint(limits).await;
     let relay = Endpoint::builder().transport(net.clone()).build().unwrap();
-    let at = relay.listen(Url::new("mem", "relay", 1)).await.unwrap();
+    let at = relay.listen(Address::new("mem", "relay", 1)).await.unwrap();
     let mut leaves = Vec::new();
     for number in 0..4 {
         let leaf = Endpoint::builder().transport(net.clone()).forwarding(false).build().unwrap();

@@ -8,7 +8,7 @@ use broker_core::transport::{
 use broker_core::wire::DEFAULT_TTL;
 use broker_core::wire::envelope::{Envelope, EnvelopeType, ping_frame};
 use broker_core::wire::handshake::HandshakeMessage;
-use broker_core::{EndpointId, Limits, Url};
+use broker_core::{Address, EndpointId, Limits};
 use bytes::Bytes;
 
 /// The id that the endpoints of these tests have: smaller than those of raw peers, so that the
@@ -30,7 +30,7 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Opens a connection.
-    pub(crate) async fn dial(net: &MemTransport, to: &Url) -> Self {
+    pub(crate) async fn dial(net: &MemTransport, to: &Address) -> Self {
         let connection = net.connect(to).await.expect("the endpoint listens");
         Self { connection, buffer: ReadBuffer::new(), id: RAW }
     }
@@ -38,7 +38,7 @@ impl Raw {
     /// Opens a connection and becomes a peer that wants these topics.
     pub(crate) async fn peer(
         net: &MemTransport,
-        to: &Url,
+        to: &Address,
         id: EndpointId,
         topics: &[&'static str],
     ) -> Self {

@@ -1,9 +1,9 @@
 use async_trait::async_trait;
-use broker_core::Url;
 use broker_core::transport::{
     Connection, Established, FrameReader, FrameWriter, Incoming, Listener, ListenerProtection,
-    MemTransport, ReadBuffer, Transport, TransportError, TransportErrorKind, WriteBatch,
+    MemTransport, ReadBuffer, Transport, TransportError, WriteBatch,
 };
+use broker_core::{Address, Reason};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use tokio::sync::watch;
@@ -96,7 +96,7 @@ impl Drop for Token {
 }
 
 fn broken() -> TransportError {
-    TransportError::new(TransportErrorKind::Reset, "the connection was cut")
+    TransportError::new(Reason::Reset, "the connection was cut")
 }
 
 #[async_trait]
@@ -105,14 +105,14 @@ impl Transport for Faulty {
         self.inner.schemes()
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         self.faults.pause().await;
         let inner = self.inner.listen(at).await?;
         self.faults.pause().await;
         Ok(Box::new(FaultyListener { inner, faults: Arc::clone(&self.faults) }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         self.faults.pause().await;
         self.faults.hang_if(&self.faults.hang_connect).await;
         let connection = self.inner.connect(to).await?;
@@ -128,7 +128,7 @@ struct FaultyListener {
 
 #[async_trait]
 impl Listener for FaultyListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.inner.url()
     }
 
@@ -139,7 +139,7 @@ impl Listener for FaultyListener {
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let fails = |left: usize| left.checked_sub(1);
         if self.faults.failing_accepts.fetch_update(SeqCst, SeqCst, fails).is_ok() {
-            let kind = TransportErrorKind::OutOfResources;
+            let kind = Reason::OutOfResources;
             return Err(TransportError::new(kind, "no descriptor is left"));
         }
         let Incoming { remote, establish, .. } = self.inner.accept().await?;

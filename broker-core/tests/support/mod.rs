@@ -11,7 +11,7 @@ pub(crate) use sockets::Sockets;
 use broker_core::endpoint::{EventStream, Retry, Subscriber};
 use broker_core::event::{Event, StatusCode};
 use broker_core::transport::Transport;
-use broker_core::{Config, Endpoint, EndpointId, OverflowPolicy, Url};
+use broker_core::{Address, Config, Endpoint, EndpointId, OverflowPolicy};
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -35,12 +35,12 @@ pub(crate) fn endpoint_with(transport: impl Transport, name: &str, config: Confi
     Endpoint::builder().config(config).id(id(name)).transport(transport).build().unwrap()
 }
 
-pub(crate) fn at(name: &str) -> Url {
-    Url::new("mem", name, 1)
+pub(crate) fn at(name: &str) -> Address {
+    Address::new("mem", name, 1)
 }
 
 /// Peers `from` with the listener of `to`.
-pub(crate) async fn peer(from: &Endpoint, to: &Endpoint, url: &Url, retry: Retry) {
+pub(crate) async fn peer(from: &Endpoint, to: &Endpoint, url: &Address, retry: Retry) {
     assert_eq!(from.peer(url, retry).await.unwrap(), to.id());
     assert!(tokio::time::timeout(LONG, to.await_peer(from.id())).await.unwrap());
 }

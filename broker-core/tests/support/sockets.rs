@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::{
     Connection, Incoming, Link, Listener, ListenerProtection, Protection, StreamReader,
     StreamWriter, Transport, TransportError,
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sockets;
 
-fn connection(stream: TcpStream, remote: Url) -> Connection {
+fn connection(stream: TcpStream, remote: Address) -> Connection {
     // Only slower without.
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
@@ -32,13 +32,13 @@ impl Transport for Sockets {
         &["mem"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await.map_err(|e| error(&e))?;
         let port = socket.local_addr().map_err(|e| error(&e))?.port();
         Ok(Box::new(SocketListener { socket, url: at.clone().with_port(port) }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         let stream = TcpStream::connect(("127.0.0.1", to.port())).await.map_err(|e| error(&e))?;
         Ok(connection(stream, to.clone()))
     }
@@ -46,12 +46,12 @@ impl Transport for Sockets {
 
 struct SocketListener {
     socket: TcpListener,
-    url: Url,
+    url: Address,
 }
 
 #[async_trait]
 impl Listener for SocketListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         &self.url
     }
 
@@ -61,6 +61,6 @@ impl Listener for SocketListener {
 
     async fn accept(&mut self) -> Result<Incoming, TransportError> {
         let (stream, from) = self.socket.accept().await.map_err(|e| error(&e))?;
-        Ok(Incoming::ready(connection(stream, Url::new("mem", "client", from.port()))))
+        Ok(Incoming::ready(connection(stream, Address::new("mem", "client", from.port()))))
     }
 }

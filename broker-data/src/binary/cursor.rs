@@ -1,11 +1,7 @@
 //! Reading fields off a payload.
 
 use super::error::{DecodeError, DecodeErrorKind};
-use super::{tag, varbyte};
-
-/// Bytes of a value, tag included, by its tag, where these are always as many and any of them will
-/// do; 0 for every other kind.
-const PLAIN: [u8; 15] = [1, 2, 9, 9, 9, 0, 17, 0, 0, 9, 9, 0, 0, 0, 0];
+use super::{quick, tag, varbyte};
 
 /// A position in a payload.
 #[derive(Clone, Copy)]
@@ -52,20 +48,6 @@ impl<'a> Cursor<'a> {
             }
             None => Err(self.end(1)),
         }
-    }
-
-    /// Passes over the next value if it is one of a fixed size of which nothing has to be checked;
-    /// otherwise says no and stays where it is.
-    #[inline]
-    pub(super) fn skip_plain(&mut self) -> bool {
-        let tag = self.bytes.get(self.pos).copied().unwrap_or(u8::MAX);
-        let size = PLAIN.get(usize::from(tag)).copied().unwrap_or(0);
-        let is_there = usize::from(size) <= self.bytes.len() - self.pos;
-        if size == 0 || !is_there {
-            return false;
-        }
-        self.pos += usize::from(size);
-        true
     }
 
     #[inline]
@@ -137,18 +119,28 @@ impl<'a> Cursor<'a> {
     /// Skips the value at the position, as [`Self::skip_values`] does.
     #[inline]
     pub(crate) fn skip_value(&mut self) -> Result<(), DecodeError> {
-        if self.skip_plain() { Ok(()) } else { self.skip_values(1) }
+        self.skip_values(1)
     }
 
     /// Skips so many values, looking at the structure only. Does not recurse; takes time in
     /// proportion to the bytes skipped.
+    #[inline]
     pub(crate) fn skip_values(&mut self, count: usize) -> Result<(), DecodeError> {
+        match quick::skip(self.bytes, self.pos, count) {
+            Some(end) => {
+                self.pos = end;
+                Ok(())
+            }
+            None => self.skip_slowly(count),
+        }
+    }
+
+    /// Finds what is wrong with them.
+    #[cold]
+    fn skip_slowly(&mut self, count: usize) -> Result<(), DecodeError> {
         let mut pending = count;
         while pending > 0 {
             pending -= 1;
-            if self.skip_plain() {
-                continue;
-            }
             let start = self.pos;
             match self.u8()? {
                 tag::NONE => {}

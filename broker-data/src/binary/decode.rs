@@ -4,7 +4,7 @@ use super::cursor::Cursor;
 use super::error::{DecodeError, DecodeErrorKind};
 use super::validate::validate;
 use super::{real, tag};
-use crate::{Address, EnumValue, Port, Protocol, Subnet, Table, Timespan, Timestamp, Value};
+use crate::{EnumValue, IpAddress, Port, Protocol, Subnet, Table, Timespan, Timestamp, Value};
 
 /// What decoding accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +79,7 @@ fn value(input: &mut Cursor<'_>, depth: usize) -> Result<Value, DecodeError> {
         tag::INTEGER => Value::Integer(input.u64()?.cast_signed()),
         tag::REAL => Value::Real(real::from_wire(input.u64()?)),
         tag::STRING => Value::String(bytes(input)?.into()),
-        tag::ADDRESS => Value::Address(Address::from_bytes(input.array()?)),
+        tag::ADDRESS => Value::Address(IpAddress::from_bytes(input.array()?)),
         tag::SUBNET => Value::Subnet(subnet(input)?),
         tag::PORT => Value::Port(port(input)?),
         tag::TIMESTAMP => Value::Timestamp(Timestamp(input.u64()?.cast_signed())),
@@ -106,7 +106,7 @@ fn bytes<'a>(input: &mut Cursor<'a>) -> Result<&'a [u8], DecodeError> {
 }
 
 pub(crate) fn subnet(input: &mut Cursor<'_>) -> Result<Subnet, DecodeError> {
-    Ok(Subnet::from_raw(Address::from_bytes(input.array()?), input.u8()?))
+    Ok(Subnet::from_raw(IpAddress::from_bytes(input.array()?), input.u8()?))
 }
 
 pub(crate) fn port(input: &mut Cursor<'_>) -> Result<Port, DecodeError> {

@@ -1,7 +1,7 @@
 //! From values to bytes.
 
 use super::{real, varbyte};
-use crate::{Address, BStr, BString, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{BStr, BString, EnumValue, IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value};
 use bytes::Bytes;
 
 /// What can be written as one value in binary format v1, without making a [`Value`] first.
@@ -199,7 +199,7 @@ impl Encode for EnumValue {
     }
 }
 
-impl Encode for Address {
+impl Encode for IpAddress {
     #[inline]
     fn encode_into(&self, out: &mut Vec<u8>) {
         out.push(Kind::Address as u8);

@@ -6,6 +6,7 @@ mod cursor;
 mod decode;
 mod encode;
 mod error;
+mod quick;
 mod real;
 mod validate;
 mod varbyte;

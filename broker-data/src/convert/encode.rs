@@ -1,7 +1,7 @@
 //! Writing Rust types without making a value first.
 
 use super::Element;
-use crate::{Address, Encode, Slot, Timespan, Timestamp, Value};
+use crate::{Encode, IpAddress, Slot, Timespan, Timestamp, Value};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ encode_as! {
     u8 => u64, u16 => u64, u32 => u64,
     i8 => i64, i16 => i64, i32 => i64,
     f32 => f64,
-    IpAddr => Address, Ipv4Addr => Address, Ipv6Addr => Address,
+    IpAddr => IpAddress, Ipv4Addr => IpAddress, Ipv6Addr => IpAddress,
     SystemTime => Timestamp, Duration => Timespan,
 }
 

@@ -2,7 +2,9 @@
 
 use super::{ConversionError, Element, FromValue};
 use crate::path::Step;
-use crate::{Address, BString, EnumValue, Kind, NotIpv4, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{
+    BString, EnumValue, IpAddress, Kind, NotIpv4, Port, Subnet, Timespan, Timestamp, Value,
+};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,7 +45,7 @@ read_copies! {
     Count => u64;
     Integer => i64;
     Real => f64;
-    Address => Address, IpAddr, Ipv6Addr;
+    Address => IpAddress, IpAddr, Ipv6Addr;
     Subnet => Subnet;
     Port => Port;
     Timestamp => Timestamp;
@@ -81,7 +83,7 @@ impl FromValue for () {
 
 impl FromValue for Ipv4Addr {
     fn from_value(value: &Value) -> Result<Self> {
-        let address = Address::from_value(value)?;
+        let address = IpAddress::from_value(value)?;
         address.try_into().map_err(|error: NotIpv4| ConversionError::custom(error.to_string()))
     }
 }
@@ -295,7 +297,7 @@ macro_rules! try_from {
 
 try_from! {
     [] bool; [] u8; [] u16; [] u32; [] u64; [] usize; [] i8; [] i16; [] i32; [] i64; [] isize;
-    [] f64; [] (); [] String; [] BString; [] Vec<u8>; [] EnumValue; [] Address; [] IpAddr;
+    [] f64; [] (); [] String; [] BString; [] Vec<u8>; [] EnumValue; [] IpAddress; [] IpAddr;
     [] Ipv4Addr; [] Ipv6Addr; [] Subnet; [] Port; [] Timestamp; [] SystemTime; [] Timespan;
     [] Duration;
     [T: FromValue + Element] Vec<T>;

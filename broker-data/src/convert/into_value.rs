@@ -1,7 +1,7 @@
 //! From Rust types to values.
 
 use super::Element;
-use crate::{Address, BStr, BString, EnumValue, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{BStr, BString, EnumValue, IpAddress, Port, Subnet, Timespan, Timestamp, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
@@ -24,8 +24,8 @@ convert! {
     &str => String(BString), String => String(BString),
     &[u8] => String(BString), Vec<u8> => String(BString),
     &BStr => String(BString), BString => String(BString),
-    Address => Address(Address), IpAddr => Address(Address),
-    Ipv4Addr => Address(Address), Ipv6Addr => Address(Address),
+    IpAddress => Address(IpAddress), IpAddr => Address(IpAddress),
+    Ipv4Addr => Address(IpAddress), Ipv6Addr => Address(IpAddress),
     Subnet => Subnet(Subnet),
     Port => Port(Port),
     Timestamp => Timestamp(Timestamp), SystemTime => Timestamp(Timestamp),
@@ -142,7 +142,7 @@ macro_rules! elements {
 elements! {
     Value, bool, u16, u32, u64, usize, i8, i16, i32, i64, isize, f32, f64, (),
     str, String, [u8], Vec<u8>, BStr, BString, EnumValue,
-    Address, IpAddr, Ipv4Addr, Ipv6Addr, Subnet, Port, Timestamp, SystemTime, Timespan, Duration,
+    IpAddress, IpAddr, Ipv4Addr, Ipv6Addr, Subnet, Port, Timestamp, SystemTime, Timespan, Duration,
 }
 
 impl<T: Element + ?Sized> Element for &T {}

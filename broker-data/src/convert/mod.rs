@@ -8,7 +8,7 @@
 //! | `i8` to `i64`, `isize` | integer |
 //! | `f32`, `f64` | real |
 //! | `str`, `String`, `[u8]`, `Vec<u8>`, `BString` | string |
-//! | `IpAddr`, `Ipv4Addr`, `Ipv6Addr`, [`Address`](super::Address) | address |
+//! | `IpAddr`, `Ipv4Addr`, `Ipv6Addr`, [`IpAddress`](super::IpAddress) | address |
 //! | `SystemTime`, [`Timestamp`](super::Timestamp) | timestamp |
 //! | `Duration`, [`Timespan`](super::Timespan) | timespan |
 //! | `Option` | none, or the value inside |

@@ -1,24 +1,24 @@
 //! Between the network and time types of the data model and those of the standard library.
 
 use super::ConversionError;
-use crate::{Address, EnumValue, Timespan, Timestamp};
+use crate::{EnumValue, IpAddress, Timespan, Timestamp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
-impl From<Ipv4Addr> for Address {
+impl From<Ipv4Addr> for IpAddress {
     fn from(address: Ipv4Addr) -> Self {
         address.to_ipv6_mapped().into()
     }
 }
 
 /// Takes the bytes as they are, so `::ffff:a.b.c.d` becomes an IPv4 address.
-impl From<Ipv6Addr> for Address {
+impl From<Ipv6Addr> for IpAddress {
     fn from(address: Ipv6Addr) -> Self {
         Self::from_bytes(address.octets())
     }
 }
 
-impl From<IpAddr> for Address {
+impl From<IpAddr> for IpAddress {
     fn from(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => address.into(),
@@ -28,8 +28,8 @@ impl From<IpAddr> for Address {
 }
 
 /// IPv4 for addresses in `::ffff:0:0/96`.
-impl From<Address> for IpAddr {
-    fn from(address: Address) -> Self {
+impl From<IpAddress> for IpAddr {
+    fn from(address: IpAddress) -> Self {
         Ipv6Addr::from(address).to_canonical()
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Address, BString, Encode, EnumValue, Port, Protocol, Subnet, Timespan, Timestamp};
+use crate::{BString, Encode, EnumValue, IpAddress, Port, Protocol, Subnet, Timespan, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,7 +35,7 @@ fn rust_types_convert_both_ways() {
     both_ways(vec![0xFF_u8, 0], Value::string([0xFF, 0]));
     both_ways(EnumValue::from("Conn::LOG"), Value::enum_value("Conn::LOG"));
     both_ways(Port::new(80, Protocol::Tcp), Value::Port(Port::new(80, Protocol::Tcp)));
-    let subnet = Subnet::from_raw(Address::from(Ipv4Addr::new(10, 0, 0, 0)), 104);
+    let subnet = Subnet::from_raw(IpAddress::from(Ipv4Addr::new(10, 0, 0, 0)), 104);
     both_ways(subnet, Value::Subnet(subnet));
     both_ways(Some(1_u32), Value::Count(1));
     both_ways(None::<u32>, Value::None);
@@ -71,7 +71,7 @@ fn addresses_of_the_standard_library_are_mapped() {
     both_ways(IpAddr::V6(v6), Value::Address(v6.into()));
     both_ways(v4, Value::Address(v4.to_ipv6_mapped().into()));
     both_ways(v6, Value::Address(v6.into()));
-    assert!(Address::from(v4).is_v4());
+    assert!(IpAddress::from(v4).is_v4());
     assert_eq!(
         Value::from(v6).to::<Ipv4Addr>().unwrap_err().to_string(),
         "2001:db8::1 is not an IPv4 address"

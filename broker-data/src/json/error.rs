@@ -19,6 +19,7 @@ struct Inner {
 
 /// What kind of mistake a [`JsonError`] is about, by the error codes of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
 pub enum JsonErrorClass {
     /// The text is not JSON.
     InvalidJson,

@@ -5,6 +5,7 @@ use bstr::ByteSlice;
 use super::error::JsonError;
 use super::number::Number;
 use super::string;
+use crate::Kind;
 use crate::text::excerpt;
 
 /// A JSON text and how far it is read: a pull parser that takes one token at a time and keeps
@@ -240,6 +241,46 @@ impl<'a> Scanner<'a> {
         };
         self.pos += name.len() + 3;
         Some(name)
+    }
+
+    /// Takes the beginning of an object that stands for a value, up to its data, if it is written
+    /// as most programs write it.
+    #[inline]
+    pub(super) fn frequent_head(&mut self) -> Option<Kind> {
+        const BEFORE: &[u8] = b"{\"@data-type\":\"";
+        let rest = self.text.get(self.pos..)?.strip_prefix(BEFORE)?;
+        let (kind, behind): (Kind, &[u8]) = match rest {
+            [b'n', ..] => (Kind::None, b"none\",\"data\":"),
+            [b'b', ..] => (Kind::Boolean, b"boolean\",\"data\":"),
+            [b'c', ..] => (Kind::Count, b"count\",\"data\":"),
+            [b'i', ..] => (Kind::Integer, b"integer\",\"data\":"),
+            [b'r', ..] => (Kind::Real, b"real\",\"data\":"),
+            [b's', b't', ..] => (Kind::String, b"string\",\"data\":"),
+            [b's', b'u', ..] => (Kind::Subnet, b"subnet\",\"data\":"),
+            [b's', ..] => (Kind::Set, b"set\",\"data\":"),
+            [b'a', ..] => (Kind::Address, b"address\",\"data\":"),
+            [b'p', ..] => (Kind::Port, b"port\",\"data\":"),
+            [b't', b'a', ..] => (Kind::Table, b"table\",\"data\":"),
+            [b't', _, _, b'e', b's', b't', ..] => (Kind::Timestamp, b"timestamp\",\"data\":"),
+            [b't', ..] => (Kind::Timespan, b"timespan\",\"data\":"),
+            [b'e', ..] => (Kind::Enum, b"enum-value\",\"data\":"),
+            [b'v', ..] => (Kind::Vector, b"vector\",\"data\":"),
+            _ => return None,
+        };
+        if !rest.starts_with(behind) {
+            return None;
+        }
+        self.pos += BEFORE.len() + behind.len();
+        self.peek();
+        Some(kind)
+    }
+
+    /// Takes the end of an object if nothing is in front of it.
+    #[inline]
+    pub(super) fn closes(&mut self) -> bool {
+        let closes = self.text.get(self.pos) == Some(&b'}');
+        self.pos += usize::from(closes);
+        closes
     }
 
     /// Takes a whole value of any kind, with at most this many containers inside each other.

@@ -7,7 +7,7 @@ use super::decoder::Decoder;
 use super::error::JsonError;
 use super::message::Envelope;
 use super::scanner::Token;
-use crate::{Address, Kind, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value};
 
 /// A member that may only be read once another one was.
 #[derive(Clone, Copy, Default)]
@@ -34,6 +34,14 @@ impl<'a> Decoder<'a, '_> {
     pub(super) fn value(&mut self, depth: usize) -> Result<(), JsonError> {
         self.begin()?;
         let start = self.input.pos();
+        if let Some(kind) = self.input.frequent_head() {
+            let data = self.data(Some(kind), depth).map_err(|error| error.in_member("data"))?;
+            if self.input.closes() {
+                return Ok(());
+            }
+            let members = Members { kind: Some(kind), data, hex: None };
+            return self.more_members(members, start, depth, None);
+        }
         match self.input.token()? {
             Token::Object => self.members(start, depth, None),
             token => Err(clash(start, "an object with @data-type and data", &token)),
@@ -46,10 +54,20 @@ impl<'a> Decoder<'a, '_> {
         &mut self,
         start: usize,
         depth: usize,
+        envelope: Option<&mut Envelope>,
+    ) -> Result<(), JsonError> {
+        self.more_members(Members::default(), start, depth, envelope)
+    }
+
+    /// Goes on behind those members that were read already.
+    fn more_members(
+        &mut self,
+        mut members: Members,
+        start: usize,
+        depth: usize,
         mut envelope: Option<&mut Envelope>,
     ) -> Result<(), JsonError> {
-        let mut members = Members::default();
-        let mut first = true;
+        let mut first = members.kind.is_none();
         while let Some(name) = self.input.member(first)? {
             first = false;
             let result = match &*name {
@@ -220,7 +238,7 @@ pub(super) fn unhex(token: &Token<'_>) -> Option<Vec<u8>> {
 
 fn subnet_of(bytes: &[u8]) -> Option<Subnet> {
     let (address, length) = bytes.split_first_chunk()?;
-    let address = Address::from_bytes(*address);
+    let address = IpAddress::from_bytes(*address);
     let least = if address.is_v4() { 96 } else { 0 };
     match length {
         [length] if (least..=128).contains(length) => Some(Subnet::from_raw(address, *length)),

@@ -2,7 +2,7 @@ use std::io::Write;
 
 use super::message::DATA_MESSAGE;
 use crate::binary::{self, Cursor};
-use crate::{Address, DecodeLimits, Kind, Subnet, Timespan, Timestamp, Value, View};
+use crate::{DecodeLimits, IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value, View};
 
 /// What has a JSON form: values, and views of encoded values.
 pub trait ToJson {
@@ -24,13 +24,13 @@ impl ToJson for Value {
         match self {
             Self::None => out.extend_from_slice(b"{}"),
             Self::Boolean(value) => boolean(out, *value),
-            Self::Count(value) => show(out, value),
-            Self::Integer(value) => show(out, value),
+            Self::Count(value) => integer(out, *value),
+            Self::Integer(value) => integer(out, *value),
             Self::Real(value) => real(out, *value),
             Self::String(bytes) => text(out, bytes, "data-hex"),
-            Self::Address(value) => quoted(out, value),
+            Self::Address(value) => address(out, *value),
             Self::Subnet(value) => subnet(out, value),
-            Self::Port(value) => quoted(out, value),
+            Self::Port(value) => port(out, *value),
             Self::Timestamp(value) => timestamp(out, *value),
             Self::Timespan(value) => timespan(out, *value),
             Self::Enum(label) => text(out, &label.0, "data-hex"),
@@ -67,16 +67,16 @@ fn encoded(out: &mut Vec<u8>, input: &mut Cursor<'_>, depth: usize) -> Option<()
     match kind {
         Kind::None => out.extend_from_slice(b"{}"),
         Kind::Boolean => boolean(out, input.u8().ok()? != 0),
-        Kind::Count => show(out, input.u64().ok()?),
-        Kind::Integer => show(out, input.u64().ok()?.cast_signed()),
+        Kind::Count => integer(out, input.u64().ok()?),
+        Kind::Integer => integer(out, input.u64().ok()?.cast_signed()),
         Kind::Real => real(out, binary::real_from_wire(input.u64().ok()?)),
         Kind::String | Kind::Enum => {
             let size = input.size().ok()?;
             text(out, input.take(size).ok()?, "data-hex");
         }
-        Kind::Address => quoted(out, Address::from_bytes(input.array().ok()?)),
+        Kind::Address => address(out, IpAddress::from_bytes(input.array().ok()?)),
         Kind::Subnet => subnet(out, &binary::subnet(input).ok()?),
-        Kind::Port => quoted(out, binary::port(input).ok()?),
+        Kind::Port => port(out, binary::port(input).ok()?),
         Kind::Timestamp => timestamp(out, Timestamp(input.u64().ok()?.cast_signed())),
         Kind::Timespan => timespan(out, Timespan(input.u64().ok()?.cast_signed())),
         Kind::Set | Kind::Table | Kind::Vector => {
@@ -143,13 +143,35 @@ fn head(out: &mut Vec<u8>, kind: Kind) {
     });
 }
 
-fn show(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    // Writing to a vector does not fail.
-    let _ = write!(out, "{value}");
+#[inline]
+fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn address(out: &mut Vec<u8>, value: IpAddress) {
+    if !value.is_v4() {
+        return quoted(out, value);
+    }
+    let [.., a, b, c, d] = *value.bytes();
+    out.push(b'"');
+    for (separator, byte) in [(&b""[..], a), (b".", b), (b".", c), (b".", d)] {
+        out.extend_from_slice(separator);
+        integer(out, byte);
+    }
+    out.push(b'"');
+}
+
+fn port(out: &mut Vec<u8>, value: Port) {
+    out.push(b'"');
+    integer(out, value.number);
+    out.push(b'/');
+    out.extend_from_slice(value.protocol.name().as_bytes());
+    out.push(b'"');
 }
 
 /// A text that needs no escapes.
 fn quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing to a vector does not fail.
     let _ = write!(out, "\"{value}\"");
 }
 
@@ -186,7 +208,10 @@ fn timestamp(out: &mut Vec<u8>, value: Timestamp) {
 
 fn timespan(out: &mut Vec<u8>, value: Timespan) {
     let (number, unit) = value.number_and_unit();
-    let _ = write!(out, "\"{number}{unit}\"");
+    out.push(b'"');
+    integer(out, number);
+    out.extend_from_slice(unit.as_bytes());
+    out.push(b'"');
 }
 
 fn array<T>(
@@ -220,7 +245,7 @@ fn text(out: &mut Vec<u8>, bytes: &[u8], hex_name: &str) {
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&b| needs_escape(b)) {
+    while let Some(at) = first_escape(rest) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         match special[0] {
@@ -240,6 +265,26 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Where the first byte is that cannot stand for itself.
+#[inline]
+fn first_escape(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let plain = words.iter().take_while(|word| !any_escape(u64::from_ne_bytes(**word))).count();
+    let from = plain * 8;
+    let rest = if plain == words.len() { rest } else { bytes.get(from..).unwrap_or_default() };
+    Some(from + rest.iter().position(|&byte| needs_escape(byte))?)
+}
+
+/// Whether one of eight bytes may have to be escaped: in its place the highest bit is set if it is
+/// less than a space, or equal to one of the two others, and was not set before.
+#[inline]
+fn any_escape(word: u64) -> bool {
+    const ONES: u64 = u64::MAX / 0xff;
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, b' ') | equal(b'"') | equal(b'\\')) & (ONES << 7) != 0
 }
 
 #[inline]

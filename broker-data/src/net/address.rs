@@ -10,9 +10,9 @@ use crate::text::excerpt;
 /// without a dotted tail. [`FromStr`] reads what RFC 4291 describes and dotted IPv4: no brackets,
 /// no zone, no prefix length, no leading zeros in dotted bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Address([u8; 16]);
+pub struct IpAddress([u8; 16]);
 
-impl Address {
+impl IpAddress {
     /// The address with these bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
@@ -32,9 +32,9 @@ impl Address {
     }
 }
 
-impl From<Address> for Ipv6Addr {
+impl From<IpAddress> for Ipv6Addr {
     /// All 16 bytes, an IPv4 address as `::ffff:a.b.c.d`.
-    fn from(address: Address) -> Self {
+    fn from(address: IpAddress) -> Self {
         address.0.into()
     }
 }
@@ -42,17 +42,17 @@ impl From<Address> for Ipv6Addr {
 /// The address is not an IPv4 address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not an IPv4 address")]
-pub struct NotIpv4(Address);
+pub struct NotIpv4(IpAddress);
 
-impl TryFrom<Address> for Ipv4Addr {
+impl TryFrom<IpAddress> for Ipv4Addr {
     type Error = NotIpv4;
 
-    fn try_from(address: Address) -> Result<Self, NotIpv4> {
+    fn try_from(address: IpAddress) -> Result<Self, NotIpv4> {
         Ipv6Addr::from(address).to_ipv4_mapped().ok_or(NotIpv4(address))
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for IpAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Ipv6Addr::from(*self).to_ipv4_mapped() {
             Some(v4) => v4.fmt(f),
@@ -66,13 +66,13 @@ impl fmt::Display for Address {
 #[error(
     "{0:?} is not an address (expected IPv4 or IPv6 text without brackets, zone or prefix length)"
 )]
-pub struct InvalidAddress(String);
+pub struct InvalidIpAddress(String);
 
-impl FromStr for Address {
-    type Err = InvalidAddress;
+impl FromStr for IpAddress {
+    type Err = InvalidIpAddress;
 
-    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let ip: IpAddr = text.parse().map_err(|_| InvalidAddress(excerpt(text)))?;
+    fn from_str(text: &str) -> Result<Self, InvalidIpAddress> {
+        let ip: IpAddr = text.parse().map_err(|_| InvalidIpAddress(excerpt(text)))?;
         Ok(ip.into())
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        text.parse::<Address>().unwrap().to_string()
+        text.parse::<IpAddress>().unwrap().to_string()
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
             "::1.2.3.4:5",
             "1:2:3:4:5:6:7:8:9",
         ] {
-            assert!(text.parse::<Address>().is_err(), "{text:?}");
+            assert!(text.parse::<IpAddress>().is_err(), "{text:?}");
         }
     }
 
@@ -144,10 +144,10 @@ mod tests {
     fn standard_addresses_convert_both_ways() {
         let v4: IpAddr = "10.1.2.3".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
-        assert_eq!(IpAddr::from(Address::from(v4)), v4);
-        assert_eq!(IpAddr::from(Address::from(v6)), v6);
-        assert!(Address::from(v4).is_v4() && !Address::from(v6).is_v4());
-        assert_eq!(Ipv4Addr::try_from(Address::from(v4)), Ok(Ipv4Addr::new(10, 1, 2, 3)));
-        assert!(Ipv4Addr::try_from(Address::from(v6)).is_err());
+        assert_eq!(IpAddr::from(IpAddress::from(v4)), v4);
+        assert_eq!(IpAddr::from(IpAddress::from(v6)), v6);
+        assert!(IpAddress::from(v4).is_v4() && !IpAddress::from(v6).is_v4());
+        assert_eq!(Ipv4Addr::try_from(IpAddress::from(v4)), Ok(Ipv4Addr::new(10, 1, 2, 3)));
+        assert!(Ipv4Addr::try_from(IpAddress::from(v6)).is_err());
     }
 }

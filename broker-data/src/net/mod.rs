@@ -8,7 +8,7 @@ mod address;
 mod port;
 mod subnet;
 
-pub use address::{Address, InvalidAddress, NotIpv4};
+pub use address::{InvalidIpAddress, IpAddress, NotIpv4};
 pub use port::{InvalidPort, Port, Protocol};
 pub use subnet::{InvalidSubnet, Subnet};
 

@@ -84,6 +84,7 @@ impl fmt::Display for Port {
 
 /// The text is not a port.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidPort {
     /// What is in front of the slash is not a port number.
     #[error("{0:?} is not a port number (expected 0 to 65535, as in 80/tcp)")]

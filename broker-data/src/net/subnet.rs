@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Address, InvalidAddress, small_number};
+use super::{InvalidIpAddress, IpAddress, small_number};
 use crate::text::excerpt;
 
 /// Where the prefix of an IPv4 network starts on the 128-bit scale.
@@ -14,7 +14,7 @@ const V4_OFFSET: u8 = 96;
 /// the address family, host bits cleared. The text form is `<address>/<length>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Subnet {
-    address: Address,
+    address: IpAddress,
     raw_length: u8,
 }
 
@@ -25,7 +25,7 @@ impl Subnet {
     /// # Errors
     ///
     /// The length does not fit the address family.
-    pub fn new(address: Address, length: u8) -> Result<Self, InvalidSubnet> {
+    pub fn new(address: IpAddress, length: u8) -> Result<Self, InvalidSubnet> {
         let (max, offset) = if address.is_v4() { (32, V4_OFFSET) } else { (128, 0) };
         if length > max {
             return Err(InvalidSubnet::Length { length: length.to_string(), max });
@@ -37,13 +37,13 @@ impl Subnet {
     /// The subnet with exactly these wire fields; `raw_length` counts from the start of the 128-bit
     /// address (IPv4 length plus 96).
     #[must_use]
-    pub const fn from_raw(address: Address, raw_length: u8) -> Self {
+    pub const fn from_raw(address: IpAddress, raw_length: u8) -> Self {
         Self { address, raw_length }
     }
 
     /// The network address.
     #[must_use]
-    pub const fn address(&self) -> Address {
+    pub const fn address(&self) -> IpAddress {
         self.address
     }
 
@@ -69,9 +69,9 @@ impl Subnet {
     }
 }
 
-fn masked(address: Address, raw_length: u8) -> Address {
+fn masked(address: IpAddress, raw_length: u8) -> IpAddress {
     let host_bits = u128::MAX.checked_shr(raw_length.into()).unwrap_or(0);
-    Address::from_bytes((u128::from_be_bytes(*address.bytes()) & !host_bits).to_be_bytes())
+    IpAddress::from_bytes((u128::from_be_bytes(*address.bytes()) & !host_bits).to_be_bytes())
 }
 
 impl fmt::Display for Subnet {
@@ -82,13 +82,14 @@ impl fmt::Display for Subnet {
 
 /// The text, or the pair of address and length, is not a subnet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidSubnet {
     /// There is no slash in the text.
     #[error("{0:?} is not a subnet (expected <address>/<length>)")]
     NoLength(String),
     /// What is in front of the slash is not an address.
     #[error("not a subnet: {0}")]
-    Address(#[from] InvalidAddress),
+    Address(#[from] InvalidIpAddress),
     /// The length is not a number the address family allows.
     #[error("{length:?} is not a prefix length for this address (expected 0 to {max})")]
     Length {
@@ -105,7 +106,7 @@ impl FromStr for Subnet {
     fn from_str(text: &str) -> Result<Self, InvalidSubnet> {
         let (address, length) =
             text.split_once('/').ok_or_else(|| InvalidSubnet::NoLength(excerpt(text)))?;
-        let address: Address = address.parse()?;
+        let address: IpAddress = address.parse()?;
         match small_number(length).and_then(|n| u8::try_from(n).ok()) {
             Some(length) => Self::new(address, length),
             None => Err(InvalidSubnet::Length {
@@ -141,9 +142,9 @@ mod tests {
 
     #[test]
     fn a_length_that_does_not_fit_the_family_is_an_error() {
-        let v4: Address = "10.0.0.0".parse().unwrap();
+        let v4: IpAddress = "10.0.0.0".parse().unwrap();
         assert!(Subnet::new(v4, 33).is_err());
-        assert!(Subnet::new(Address::default(), 129).is_err());
+        assert!(Subnet::new(IpAddress::default(), 129).is_err());
         assert_eq!(Subnet::new(v4, 32).unwrap().raw_length(), 128);
         for text in ["10.0.0.0/33", "::/129", "::ffff:10.0.0.0/104", "::/256", "::/4294967296"] {
             let error = text.parse::<Subnet>().unwrap_err();
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn wire_fields_are_kept_and_shown_even_if_they_are_odd() {
-        let v4: Address = "10.1.2.3".parse().unwrap();
+        let v4: IpAddress = "10.1.2.3".parse().unwrap();
         let odd = Subnet::from_raw(v4, 0);
         assert_eq!((odd.to_string(), odd.is_normal()), ("10.1.2.3/160".to_owned(), false));
         let host_bits = Subnet::from_raw(v4, 104);
@@ -190,7 +191,7 @@ mod tests {
             if v4 {
                 bytes[..12].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff]);
             }
-            let subnet = Subnet::new(Address::from_bytes(bytes), length % 129);
+            let subnet = Subnet::new(IpAddress::from_bytes(bytes), length % 129);
             if let Ok(subnet) = subnet {
                 prop_assert!(subnet.is_normal());
                 prop_assert_eq!(subnet.to_string().parse(), Ok(subnet));

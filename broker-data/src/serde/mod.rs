@@ -15,7 +15,7 @@
 //! | `str`, `String`, `char`, byte strings | string |
 //! | enum variant without data | enum value with the name of the variant |
 //! | enum variant with data | vector of that enum value and the data |
-//! | [`Address`](super::Address), [`Subnet`](super::Subnet), [`Port`](super::Port), [`Timestamp`](super::Timestamp), [`Timespan`](super::Timespan), [`EnumValue`](super::EnumValue), [`Value`] | themselves |
+//! | [`IpAddress`](super::IpAddress), [`Subnet`](super::Subnet), [`Port`](super::Port), [`Timestamp`](super::Timestamp), [`Timespan`](super::Timespan), [`EnumValue`](super::EnumValue), [`Value`] | themselves |
 //!
 //! The way back is strict: kinds are not converted into each other, numbers must fit and tuples
 //! must have their length. As in Zeek a record may have more elements than the struct has fields.
@@ -25,15 +25,15 @@
 //! (That is not the JSON form which WebSocket clients speak.)
 //!
 //! ```
-//! use broker_data::{Address, Value, serde::{from_value, to_value}, vector};
+//! use broker_data::{IpAddress, Value, serde::{from_value, to_value}, vector};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Serialize, Deserialize, PartialEq, Debug)]
-//! struct Host { address: Address, name: Option<String>, hits: u32 }
+//! struct Host { address: IpAddress, name: Option<String>, hits: u32 }
 //!
 //! let host = Host { address: "10.0.0.1".parse()?, name: None, hits: 3 };
 //! let value = to_value(&host)?;
-//! assert_eq!(value, vector!["10.0.0.1".parse::<Address>()?, (), 3_u64]);
+//! assert_eq!(value, vector!["10.0.0.1".parse::<IpAddress>()?, (), 3_u64]);
 //! assert_eq!(from_value::<Host>(&value)?, host);
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```

@@ -1,6 +1,6 @@
 use super::{from_value, to_value};
 use crate::{
-    Address, BString, EnumValue, Port, Protocol, Subnet, Timespan, Timestamp, Value, set, table,
+    BString, EnumValue, IpAddress, Port, Protocol, Subnet, Timespan, Timestamp, Value, set, table,
     vector,
 };
 use serde::de::DeserializeOwned;
@@ -49,7 +49,7 @@ enum Choice {
 
 #[derive(Serialize, Deserialize, PartialEq, Debug)]
 struct Natives {
-    address: Address,
+    address: IpAddress,
     subnet: Subnet,
     port: Port,
     time: Timestamp,
@@ -175,7 +175,7 @@ fn buffered_types_read_back() {
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
     #[serde(untagged)]
     enum Either {
-        Address(Address),
+        Address(IpAddress),
         Number(u64),
         Bytes(EnumValue),
     }
@@ -204,7 +204,7 @@ fn refused<T: DeserializeOwned + Debug>(value: &Value, message: &str) {
 fn errors_name_the_place() {
     refused::<u64>(&Value::Integer(1), "expected count, found integer");
     refused::<String>(&Value::enum_value("x"), "expected string, found enum-value");
-    refused::<Address>(&Value::string("::"), "expected address, found string");
+    refused::<IpAddress>(&Value::string("::"), "expected address, found string");
     refused::<(u8, u8)>(&vector![1_u64], "expected vector of 2 elements, found 1");
     refused::<Vec<Skips>>(
         &vector![vector![true, (), -1_i64], vector![true, (), "x"]],

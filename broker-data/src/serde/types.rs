@@ -6,7 +6,7 @@
 use super::error::Error;
 use super::name;
 use crate::binary::{self, Cursor};
-use crate::{Address, EnumValue, Kind, Port, Subnet, Timespan, Timestamp, Value};
+use crate::{EnumValue, IpAddress, Kind, Port, Subnet, Timespan, Timestamp, Value};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ fn parse<T: std::str::FromStr<Err: fmt::Display>>(text: &str) -> Result<T, Strin
     text.parse().map_err(|error: T::Err| error.to_string())
 }
 
-impl Native for Address {
+impl Native for IpAddress {
     const NAME: &'static str = name::ADDRESS;
 
     fn to_raw(&self) -> Raw<'_> {
@@ -67,7 +67,7 @@ impl Native for Subnet {
     fn from_raw(raw: Raw<'_>) -> Option<Self> {
         let Raw::Bytes(bytes) = raw else { return None };
         let (&length, address) = bytes.split_last()?;
-        let address = Address::from_bytes(address.try_into().ok()?);
+        let address = IpAddress::from_bytes(address.try_into().ok()?);
         Some(Self::from_raw(address, length))
     }
 
@@ -178,7 +178,7 @@ pub(super) fn restore(kind: Kind, raw: Value) -> Result<Value, Error> {
         _ => return Err(Error::of_kind(kind, &raw)),
     };
     let restored = match kind {
-        Kind::Address => Address::from_raw(content).map(Value::from),
+        Kind::Address => IpAddress::from_raw(content).map(Value::from),
         Kind::Subnet => <Subnet as Native>::from_raw(content).map(Value::from),
         Kind::Port => Port::from_raw(content).map(Value::from),
         Kind::Timestamp => Timestamp::from_raw(content).map(Value::from),
@@ -299,4 +299,4 @@ macro_rules! serde_natives {
     )*};
 }
 
-serde_natives!(Address, Subnet, Port, Timestamp, Timespan, EnumValue);
+serde_natives!(IpAddress, Subnet, Port, Timestamp, Timespan, EnumValue);

@@ -38,6 +38,7 @@ impl fmt::Display for Timespan {
 
 /// The text is not a timespan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTimespan {
     /// The text does not follow the grammar.
     #[error(

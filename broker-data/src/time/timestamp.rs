@@ -29,12 +29,12 @@ impl Timestamp {
         put(&mut text[11..13], second / 3600);
         put(&mut text[14..16], second / 60 % 60);
         put(&mut text[17..19], second % 60);
-        put(&mut text[20..29], nanos);
-        let end = match nanos {
-            n if n % 1_000_000 == 0 => 23,
-            n if n % 1_000 == 0 => 26,
-            _ => 29,
+        let (end, fraction) = match nanos {
+            n if n % 1_000_000 == 0 => (23, n / 1_000_000),
+            n if n % 1_000 == 0 => (26, n / 1_000),
+            n => (29, n),
         };
+        put(&mut text[20..end], fraction);
         use_text(&text[..end])
     }
 }
@@ -57,6 +57,7 @@ impl fmt::Display for Timestamp {
 
 /// The text is not a timestamp.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidTimestamp {
     /// The text does not follow the grammar.
     #[error(

@@ -2,7 +2,7 @@
 
 use super::View;
 use crate::binary::{self, Cursor};
-use crate::{Address, BStr, Kind, Port, Subnet, Timespan, Timestamp};
+use crate::{BStr, IpAddress, Kind, Port, Subnet, Timespan, Timestamp};
 
 impl<'a> View<'a> {
     /// A cursor on the payload if the value is of this kind.
@@ -74,8 +74,8 @@ impl<'a> View<'a> {
 
     /// An address.
     #[must_use]
-    pub fn as_address(&self) -> Option<Address> {
-        self.payload(Kind::Address)?.array().ok().map(Address::from_bytes)
+    pub fn as_address(&self) -> Option<IpAddress> {
+        self.payload(Kind::Address)?.array().ok().map(IpAddress::from_bytes)
     }
 
     /// A subnet.

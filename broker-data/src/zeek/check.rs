@@ -215,13 +215,13 @@ fn batch<N: Node>(items: N, batches_left: usize) -> Result<Parts<N>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zeek::MessageView;
+    use crate::zeek::ZeekMessageView;
 
     #[test]
     fn bytes_that_nobody_validated_do_no_harm() {
         let batch = b"\x0e\x03\x02\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x05\x0e\x01";
         let mut nested = batch.repeat(10_000);
-        assert!(MessageView::parse(View::of_validated(&nested)).is_err());
+        assert!(ZeekMessageView::parse(View::of_validated(&nested)).is_err());
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..2000 {
             nested.truncate(random.usize(20..200));
@@ -229,7 +229,7 @@ mod tests {
                 let at = random.usize(..nested.len());
                 nested[at] = random.u8(..16);
             }
-            if let Ok(message) = MessageView::parse(View::of_validated(&nested)) {
+            if let Ok(message) = ZeekMessageView::parse(View::of_validated(&nested)) {
                 let _ = message.to_message();
             }
             nested.resize(200, 0);

@@ -6,14 +6,14 @@ use crate::{BString, Timestamp, Value};
 /// An event: a name, arguments in the order of the declaration, and perhaps metadata.
 ///
 /// ```
-/// use broker_data::{Timestamp, Value, zeek::Event};
+/// use broker_data::{Timestamp, Value, zeek::ZeekEvent};
 ///
 /// let event = Event::new("ping").arg("hi").arg(5_u64).network_timestamp(Timestamp(1));
 /// let value = Value::from(event);
 /// # let _ = value;
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
-pub struct Event {
+pub struct ZeekEvent {
     /// The name, for example `Cluster::hello`.
     pub name: BString,
     /// The arguments; their number and types must be those of the declaration at the receiver.
@@ -23,7 +23,7 @@ pub struct Event {
     pub metadata: Option<Vec<(u64, Value)>>,
 }
 
-impl Event {
+impl ZeekEvent {
     /// An event without arguments and metadata.
     pub fn new(name: impl Into<BString>) -> Self {
         Self { name: name.into(), ..Self::default() }

@@ -2,18 +2,18 @@
 
 use super::check::{self, Parts};
 use super::{
-    BatchView, Event, EventView, FORMAT_VERSION, IdentifierUpdate, IdentifierUpdateView,
-    InvalidMessage, LogCreate, LogCreateView, LogWrite, LogWriteView, MessageType, MessageView,
+    BatchView, FORMAT_VERSION, IdentifierUpdate, IdentifierUpdateView, InvalidMessage, LogCreate,
+    LogCreateView, LogWrite, LogWriteView, MessageType, ZeekEvent, ZeekEventView, ZeekMessageView,
 };
 use crate::{BString, Encode, EnumValue, Slot, Value};
 
 /// A message of Zeek.
 ///
-/// Reading one from a [`Value`] checks everything, as [`MessageView::parse`] does.
+/// Reading one from a [`Value`] checks everything, as [`ZeekMessageView::parse`] does.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Message {
+pub enum ZeekMessage {
     /// An event.
-    Event(Event),
+    Event(ZeekEvent),
     /// The creation of a log stream.
     LogCreate(LogCreate),
     /// One record of a log stream.
@@ -21,10 +21,10 @@ pub enum Message {
     /// A new value for a global variable.
     IdentifierUpdate(IdentifierUpdate),
     /// Several messages.
-    Batch(Vec<Message>),
+    Batch(Vec<ZeekMessage>),
 }
 
-impl Message {
+impl ZeekMessage {
     /// The type of the message.
     #[must_use]
     pub fn message_type(&self) -> MessageType {
@@ -38,7 +38,7 @@ impl Message {
     }
 }
 
-impl TryFrom<&Value> for Message {
+impl TryFrom<&Value> for ZeekMessage {
     type Error = InvalidMessage;
 
     fn try_from(value: &Value) -> Result<Self, InvalidMessage> {
@@ -46,7 +46,7 @@ impl TryFrom<&Value> for Message {
     }
 }
 
-impl TryFrom<Value> for Message {
+impl TryFrom<Value> for ZeekMessage {
     type Error = InvalidMessage;
 
     fn try_from(value: Value) -> Result<Self, InvalidMessage> {
@@ -54,20 +54,22 @@ impl TryFrom<Value> for Message {
     }
 }
 
-fn from_parts(parts: Parts<&Value>) -> Message {
+fn from_parts(parts: Parts<&Value>) -> ZeekMessage {
     match parts {
-        Parts::Event { name, args, metadata } => Message::Event(Event {
+        Parts::Event { name, args, metadata } => ZeekMessage::Event(ZeekEvent {
             name: bytes(name),
             args: elements(args).to_vec(),
             metadata: metadata.map(|entries| elements(entries).iter().filter_map(entry).collect()),
         }),
-        Parts::LogCreate { stream, writer, writer_info, fields } => Message::LogCreate(LogCreate {
-            stream: EnumValue(bytes(stream)),
-            writer: EnumValue(bytes(writer)),
-            writer_info: writer_info.clone(),
-            fields: fields.clone(),
-        }),
-        Parts::LogWrite { stream, writer, path, record } => Message::LogWrite(LogWrite {
+        Parts::LogCreate { stream, writer, writer_info, fields } => {
+            ZeekMessage::LogCreate(LogCreate {
+                stream: EnumValue(bytes(stream)),
+                writer: EnumValue(bytes(writer)),
+                writer_info: writer_info.clone(),
+                fields: fields.clone(),
+            })
+        }
+        Parts::LogWrite { stream, writer, path, record } => ZeekMessage::LogWrite(LogWrite {
             stream: EnumValue(bytes(stream)),
             writer: EnumValue(bytes(writer)),
             path: bytes(path),
@@ -75,11 +77,11 @@ fn from_parts(parts: Parts<&Value>) -> Message {
         }),
         Parts::IdentifierUpdate { identifier, value } => {
             let identifier = bytes(identifier);
-            Message::IdentifierUpdate(IdentifierUpdate { identifier, value: value.clone() })
+            ZeekMessage::IdentifierUpdate(IdentifierUpdate { identifier, value: value.clone() })
         }
         Parts::Batch { items } => {
             let messages = elements(items).iter().filter_map(|item| check::parts(item).ok());
-            Message::Batch(messages.map(from_parts).collect())
+            ZeekMessage::Batch(messages.map(from_parts).collect())
         }
     }
 }
@@ -105,8 +107,8 @@ fn entry(entry: &Value) -> Option<(u64, Value)> {
     }
 }
 
-impl From<EventView<'_>> for Event {
-    fn from(event: EventView<'_>) -> Self {
+impl From<ZeekEventView<'_>> for ZeekEvent {
+    fn from(event: ZeekEventView<'_>) -> Self {
         let metadata = || event.metadata().map(|(id, value)| (id, value.to_value())).collect();
         Self {
             name: event.name().into(),
@@ -144,20 +146,20 @@ impl From<IdentifierUpdateView<'_>> for IdentifierUpdate {
     }
 }
 
-impl From<BatchView<'_>> for Message {
+impl From<BatchView<'_>> for ZeekMessage {
     fn from(batch: BatchView<'_>) -> Self {
         Self::Batch(batch.messages().map(Self::from).collect())
     }
 }
 
-impl From<MessageView<'_>> for Message {
-    fn from(view: MessageView<'_>) -> Self {
+impl From<ZeekMessageView<'_>> for ZeekMessage {
+    fn from(view: ZeekMessageView<'_>) -> Self {
         match view {
-            MessageView::Event(event) => Self::Event(event.into()),
-            MessageView::LogCreate(log) => Self::LogCreate(log.into()),
-            MessageView::LogWrite(log) => Self::LogWrite(log.into()),
-            MessageView::IdentifierUpdate(update) => Self::IdentifierUpdate(update.into()),
-            MessageView::Batch(batch) => batch.into(),
+            ZeekMessageView::Event(event) => Self::Event(event.into()),
+            ZeekMessageView::LogCreate(log) => Self::LogCreate(log.into()),
+            ZeekMessageView::LogWrite(log) => Self::LogWrite(log.into()),
+            ZeekMessageView::IdentifierUpdate(update) => Self::IdentifierUpdate(update.into()),
+            ZeekMessageView::Batch(batch) => batch.into(),
         }
     }
 }
@@ -169,7 +171,7 @@ fn write(message_type: MessageType, out: &mut Vec<u8>, write: impl FnOnce(Slot<'
     write(outer.next());
 }
 
-impl Encode for Event {
+impl Encode for ZeekEvent {
     fn encode_into(&self, out: &mut Vec<u8>) {
         write(MessageType::Event, out, |slot| {
             let mut content = slot.vector();
@@ -202,7 +204,7 @@ impl Encode for IdentifierUpdate {
     }
 }
 
-impl Encode for Message {
+impl Encode for ZeekMessage {
     fn encode_into(&self, out: &mut Vec<u8>) {
         match self {
             Self::Event(event) => event.encode_into(out),
@@ -223,8 +225,8 @@ fn value(message_type: MessageType, content: Vec<Value>) -> Value {
     (FORMAT_VERSION, message_type as u64, content).into()
 }
 
-impl From<Event> for Value {
-    fn from(event: Event) -> Self {
+impl From<ZeekEvent> for Value {
+    fn from(event: ZeekEvent) -> Self {
         let mut content = vec![event.name.into(), event.args.into()];
         content.extend(event.metadata.map(Self::from));
         value(MessageType::Event, content)
@@ -252,14 +254,14 @@ impl From<IdentifierUpdate> for Value {
     }
 }
 
-impl From<Message> for Value {
-    fn from(message: Message) -> Self {
+impl From<ZeekMessage> for Value {
+    fn from(message: ZeekMessage) -> Self {
         match message {
-            Message::Event(event) => event.into(),
-            Message::LogCreate(log) => log.into(),
-            Message::LogWrite(log) => log.into(),
-            Message::IdentifierUpdate(update) => update.into(),
-            Message::Batch(messages) => {
+            ZeekMessage::Event(event) => event.into(),
+            ZeekMessage::LogCreate(log) => log.into(),
+            ZeekMessage::LogWrite(log) => log.into(),
+            ZeekMessage::IdentifierUpdate(update) => update.into(),
+            ZeekMessage::Batch(messages) => {
                 value(MessageType::Batch, messages.into_iter().map(Self::from).collect())
             }
         }
@@ -267,13 +269,18 @@ impl From<Message> for Value {
 }
 
 macro_rules! into_message {
-    ($($type:ident),*) => {$(
-        impl From<$type> for Message {
+    ($($variant:ident($type:ident)),*) => {$(
+        impl From<$type> for ZeekMessage {
             fn from(message: $type) -> Self {
-                Self::$type(message)
+                Self::$variant(message)
             }
         }
     )*};
 }
 
-into_message!(Event, LogCreate, LogWrite, IdentifierUpdate);
+into_message!(
+    Event(ZeekEvent),
+    LogCreate(LogCreate),
+    LogWrite(LogWrite),
+    IdentifierUpdate(IdentifierUpdate)
+);

@@ -4,8 +4,8 @@
 //! (the [`MessageType`]) and a vector with the content. Elements behind those that are defined are
 //! ignored, here and in the contents.
 //!
-//! [`MessageView`] looks into a message that was received, [`Message`] owns one. Both validate all
-//! of it: what can be constructed from a payload is what the receivers in Zeek accept.
+//! [`ZeekMessageView`] looks into a message that was received, [`ZeekMessage`] owns one. Both
+//! validate all of it: what can be constructed from a payload is what the receivers in Zeek accept.
 
 mod check;
 mod error;
@@ -15,11 +15,12 @@ mod message;
 mod view;
 
 pub use error::InvalidMessage;
-pub use event::Event;
+pub use event::ZeekEvent;
 pub use log::{IdentifierUpdate, LogCreate, LogWrite};
-pub use message::Message;
+pub use message::ZeekMessage;
 pub use view::{
-    BatchView, EventView, IdentifierUpdateView, LogCreateView, LogWriteView, MessageView, Metadata,
+    BatchView, IdentifierUpdateView, LogCreateView, LogWriteView, Metadata, ZeekEventView,
+    ZeekMessageView,
 };
 
 /// The version of the message format.
@@ -63,7 +64,7 @@ impl MessageType {
     }
 
     /// What the value claims to be; whether it is valid is another question, which
-    /// [`MessageView::parse`] answers. Invalid when it is not a vector of at least three elements
+    /// [`ZeekMessageView::parse`] answers. Invalid when it is not a vector of at least three elements
     /// or the second one is not a count with a known type.
     #[must_use]
     pub fn of(view: super::View<'_>) -> Self {

@@ -2,15 +2,15 @@
 
 use super::check::{self, Parts};
 use super::error::InvalidMessage;
-use super::{Message, MessageType, NETWORK_TIMESTAMP};
+use super::{MessageType, NETWORK_TIMESTAMP, ZeekMessage};
 use crate::{BStr, ConversionError, Elements, FromValue, Timestamp, View};
 use std::iter::FusedIterator;
 
 /// A borrowed view of a valid message.
 #[derive(Clone, Copy, Debug)]
-pub enum MessageView<'a> {
+pub enum ZeekMessageView<'a> {
     /// An event.
-    Event(EventView<'a>),
+    Event(ZeekEventView<'a>),
     /// The creation of a log stream.
     LogCreate(LogCreateView<'a>),
     /// One record of a log stream.
@@ -23,7 +23,7 @@ pub enum MessageView<'a> {
 
 /// A borrowed view of an event.
 #[derive(Clone, Copy, Debug)]
-pub struct EventView<'a> {
+pub struct ZeekEventView<'a> {
     name: &'a BStr,
     args: View<'a>,
     metadata: Option<View<'a>>,
@@ -70,7 +70,7 @@ pub struct BatchView<'a> {
     items: View<'a>,
 }
 
-impl<'a> MessageView<'a> {
+impl<'a> ZeekMessageView<'a> {
     /// Checks that the value is a valid message, batches and what is in them included. Does not
     /// allocate.
     ///
@@ -95,8 +95,8 @@ impl<'a> MessageView<'a> {
 
     /// Decodes the message.
     #[must_use]
-    pub fn to_message(&self) -> Message {
-        Message::from(*self)
+    pub fn to_message(&self) -> ZeekMessage {
+        ZeekMessage::from(*self)
     }
 }
 
@@ -108,12 +108,12 @@ fn label(view: View<'_>) -> &BStr {
     view.as_enum().unwrap_or_default()
 }
 
-impl<'a> From<Parts<View<'a>>> for MessageView<'a> {
+impl<'a> From<Parts<View<'a>>> for ZeekMessageView<'a> {
     #[inline]
     fn from(parts: Parts<View<'a>>) -> Self {
         match parts {
             Parts::Event { name, args, metadata } => {
-                Self::Event(EventView { name: string(name).into(), args, metadata })
+                Self::Event(ZeekEventView { name: string(name).into(), args, metadata })
             }
             Parts::LogCreate { stream, writer, writer_info, fields } => {
                 let (stream, writer) = (label(stream), label(writer));
@@ -134,7 +134,7 @@ impl<'a> From<Parts<View<'a>>> for MessageView<'a> {
     }
 }
 
-impl<'a> EventView<'a> {
+impl<'a> ZeekEventView<'a> {
     /// The name, for example `Cluster::hello`. May be empty.
     #[must_use]
     pub fn name(&self) -> &'a BStr {
@@ -213,7 +213,7 @@ impl<'a> BatchView<'a> {
     }
 
     /// The messages.
-    pub fn messages(&self) -> impl Iterator<Item = MessageView<'a>> + use<'a> {
-        self.items.iter().filter_map(|item| MessageView::parse(item).ok())
+    pub fn messages(&self) -> impl Iterator<Item = ZeekMessageView<'a>> + use<'a> {
+        self.items.iter().filter_map(|item| ZeekMessageView::parse(item).ok())
     }
 }

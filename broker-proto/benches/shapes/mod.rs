@@ -1,7 +1,7 @@
 //! The events of the C++ Broker's `broker-throughput`, as values.
 
-use broker_data::zeek::Event;
-use broker_data::{Address, EnumValue, Port, Protocol, Timespan, Timestamp, Value};
+use broker_data::zeek::ZeekEvent;
+use broker_data::{EnumValue, IpAddress, Port, Protocol, Timespan, Timestamp, Value};
 
 /// All shapes with their names.
 pub(crate) fn all() -> [(&'static str, Value); 3] {
@@ -9,11 +9,11 @@ pub(crate) fn all() -> [(&'static str, Value); 3] {
 }
 
 fn small() -> Value {
-    Event::new("event_1").arg(42_i64).arg("test").into()
+    ZeekEvent::new("event_1").arg(42_i64).arg("test").into()
 }
 
-fn address(last: u8) -> Address {
-    Address::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
+fn address(last: u8) -> IpAddress {
+    IpAddress::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 1, 2, 3, last])
 }
 
 fn port(number: u16) -> Port {
@@ -47,7 +47,7 @@ fn conn() -> Value {
         Value::Count(7),
         Value::Set(tunnels.into()),
     ];
-    Event { args: args.into(), ..Event::new("event_2") }.into()
+    ZeekEvent { args: args.into(), ..ZeekEvent::new("event_2") }.into()
 }
 
 fn table() -> Value {
@@ -56,5 +56,5 @@ fn table() -> Value {
     let entries = (0..100).map(|key| (string(&format!("key-{key:011}")), set(key)));
     let table = Value::Table(entries.collect());
     let args = vec![Timestamp(1_700_000_000_000_000_000).into(), table];
-    Event { args, ..Event::new("event_3") }.into()
+    ZeekEvent { args, ..ZeekEvent::new("event_3") }.into()
 }

@@ -17,6 +17,7 @@ pub fn is_internal(topic: &[u8]) -> bool {
 /// Why a subscription is refused: peers would not accept the filter that it makes. Nothing has
 /// changed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SubscribeError {
     /// A topic is longer than an entry of a filter may be.
     #[error("a topic of {bytes} bytes cannot be subscribed to, the limit filter-entry is {limit}")]

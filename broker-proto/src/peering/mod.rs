@@ -1,6 +1,7 @@
 //! The rules of peering, as state machines without I/O: bytes and time in, decisions out.
 
 mod bye;
+mod crowd;
 mod handshake;
 mod last_activity;
 mod local_filter;

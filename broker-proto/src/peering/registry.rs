@@ -2,7 +2,7 @@ use super::tracked::Tracked;
 use super::{ConnectionId, Direction, PeerStatus, Time};
 use crate::Failure;
 use crate::fact::NetworkInfo;
-use crate::{EndpointId, Protection, Url};
+use crate::{Address, EndpointId, Protection};
 
 /// What is known about one peer.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ impl Peers {
     }
 
     /// The installed peer that is known under this address; the latest, should there be several.
-    pub(super) fn peered_at(&self, url: &Url) -> Option<(EndpointId, ConnectionId)> {
+    pub(super) fn peered_at(&self, url: &Address) -> Option<(EndpointId, ConnectionId)> {
         self.iter()
             .filter(|(_, peer)| {
                 peer.status == PeerStatus::Peered && same_address(&peer.network.url, url)
@@ -59,8 +59,8 @@ impl Peers {
 
 /// Whether two addresses are the same text, where an IPv4 address and its IPv6-mapped form count as
 /// one: listeners of both families show IPv4 clients in the latter.
-pub(super) fn same_address(a: &Url, b: &Url) -> bool {
-    fn host(url: &Url) -> &str {
+pub(super) fn same_address(a: &Address, b: &Address) -> bool {
+    fn host(url: &Address) -> &str {
         url.host().strip_prefix("::ffff:").filter(|v4| v4.contains('.')).unwrap_or(url.host())
     }
     a.scheme() == b.scheme() && a.port() == b.port() && host(a) == host(b)

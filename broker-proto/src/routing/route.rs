@@ -1,5 +1,5 @@
 use super::router::Router;
-use super::table::{Destinations, Table};
+use super::table::{Destinations, RoutingTable};
 use crate::EndpointId;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
@@ -25,7 +25,7 @@ impl Way {
 #[derive(Debug)]
 pub(super) struct Route {
     /// Weak, so that whoever has become silent keeps no outdated table.
-    table: Weak<Table>,
+    table: Weak<RoutingTable>,
     destinations: Arc<Destinations>,
 }
 

@@ -1,7 +1,7 @@
 use super::index::PrefixIndex;
 use super::is_internal;
 use super::reach::Remote;
-use super::table::{Peer, Receiver, Receivers, Sink, Table};
+use super::table::{Peer, Receiver, Receivers, RoutingTable, Sink};
 use crate::EndpointId;
 use crate::overlay::{OverlayChange, RemoteChange, Streams};
 use crate::peering::ConnectionId;
@@ -49,7 +49,7 @@ pub struct Router {
     staged: Mutex<VecDeque<Staged>>,
     /// Held by the one who does it.
     applying: Mutex<()>,
-    table: ArcSwap<Table>,
+    table: ArcSwap<RoutingTable>,
     /// Where the table is, for those who only want to know whether it still is theirs.
     address: AtomicUsize,
 }
@@ -270,14 +270,14 @@ impl Router {
 
     /// The current table.
     #[inline]
-    pub fn table(&self) -> Guard<Arc<Table>> {
+    pub fn table(&self) -> Guard<Arc<RoutingTable>> {
         self.table.load()
     }
 
     /// Whether `table` is still the current one. Who holds on to a table that is gone keeps its
     /// address from being that of another one.
     #[inline]
-    pub fn is_current(&self, table: &Weak<Table>) -> bool {
+    pub fn is_current(&self, table: &Weak<RoutingTable>) -> bool {
         self.address.load(Ordering::Acquire) == table.as_ptr().addr()
     }
 
@@ -285,7 +285,8 @@ impl Router {
     fn install(&self, routes: &Routes) {
         let Routes { receivers, index, internal, .. } = routes;
         let (index, internal) = (index.clone(), internal.clone());
-        let table = Arc::new(Table::new(Arc::clone(receivers), index, internal, self.remember));
+        let table =
+            Arc::new(RoutingTable::new(Arc::clone(receivers), index, internal, self.remember));
         let address = Arc::as_ptr(&table).addr();
         self.table.store(table);
         self.address.store(address, Ordering::Release);

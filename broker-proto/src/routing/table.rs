@@ -174,7 +174,7 @@ struct Remembered {
 
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
 #[derive(Debug, Default)]
-pub struct Table {
+pub struct RoutingTable {
     receivers: Arc<Receivers>,
     index: PrefixIndex,
     /// The subscriptions of local consumers to internal topics.
@@ -183,7 +183,7 @@ pub struct Table {
     remember: usize,
 }
 
-impl Table {
+impl RoutingTable {
     pub(super) fn new(
         receivers: Arc<Receivers>,
         index: PrefixIndex,

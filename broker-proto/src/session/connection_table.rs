@@ -4,7 +4,7 @@ use crate::peering::{
 };
 use crate::queue::{BoundedQueue, Closing, Push};
 use crate::routing::{FilterChange, Peer, PeerCounters, Router};
-use crate::{EndpointId, Failure, Url};
+use crate::{Address, EndpointId, Failure};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct ConnectionHandle {
 /// The part of the actions that needs more than the connections. Nothing in here waits.
 pub trait ActionHandler {
     /// Opens a connection for a request.
-    fn dial(&mut self, dial: DialId, url: Url);
+    fn dial(&mut self, dial: DialId, url: Address);
     /// Stops opening a connection.
     fn abandon(&mut self, dial: DialId);
     /// A peer has been installed.

@@ -7,7 +7,7 @@ use crate::peering::{Close, ConnectionId, HandshakeFrame, Time};
 use crate::queue::{BoundedQueue, Closing};
 use crate::routing::{Inbound, InboundLimits, Notice, Peer, Progress, Router, Sink};
 use crate::wire::frame::PREFIX;
-use crate::{FrameTooLarge, Link, ReadBuffer};
+use crate::{Address, FrameTooLarge, Link, ReadBuffer};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
@@ -134,6 +134,12 @@ impl Receiver {
             "the connections of this endpoint hold more memory than the limit memory allows, {limit} \
              bytes, and an unfinished frame of this one is the largest part of it: {held} bytes"
         ))
+    }
+
+    /// The other side goes on from another address.
+    pub fn moved(&mut self, host: &impl EndpointContext, remote: Address) {
+        self.link.remote = remote.clone();
+        host.with_machine(|table, _| table.machine.moved(self.id, remote));
     }
 
     /// Where received bytes go. [`Self::advance`] is to be called after that.

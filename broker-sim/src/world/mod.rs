@@ -18,7 +18,7 @@ use crate::{Broken, Summary};
 use broker_proto::fact::Fact;
 use broker_proto::peering::Time;
 use broker_proto::session::EndpointContext;
-use broker_proto::{EndpointId, Reason, Url};
+use broker_proto::{Address, EndpointId, Reason};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -422,8 +422,8 @@ impl World {
 }
 
 /// Where an endpoint can be reached: it has two names.
-pub(super) fn address(slot: usize, alias: bool) -> Url {
-    Url::new("sim", &format!("{}{slot}", if alias { "alias" } else { "n" }), 1)
+pub(super) fn address(slot: usize, alias: bool) -> Address {
+    Address::new("sim", &format!("{}{slot}", if alias { "alias" } else { "n" }), 1)
 }
 
 /// Polls a future once.

@@ -2,15 +2,15 @@
 
 use super::{What, World, address};
 use crate::wire::{End, Pipe, Stage, Wire};
-use broker_proto::Url;
+use broker_proto::Address;
 use broker_proto::peering::{DialId, Opened};
 use broker_proto::session::{EndpointContext, Receiver};
-use broker_proto::{Link, Protection, TransportError, TransportErrorKind};
+use broker_proto::{Link, Protection, Reason, TransportError};
 use std::time::Duration;
 
 impl World {
     /// The machine wants a connection.
-    pub(super) fn dial(&mut self, slot: usize, life: u64, dial: DialId, url: &Url) {
+    pub(super) fn dial(&mut self, slot: usize, life: u64, dial: DialId, url: &Address) {
         let alias = url.host().starts_with('a');
         let digits = url.host().trim_start_matches(|c: char| c.is_ascii_alphabetic());
         let Ok(target) = digits.parse() else { return };
@@ -73,7 +73,7 @@ impl World {
         if !node.opening.remove(&DialId(dial)) {
             return;
         }
-        let error = TransportError::new(TransportErrorKind::Refused, "nobody is there");
+        let error = TransportError::new(Reason::Refused, "nobody is there");
         node.with_machine(|table, now| table.machine.dial_failed(DialId(dial), error.into(), now));
         self.after(slot);
     }
@@ -83,8 +83,8 @@ impl World {
         let end = &mut wire.ends[e];
         let (slot, life, dial) = (end.slot, end.life, end.dial);
         let remote = match dial {
-            Some(_) => Url::new("sim", &format!("to{id}"), 1),
-            None => Url::new("sim", &format!("from{id}"), 1),
+            Some(_) => Address::new("sim", &format!("to{id}"), 1),
+            None => Address::new("sim", &format!("from{id}"), 1),
         };
         let link = Link { remote, protection: Protection::InProcess };
         let Some(node) = self.node_mut(slot, life) else { return self.gone(id, wire, e) };

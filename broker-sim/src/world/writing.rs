@@ -4,7 +4,7 @@ use super::{What, World};
 use crate::wire::{Stage, Wire};
 use broker_proto::Failure;
 use broker_proto::queue::Taken;
-use broker_proto::{TransportError, TransportErrorKind};
+use broker_proto::{Reason, TransportError};
 use std::time::Duration;
 
 impl World {
@@ -108,5 +108,5 @@ impl World {
 }
 
 pub(super) fn reset() -> TransportError {
-    TransportError::new(TransportErrorKind::Reset, "the connection was reset")
+    TransportError::new(Reason::Reset, "the connection was reset")
 }

@@ -28,14 +28,14 @@ const IVS: usize = 16;
 
 /// What a connection needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum AnonymousStatus {
     /// More bytes of the other side.
     Input,
     /// Somebody who takes the plaintext that has arrived.
     Data,
     /// Nothing: the other side has ended its direction in an orderly way. The other direction goes
-    /// on until [`Connection::close`], as OpenSSL and rustls have it and TLS 1.3 does, while RFC
-    /// 5246 wants it to end at once.
+    /// on until [`AnonymousConnection::close`], as OpenSSL and rustls have it and TLS 1.3 does,
+    /// while RFC 5246 wants it to end at once.
     Closed,
 }
 
@@ -57,7 +57,7 @@ enum State {
 /// What arrives goes into [`Self::room`] and is told by [`Self::arrived`]; [`Self::process`] then
 /// says what comes of it. What is to be sent is in [`Self::output`], before and after errors too.
 /// Beyond the first 4 KiB, memory is taken for at most twice of what has arrived.
-pub struct Connection {
+pub struct AnonymousConnection {
     is_client: bool,
     entropy: Entropy,
     state: State,
@@ -78,7 +78,7 @@ pub struct Connection {
     error: Option<Error>,
 }
 
-impl Connection {
+impl AnonymousConnection {
     /// A client, with its first message in the output.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl Connection {
     /// # Errors
     ///
     /// The connection has ended, now or before; an alert for the other side may be in the output.
-    pub fn process(&mut self) -> Result<Status, Error> {
+    pub fn process(&mut self) -> Result<AnonymousStatus, Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -293,17 +293,17 @@ impl Connection {
         self.error = Some(error);
     }
 
-    fn process_records(&mut self) -> Result<Status, Error> {
+    fn process_records(&mut self) -> Result<AnonymousStatus, Error> {
         loop {
             if self.input.has_plaintext() {
-                return Ok(Status::Data);
+                return Ok(AnonymousStatus::Data);
             }
             if self.closed {
                 // Whatever follows the end is of no interest.
                 self.input.discard();
-                return Ok(Status::Closed);
+                return Ok(AnonymousStatus::Closed);
             }
-            let Some((kind, body)) = self.next_record()? else { return Ok(Status::Input) };
+            let Some((kind, body)) = self.next_record()? else { return Ok(AnonymousStatus::Input) };
             let body = match &mut self.opener {
                 None => body,
                 Some(opener) => {
@@ -552,7 +552,7 @@ impl Connection {
 }
 
 #[cfg(test)]
-impl Connection {
+impl AnonymousConnection {
     /// Lets the next record that is sent, or received, be the last that there can be.
     pub(super) fn exhaust(&mut self, sending: bool) {
         match (&mut self.sealer, &mut self.opener) {
@@ -564,7 +564,7 @@ impl Connection {
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
-impl Connection {
+impl AnonymousConnection {
     /// Whether what is sent is protected by now.
     pub(super) fn is_sealing(&self) -> bool {
         self.sealer.is_some()

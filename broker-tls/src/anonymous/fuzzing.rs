@@ -1,7 +1,7 @@
 //! What the fuzzer of anonymous TLS runs.
 
 use super::keys::{Entropy, Recorded};
-use super::{Connection, Error, Hello, Status, inspect};
+use super::{AnonymousConnection, AnonymousStatus, Error, Hello, inspect};
 use broker_proto::fuzzing::Input;
 use rustls::CipherSuite;
 use std::io::IoSlice;
@@ -28,11 +28,11 @@ pub fn anonymous_tls(bytes: &[u8]) {
 struct Outcome {
     plain: Vec<u8>,
     output: Vec<u8>,
-    status: Option<Result<Status, Error>>,
+    status: Option<Result<AnonymousStatus, Error>>,
 }
 
 impl Outcome {
-    fn feed(&mut self, connection: &mut Connection, mut bytes: &[u8]) {
+    fn feed(&mut self, connection: &mut AnonymousConnection, mut bytes: &[u8]) {
         loop {
             let room = connection.room();
             assert!(room.len() <= 1 << 16, "more room than anybody needs");
@@ -40,13 +40,13 @@ impl Outcome {
             room.iter_mut().zip(piece).for_each(|(to, from)| *to = *from);
             connection.arrived(piece.len());
             let mut status = connection.process();
-            while status == Ok(Status::Data) {
+            while status == Ok(AnonymousStatus::Data) {
                 self.plain.extend_from_slice(connection.plaintext());
                 connection.consume(connection.plaintext().len());
                 status = connection.process();
             }
             self.status = Some(status);
-            if bytes.is_empty() || self.status != Some(Ok(Status::Input)) {
+            if bytes.is_empty() || self.status != Some(Ok(AnonymousStatus::Input)) {
                 break;
             }
         }
@@ -66,9 +66,9 @@ fn stranger(is_client: bool, mut input: Input<'_>) {
         let entropy =
             Entropy::Recorded(Recorded { bytes: random.clone().into(), public, premaster });
         if is_client {
-            Connection::client_with(entropy).ok()
+            AnonymousConnection::client_with(entropy).ok()
         } else {
-            Some(Connection::server_with(entropy))
+            Some(AnonymousConnection::server_with(entropy))
         }
     };
     let (Some(mut whole), Some(mut cut)) = (side(), side()) else { return };
@@ -91,18 +91,18 @@ fn stranger(is_client: bool, mut input: Input<'_>) {
 }
 
 /// Two sides that have met.
-fn pair() -> Option<(Connection, Connection)> {
+fn pair() -> Option<(AnonymousConnection, AnonymousConnection)> {
     let side = || {
         let (public, premaster) = (vec![9; 32], vec![7; 32]);
         Entropy::Recorded(Recorded { bytes: (0..=255).collect(), public, premaster })
     };
-    let mut client = Connection::client_with(side()).ok()?;
-    let mut server = Connection::server_with(side());
+    let mut client = AnonymousConnection::client_with(side()).ok()?;
+    let mut server = AnonymousConnection::server_with(side());
     let (mut of_client, mut of_server) = (Outcome::default(), Outcome::default());
     while !client.is_established() || !server.is_established() {
         of_client.feed(&mut client, &std::mem::take(&mut of_server.output));
         of_server.feed(&mut server, &std::mem::take(&mut of_client.output));
-        assert_eq!(of_server.status, Some(Ok(Status::Input)));
+        assert_eq!(of_server.status, Some(Ok(AnonymousStatus::Input)));
     }
     Some((client, server))
 }
@@ -160,11 +160,11 @@ fn exchange(mut input: Input<'_>) {
     let end = one.0.output().to_vec();
     one.0.sent(end.len());
     other.1.feed(&mut other.0, &end);
-    assert_eq!(other.1.status, Some(Ok(Status::Closed)));
+    assert_eq!(other.1.status, Some(Ok(AnonymousStatus::Closed)));
     other.0.close();
     other.1.feed(&mut other.0, &[]);
     one.1.feed(&mut one.0, &std::mem::take(&mut other.1.output));
-    assert_eq!(one.1.status, Some(Ok(Status::Closed)));
+    assert_eq!(one.1.status, Some(Ok(AnonymousStatus::Closed)));
 }
 
 /// More bytes do not change what a client was taken for.

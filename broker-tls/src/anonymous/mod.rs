@@ -14,9 +14,9 @@
 //! With the extended master secret (RFC 7627) keys belong to one handshake alone. There is no
 //! renegotiation, no resumption, no compression and no other suite.
 //!
-//! [`Connection`] is one side of a connection without its input and output. The arithmetic comes
-//! from libraries: key exchange and random numbers from `ring`, the rest from RustCrypto, whose AES
-//! and SHA-1 use the instructions that processors have for them.
+//! [`AnonymousConnection`] is one side of a connection without its input and output. The arithmetic
+//! comes from libraries: key exchange and random numbers from `ring`, the rest from RustCrypto,
+//! whose AES and SHA-1 use the instructions that processors have for them.
 
 mod connection;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -29,7 +29,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use connection::{Connection, Status};
+pub use connection::{AnonymousConnection, AnonymousStatus};
 pub use hello::{Hello, inspect};
 
 use rustls::AlertDescription;

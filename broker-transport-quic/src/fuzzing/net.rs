@@ -1,8 +1,8 @@
 use crate::demultiplexer::{Demultiplexer, Limits, Step};
-use crate::multiplexer::split_frame;
 use crate::wire::STREAMS;
 use broker_core::limits::READ_CHUNK_MAX;
 use broker_core::transport::ReadBuffer;
+use broker_core::wire::frame::split_frame;
 use bytes::Bytes;
 
 /// The streams between a multiplexer and a demultiplexer, of which each has its own pace.

@@ -9,7 +9,7 @@ use broker_core::transport::{
     WriteBatch,
 };
 use broker_core::wire::envelope::{Envelope, EnvelopeType};
-use broker_core::{Endpoint, EndpointId, Url};
+use broker_core::{Address, Endpoint, EndpointId};
 use broker_transport_quic::{QuicOptions, QuicTransport, Tls, TlsOptions};
 use bytes::Bytes;
 use std::time::Duration;
@@ -43,8 +43,8 @@ pub fn endpoint(id: &str, transport: &QuicTransport) -> Endpoint {
     Endpoint::builder().id(id.parse().unwrap()).transport(transport.clone()).build().unwrap()
 }
 
-pub fn local() -> Url {
-    Url::new("quic", "127.0.0.1", 0)
+pub fn local() -> Address {
+    Address::new("quic", "127.0.0.1", 0)
 }
 
 pub async fn listen(transport: &QuicTransport) -> Box<dyn Listener> {

@@ -1,6 +1,6 @@
 //! A network between two endpoints that can change or die.
 
-use broker_core::Url;
+use broker_core::Address;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 /// Forwards datagrams to one address, as a translator of addresses does.
 pub struct Proxy {
-    pub url: Url,
+    pub url: Address,
     /// The number of the mapping, or none for a dead network.
     mapping: watch::Sender<Option<usize>>,
     clients: Arc<AtomicUsize>,
@@ -28,7 +28,7 @@ struct Answers {
 }
 
 impl Proxy {
-    pub async fn to(url: &Url) -> Self {
+    pub async fn to(url: &Address) -> Self {
         let inside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
         let target = SocketAddr::from(([127, 0, 0, 1], url.port()));
         let (mapping, current) = watch::channel(Some(0));

@@ -1,6 +1,6 @@
 //! A stream around a connection of anonymous TLS.
 
-use broker_tls::anonymous::{Connection, Status};
+use broker_tls::anonymous::{AnonymousConnection, AnonymousStatus};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 /// An encrypted stream whose handshake is done.
 pub(super) struct AnonymousStream<S> {
     socket: S,
-    connection: Connection,
+    connection: AnonymousConnection,
 }
 
 /// Runs the handshake. With an error the socket comes back, and the alert that says why has been
 /// sent.
 pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
-    mut connection: Connection,
+    mut connection: AnonymousConnection,
     mut socket: S,
 ) -> Result<AnonymousStream<S>, (io::Error, S)> {
     match run(&mut connection, &mut socket).await {
@@ -25,7 +25,7 @@ pub(super) async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: &mut Connection,
+    connection: &mut AnonymousConnection,
     socket: &mut S,
 ) -> io::Result<()> {
     loop {
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for AnonymousStream<S> {
         let this = &mut *self;
         loop {
             match this.connection.process() {
-                Ok(Status::Data) => {
+                Ok(AnonymousStatus::Data) => {
                     let plain = this.connection.plaintext();
                     let count = plain.len().min(buffer.remaining());
                     buffer.put_slice(plain.get(..count).unwrap_or_default());
@@ -86,8 +86,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for AnonymousStream<S> {
                 }
                 // Answers are sent with the next write or the end: a read that waited to write
                 // would take the place of whoever does write.
-                Ok(Status::Closed) => return Poll::Ready(Ok(())),
-                Ok(Status::Input) => {}
+                Ok(AnonymousStatus::Closed) => return Poll::Ready(Ok(())),
+                Ok(AnonymousStatus::Input) => {}
                 Err(error) => {
                     // One attempt to say why; nothing else is written any more.
                     let _ = this.poll_drain(cx);

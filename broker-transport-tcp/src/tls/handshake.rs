@@ -6,8 +6,8 @@ use super::prefix_capture::{PREFIX_LEN, PrefixCapture};
 use super::stream::Finish;
 use super::unusable;
 use crate::foreign::{Speaker, kind_where_tls_is_spoken, speaker};
-use broker_core::Url;
-use broker_core::transport::{TransportError, TransportErrorKind as Kind};
+use broker_core::transport::TransportError;
+use broker_core::{Address, Reason};
 use broker_tls::{HandshakeReport, Tls, anonymous};
 use std::io;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 pub(super) async fn dial<F: Finish>(
     transport: &TlsTransport,
     mut socket: TcpStream,
-    to: &Url,
+    to: &Address,
     doing: &str,
     finish: F,
     seen: &mut Option<HandshakeReport>,
@@ -109,7 +109,7 @@ async fn connect(
 ) -> Result<Established, (io::Error, PrefixCapture)> {
     let socket = PrefixCapture::new(socket);
     if anonymous {
-        let client = match anonymous::Connection::client() {
+        let client = match anonymous::AnonymousConnection::client() {
             Ok(client) => client,
             Err(error) => return Err((io::Error::other(error), socket)),
         };
@@ -146,7 +146,7 @@ fn dial_error(
     error: &io::Error,
     head: &[u8],
     report: &HandshakeReport,
-    to: &Url,
+    to: &Address,
     doing: &str,
 ) -> TransportError {
     match speaker(head) {
@@ -163,7 +163,7 @@ fn dial_error(
             "{doing}: the other side closed the connection during the TLS handshake, as one that \
              expects no encryption or has other certificates does"
         );
-        return TransportError::new(Kind::Closed, detail);
+        return TransportError::new(Reason::Closed, detail);
     }
     explained
 }
@@ -191,7 +191,7 @@ pub(super) async fn accept<F: Finish>(
         Ok(Some(is_anonymous)) => is_anonymous,
         Ok(None) => {
             close(&mut socket).await;
-            return Err(TransportError::new(Kind::Closed, CLOSED));
+            return Err(TransportError::new(Reason::Closed, CLOSED));
         }
         Err(error) => return Err(TransportError::from_io(&error, DOING)),
     };
@@ -205,7 +205,7 @@ pub(super) async fn accept<F: Finish>(
             "{DOING}: the other side speaks nothing but anonymous TLS, and here certificates are \
              configured: both sides have to have certificates, or neither"
         );
-        return Err(TransportError::new(Kind::PeerCertificate, detail));
+        return Err(TransportError::new(Reason::PeerCertificate, detail));
     }
     let handshake = async {
         if !is_anonymous {
@@ -213,7 +213,7 @@ pub(super) async fn accept<F: Finish>(
             let stream = acceptor.accept(socket).into_fallible().await?;
             return Ok(Established::Rustls(Box::new(stream.into())));
         }
-        let server = anonymous::Connection::server();
+        let server = anonymous::AnonymousConnection::server();
         let stream = anonymous_handshake(server, socket).await?;
         Ok(Established::Anonymous(Box::new(stream)))
     };
@@ -240,7 +240,7 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
         (Some(0x16), _) => return Ok(()),
         (None, _) => {
             let detail = "the other side closed the connection before it said anything";
-            return Err(TransportError::new(Kind::Closed, detail));
+            return Err(TransportError::new(Reason::Closed, detail));
         }
         (_, Some(Speaker::Tls)) => "the other side began with a TLS alert".to_owned(),
         (_, Some(other)) => {
@@ -249,12 +249,12 @@ async fn expect_hello(socket: &TcpStream) -> Result<(), TransportError> {
         }
         (_, None) => "the other side does not speak TLS, and this address is encrypted".to_owned(),
     };
-    let kind = speaker.map_or(Kind::WrongProtocol, kind_where_tls_is_spoken);
+    let kind = speaker.map_or(Reason::NotBroker, kind_where_tls_is_spoken);
     Err(TransportError::new(kind, detail))
 }
 
 /// What to do about an acceptor that speaks something else, as the end of a sentence.
-fn cure_for_dialler(speaker: Speaker, to: &Url) -> &'static str {
+fn cure_for_dialler(speaker: Speaker, to: &Address) -> &'static str {
     match (speaker, to.scheme()) {
         (Speaker::Http, "wss") => {
             " without encryption: use ws:// here, or switch encryption on there"
@@ -275,7 +275,7 @@ fn cure(speaker: Speaker) -> &'static str {
 fn accept_error(error: &io::Error, report: &HandshakeReport) -> TransportError {
     let explained = report.explain(error, DOING);
     if explained.is_closed() {
-        return TransportError::new(Kind::Closed, CLOSED);
+        return TransportError::new(Reason::Closed, CLOSED);
     }
     explained
 }

@@ -16,9 +16,8 @@ use anonymous_listeners::AnonymousListeners;
 use async_trait::async_trait;
 use broker_core::transport::{
     Connection, Incoming, Listener, ListenerProtection, Transport, TransportError,
-    TransportErrorKind,
 };
-use broker_core::{Limits, Url};
+use broker_core::{Address, Limits, Reason};
 use broker_tls::HandshakeReport;
 use std::time::Duration;
 use stream::{Connected, Finish, Layered};
@@ -26,6 +25,26 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// The transport for the scheme `tls`.
+///
+/// # Examples
+///
+/// Without certificates links are encrypted, and nobody knows with whom:
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use broker_core::Endpoint;
+/// use broker_transport_tcp::TcpTransport;
+/// use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
+///
+/// let tls = Tls::new(TlsOptions::default())?;
+/// let transport = TlsTransport::new(TcpTransport::default(), tls);
+/// let endpoint = Endpoint::builder().transport(transport).build()?;
+/// endpoint.listen("tls://127.0.0.1:0").await?;
+/// assert_eq!(endpoint.listeners()[0].protection.to_string(), "encrypted, not authenticated");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TlsTransport {
     tcp: TcpTransport,
@@ -63,7 +82,7 @@ impl TlsTransport {
     pub async fn secure_dialled(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> Result<Encrypted, TransportError> {
         self.dial(socket, to, Layered, &mut None).await
     }
@@ -73,7 +92,7 @@ impl TlsTransport {
     pub async fn examine(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
     ) -> (Result<Connection, TransportError>, Details) {
         let mut seen = None;
         let outcome = self.dial(socket, to, Connected(to.clone()), &mut seen).await;
@@ -112,7 +131,7 @@ impl TlsTransport {
     /// # Errors
     ///
     /// It has expired, is not valid yet, or is not meant for this.
-    pub async fn check_listening(&self, at: &Url) -> Result<(), TransportError> {
+    pub async fn check_listening(&self, at: &Address) -> Result<(), TransportError> {
         self.tls.watch_files();
         self.tls.check_listening().map_err(|error| unusable(&error, &format!("listening on {at}")))
     }
@@ -120,7 +139,7 @@ impl TlsTransport {
     async fn dial<F: Finish>(
         &self,
         socket: TcpStream,
-        to: &Url,
+        to: &Address,
         finish: F,
         seen: &mut Option<HandshakeReport>,
     ) -> Result<F::Output, TransportError> {
@@ -134,7 +153,7 @@ impl TlsTransport {
                      within {:?}, as one that expects no encryption does",
                     self.handshake_time
                 );
-                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             })
     }
 
@@ -149,7 +168,7 @@ impl TlsTransport {
             |_| {
                 let detail =
                     format!("the other side did not finish the TLS handshake within {time:?}");
-                Err(TransportError::new(TransportErrorKind::TimedOut, detail))
+                Err(TransportError::new(Reason::TimedOut, detail))
             },
         )
     }
@@ -161,14 +180,14 @@ impl Transport for TlsTransport {
         &["tls"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         check_url(at, "listening on")?;
         self.check_listening(at).await?;
         let acceptor = self.tcp.bind(at).await?;
         Ok(Box::new(TlsListener { acceptor, transport: self.clone() }))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         check_url(to, "connecting to")?;
         let stream = self.tcp.dial(to).await?;
         self.dial(stream, to, Connected(to.clone()), &mut None).await
@@ -182,7 +201,7 @@ struct TlsListener {
 
 #[async_trait]
 impl Listener for TlsListener {
-    fn url(&self) -> &Url {
+    fn url(&self) -> &Address {
         self.acceptor.url()
     }
 
@@ -201,5 +220,5 @@ impl Listener for TlsListener {
 }
 
 fn unusable(error: &TlsError, doing: &str) -> TransportError {
-    TransportError::new(TransportErrorKind::UnusableCertificate, format!("{doing}: {error}"))
+    TransportError::unusable_certificate(format!("{doing}: {error}"))
 }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::{
     Connection, FrameWriter, Link, Protection, StreamReader, StreamWriter, TransportError,
     WriteBatch,
@@ -25,7 +25,7 @@ pub(super) trait Finish {
 }
 
 /// Makes a connection with this other side.
-pub(super) struct Connected(pub(super) Url);
+pub(super) struct Connected(pub(super) Address);
 
 impl Finish for Connected {
     type Output = Connection;

@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use crate::pki::{Authority, Files, Issued};
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::transport::{Connection, Listener, Transport, TransportError};
 use broker_transport_tcp::TcpTransport;
 use broker_transport_tcp::tls::{Tls, TlsOptions, TlsTransport};
@@ -12,7 +12,7 @@ pub fn transport(options: TlsOptions) -> TlsTransport {
 }
 
 pub async fn listen(transport: &TlsTransport) -> Box<dyn Listener> {
-    transport.listen(&Url::new("tls", "127.0.0.1", 0)).await.unwrap()
+    transport.listen(&Address::new("tls", "127.0.0.1", 0)).await.unwrap()
 }
 
 /// Accepts one connection, its handshake included.

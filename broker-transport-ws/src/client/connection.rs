@@ -5,8 +5,8 @@ use crate::dial::{Opening, target};
 use crate::framing::{CloseCode, Framing, Received, Side};
 use crate::security::Security;
 use crate::stream::{ReadHalf, WriteHalf, receive};
-use broker_core::Url;
-use broker_core::transport::{Protection, TransportError, TransportErrorKind as Kind};
+use broker_core::transport::{Protection, TransportError};
+use broker_core::{Address, Reason};
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io;
@@ -21,7 +21,7 @@ const PENDING: usize = 64 * 1024;
 /// Makes connections to one server.
 #[derive(Debug)]
 pub(super) struct Dialler {
-    pub(super) url: Url,
+    pub(super) url: Address,
     pub(super) security: Security,
     pub(super) options: ClientOptions,
 }
@@ -36,7 +36,7 @@ impl Dialler {
                 self.url,
                 limit.as_secs_f64()
             );
-            Err(TransportError::new(Kind::TimedOut, detail))
+            Err(TransportError::new(Reason::TimedOut, detail))
         })
     }
 
@@ -150,16 +150,16 @@ impl Link {
                     let detail =
                         format!("{doing}: the server refused the client: {code}: {context}");
                     let kind = if code == "permission_denied" {
-                        Kind::AccessDenied
+                        Reason::AccessDenied
                     } else {
-                        Kind::WrongProtocol
+                        Reason::NotBroker
                     };
                     return Err(TransportError::new(kind, detail));
                 }
                 Some(_) => {
                     let detail =
                         format!("{doing}: the server began with something else than an ack");
-                    return Err(TransportError::new(Kind::WrongProtocol, detail));
+                    return Err(TransportError::new(Reason::NotBroker, detail));
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Link {
                 () = due, if self.events.is_empty() => {
                     if asked {
                         let detail = "the server gives no sign of life";
-                        return Over::Lost(TransportError::new(Kind::TimedOut, detail));
+                        return Over::Lost(TransportError::new(Reason::TimedOut, detail));
                     }
                     asked = true;
                     deadline = self.next_ping();
@@ -273,13 +273,13 @@ impl Link {
                 Ok(Some(Received::SignOfLife)) => {}
                 Ok(Some(Received::Close(code, reason))) => {
                     let detail = format!("the server closed the connection: {code} {reason}");
-                    self.lost = Some(TransportError::new(Kind::Closed, detail.trim_end()));
+                    self.lost = Some(TransportError::new(Reason::Closed, detail.trim_end()));
                 }
                 Ok(Some(Received::Ended)) => self.lost = Some(TransportError::closed()),
                 Err(violation) => {
                     self.framing.close(violation.code, &violation.reason);
                     let detail = format!("the server broke the protocol: {violation}");
-                    self.lost = Some(TransportError::new(Kind::WrongProtocol, detail));
+                    self.lost = Some(TransportError::new(Reason::NotBroker, detail));
                 }
             }
         }

@@ -47,6 +47,7 @@ pub enum ClientEvent {
 
 /// A message from a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReceivedMessage {
     /// What it is about.
     pub topic: BString,

@@ -12,15 +12,13 @@ pub use options::ClientOptions;
 
 use crate::options::MAX_DURATION;
 use crate::security::Security;
-use broker_core::Url;
+use broker_core::Address;
 use broker_core::data::json::{ToJson, encode_data_message};
 use broker_transport_tcp::TcpTransport;
 use connection::Dialler;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 /// A program's link to a server of the JSON API, which is made again when it breaks.
 ///
@@ -75,7 +73,7 @@ impl JsonClient {
     /// Starts connecting, and returns at once. Has to be called on a tokio runtime. For `wss` see
     /// `start_with_tls`.
     #[must_use]
-    pub fn start(url: Url, options: ClientOptions) -> Self {
+    pub fn start(url: Address, options: ClientOptions) -> Self {
         Self::over(Security::plain(TcpTransport::default()), url, options)
     }
 
@@ -85,13 +83,13 @@ impl JsonClient {
     pub fn start_with_tls(
         tcp: TcpTransport,
         tls: broker_transport_tcp::tls::TlsTransport,
-        url: Url,
+        url: Address,
         options: ClientOptions,
     ) -> Self {
         Self::over(Security::with_tls(tcp, tls), url, options)
     }
 
-    pub(crate) fn over(security: Security, url: Url, options: ClientOptions) -> Self {
+    pub(crate) fn over(security: Security, url: Address, options: ClientOptions) -> Self {
         let ping_interval = options.ping_interval.min(MAX_DURATION);
         let options = ClientOptions { ping_interval, ..options };
         let (to_user, events) = mpsc::channel(options.queue_messages.max(1));
@@ -118,16 +116,14 @@ impl JsonClient {
         self.sender.clone()
     }
 
-    /// Sends what has been published so far, closes the connection in an orderly way and ends.
-    /// Takes `limit` at most. Returns whether everything was handed to the server.
-    pub async fn close(mut self, limit: Duration) -> bool {
+    /// Sends what has been published so far, closes the connection in an orderly way and ends,
+    /// however long the server takes to read; `tokio::time::timeout` sets a limit. Dropping the
+    /// future ends the client at once. Returns whether everything was handed to the server.
+    pub async fn close(mut self) -> bool {
         self.closing.notify_one();
-        let ended = async {
-            // Makes room, so that nothing holds up the end.
-            while self.events.recv().await.is_some() {}
-            (&mut self.task).await.unwrap_or(false)
-        };
-        timeout(limit, ended).await.unwrap_or(false)
+        // Makes room, so that nothing holds up the end.
+        while self.events.recv().await.is_some() {}
+        (&mut self.task).await.unwrap_or(false)
     }
 }
 
@@ -163,8 +159,8 @@ impl ClientSender {
     /// # Errors
     ///
     /// The client has ended.
-    pub async fn reserve(&self) -> Result<Slot<'_>, ClientEnded> {
-        self.outgoing.reserve().await.map(Slot).map_err(|_| ClientEnded)
+    pub async fn reserve(&self) -> Result<SendPermit<'_>, ClientEnded> {
+        self.outgoing.reserve().await.map(SendPermit).map_err(|_| ClientEnded)
     }
 
     /// Publishes a data message that is JSON already.
@@ -189,9 +185,9 @@ impl ClientSender {
 
 /// Room for one message of a client.
 #[derive(Debug)]
-pub struct Slot<'a>(mpsc::Permit<'a, Outgoing>);
+pub struct SendPermit<'a>(mpsc::Permit<'a, Outgoing>);
 
-impl Slot<'_> {
+impl SendPermit<'_> {
     /// As [`ClientSender::publish_text`], without waiting.
     pub fn publish_text(self, text: String) {
         self.0.send(Outgoing::Text(text));

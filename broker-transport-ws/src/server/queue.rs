@@ -4,6 +4,7 @@ use super::answers::missed_frame;
 use crate::stream::WriteHalf;
 use broker_core::OverflowPolicy;
 use broker_core::endpoint::ClientCounters;
+use broker_core::memory::{Holder, MemoryBudget, Share};
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -60,6 +61,9 @@ pub(crate) enum Taken {
 pub(crate) struct Outgoing {
     bounds: Bounds,
     counters: Arc<ClientCounters>,
+    /// What it holds within the budget of the endpoint. A frame counts for each client that it
+    /// waits for.
+    share: Share,
     state: Mutex<State>,
     /// For the writer: there is something to take.
     ready: Notify,
@@ -69,12 +73,14 @@ pub(crate) struct Outgoing {
     written: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Answers, which no policy drops. They go before the messages.
     control: Vec<u8>,
     frames: VecDeque<Bytes>,
     bytes: usize,
+    /// The bound in bytes while the queue has to give way to others.
+    squeezed: usize,
     /// Messages that were dropped and of which the client has not been told.
     missed: u64,
     /// After how many frames it is to be told.
@@ -90,12 +96,18 @@ impl Outgoing {
         Self {
             bounds,
             counters,
-            state: Mutex::default(),
+            share: Share::default(),
+            state: Mutex::new(State::new()),
             ready: Notify::new(),
             changed: Notify::new(),
             interrupt: Notify::new(),
             written: AtomicU64::new(0),
         }
+    }
+
+    /// The same queue, which counts in a budget.
+    pub(crate) fn within(self, budget: &Arc<MemoryBudget>) -> Self {
+        Self { share: Share::of(budget), ..self }
     }
 
     #[cfg(test)]
@@ -116,7 +128,6 @@ impl Outgoing {
         state.bytes += frame.len();
         state.frames.push_back(frame.clone());
         self.counters.messages_out.fetch_add(1, Relaxed);
-        self.note(&state);
         self.wake(state);
     }
 
@@ -136,7 +147,8 @@ impl Outgoing {
                 }
                 state.missed += 1;
             }
-            OverflowPolicy::Disconnect | OverflowPolicy::Wait => {
+            // Nobody waits for a client.
+            _ => {
                 state.interrupt = Some(Interrupt::Overflow);
                 self.interrupt.notify_one();
             }
@@ -188,7 +200,6 @@ impl Outgoing {
             state.missed = 0;
         }
         state.ending = Some(ending);
-        self.note(&state);
         self.wake(state);
     }
 
@@ -222,7 +233,11 @@ impl Outgoing {
                 state.frames = VecDeque::new();
             }
         }
-        self.note(&state);
+        if state.bytes <= state.squeezed {
+            state.squeezed = usize::MAX;
+        }
+        // It has become less.
+        let _ = self.note(&state);
         if !batch.is_empty() {
             return Taken::Some;
         }
@@ -248,23 +263,73 @@ impl Outgoing {
         self.written.load(Relaxed)
     }
 
-    fn note(&self, state: &State) {
+    /// To be called whenever what is queued has changed. Returns whether it is now too much for the
+    /// budget.
+    fn note(&self, state: &State) -> bool {
         self.counters.queued.store(state.frames.len() as u64, Relaxed);
         self.counters.queued_bytes.store(state.bytes as u64, Relaxed);
+        self.share.set(state.bytes + state.control.len())
     }
 
     fn wake(&self, mut state: parking_lot::MutexGuard<'_, State>) {
-        if std::mem::take(&mut state.idle) {
-            drop(state);
+        let too_much = self.note(&state);
+        let was_idle = std::mem::take(&mut state.idle);
+        drop(state);
+        if was_idle {
             self.ready.notify_one();
+        }
+        if too_much {
+            self.share.relieve();
         }
     }
 }
 
+impl Holder for Outgoing {
+    fn held(&self) -> usize {
+        self.share.bytes()
+    }
+
+    /// The oldest messages go where the policy says so; else there is no room for new ones until
+    /// the client has read enough, with whatever the policy says about that.
+    fn give_way(&self, excess: usize) -> usize {
+        let mut state = self.state.lock();
+        let before = state.bytes;
+        if state.ending.is_some() || state.over || before == 0 {
+            return 0;
+        }
+        let bound = before.saturating_sub(excess);
+        if self.bounds.policy != OverflowPolicy::DropOldest {
+            state.squeezed = state.squeezed.min(bound);
+            return before - bound;
+        }
+        while state.bytes > bound && state.drop_oldest() {
+            self.counters.dropped.fetch_add(1, Relaxed);
+        }
+        state.tell_after = 0;
+        let _ = self.note(&state);
+        before - state.bytes
+    }
+}
+
 impl State {
+    fn new() -> Self {
+        Self {
+            control: Vec::new(),
+            frames: VecDeque::new(),
+            bytes: 0,
+            squeezed: usize::MAX,
+            missed: 0,
+            tell_after: 0,
+            interrupt: None,
+            ending: None,
+            over: false,
+            idle: false,
+        }
+    }
+
     fn fits(&self, bounds: &Bounds, need: usize) -> bool {
         self.frames.len() < bounds.messages
-            && (self.frames.is_empty() || self.bytes + need <= bounds.bytes)
+            && (self.frames.is_empty() || self.bytes + need <= bounds.bytes.min(self.squeezed))
     }
 
     fn drop_oldest(&mut self) -> bool {
@@ -375,6 +440,48 @@ mod tests {
         assert!(got[3].contains("2 messages"), "{}", got[3]);
         push(&queue, &["f"]);
         assert_eq!(drain(&queue), ["f"]);
+    }
+
+    /// Queues of clients within a budget of ten large messages. The first takes in as many as it
+    /// may, the others one each.
+    fn within_a_budget<const CLIENTS: usize>(policy: OverflowPolicy) -> [Arc<Outgoing>; CLIENTS] {
+        let budget = Arc::new(MemoryBudget::new(10 * LARGE.len()));
+        let bounds = Bounds { messages: 100, bytes: usize::MAX, control: 10, policy };
+        let queue = |_| Arc::new(Outgoing::new(bounds, Arc::default()).within(&budget));
+        let queues = std::array::from_fn(queue);
+        let _held = queues.each_ref().map(|queue| {
+            let holder: Arc<dyn Holder> = queue.clone();
+            budget.register(Arc::downgrade(&holder))
+        });
+        let large = Bytes::from_static(LARGE);
+        for (client, queue) in queues.iter().enumerate() {
+            (0..if client == 0 { 9 } else { 1 }).for_each(|_| queue.push(&large));
+        }
+        queues
+    }
+
+    const LARGE: &[u8] = &[b'x'; 100_000];
+
+    #[test]
+    fn the_client_that_holds_most_loses_its_oldest_when_all_hold_too_much() {
+        let [slow, others @ ..] = within_a_budget::<4>(OverflowPolicy::DropOldest);
+        let queued = |queue: &Outgoing| queue.counters.queued.load(Relaxed);
+        let dropped = slow.counters.dropped.load(Relaxed);
+        assert!(dropped > 0 && dropped + queued(&slow) == 9, "{dropped}");
+        assert!(others.iter().all(|queue| queued(queue) == 1));
+    }
+
+    #[test]
+    fn a_client_that_holds_too_much_gets_nothing_more_where_nothing_queued_may_be_dropped() {
+        for policy in [OverflowPolicy::DropNewest, OverflowPolicy::Disconnect] {
+            let [slow, other, ..] = within_a_budget::<4>(policy);
+            slow.push(&Bytes::from_static(LARGE));
+            assert_eq!(slow.counters.queued.load(Relaxed), 9);
+            let overflows = slow.state.lock().interrupt == Some(Interrupt::Overflow);
+            assert_eq!(overflows, policy == OverflowPolicy::Disconnect);
+            other.push(&Bytes::from_static(LARGE));
+            assert_eq!(other.counters.queued.load(Relaxed), 2);
+        }
     }
 
     #[tokio::test]

@@ -8,8 +8,9 @@ use crate::framing::{CloseCode, Framing, Received};
 use crate::stream::{ReadHalf, Stream, WriteHalf, receive};
 use broker_core::endpoint::{ClientInfo, ClientSession, ServiceContext};
 use broker_core::event::{ClientLabel, LogId, Severity};
+use broker_core::memory::Holder;
 use broker_core::transport::{Place, Protection};
-use broker_core::{EndpointId, Reason, Url};
+use broker_core::{Address, EndpointId, Reason};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ const EVICTION_TIME: Duration = Duration::from_millis(100);
 pub(crate) struct Accepted {
     pub(crate) stream: Stream,
     pub(crate) framing: Framing,
-    pub(crate) remote: Url,
+    pub(crate) remote: Address,
     pub(crate) protection: Protection,
     pub(crate) application: Option<Arc<str>>,
     pub(crate) rights: Rights,
@@ -77,9 +78,12 @@ pub(crate) async fn serve(
     };
     place.establish();
     let id = EndpointId::random();
-    let info = ClientInfo { id, label, remote, protection, subscriptions };
+    let info = ClientInfo::new(id, label, remote, protection, subscriptions);
     let session = context.attach_client(info);
-    let queue = Arc::new(Outgoing::new(bounds(&options), Arc::clone(session.counters())));
+    let queue = Outgoing::new(bounds(&options), Arc::clone(session.counters()));
+    let queue = Arc::new(queue.within(context.memory()));
+    let holder: Arc<dyn Holder> = queue.clone();
+    let _held = context.memory().register(Arc::downgrade(&holder));
     queue.answer(&ack_frame(context.endpoint().id()));
     let membership = reserved.join(id, Arc::clone(&queue));
     let (reader, writer) = tokio::io::split(stream);

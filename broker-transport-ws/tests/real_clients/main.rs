@@ -14,7 +14,7 @@ use broker_testkit::websocket as support;
 mod tools;
 
 use broker_core::Endpoint;
-use broker_core::data::zeek::{Event, Message as ZeekMessage};
+use broker_core::data::zeek::{ZeekEvent, ZeekMessage};
 use broker_core::data::{Timespan, Timestamp, Value, vector};
 use broker_core::endpoint::{Message, Retry, Subscriber};
 use broker_transport_ws::WsOptions;
@@ -190,7 +190,7 @@ async fn zeek_websocket_rs_holds_a_conversation() {
     client.line("connected").await;
     client_is_there(&peer, &server).await;
     assert_eq!(server.endpoint.clients()[0].info.label.application.as_deref(), Some("rs-test"));
-    let event = Event::new("ping").arg("hi").arg(5_u64).arg(Timespan(1_500_000_000));
+    let event = ZeekEvent::new("ping").arg("hi").arg(5_u64).arg(Timespan(1_500_000_000));
     for event in [event.clone(), event.network_timestamp(Timestamp(1_649_574_000_123_000_000))] {
         peer.publish("/ping", &ZeekMessage::Event(event.clone())).await.unwrap();
         let got = next(&mut subscriber).await.data().unwrap();

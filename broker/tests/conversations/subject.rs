@@ -4,8 +4,8 @@ use crate::recording::{Action, Check, Scenario};
 use crate::stranger::PATIENCE;
 use broker::event::StatusCode;
 use broker::{
-    Config, Endpoint, EndpointId, Event, EventStream, Message, PeerError, PeerStatus, Retry,
-    Subscriber, Url,
+    Address, Config, Endpoint, EndpointId, Event, EventStream, Message, PeerError, PeerStatus,
+    Retry, Subscriber,
 };
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ impl Subject {
         let endpoint = broker::builder().config(config).build().expect("an endpoint");
         let events = endpoint.events();
         let subscriber = endpoint.subscribe(&scenario.subscriptions);
-        let url = endpoint.listen(Url::new("tcp", "127.0.0.1", 0)).await.expect("listening");
+        let url = endpoint.listen(Address::new("tcp", "127.0.0.1", 0)).await.expect("listening");
         Self {
             address: SocketAddr::from(([127, 0, 0, 1], url.port())),
             endpoint,
@@ -227,7 +227,7 @@ pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
     Err(format!("{what}\n  expected {expected:?}\n  found    {found:?}"))
 }
 
-fn url(address: &str) -> Url {
+fn url(address: &str) -> Address {
     format!("tcp://{address}").parse().expect("an address")
 }
 

@@ -5,7 +5,7 @@ use crate::recording::{Action, Options, Scenario, Side, Step, What, load};
 use crate::replay::Replay;
 use crate::subject::same;
 use broker::data::Value;
-use broker::data::zeek::{Event, MessageView};
+use broker::data::zeek::{ZeekEvent, ZeekMessageView};
 use serde_json::Value as Json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,8 +26,8 @@ fn both_recordings_with_zeek_are_played() {
 }
 
 /// What was published to Zeek, which printed it as `zk_msg s=hello zeek n=7`.
-fn greeting() -> Event {
-    Event::new("zk_msg").arg("hello zeek").arg(7_u64)
+fn greeting() -> ZeekEvent {
+    ZeekEvent::new("zk_msg").arg("hello zeek").arg(7_u64)
 }
 
 async fn talk_to_zeek(name: &str) {
@@ -116,11 +116,13 @@ fn id_in_hello(steps: &[Step], side: Side) -> String {
 async fn expect_tick(replay: &mut Replay, number: u64) {
     let message = replay.subject.raw_message().await.expect("a message from Zeek");
     assert_eq!(message.topic(), "zk/out/tick");
-    let view = MessageView::parse(message.view()).unwrap();
-    let MessageView::Event(event) = view else { panic!("{view:?} is no event") };
-    let event = Event::from(event);
-    let expected =
-        Event { metadata: Some(Vec::new()), ..Event::new("zk_msg").arg("tick").arg(number) };
+    let view = ZeekMessageView::parse(message.view()).unwrap();
+    let ZeekMessageView::Event(event) = view else { panic!("{view:?} is no event") };
+    let event = ZeekEvent::from(event);
+    let expected = ZeekEvent {
+        metadata: Some(Vec::new()),
+        ..ZeekEvent::new("zk_msg").arg("tick").arg(number)
+    };
     same("event", &expected, &event).unwrap();
     // Written again it is what Zeek wrote.
     assert_eq!(Value::from(event).encode(), message.payload());

@@ -8,10 +8,9 @@ mod stranger;
 mod tls;
 mod troubled;
 
-use broker::core::transport::TransportErrorKind;
 use broker::core::wire::envelope::ping_frame;
 use broker::core::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, ErrorCode, OverflowPolicy, Reason, Retry, Url};
+use broker::{Address, EndpointId, ErrorCode, OverflowPolicy, Reason, Retry};
 use scene::Scene;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -89,10 +88,10 @@ async fn listening(reason: Reason) -> Scene {
     let mut scene = Scene::new(|_| {});
     let at = match reason {
         Reason::AddressInUse => scene.listen().await,
-        _ => Url::new("tcp", "192.0.2.1", 0),
+        _ => Address::new("tcp", "192.0.2.1", 0),
     };
     let error = scene.endpoint.listen(&at).await.unwrap_err();
-    assert_eq!(TransportErrorKind::reason(error.kind()), reason);
+    assert_eq!(error.reason(), reason);
     scene
 }
 
@@ -166,7 +165,7 @@ async fn cancelled() -> Scene {
 
 async fn unknown_peer() -> Scene {
     let scene = Scene::new(|_| {});
-    assert!(!scene.endpoint.unpeer(Url::new("tcp", "127.0.0.1", 1)));
+    assert!(!scene.endpoint.unpeer(Address::new("tcp", "127.0.0.1", 1)));
     scene
 }
 

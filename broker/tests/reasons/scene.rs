@@ -3,7 +3,7 @@
 use crate::stranger::Stranger;
 use crate::troubled::Troubled;
 use broker::event::{Event, LogId, Severity, StatusCode};
-use broker::{Config, Endpoint, ErrorCode, EventStream, Reason, Retry, Url};
+use broker::{Address, Config, Endpoint, ErrorCode, EventStream, Reason, Retry};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -36,8 +36,8 @@ impl Scene {
         Self { endpoint, events, outcome: None, strangers: Vec::new(), others: Vec::new() }
     }
 
-    pub(crate) async fn listen(&mut self) -> Url {
-        self.endpoint.listen(Url::new("tcp", "127.0.0.1", 0)).await.unwrap()
+    pub(crate) async fn listen(&mut self) -> Address {
+        self.endpoint.listen(Address::new("tcp", "127.0.0.1", 0)).await.unwrap()
     }
 
     /// Lets somebody stay to the end of the scene.
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     /// Dials once, and then for good.
-    pub(crate) async fn fails_to_peer(&self, url: &Url) {
+    pub(crate) async fn fails_to_peer(&self, url: &Address) {
         let request = self.endpoint.peer(url, Retry::never());
         timeout(LIMIT, request).await.unwrap().unwrap_err();
         drop(self.endpoint.peer(url, Retry::every(LATER)));

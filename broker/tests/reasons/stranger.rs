@@ -2,7 +2,7 @@
 
 use broker::core::wire::envelope::{Envelope, EnvelopeType};
 use broker::core::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Limits, Url};
+use broker::{Address, EndpointId, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -15,7 +15,7 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    pub(crate) async fn dial(to: &Url) -> Self {
+    pub(crate) async fn dial(to: &Address) -> Self {
         Self { socket: TcpStream::connect((to.host(), to.port())).await.unwrap() }
     }
 
@@ -37,7 +37,7 @@ impl Stranger {
     }
 
     /// Shakes hands as an endpoint with this id that wants everything.
-    pub(crate) async fn peer(to: &Url, id: EndpointId) -> Self {
+    pub(crate) async fn peer(to: &Address, id: EndpointId) -> Self {
         let mut this = Self::dial(to).await;
         this.lead(id).await;
         this.hear_until("responder_syn_ack").await;
@@ -68,7 +68,7 @@ impl Stranger {
 }
 
 /// Answers whoever dials with these bytes, and keeps the connection. Returns where.
-pub(crate) async fn answering(answer: Vec<u8>) -> Url {
+pub(crate) async fn answering(answer: Vec<u8>) -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -81,5 +81,5 @@ pub(crate) async fn answering(answer: Vec<u8>) -> Url {
             });
         }
     });
-    Url::new("tcp", "127.0.0.1", port)
+    Address::new("tcp", "127.0.0.1", port)
 }

@@ -4,12 +4,12 @@ use crate::scene::Scene;
 use crate::stranger::answering;
 use broker::event::Severity;
 use broker::tls::{Pin, TlsOptions};
-use broker::{Config, Endpoint, Limits, Reason, TransportOptions, Url};
+use broker::{Address, Config, Endpoint, Limits, Reason, TransportOptions};
 
 /// An endpoint that listens with these options, and where.
-async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Url) {
+async fn listening(scheme: &str, options: TlsOptions) -> (Endpoint, Address) {
     let endpoint = endpoint(options);
-    let url = endpoint.listen(Url::new(scheme, "127.0.0.1", 0)).await.unwrap();
+    let url = endpoint.listen(Address::new(scheme, "127.0.0.1", 0)).await.unwrap();
     (endpoint, url)
 }
 
@@ -28,7 +28,7 @@ pub(crate) async fn provoke(reason: Reason) -> Scene {
         Reason::PeerIsPlain => {
             let (plain, url) = listening("tcp", TlsOptions::default()).await;
             let scene = Scene::of(endpoint(TlsOptions::default()));
-            scene.fails_to_peer(&Url::new("tls", url.host(), url.port())).await;
+            scene.fails_to_peer(&Address::new("tls", url.host(), url.port())).await;
             scene.beside(plain)
         }
         Reason::PeerCertificate | Reason::OwnCertificate => {
@@ -48,7 +48,7 @@ pub(crate) async fn provoke(reason: Reason) -> Scene {
             // The alert of a server that speaks no version that is offered.
             let url = answering(vec![0x15, 3, 3, 0, 2, 2, 70]).await;
             let scene = Scene::of(endpoint(TlsOptions::default()));
-            scene.fails_to_peer(&Url::new("tls", url.host(), url.port())).await;
+            scene.fails_to_peer(&Address::new("tls", url.host(), url.port())).await;
             scene
         }
     }

@@ -2,10 +2,8 @@
 //! that cannot be provoked everywhere.
 
 use async_trait::async_trait;
-use broker::Url;
-use broker::core::transport::{
-    Connection, Listener, Transport, TransportError, TransportErrorKind,
-};
+use broker::core::transport::{Connection, Listener, Transport, TransportError};
+use broker::{Address, Reason};
 use std::io::{Error, ErrorKind};
 
 pub(crate) struct Troubled;
@@ -16,18 +14,18 @@ impl Transport for Troubled {
         &["trouble"]
     }
 
-    async fn listen(&self, at: &Url) -> Result<Box<dyn Listener>, TransportError> {
+    async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         Err(trouble(at))
     }
 
-    async fn connect(&self, to: &Url) -> Result<Connection, TransportError> {
+    async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
         Err(trouble(to))
     }
 }
 
-fn trouble(url: &Url) -> TransportError {
+fn trouble(url: &Address) -> TransportError {
     if url.host() == "access-denied" {
-        return TransportError::new(TransportErrorKind::AccessDenied, "a token is wanted");
+        return TransportError::new(Reason::AccessDenied, "a token is wanted");
     }
     let error = match url.host() {
         "timed-out" => ErrorKind::TimedOut.into(),

@@ -2,7 +2,7 @@
 
 use broker::core::wire::envelope::{Envelope, EnvelopeType};
 use broker::data::{
-    Address, Encode, EnumValue, Kind, Port, Protocol, Slot, Timespan, Timestamp, View,
+    Encode, EnumValue, IpAddress, Kind, Port, Protocol, Slot, Timespan, Timestamp, View,
 };
 use broker::{EndpointId, Message};
 use serde::{Deserialize, Serialize};
@@ -157,8 +157,8 @@ impl ConnLine {
     }
 }
 
-const fn v4(a: u8, b: u8, c: u8, d: u8) -> Address {
-    Address::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
+const fn v4(a: u8, b: u8, c: u8, d: u8) -> IpAddress {
+    IpAddress::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d])
 }
 
 const fn tcp(number: u16) -> Port {

@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["broker-tls"],
     &["broker-transport-tcp"],
     &["broker-transport-ws", "broker-transport-quic"],
+    &["broker-testkit", "broker-fuzz"],
     &["broker-bridge"],
     &["broker"],
     &["broker-cli", "xtask"],

@@ -3,7 +3,9 @@ use super::log::Log;
 use broker::TransportOptions;
 use broker::event::StatusCode;
 use broker::tls::{Tls, TlsOptions};
-use broker::{Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber, Url};
+use broker::{
+    Address, Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber,
+};
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -85,14 +87,14 @@ impl Ours {
     }
 
     /// Listens on a free port, or the given one.
-    pub(super) async fn listen(&self, port: u16) -> Check<Url> {
-        let listening = self.endpoint.listen(Url::new("tcp", "127.0.0.1", port)).await;
+    pub(super) async fn listen(&self, port: u16) -> Check<Address> {
+        let listening = self.endpoint.listen(Address::new("tcp", "127.0.0.1", port)).await;
         listening.map_err(|error| format!("ours: {error}"))
     }
 
     /// Keeps trying to be peered with a port of this machine.
-    pub(super) fn dial(&self, port: u16) -> Url {
-        let url = Url::new("tcp", "127.0.0.1", port);
+    pub(super) fn dial(&self, port: u16) -> Address {
+        let url = Address::new("tcp", "127.0.0.1", port);
         // The outcome shows in the events.
         drop(self.endpoint.peer(&url, Retry::every(RETRY)));
         url

@@ -1,14 +1,14 @@
 use super::transcript::{Participant, Transcript, next};
 use super::values::{of_every_kind, zeek_event};
 use crate::failure::Failure;
-use broker::data::zeek::MessageView;
+use broker::data::zeek::ZeekMessageView;
 use broker::event::Severity;
-use broker::{Config, Url};
+use broker::{Address, Config};
 
 /// The hub of the overlay, listening with every transport.
 pub(super) struct Hub {
     pub(super) participant: Participant,
-    pub(super) urls: Vec<Url>,
+    pub(super) urls: Vec<Address>,
 }
 
 impl Hub {
@@ -25,7 +25,7 @@ pub(super) async fn start_hub(transcript: &mut Transcript) -> Result<Hub, Failur
     let mut urls = Vec::new();
     for scheme in participant.endpoint.schemes() {
         let host = if scheme == "mem" { "hub" } else { "127.0.0.1" };
-        let bound = participant.endpoint.listen(Url::new(scheme, host, 0)).await;
+        let bound = participant.endpoint.listen(Address::new(scheme, host, 0)).await;
         let bound = bound.map_err(|error| Failure::listening(&error))?;
         transcript.listening(&participant.endpoint, &bound);
         urls.push(bound);
@@ -53,8 +53,8 @@ pub(super) async fn across_all_transports(
 async fn across(
     transcript: &mut Transcript,
     hub: &mut Participant,
-    from: &Url,
-    to: &Url,
+    from: &Address,
+    to: &Address,
 ) -> Result<(), Failure> {
     transcript.step(format!(
         "A sensor peers with the hub over {}://, a dashboard over {}://",
@@ -91,8 +91,8 @@ async fn across(
             message.topic() != topic.as_str() || message.view() != **value
         });
         if message.topic().to_string().starts_with("/zeek/") {
-            let understood = MessageView::parse(message.view());
-            let ok = matches!(&understood, Ok(MessageView::Event(event)) if event.name() == "Demo::login");
+            let understood = ZeekMessageView::parse(message.view());
+            let ok = matches!(&understood, Ok(ZeekMessageView::Event(event)) if event.name() == "Demo::login");
             transcript.check(ok, "the Zeek event is understood as one");
         }
     }

@@ -1,6 +1,6 @@
 use super::transcript::{Transcript, next};
 use crate::failure::Failure;
-use broker::{Config, OverflowPolicy, SubscriberOptions, SubscriberPolicy, Url};
+use broker::{Address, Config, OverflowPolicy, SubscriberOptions, SubscriberPolicy};
 use std::num::NonZeroUsize;
 
 /// How many messages are published, more than fit between the two.
@@ -19,7 +19,7 @@ pub(super) async fn a_slow_reader(transcript: &mut Transcript) -> Result<(), Fai
     let options =
         SubscriberOptions { messages: Some(16), bytes: None, policy: SubscriberPolicy::Wait };
     let mut subscriber = reader.endpoint.subscribe_with(["/demo/flood"], options);
-    let bound = reader.endpoint.listen(Url::new("mem", "reader", 0)).await;
+    let bound = reader.endpoint.listen(Address::new("mem", "reader", 0)).await;
     let bound = bound.map_err(|error| Failure::listening(&error))?;
     publisher.peer(transcript, &bound).await?;
     reader.wait_for(transcript, "peer_added").await?;

@@ -2,7 +2,7 @@ use crate::failure::Failure;
 use crate::output::{EventRecord, Listening, Output};
 use broker::core::transport::MemTransport;
 use broker::event::StatusCode;
-use broker::{Config, Endpoint, Event, EventStream, Message, Retry, Url};
+use broker::{Address, Config, Endpoint, Event, EventStream, Message, Retry};
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -49,7 +49,7 @@ impl Transcript {
         Ok(Participant { name: name.to_owned(), endpoint, events })
     }
 
-    pub(super) fn listening(&mut self, endpoint: &Endpoint, url: &Url) {
+    pub(super) fn listening(&mut self, endpoint: &Endpoint, url: &Address) {
         self.out.record(&Listening::of(endpoint, url));
     }
 
@@ -113,7 +113,7 @@ impl Participant {
     pub(super) async fn peer(
         &mut self,
         transcript: &mut Transcript,
-        url: &Url,
+        url: &Address,
     ) -> Result<(), Failure> {
         let outcome = self.endpoint.peer(url, Retry::never()).await;
         outcome.map_err(|error| Failure::peering(url, &error))?;

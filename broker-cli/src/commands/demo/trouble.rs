@@ -1,14 +1,14 @@
 use super::overlay::Hub;
 use super::transcript::Transcript;
 use crate::failure::Failure;
-use broker::{Config, Retry, Url};
+use broker::{Address, Config, Retry};
 
 /// An address at which nobody listens.
-fn nowhere() -> Url {
+fn nowhere() -> Address {
     if cfg!(feature = "tcp") {
-        Url::new("tcp", "127.0.0.1", 1)
+        Address::new("tcp", "127.0.0.1", 1)
     } else {
-        Url::new("mem", "nobody", 1)
+        Address::new("mem", "nobody", 1)
     }
 }
 

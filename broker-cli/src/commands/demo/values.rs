@@ -1,4 +1,4 @@
-use broker::data::zeek::Event;
+use broker::data::zeek::ZeekEvent;
 use broker::data::{EnumValue, Port, Protocol, Subnet, Timespan, Timestamp, Value};
 use broker::data::{set, table, vector};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,7 +35,7 @@ pub(super) fn of_every_kind() -> [Value; 15] {
 
 /// An event as Zeek sends it.
 pub(super) fn zeek_event() -> Value {
-    Event::new("Demo::login")
+    ZeekEvent::new("Demo::login")
         .arg("root")
         .arg(IpAddr::from(HOST))
         .arg(Port::new(22, Protocol::Tcp))

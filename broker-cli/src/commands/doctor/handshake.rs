@@ -4,7 +4,7 @@ use broker::core::transport::{Chunk, Connection, ReadBuffer, WriteBatch};
 use broker::core::wire::PROTOCOL_VERSION;
 use broker::core::wire::frame::PREFIX;
 use broker::core::wire::handshake::HandshakeMessage as Message;
-use broker::{EndpointId, Failure, HangUpGuess, Limits};
+use broker::{EndpointId, Failure, HangUpGuess, Limits, Reason};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -170,9 +170,8 @@ impl Conversation {
         error: broker::core::transport::TransportError,
         waiting_for: &'static str,
     ) -> Failure {
-        use broker::core::transport::TransportErrorKind as Kind;
-        match error.kind() {
-            Kind::Closed | Kind::Reset => {
+        match error.reason() {
+            Reason::Closed | Reason::Reset => {
                 let guess = HangUpGuess::from(&self.connection.link.protection);
                 Failure::ClosedInHandshake { error, waiting_for, heard: self.heard, guess }
             }

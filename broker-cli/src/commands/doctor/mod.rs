@@ -8,8 +8,8 @@ use crate::options::{OutputOptions, UrlParser, dialable, seconds};
 use crate::output::{Need, Output};
 use crate::settings::Settings;
 use crate::signals::unless_interrupted;
-use broker::core::transport::{Connection, TransportError, TransportErrorKind as Kind};
-use broker::{EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions, Url};
+use broker::core::transport::{Connection, TransportError};
+use broker::{Address, EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions};
 use clap::Args;
 use handshake::{Conversation, Greeting, Introduction};
 use report::{Check, Finding, Verdict};
@@ -40,7 +40,7 @@ const TOPICS_SHOWN: usize = 256;
 pub(crate) struct Doctor {
     /// The address to examine
     #[arg(value_parser = UrlParser)]
-    url: Url,
+    url: Address,
 
     /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may
     /// take as long again before and after it, at most 2 each, and its greeting 1 [default: 5]
@@ -87,7 +87,7 @@ const ANONYMOUS: &str = ": the anonymous TLS of a Zeek without certificates; to 
 type Stop = (&'static str, Finding);
 
 struct Examination {
-    url: Url,
+    url: Address,
     wait: Duration,
     limits: Limits,
     transports: TransportOptions,
@@ -118,9 +118,14 @@ impl Examination {
     /// Tries one layer after the other, and stops at the first that fails.
     async fn examine(&mut self) -> Result<(), Stop> {
         let builder = self.check_url()?;
-        let (addresses, check) =
-            sockets::resolve(&self.url).await.map_err(|finding| ("name", finding))?;
-        self.report(check).await;
+        let mut addresses = Vec::new();
+        // A path on this machine has neither name nor address.
+        if self.url.scheme() != "unix" {
+            let resolved = sockets::resolve(&self.url).await;
+            let (found, check) = resolved.map_err(|finding| ("name", finding))?;
+            self.report(check).await;
+            addresses = found;
+        }
         let (connection, address) = match self.url.scheme().to_owned().as_str() {
             "tcp" => {
                 let (stream, address) = self.connect(&addresses).await?;
@@ -159,7 +164,7 @@ impl Examination {
 
     fn check_url(&mut self) -> Result<EndpointBuilder, Stop> {
         let unusable = |error: String| {
-            let error = TransportError::new(Kind::UnusableCertificate, error);
+            let error = TransportError::unusable_certificate(error);
             ("tls", Finding::from(error))
         };
         let builder = broker::builder_with(&self.limits, self.transports.clone())
@@ -167,7 +172,7 @@ impl Examination {
         let scheme = self.url.scheme();
         if scheme == "mem" || builder.transport_for(scheme).is_none() {
             let text = format!("{}: this program does not speak {scheme}://", self.url);
-            let error = TransportError::new(Kind::UnsupportedScheme, text);
+            let error = TransportError::new(Reason::UnsupportedScheme, text);
             return Err(("url", error.into()));
         }
         self.out.record(&Check::passed("url", self.url.to_string()));
@@ -189,7 +194,7 @@ impl Examination {
                 }
                 Err(error) => {
                     // One that answered says more than one that did not.
-                    let better = failed.is_none() || error.kind() == Kind::Refused;
+                    let better = failed.is_none() || error.reason() == Reason::Refused;
                     let finding = Finding::from(error);
                     if addresses.len() > 1 {
                         let check = Check::failed("tcp", &finding);
@@ -206,7 +211,7 @@ impl Examination {
             (None, Some(finding)) => Err(("tcp", finding)),
             (None, None) => {
                 let text = format!("{} has no address", self.url.host());
-                Err(("name", TransportError::new(Kind::Resolve, text).into()))
+                Err(("name", TransportError::new(Reason::NameResolution, text).into()))
             }
         }
     }
@@ -216,7 +221,7 @@ impl Examination {
         use broker::tcp::tls::{Tls, TlsTransport};
         use broker::tcp::{TcpOptions, TcpTransport};
         let tls = Tls::new(self.transports.tls.clone()).map_err(|error| {
-            ("tls", TransportError::new(Kind::UnusableCertificate, error.to_string()).into())
+            ("tls", TransportError::unusable_certificate(error.to_string()).into())
         })?;
         let tcp = TcpTransport::new(TcpOptions::from_limits(&self.limits));
         let transport = TlsTransport::new(tcp, tls).with_handshake_time(self.wait);
@@ -257,7 +262,7 @@ impl Examination {
         let connecting = async {
             match builder.transport_for(scheme) {
                 Some(transport) => transport.connect(&self.url).await,
-                None => Err(TransportError::new(Kind::UnsupportedScheme, self.url.to_string())),
+                None => Err(TransportError::new(Reason::UnsupportedScheme, self.url.to_string())),
             }
         };
         let outcome = match timeout(limit, connecting).await {
@@ -359,14 +364,14 @@ fn tls_there(seen: Option<broker::Failure>) -> Finding {
     Finding { failure, confirmed: Some(format!("{seen} when a TLS handshake is begun")) }
 }
 
-fn native_there(url: &Url) -> Finding {
+fn native_there(url: &Address) -> Finding {
     let text = format!(
         "connecting to {url}: the other side speaks the native protocol without WebSocket: use tcp://"
     );
-    TransportError::new(Kind::WrongProtocol, text).into()
+    TransportError::new(Reason::NotBroker, text).into()
 }
 
-fn plain(stream: TcpStream, url: &Url) -> Connection {
+fn plain(stream: TcpStream, url: &Address) -> Connection {
     use broker::core::transport::{Link, Protection, StreamReader, StreamWriter};
     let (reader, writer) = stream.into_split();
     Connection {

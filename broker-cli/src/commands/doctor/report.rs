@@ -97,7 +97,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    pub(super) fn healthy(url: &broker::Url) -> Self {
+    pub(super) fn healthy(url: &broker::Address) -> Self {
         let message = format!("{url} can be peered with");
         Self { ok: true, message, explanation: None }
     }

@@ -1,8 +1,8 @@
 //! The layers below everything: names and connections.
 
 use super::report::{Check, Finding};
-use broker::Url;
-use broker::core::transport::{TransportError, TransportErrorKind as Kind};
+use broker::core::transport::TransportError;
+use broker::{Address, Reason};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -12,11 +12,11 @@ use tokio::time::timeout;
 const RESOLVE: Duration = Duration::from_secs(10);
 
 /// The addresses of the host of a URL.
-pub(super) async fn resolve(url: &Url) -> Result<(Vec<SocketAddr>, Check), Finding> {
+pub(super) async fn resolve(url: &Address) -> Result<(Vec<SocketAddr>, Check), Finding> {
     let fail = |kind, text: String| Finding::from(TransportError::new(kind, text));
     let (host, port) = (url.host(), url.port());
     if port == 0 {
-        return Err(fail(Kind::InvalidAddress, format!("{url}: nobody listens at port 0")));
+        return Err(fail(Reason::InvalidAddress, format!("{url}: nobody listens at port 0")));
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         let check = Check::passed("name", format!("{host} is an address"));
@@ -25,10 +25,11 @@ pub(super) async fn resolve(url: &Url) -> Result<(Vec<SocketAddr>, Check), Findi
     let began = Instant::now();
     let found = timeout(RESOLVE, lookup_host((host, port))).await.map_err(|_| {
         let text = format!("the name {host} did not resolve within {} s", RESOLVE.as_secs());
-        fail(Kind::Resolve, text)
+        fail(Reason::NameResolution, text)
     })?;
-    let found =
-        found.map_err(|error| fail(Kind::Resolve, format!("{host} does not resolve: {error}")))?;
+    let found = found.map_err(|error| {
+        fail(Reason::NameResolution, format!("{host} does not resolve: {error}"))
+    })?;
     let mut addresses = Vec::new();
     for address in found {
         if !addresses.contains(&address) {
@@ -36,7 +37,7 @@ pub(super) async fn resolve(url: &Url) -> Result<(Vec<SocketAddr>, Check), Findi
         }
     }
     if addresses.is_empty() {
-        return Err(fail(Kind::Resolve, format!("the name {host} has no address")));
+        return Err(fail(Reason::NameResolution, format!("the name {host} has no address")));
     }
     let texts: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
     let check = Check::passed("name", format!("{host} is {}", texts.join(", ")))
@@ -56,7 +57,7 @@ pub(super) async fn connect(
         Ok(Err(error)) => Err(TransportError::from_io(&error, &address.to_string())),
         Err(_) => {
             let text = format!("{address}: no answer within {} s", limit.as_secs_f64());
-            Err(TransportError::new(Kind::TimedOut, text))
+            Err(TransportError::new(Reason::TimedOut, text))
         }
     }
 }

@@ -8,12 +8,13 @@ mod series;
 pub use names::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 
 use super::client_totals::{OUTCOMES, Totals};
-use super::shared::Shared;
+use super::clients::Clients;
+use super::registry::PeerRegistry;
 use crate::event::{Event, LogEvent, LogId, RemovalCause};
 use crate::{EndpointId, ErrorCode, Reason};
 use broker_proto::peering::ConnectionId;
 use broker_proto::queue::Closing;
-use broker_proto::routing::Peer;
+use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::EnvelopeType;
 use kept::Kept;
 use metrics::{SharedString, counter, gauge};
@@ -87,22 +88,22 @@ impl Metrics {
         self.kept.count(names::HANDSHAKE_FAILURES, &[("side", side), ("reason", reason)], 1);
     }
 
-    /// Hands the numbers of all current peerings to the recorder.
-    pub(super) fn record(&self, shared: &Shared) {
+    /// Hands the numbers of all current peerings and clients to the recorder.
+    pub(super) fn record(&self, registry: &PeerRegistry, router: &Router, clients: &Clients) {
         let mut state = self.state.lock();
         if !std::mem::replace(&mut state.described, true) {
             names::describe();
             // A counter that shows up with its first event hides that event from rates.
             self.kept.count(names::RECONNECTS, &[], 0);
         }
-        gauge!(names::PENDING).set(shared.registry.pending() as f64);
-        let published = shared.router.published.load(Relaxed);
+        gauge!(names::PENDING).set(registry.pending() as f64);
+        let published = router.published.load(Relaxed);
         let new = published.saturating_sub(std::mem::replace(&mut state.published, published));
         self.kept.processed(EnvelopeType::Data, new);
-        state.update_clients(shared.clients.totals());
-        let peers = self.record_peers(&mut state, || shared.router.peers());
+        state.update_clients(clients.totals());
+        let peers = self.record_peers(&mut state, || router.peers());
         gauge!(names::PEERS).set(peers as f64);
-        state.set_connections(peers, shared.clients.kinds());
+        state.set_connections(peers, clients.kinds());
         self.kept.refresh();
     }
 

@@ -3,6 +3,7 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// What a metric measures, for documentation and for checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Metric {
     /// The name.
     pub name: &'static str,
@@ -16,6 +17,7 @@ pub struct Metric {
 
 /// The kinds of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetricKind {
     /// A number that only grows.
     Counter,

@@ -2,7 +2,7 @@ use super::names::{METRICS, MetricKind};
 use crate::endpoint::{EndpointBuilder, Retry};
 use crate::event::Event;
 use crate::transport::MemTransport;
-use crate::{Config, Endpoint, OverflowPolicy, Url};
+use crate::{Address, Config, Endpoint, OverflowPolicy};
 use metrics_util::MetricKind as Kind;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use std::collections::BTreeMap;
@@ -61,8 +61,8 @@ fn builder(net: &MemTransport) -> EndpointBuilder {
     Endpoint::builder().transport(net.clone())
 }
 
-async fn listening(endpoint: &Endpoint, name: &str) -> Url {
-    endpoint.listen(Url::new("mem", name, 0)).await.unwrap()
+async fn listening(endpoint: &Endpoint, name: &str) -> Address {
+    endpoint.listen(Address::new("mem", name, 0)).await.unwrap()
 }
 
 async fn until(endpoint: &Endpoint, condition: impl Fn(&Endpoint) -> bool) {
@@ -123,7 +123,7 @@ async fn failed_handshakes_are_counted_by_side_and_reason_and_reconnects_as_such
     let hub = builder(&net).config(config).build().unwrap();
     let url = listening(&hub, "hub").await;
     let sensor = builder(&net).build().unwrap();
-    sensor.peer(Url::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
+    sensor.peer(Address::new("mem", "nobody", 1), Retry::never()).await.unwrap_err();
     let retry = Retry::every(std::time::Duration::from_millis(1));
     sensor.peer(&url, retry).await.unwrap();
     let late = builder(&net).build().unwrap();

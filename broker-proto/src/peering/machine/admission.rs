@@ -1,11 +1,11 @@
 use super::peerings::fingerprint;
-use super::{Action, PeeringMachine, Pending, Phase, Told};
+use super::{Action, ConnectionState, PeeringMachine, Pending, Phase, Told};
 use crate::EndpointId;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::wire::handshake::{self, HandshakeMessage};
-use crate::{Link, Protection};
+use crate::{Link, Origin, Protection};
 use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
@@ -40,9 +40,38 @@ impl HandshakeSteps<'_> {
             reconnects,
         };
         self.machine.registry.insert(id, record);
-        let (owner, paused) = (self.conn, Vec::new());
-        self.machine.pending.insert(id, Pending { owner, paused, former });
+        let (active, paused, since, due) = (vec![self.conn], Vec::new(), self.now, None);
+        self.machine.pending.insert(id, Pending { active, paused, since, due, former });
         Admission::Proceed
+    }
+
+    /// Decides about a connection with a peer that shakes hands on another one.
+    ///
+    /// An endpoint that leads makes one of its own connections wait for the other, and where the
+    /// two sides have dialled each other the originator decides. So connections that were accepted
+    /// can only be those of several endpoints, or of one that has several of its addresses dialled;
+    /// in time all of these go on, and whichever is done first is the peer.
+    fn compete(&mut self, id: EndpointId, role: Role) -> Admission {
+        let machine = &mut *self.machine;
+        let patience = machine.patience();
+        let Some(pending) = machine.pending.get_mut(&id) else {
+            return Admission::Refuse(Refusal::redundant(role));
+        };
+        let is_accepted =
+            |conn: &ConnectionId| machine.conns.get(conn).is_some_and(ConnectionState::is_accepted);
+        let rivals =
+            self.direction == Direction::Inbound && pending.active.first().is_some_and(is_accepted);
+        match role {
+            _ if rivals && (role == Role::Responder || self.now >= pending.since + patience) => {
+                pending.active.push(self.conn);
+                Admission::Proceed
+            }
+            Role::Responder => Admission::Refuse(Refusal::redundant(role)),
+            Role::Originator => {
+                pending.paused.push(self.conn);
+                Admission::Pause
+            }
+        }
     }
 }
 
@@ -79,15 +108,7 @@ impl HandshakeContext for HandshakeSteps<'_> {
                 self.machine.suspect(id, self.now);
                 Admission::Refuse(self.is_somebody_else(id, role).unwrap_or(redundant))
             }
-            Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => match role {
-                Role::Responder => Admission::Refuse(redundant),
-                Role::Originator => {
-                    if let Some(pending) = self.machine.pending.get_mut(&id) {
-                        pending.paused.push(self.conn);
-                    }
-                    Admission::Pause
-                }
-            },
+            Some(PeerStatus::Connecting | PeerStatus::Reconnecting) => self.compete(id, role),
         }
     }
 
@@ -98,10 +119,13 @@ impl HandshakeContext for HandshakeSteps<'_> {
     }
 
     /// Handshakes that are not done count for nothing: whoever holds them up would keep the others
-    /// out.
+    /// out. Where all places are taken, an origin that has more than half of them gives one to
+    /// others.
     fn has_room(&self) -> Result<(), String> {
         let (peers, limit) = (self.machine.peered, self.machine.settings.peers);
-        if peers < limit {
+        let is_full = peers >= limit;
+        let newcomer = || Origin::of(&self.link.remote);
+        if !is_full || self.machine.crowd.gives_way_to(&newcomer()).is_some() {
             return Ok(());
         }
         Err(format!("this endpoint has {peers} peers, the limit peers is {limit}"))

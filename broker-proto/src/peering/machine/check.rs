@@ -1,5 +1,5 @@
-use super::{DialState, Opened, PeeringMachine, Phase, Stage, Timer};
-use crate::peering::PeerStatus;
+use super::{ConnectionState, DialState, Opened, PeeringMachine, Pending, Phase, Stage, Timer};
+use crate::peering::{ConnectionId, PeerStatus};
 use std::collections::BTreeSet;
 
 impl PeeringMachine {
@@ -7,7 +7,7 @@ impl PeeringMachine {
     pub fn check(&self) {
         let mut timers = BTreeSet::new();
         self.check_connections(&mut timers);
-        self.check_handshakes();
+        self.check_handshakes(&mut timers);
         self.check_requests(&mut timers);
         timers.extend(self.pace.due().map(|at| (at, Timer::Announce)));
         timers.extend(self.news.due().map(|at| (at, Timer::News)));
@@ -48,17 +48,24 @@ impl PeeringMachine {
         }
     }
 
-    fn check_handshakes(&self) {
+    fn check_handshakes(&self, timers: &mut BTreeSet<(crate::peering::Time, Timer)>) {
         for (peer, pending) in &self.pending {
             let shakes = |id| match self.conns.get(id).map(|conn| &conn.stage) {
                 Some(Stage::Shaking(shaking)) => shaking.peer == Some(*peer),
                 _ => false,
             };
-            assert!(shakes(&pending.owner), "nobody shakes hands with {peer}");
-            assert!(pending.paused.iter().all(|id| *id != pending.owner && shakes(id)));
+            let Pending { active, paused, .. } = pending;
+            assert!(active.iter().all(shakes), "nobody shakes hands with {peer}");
+            assert!(paused.iter().all(|id| !active.contains(id) && shakes(id)));
+            let is_accepted =
+                |id: &ConnectionId| self.conns.get(id).is_some_and(ConnectionState::is_accepted);
+            assert!(active.len() == 1 || active.iter().all(is_accepted), "{peer}");
+            timers.extend(pending.due.map(|at| (at, Timer::Paused(*peer))));
+            let waits = active.iter().all(is_accepted) && paused.iter().any(is_accepted);
+            assert!(!waits || pending.due.is_some(), "somebody waits for {peer} for too long");
             let record = self.registry.get(*peer);
             assert!(record.is_some_and(|record| record.status.is_shaking_hands()));
-            assert_eq!(record.map(|record| record.conn), Some(pending.owner));
+            assert_eq!(record.map(|record| record.conn), pending.active.first().copied());
         }
         let mut disconnected = 0;
         let mut peered = 0;

@@ -5,12 +5,12 @@ use super::{
 };
 use crate::Failure;
 use crate::HangUpGuess;
-use crate::fact::Fact;
+use crate::fact::{Fact, NetworkInfo};
 use crate::peering::handshake::{Handshake, HandshakeFrame, Step};
 use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
-
 use crate::wire::handshake::HandshakeMessage;
-use crate::{EndpointId, ErrorCode, Link, TransportErrorKind};
+use crate::{Address, EndpointId, ErrorCode, Link, Reason};
+use std::time::Duration;
 
 impl PeeringMachine {
     /// A connection is open.
@@ -61,6 +61,24 @@ impl PeeringMachine {
         Some(id)
     }
 
+    /// The other side of a connection goes on from another address. The address of a peer that was
+    /// dialled stays the one that was asked for.
+    pub fn moved(&mut self, id: ConnectionId, remote: Address) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.link.remote = remote.clone();
+        let peer = match &conn.stage {
+            Stage::Shaking(shaking) => shaking.peer,
+            Stage::Peered(peering) => Some(peering.peer),
+            Stage::Over => None,
+        };
+        let Some(peer) = peer.filter(|_| conn.is_accepted()) else { return };
+        if self.registry.get(peer).is_some_and(|record| record.conn == id)
+            && let Some(record) = self.registry.get_mut(peer)
+        {
+            record.network = NetworkInfo::new(remote);
+        }
+    }
+
     /// A frame has arrived before the connection was installed.
     pub fn handshake_frame(&mut self, id: ConnectionId, frame: HandshakeFrame, now: Time) {
         let Some(mut conn) = self.conns.remove(&id) else { return };
@@ -84,7 +102,8 @@ impl PeeringMachine {
             self.look_for_other_end(id);
         }
         match step {
-            Step::Continue | Step::Paused => {}
+            Step::Continue => {}
+            Step::Paused => self.watch_paused(id),
             Step::Established { peer, filter, dialect } => {
                 self.establish(id, peer, dialect, filter, now);
             }
@@ -134,7 +153,7 @@ impl PeeringMachine {
         };
         let handshake = &shaking.handshake;
         let closed = matches!(&failure, Failure::Transport(error)
-            if matches!(error.kind(), TransportErrorKind::Closed | TransportErrorKind::Reset));
+            if matches!(error.reason(), Reason::Closed | Reason::Reset));
         match failure {
             failure if handshake.met_own_id() && (closed || is_same_id(&failure)) => {
                 let own = self.settings.id;
@@ -187,29 +206,50 @@ impl PeeringMachine {
         self.timers.cancel(shaking.deadline, Timer::Handshake(id));
         let Some(peer) = shaking.peer else { return Some(opened) };
         let Some(pending) = self.pending.get_mut(&peer) else { return Some(opened) };
-        if pending.owner != id {
-            pending.paused.retain(|paused| *paused != id);
+        pending.paused.retain(|paused| *paused != id);
+        pending.active.retain(|active| *active != id);
+        if let Some(first) = pending.active.first().copied() {
+            self.relate(peer, first);
             return Some(opened);
         }
-        let Some(Pending { paused, former, .. }) = self.pending.remove(&peer) else {
+        let Some(Pending { paused, since, due, former, .. }) = self.pending.remove(&peer) else {
             return Some(opened);
         };
+        if let Some(due) = due {
+            self.timers.cancel(due, Timer::Paused(peer));
+        }
         match former {
             Some(former) => self.registry.insert(peer, former),
             None => drop(self.registry.remove(peer)),
         }
-        self.resume_first(peer, paused, now);
+        self.resume_first(peer, paused, since, now);
         self.registry.forget_disconnected(self.settings.remembered_peers);
         Some(opened)
     }
 
     /// Lets the first of the paused connections try, and the others wait for that one.
-    fn resume_first(&mut self, peer: EndpointId, paused: Vec<ConnectionId>, now: Time) {
+    fn resume_first(
+        &mut self,
+        peer: EndpointId,
+        paused: Vec<ConnectionId>,
+        since: Time,
+        now: Time,
+    ) {
         let mut paused = paused.into_iter();
         let Some(id) = paused.find(|id| self.is_shaking(*id)) else {
             self.retry_awaiting(peer, now);
             return;
         };
+        self.resume(peer, id, now);
+        if let Some(pending) = self.pending.get_mut(&peer) {
+            pending.paused = paused.collect();
+            pending.since = since;
+        }
+        self.watch_paused(id);
+    }
+
+    /// Lets a paused connection go on.
+    fn resume(&mut self, peer: EndpointId, id: ConnectionId, now: Time) {
         let Some(mut conn) = self.conns.remove(&id) else { return };
         if let Stage::Shaking(shaking) = &mut conn.stage {
             let mut around = HandshakeSteps {
@@ -229,8 +269,58 @@ impl PeeringMachine {
             }
         }
         self.conns.insert(id, conn);
-        if let Some(pending) = self.pending.get_mut(&peer) {
-            pending.paused = paused.collect();
+    }
+
+    /// How long accepted connections with one peer wait for each other.
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.handshake_time / 10
+    }
+
+    /// Sees to it that accepted connections do not wait for other accepted ones for long.
+    fn watch_paused(&mut self, id: ConnectionId) {
+        let Some(ConnectionState { stage: Stage::Shaking(shaking), .. }) = self.conns.get(&id)
+        else {
+            return;
+        };
+        let patience = self.patience();
+        let Some((peer, pending)) =
+            shaking.peer.and_then(|peer| Some((peer, self.pending.get_mut(&peer)?)))
+        else {
+            return;
+        };
+        let is_accepted =
+            |conn: &ConnectionId| self.conns.get(conn).is_some_and(ConnectionState::is_accepted);
+        let rivals = pending.active.first().is_some_and(is_accepted);
+        if rivals && pending.due.is_none() && pending.paused.iter().any(is_accepted) {
+            let due = pending.since + patience;
+            pending.due = Some(due);
+            self.timers.set(due, Timer::Paused(peer));
+        }
+    }
+
+    /// Accepted connections have waited long enough for other accepted ones.
+    pub(super) fn resume_rivals(&mut self, peer: EndpointId, now: Time) {
+        let Some(pending) = self.pending.get_mut(&peer) else { return };
+        pending.due = None;
+        let is_accepted =
+            |conn: &ConnectionId| self.conns.get(conn).is_some_and(ConnectionState::is_accepted);
+        let (rivals, others): (Vec<_>, _) =
+            std::mem::take(&mut pending.paused).into_iter().partition(is_accepted);
+        pending.paused = others;
+        rivals.into_iter().for_each(|id| self.resume(peer, id, now));
+    }
+
+    /// Makes a connection the one that the record of a peer is about.
+    pub(super) fn relate(&mut self, peer: EndpointId, id: ConnectionId) {
+        let Some(conn) = self.conns.get(&id) else { return };
+        if self.registry.get(peer).is_none_or(|record| record.conn == id) {
+            return;
+        }
+        if let Some(record) = self.registry.get_mut(peer) {
+            record.conn = id;
+            record.network = NetworkInfo::new(conn.link.remote.clone());
+            record.direction = conn.opened.direction();
+            record.protection = conn.link.protection.clone();
         }
     }
 
@@ -304,6 +394,12 @@ impl PeeringMachine {
 
 fn is_same_id(failure: &Failure) -> bool {
     matches!(failure, Failure::SameId(_))
+}
+
+impl ConnectionState {
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self.opened, Opened::Accepted { .. })
+    }
 }
 
 impl Opened {

@@ -7,13 +7,13 @@ use crate::fact::{Fact, NetworkInfo};
 use crate::limits::MAX_DURATION;
 use crate::peering::Time;
 use crate::peering::registry::same_address;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId};
 use std::time::Duration;
 
 impl PeeringMachine {
     /// Asks for a peering with an address. There is one request for each address: asking again
     /// changes the retry time of the one that exists, and makes it try at once.
-    pub fn peer(&mut self, url: Url, retry: Option<Duration>, now: Time) -> DialId {
+    pub fn peer(&mut self, url: Address, retry: Option<Duration>, now: Time) -> DialId {
         let retry = retry.map(|retry| retry.min(MAX_DURATION));
         if let Some(dial) = self.find_dial(&url) {
             self.renew_dial(dial, retry, now);
@@ -178,7 +178,7 @@ impl PeeringMachine {
     }
 
     /// Gives up a request that has no peering. Returns whether there was one for this address.
-    pub(super) fn cancel_dial(&mut self, url: &Url, failure: Failure, now: Time) -> bool {
+    pub(super) fn cancel_dial(&mut self, url: &Address, failure: Failure, now: Time) -> bool {
         let Some(id) = self.find_dial(url) else { return false };
         let Some(dial) = self.dials.get(id) else { return false };
         match dial.state {
@@ -197,13 +197,13 @@ impl PeeringMachine {
         true
     }
 
-    pub(super) fn find_dial(&self, url: &Url) -> Option<DialId> {
+    pub(super) fn find_dial(&self, url: &Address) -> Option<DialId> {
         let same = |dial: &Dial| same_address(&dial.url, url);
         self.dials.iter().find(|(_, dial)| same(dial)).map(|(id, _)| *id)
     }
 
     /// Whether this endpoint has asked for a peering with this address and still wants it.
-    pub fn is_outbound(&self, url: &Url) -> bool {
+    pub fn is_outbound(&self, url: &Address) -> bool {
         let wanted = |dial: &Dial| match dial.state {
             DialState::Attached(conn) => {
                 dial.redial_after_removal

@@ -13,6 +13,7 @@ mod relaying;
 mod tests;
 
 use super::bye::Bye;
+use super::crowd::Crowd;
 use super::handshake::{Dialect, Handshake};
 use super::local_filter::LocalFilter;
 use super::pace::Pace;
@@ -27,7 +28,7 @@ use crate::limits::FilterLimits;
 use crate::overlay::{Overlay, OverlayChange, OverlayLimits};
 use crate::wire::envelope::SharedFrame;
 use crate::wire::handshake::Role;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId, Origin};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -89,7 +90,7 @@ pub enum Close {
 pub enum Action {
     /// Open a connection, and report with [`PeeringMachine::opened`] or
     /// [`PeeringMachine::dial_failed`].
-    Dial { dial: DialId, url: Url },
+    Dial { dial: DialId, url: Address },
     /// Stop opening a connection.
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
@@ -140,6 +141,8 @@ enum Timer {
     Forget,
     /// What the peer wants may change.
     Filter(ConnectionId),
+    /// Paused handshakes with this peer may go on.
+    Paused(EndpointId),
     Shutdown,
 }
 
@@ -196,6 +199,8 @@ struct Peering {
     dialect: Dialect,
     /// What it wants, as others are told.
     claimed: Vec<Bytes>,
+    /// Where it comes from, if it was accepted.
+    origin: Option<Origin>,
     /// The request that keeps this peering alive.
     dial: Option<DialId>,
     /// Set once this side wants it to end.
@@ -216,7 +221,7 @@ struct Peering {
 
 #[derive(Debug)]
 struct Dial {
-    url: Url,
+    url: Address,
     retry: Option<Duration>,
     state: DialState,
     /// Failed attempts in a row.
@@ -244,8 +249,16 @@ enum DialState {
 /// Handshakes with one peer.
 #[derive(Debug)]
 struct Pending {
-    owner: ConnectionId,
+    /// Those that go on, the first of which the record of the peer is about. There are several only
+    /// if all of them were accepted: whoever says hello and nothing more, in whatever name, must
+    /// not keep the others out.
+    active: Vec<ConnectionId>,
+    /// Those that wait for what becomes of them.
     paused: Vec<ConnectionId>,
+    /// Since when there has been one.
+    since: Time,
+    /// When accepted connections that are paused go on beside the others, if there are any.
+    due: Option<Time>,
     /// What was known about the peer before, and is again if none of them gets through.
     former: Option<PeerRecord>,
 }
@@ -262,7 +275,7 @@ enum Phase {
 #[derive(Debug, Clone)]
 pub struct PendingDial {
     /// The address.
-    pub url: Url,
+    pub url: Address,
     /// The time between attempts; without one there is a single attempt.
     pub retry: Option<Duration>,
     /// When it was asked for, or when its last peering ended.
@@ -325,6 +338,8 @@ pub struct PeeringMachine {
     pending: HashMap<EndpointId, Pending>,
     /// How many connections are peered.
     peered: usize,
+    /// Where those come from that were accepted.
+    crowd: Crowd,
     timers: Timers<Timer>,
     actions: VecDeque<Action>,
     phase: Phase,
@@ -338,6 +353,7 @@ impl PeeringMachine {
     /// A machine that knows nobody.
     pub fn new(settings: Settings) -> Self {
         let random = fastrand::Rng::with_seed(settings.seed);
+        let crowd = Crowd::new(settings.peers);
         Self {
             registry: Peers::default(),
             filter: LocalFilter::new(settings.filter),
@@ -352,6 +368,7 @@ impl PeeringMachine {
             dials: Tracked::default(),
             pending: HashMap::new(),
             peered: 0,
+            crowd,
             timers: Timers::default(),
             actions: VecDeque::new(),
             phase: Phase::Running,
@@ -395,6 +412,7 @@ impl PeeringMachine {
                 Timer::News => self.news_due(now),
                 Timer::Forget => self.forget_unreachable(now),
                 Timer::Filter(conn) => self.filter_due(conn, now),
+                Timer::Paused(peer) => self.resume_rivals(peer, now),
                 Timer::Shutdown => self.force_shutdown(),
             }
         }

@@ -1,5 +1,6 @@
 use super::{
-    Action, Close, ConnectionState, DialState, Opened, Peering, PeeringMachine, Phase, Stage, Timer,
+    Action, Close, ConnectionState, DialState, Opened, Peering, PeeringMachine, Pending, Phase,
+    Stage, Timer,
 };
 use crate::Failure;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
@@ -9,7 +10,7 @@ use crate::peering::pace::{Pace, Turn};
 use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
 use crate::wire::envelope::{SharedFrame, ping_frame};
 use crate::wire::handshake::Role;
-use crate::{EndpointId, ErrorCode, Url};
+use crate::{Address, EndpointId, ErrorCode, Origin};
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -36,11 +37,13 @@ impl PeeringMachine {
         now: Time,
     ) {
         let Some((opened, shaking)) = self.conclude(id) else { return };
-        let paused = self.pending.remove(&peer).map(|pending| pending.paused).unwrap_or_default();
+        let rivals = self.end_pending(peer, id);
+        self.make_room(id, now);
         let dial = match opened {
             Opened::Dialled(dial) => Some(dial),
             Opened::Accepted { .. } => None,
         };
+        self.relate(peer, id);
         let mut network = None;
         let mut again = self.registry.status(peer) == Some(PeerStatus::Reconnecting);
         if let Some(dial) = dial.and_then(|dial| self.dials.get_mut(dial)) {
@@ -60,6 +63,8 @@ impl PeeringMachine {
         }
         let heard = Arc::new(LastActivity::new(now));
         if let Some(conn) = self.conns.get_mut(&id) {
+            let origin = conn.is_accepted().then(|| Origin::of(&conn.link.remote));
+            origin.iter().for_each(|origin| self.crowd.enter(origin));
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
             self.peered += 1;
@@ -67,6 +72,7 @@ impl PeeringMachine {
                 peer,
                 dialect,
                 claimed: Vec::new(),
+                origin,
                 dial,
                 removal,
                 bye,
@@ -91,15 +97,55 @@ impl PeeringMachine {
         if let Some(dial) = dial {
             self.act(Action::Resolve { dial, outcome: Ok(peer) });
         }
-        self.release_redundant(peer, paused, now);
+        self.release_redundant(peer, rivals, now);
     }
 
-    /// Ends the connections and requests that waited for this peering.
-    fn release_redundant(&mut self, peer: EndpointId, paused: Vec<ConnectionId>, now: Time) {
-        for conn in paused {
+    /// Where all places are taken, ends the newest peering of the origin that has too many of them,
+    /// for this connection. Existing peerings are safe otherwise: to end one of them for whoever
+    /// comes would be a tool for strangers. The newest, because those that are wanted are mostly
+    /// there before those that only take places.
+    fn make_room(&mut self, id: ConnectionId, now: Time) {
+        let limit = self.settings.peers;
+        let Some(conn) = self.conns.get(&id).filter(|_| self.peered >= limit) else { return };
+        let Some(crowded) = self.crowd.gives_way_to(&Origin::of(&conn.link.remote)) else { return };
+        let newest = self.conns.iter().rev().find_map(|(id, conn)| match &conn.stage {
+            Stage::Peered(peering) if peering.origin.as_ref() == Some(crowded) => Some(*id),
+            _ => None,
+        });
+        let Some(newest) = newest else { return };
+        let what = format!(
+            "this endpoint has {limit} peers, the limit peers, and more than half of them come \
+             from the address of this one: the newest went"
+        );
+        self.end_peering(newest, &Failure::LimitReached(what), now);
+        self.act(Action::Close { conn: newest, how: Close::Now });
+    }
+
+    /// The handshake with a peer is done on this connection. Returns the others.
+    fn end_pending(&mut self, peer: EndpointId, id: ConnectionId) -> Vec<ConnectionId> {
+        let Some(Pending { mut active, mut paused, due, .. }) = self.pending.remove(&peer) else {
+            return Vec::new();
+        };
+        if let Some(due) = due {
+            self.timers.cancel(due, Timer::Paused(peer));
+        }
+        active.retain(|active| *active != id);
+        active.append(&mut paused);
+        active
+    }
+
+    /// Ends the connections and requests that waited for this peering, or would have been it.
+    fn release_redundant(&mut self, peer: EndpointId, rivals: Vec<ConnectionId>, now: Time) {
+        for conn in rivals {
+            let has_answered = self.has_answered(conn);
             if let Some((opened, _)) = self.conclude(conn) {
-                let code = ErrorCode::RedundantConnection;
-                self.drop_connection(conn, code, "redundant connection");
+                if has_answered {
+                    // It takes no message of the handshake any more.
+                    self.act(Action::Close { conn, how: Close::Flush });
+                } else {
+                    let code = ErrorCode::RedundantConnection;
+                    self.drop_connection(conn, code, "redundant connection");
+                }
                 if let Opened::Dialled(dial) = opened {
                     self.dial_redundant(dial, peer, now);
                 }
@@ -233,7 +279,7 @@ impl PeeringMachine {
     }
 
     /// Ends the peering with an address, or stops trying to make one.
-    pub fn unpeer(&mut self, url: &Url, now: Time) -> Unpeer {
+    pub fn unpeer(&mut self, url: &Address, now: Time) -> Unpeer {
         if let Some((_, conn)) = self.registry.peered_at(url) {
             self.leave(conn, now);
             return Unpeer::Leaving;
@@ -318,6 +364,7 @@ impl PeeringMachine {
             return;
         };
         self.peered -= 1;
+        peering.origin.iter().for_each(|origin| self.crowd.leave(origin));
         let peer = peering.peer;
         if let Some((_, deadline)) = peering.bye {
             self.timers.cancel(deadline, Timer::Bye(id));

@@ -46,8 +46,8 @@ fn settings() -> Settings {
     }
 }
 
-fn url(name: &str) -> Url {
-    Url::new("mem", name, 1)
+fn url(name: &str) -> Address {
+    Address::new("mem", name, 1)
 }
 
 fn topics(list: &[&'static str]) -> Vec<Bytes> {

@@ -1,6 +1,6 @@
 //! Established connections.
 
-use super::super::{Connection, Error, Status};
+use super::super::{AnonymousConnection, AnonymousStatus, Error};
 use super::{feed, pair, records, refusal, seal, take};
 use rustls::AlertDescription as Alert;
 use std::io::IoSlice;
@@ -133,13 +133,13 @@ fn an_orderly_end_ends_one_direction() {
     assert_eq!(client.send(&[IoSlice::new(b"x")]), Ok(0));
     assert_eq!(feed(&mut server, &data).unwrap(), b"last words");
     assert_eq!(feed(&mut server, &[end, b"whatever follows".to_vec()].concat()).unwrap(), b"");
-    assert_eq!(server.process(), Ok(Status::Closed));
+    assert_eq!(server.process(), Ok(AnonymousStatus::Closed));
     assert!(server.output().is_empty());
     assert_eq!(feed(&mut client, &seal(&mut server, b"still")).unwrap(), b"still");
-    assert_eq!(client.process(), Ok(Status::Input));
+    assert_eq!(client.process(), Ok(AnonymousStatus::Input));
     server.close();
     assert_eq!(feed(&mut client, &take(&mut server)).unwrap(), b"");
-    assert_eq!(client.process(), Ok(Status::Closed));
+    assert_eq!(client.process(), Ok(AnonymousStatus::Closed));
     assert!(client.output().is_empty() && server.output().is_empty());
 }
 
@@ -154,8 +154,8 @@ fn alerts_end_the_connection_unless_they_are_harmless_warnings() {
         assert_eq!(alerted(&[2, code]), Err(Error::AlertReceived(alert)));
         assert_eq!(alerted(&[1, code]), Err(Error::AlertReceived(alert)));
     }
-    assert_eq!(alerted(&[1, 90]), Ok(Ok(Status::Input)));
-    assert_eq!(alerted(&[1, 0]), Ok(Ok(Status::Closed)));
+    assert_eq!(alerted(&[1, 90]), Ok(Ok(AnonymousStatus::Input)));
+    assert_eq!(alerted(&[1, 0]), Ok(Ok(AnonymousStatus::Closed)));
     for malformed in [&[2][..], &[1, 0, 0], &[3, 40], &[0, 80]] {
         assert!(matches!(alerted(malformed), Err(Error::Refused { .. })), "{malformed:?}");
     }
@@ -167,14 +167,15 @@ fn alerts_end_the_connection_unless_they_are_harmless_warnings() {
 #[test]
 fn renegotiation_is_declined_and_the_connection_goes_on() {
     let hello = super::Vector::all()[0].bytes("client_hello");
-    let attempt = |asks: &mut Connection, asked: &mut Connection, message: &[u8]| {
-        let sealed = asks.sealed(22, message);
-        assert_eq!(feed(asked, &sealed).unwrap(), b"");
-        let answer = take(asked);
-        assert_eq!(records(&answer).len(), 1);
-        assert_eq!(feed(asks, &answer).unwrap(), b"", "a warning is no end");
-        assert_eq!(feed(asked, &seal(asks, b"go on")).unwrap(), b"go on");
-    };
+    let attempt =
+        |asks: &mut AnonymousConnection, asked: &mut AnonymousConnection, message: &[u8]| {
+            let sealed = asks.sealed(22, message);
+            assert_eq!(feed(asked, &sealed).unwrap(), b"");
+            let answer = take(asked);
+            assert_eq!(records(&answer).len(), 1);
+            assert_eq!(feed(asks, &answer).unwrap(), b"", "a warning is no end");
+            assert_eq!(feed(asked, &seal(asks, b"go on")).unwrap(), b"go on");
+        };
     let (mut client, mut server) = pair();
     attempt(&mut client, &mut server, &hello);
     attempt(&mut server, &mut client, &[0, 0, 0, 0]);

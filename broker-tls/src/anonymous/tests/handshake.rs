@@ -2,15 +2,15 @@
 
 use super::super::keys::{Entropy, Group};
 use super::super::record::Kind;
-use super::super::{Connection, Error, Status};
+use super::super::{AnonymousConnection, AnonymousStatus, Error};
 use super::{
     CHANGE_CIPHER_SPEC, Vector, feed, pair, plain_refusal, record, records, refusal, sealed, take,
 };
 use rustls::AlertDescription as Alert;
 
 /// A server that waits for the client's keys, and the messages that got it there.
-fn waiting_server() -> Connection {
-    let mut server = Connection::server();
+fn waiting_server() -> AnonymousConnection {
+    let mut server = AnonymousConnection::server();
     feed(&mut server, &record(22, &Vector::all()[0].bytes("client_hello"))).unwrap();
     take(&mut server);
     server
@@ -19,7 +19,8 @@ fn waiting_server() -> Connection {
 #[test]
 fn two_sides_agree_whatever_the_pieces_in_which_bytes_arrive() {
     for size in [1, 7, 64, 100_000] {
-        let (mut client, mut server) = (Connection::client().unwrap(), Connection::server());
+        let (mut client, mut server) =
+            (AnonymousConnection::client().unwrap(), AnonymousConnection::server());
         while !client.is_established() || !server.is_established() {
             for piece in take(&mut client).chunks(size) {
                 feed(&mut server, piece).unwrap();
@@ -70,7 +71,7 @@ fn a_point_that_is_none_ends_the_handshake_at_both_sides() {
     // The server has chosen X25519 for this client, so a point of P-384 is too long for it.
     assert_eq!(plain_refusal(&mut waiting_server(), &record(22, &point)), Alert::IllegalParameter);
 
-    let mut client = Connection::client().unwrap();
+    let mut client = AnonymousConnection::client().unwrap();
     let mut flight = vector.flight();
     flight[1][40] ^= 1;
     let flight = record(22, &flight.concat());
@@ -102,7 +103,7 @@ fn messages_come_in_their_order_and_once() {
     let hello = record(22, &vector.bytes("client_hello"));
     let finished = record(22, &vector.bytes("client_finished"));
     for first in [&keys, &finished, &record(22, &messages[0])] {
-        let alert = plain_refusal(&mut Connection::server(), first);
+        let alert = plain_refusal(&mut AnonymousConnection::server(), first);
         assert_eq!(alert, Alert::UnexpectedMessage);
     }
     for next in [
@@ -124,7 +125,7 @@ fn keys_change_when_it_is_time_and_at_no_other() {
     let change = CHANGE_CIPHER_SPEC;
     let hello = record(22, &vector.bytes("client_hello"));
     for early in [&change[..], &[&hello[..], &change].concat()] {
-        let alert = plain_refusal(&mut Connection::server(), early);
+        let alert = plain_refusal(&mut AnonymousConnection::server(), early);
         assert_eq!(alert, Alert::UnexpectedMessage);
     }
     for early in [&change[..], &[&record(22, &vector.flight()[0]), &change[..]].concat()] {
@@ -151,7 +152,7 @@ fn keys_change_when_it_is_time_and_at_no_other() {
 fn no_data_is_taken_before_the_handshake_is_done() {
     let vector = &Vector::all()[1];
     let data = record(23, b"data");
-    assert_eq!(plain_refusal(&mut Connection::server(), &data), Alert::UnexpectedMessage);
+    assert_eq!(plain_refusal(&mut AnonymousConnection::server(), &data), Alert::UnexpectedMessage);
     assert_eq!(plain_refusal(&mut vector.client(), &data), Alert::UnexpectedMessage);
     let mut client = vector.client();
     feed(&mut client, &record(22, &vector.flight().concat())).unwrap();
@@ -198,11 +199,11 @@ fn messages_cut_or_extended_anywhere_are_refused() {
         }
         let hello = vector.bytes("client_hello");
         for length in 0..hello.len() - 4 {
-            plain_refusal(&mut Connection::server(), &record(22, &cut(&hello, length)));
+            plain_refusal(&mut AnonymousConnection::server(), &record(22, &cut(&hello, length)));
         }
         let long = [&hello[..], &[0]].concat();
         let stream = record(22, &cut(&long, long.len() - 4));
-        assert_eq!(plain_refusal(&mut Connection::server(), &stream), Alert::DecodeError);
+        assert_eq!(plain_refusal(&mut AnonymousConnection::server(), &stream), Alert::DecodeError);
     }
     let keys = Vector::all()[1].bytes("client_key_exchange");
     for length in 0..keys.len() - 4 {
@@ -217,7 +218,7 @@ fn messages_cut_or_extended_anywhere_are_refused() {
 fn a_message_may_come_in_records_of_one_byte_and_several_in_one() {
     let vector = &Vector::all()[0];
     let hello = vector.bytes("client_hello");
-    let mut server = Connection::server();
+    let mut server = AnonymousConnection::server();
     let stream: Vec<u8> = hello.iter().flat_map(|byte| record(22, &[*byte])).collect();
     feed(&mut server, &stream).unwrap();
     assert_eq!(records(&take(&mut server)).len(), 1, "the answer");
@@ -234,9 +235,9 @@ fn a_message_may_come_in_records_of_one_byte_and_several_in_one() {
 #[test]
 fn giant_messages_are_refused_by_their_length() {
     let giant = record(22, &[1, 1, 0, 1]);
-    assert_eq!(plain_refusal(&mut Connection::server(), &giant), Alert::IllegalParameter);
+    assert_eq!(plain_refusal(&mut AnonymousConnection::server(), &giant), Alert::IllegalParameter);
     // One that is not giant waits for its end.
-    assert_eq!(feed(&mut Connection::server(), &record(22, &[1, 1, 0, 0])), Ok(vec![]));
+    assert_eq!(feed(&mut AnonymousConnection::server(), &record(22, &[1, 1, 0, 0])), Ok(vec![]));
 }
 
 #[test]
@@ -249,8 +250,12 @@ fn records_of_a_handshake_have_bounds() {
         (b"GET / HTTP/1.1\r\n", Alert::UnexpectedMessage),
         (&[0, 0, 0, 23, 6], Alert::UnexpectedMessage),
     ] {
-        assert_eq!(plain_refusal(&mut Connection::server(), head), alert, "{head:?}");
-        assert_eq!(plain_refusal(&mut Connection::client().unwrap(), head), alert, "{head:?}");
+        assert_eq!(plain_refusal(&mut AnonymousConnection::server(), head), alert, "{head:?}");
+        assert_eq!(
+            plain_refusal(&mut AnonymousConnection::client().unwrap(), head),
+            alert,
+            "{head:?}"
+        );
     }
     let other_version = [&record(22, &Vector::all()[0].flight()[0])[..], &[22, 3, 1, 0, 4]];
     let mut client = Vector::all()[0].client();
@@ -260,7 +265,9 @@ fn records_of_a_handshake_have_bounds() {
 #[test]
 fn alerts_during_the_handshake_end_it() {
     for (level, alert) in [(2, Alert::HandshakeFailure), (1, Alert::CloseNotify)] {
-        for mut connection in [Connection::client().unwrap(), Connection::server()] {
+        for mut connection in
+            [AnonymousConnection::client().unwrap(), AnonymousConnection::server()]
+        {
             take(&mut connection);
             let outcome = feed(&mut connection, &record(21, &[level, alert.into()]));
             assert_eq!(outcome, Err(Error::AlertReceived(alert)));
@@ -280,7 +287,8 @@ fn alerts_during_the_handshake_end_it() {
 #[test]
 fn a_hello_changed_on_its_way_ends_the_handshake() {
     for at in [20, 50] {
-        let (mut client, mut server) = (Connection::client().unwrap(), Connection::server());
+        let (mut client, mut server) =
+            (AnonymousConnection::client().unwrap(), AnonymousConnection::server());
         let mut hello = take(&mut client);
         // A random byte, or which curve is preferred.
         hello[at] ^= if at == 20 { 1 } else { 0 };
@@ -293,5 +301,5 @@ fn a_hello_changed_on_its_way_ends_the_handshake() {
         assert_eq!(refusal(&mut server, &take(&mut client)), Alert::BadRecordMac);
     }
     let (mut client, _) = pair();
-    assert_eq!(client.process(), Ok(Status::Input));
+    assert_eq!(client.process(), Ok(AnonymousStatus::Input));
 }

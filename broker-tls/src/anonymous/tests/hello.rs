@@ -1,6 +1,6 @@
 //! What the sides demand of each other's hello, and how listeners tell clients apart.
 
-use super::super::{Connection, Hello, inspect};
+use super::super::{AnonymousConnection, Hello, inspect};
 use super::{Vector, feed, plain_refusal, record, take};
 use rustls::AlertDescription as Alert;
 use rustls::CipherSuite;
@@ -48,7 +48,7 @@ fn a_server_demands_what_this_mode_needs_and_says_what_is_lacking() {
         (&[1, 0, 0, 0x4A, 3, 3], &[1, 0, 0, 0x4A, 3, 2], Alert::ProtocolVersion),
     ] {
         let changed = replace(&hello, from, to);
-        let mut server = Connection::server();
+        let mut server = AnonymousConnection::server();
         assert_eq!(plain_refusal(&mut server, &record(22, &changed)), alert, "{from:?}, {to:?}");
     }
 }
@@ -66,7 +66,7 @@ fn a_server_takes_what_may_differ() {
         (RENEGOTIATION, &[]),
         (RENEGOTIATION, &[0xFF, 1, 0, 1, 0, 0, 35, 0, 0, 0x2A, 0x2A, 0, 1, 0]),
     ] {
-        let mut server = Connection::server();
+        let mut server = AnonymousConnection::server();
         feed(&mut server, &record(22, &replace(&hello, from, to))).unwrap();
         let answer = take(&mut server);
         assert_eq!(answer[5], 2, "a hello: {from:?}, {to:?}");

@@ -7,7 +7,7 @@ mod vectors;
 
 use super::keys::{DirectionKeys, Entropy, Recorded};
 use super::record::{Kind, Sealer};
-use super::{Connection, Error, Status};
+use super::{AnonymousConnection, AnonymousStatus, Error};
 use data_encoding::HEXLOWER;
 use rustls::AlertDescription as Alert;
 use serde_json::Value;
@@ -30,14 +30,14 @@ impl Vector {
     }
 
     /// The client that was recorded.
-    pub(super) fn client(&self) -> Connection {
+    pub(super) fn client(&self) -> AnonymousConnection {
         let mut bytes = self.bytes("client_hello")[6..38].to_vec();
         bytes.append(&mut self.bytes("client_finished_iv"));
         bytes.append(&mut hex(&self.0["client_data"][0]["iv"]));
         let public = self.bytes("client_key_exchange")[5..].to_vec();
         let premaster = self.bytes("premaster");
         let recorded = Recorded { bytes: bytes.into(), public, premaster };
-        Connection::client_with(Entropy::Recorded(recorded)).unwrap()
+        AnonymousConnection::client_with(Entropy::Recorded(recorded)).unwrap()
     }
 
     /// What seals records as the server and as the client did.
@@ -88,7 +88,10 @@ pub(super) fn sealed(sealer: &mut Sealer, kind: Kind, body: &[u8]) -> Vec<u8> {
 pub(super) const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 
 /// Feeds a connection, whose plaintext comes out.
-pub(super) fn feed(connection: &mut Connection, mut bytes: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn feed(
+    connection: &mut AnonymousConnection,
+    mut bytes: &[u8],
+) -> Result<Vec<u8>, Error> {
     let mut plain = Vec::new();
     while !bytes.is_empty() {
         let room = connection.room();
@@ -97,7 +100,7 @@ pub(super) fn feed(connection: &mut Connection, mut bytes: &[u8]) -> Result<Vec<
         room[..count].copy_from_slice(&bytes[..count]);
         bytes = &bytes[count..];
         connection.arrived(count);
-        while connection.process()? == Status::Data {
+        while connection.process()? == AnonymousStatus::Data {
             plain.extend_from_slice(connection.plaintext());
             connection.consume(connection.plaintext().len());
         }
@@ -106,14 +109,14 @@ pub(super) fn feed(connection: &mut Connection, mut bytes: &[u8]) -> Result<Vec<
 }
 
 /// Takes what a connection sends.
-pub(super) fn take(connection: &mut Connection) -> Vec<u8> {
+pub(super) fn take(connection: &mut AnonymousConnection) -> Vec<u8> {
     let output = connection.output().to_vec();
     connection.sent(output.len());
     output
 }
 
 /// What a connection makes of data.
-pub(super) fn seal(connection: &mut Connection, data: &[u8]) -> Vec<u8> {
+pub(super) fn seal(connection: &mut AnonymousConnection, data: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::new();
     let mut rest = data;
     while !rest.is_empty() {
@@ -136,8 +139,9 @@ pub(super) fn records(mut stream: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// A client and a server that have met.
-pub(super) fn pair() -> (Connection, Connection) {
-    let (mut client, mut server) = (Connection::client().unwrap(), Connection::server());
+pub(super) fn pair() -> (AnonymousConnection, AnonymousConnection) {
+    let (mut client, mut server) =
+        (AnonymousConnection::client().unwrap(), AnonymousConnection::server());
     while !client.is_established() || !server.is_established() {
         feed(&mut server, &take(&mut client)).unwrap();
         feed(&mut client, &take(&mut server)).unwrap();
@@ -147,7 +151,7 @@ pub(super) fn pair() -> (Connection, Connection) {
 
 /// The alert with which a connection refuses what it is fed with, and that it stays with that.
 #[track_caller]
-pub(super) fn refusal(connection: &mut Connection, bytes: &[u8]) -> Alert {
+pub(super) fn refusal(connection: &mut AnonymousConnection, bytes: &[u8]) -> Alert {
     let error = feed(connection, bytes).unwrap_err();
     let Error::Refused { alert, reason } = &error else { unreachable!("{error}") };
     assert!(!reason.is_empty());
@@ -158,7 +162,7 @@ pub(super) fn refusal(connection: &mut Connection, bytes: &[u8]) -> Alert {
 
 /// As [`refusal`], where the alert is sent without protection.
 #[track_caller]
-pub(super) fn plain_refusal(connection: &mut Connection, bytes: &[u8]) -> Alert {
+pub(super) fn plain_refusal(connection: &mut AnonymousConnection, bytes: &[u8]) -> Alert {
     let alert = refusal(connection, bytes);
     assert_eq!(records(&take(connection)).last().unwrap(), &record(21, &[2, alert.into()]));
     alert

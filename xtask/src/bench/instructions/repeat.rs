@@ -2,7 +2,7 @@ use crate::bench::Result;
 use crate::bench::shape::{Generator, Reading, Shape, TOPIC};
 use broker::core::transport::MemTransport;
 use broker::data::{DecodeLimits, Encode, Value, View, json, validate};
-use broker::{Config, Endpoint, OverflowPolicy, Retry, Subscriber, Url};
+use broker::{Address, Config, Endpoint, OverflowPolicy, Retry, Subscriber};
 use std::hint::black_box;
 use tokio::runtime::{Builder, Runtime};
 
@@ -142,11 +142,11 @@ fn overlay(with_hub: bool, times: u64) -> Result<()> {
         let source = endpoint(&net)?;
         let end = endpoint(&net)?;
         let mut subscriber = end.subscribe([TOPIC]);
-        let url = end.listen(Url::new("mem", "end", 1)).await?;
+        let url = end.listen(Address::new("mem", "end", 1)).await?;
         let hub = endpoint(&net)?;
         if with_hub {
             hub.forward([TOPIC])?;
-            let url_of_hub = hub.listen(Url::new("mem", "hub", 1)).await?;
+            let url_of_hub = hub.listen(Address::new("mem", "hub", 1)).await?;
             hub.peer(&url, Retry::never()).await?;
             source.peer(&url_of_hub, Retry::never()).await?;
         } else {

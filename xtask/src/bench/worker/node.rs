@@ -2,7 +2,7 @@ use super::Running;
 use crate::bench::Result;
 use crate::bench::protocol::Node;
 use crate::bench::shape::TOPIC;
-use broker::{Config, Endpoint, OverflowPolicy, PeerHandle, Retry, Url};
+use broker::{Address, Config, Endpoint, OverflowPolicy, PeerHandle, Retry};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -46,7 +46,7 @@ impl Endpoints {
 
     /// Peers all of them with `url`, at once, and waits for the last one.
     pub(super) fn dial(&self, url: &str, handle: &Handle) -> Result<()> {
-        let url: Url = url.parse()?;
+        let url: Address = url.parse()?;
         let _context = handle.enter();
         let retry = Retry::every(Duration::from_millis(200));
         let handles: Vec<PeerHandle> =

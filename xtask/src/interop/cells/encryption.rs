@@ -7,7 +7,7 @@ use crate::interop::child::{Child, free_port};
 use crate::interop::ours::Ours;
 use broker::core::transport::Protection;
 use broker::tls::{Passphrase, TlsOptions};
-use broker::{PeerStatus, Retry, Url};
+use broker::{Address, PeerStatus, Retry};
 use std::path::Path;
 
 /// The same key, plain and protected.
@@ -171,7 +171,7 @@ fn start(context: &Context, setting: &Setting, arg: String) -> Check<Child> {
 async fn they_dial(context: Context, mode: Mode) -> Check<String> {
     let setting = setting(mode);
     let mut ours = Ours::encrypted(&context, setting.ours.clone())?;
-    let at = ours.endpoint.listen(Url::new("tls", "127.0.0.1", 0)).await;
+    let at = ours.endpoint.listen(Address::new("tls", "127.0.0.1", 0)).await;
     let port = at.map_err(|error| format!("ours: {error}"))?.port();
     let _child = start(&context, &setting, format!("--peers=<tcp://127.0.0.1:{port}>"))?;
     match mode.outcome(false) {
@@ -190,7 +190,7 @@ async fn we_dial(context: Context, mode: Mode) -> Check<String> {
     let port = free_port()?;
     let child = start(&context, &setting, format!("--port={port}"))?;
     child.accepts(port).await?;
-    let outcome = ours.endpoint.peer(Url::new("tls", "127.0.0.1", port), Retry::never()).await;
+    let outcome = ours.endpoint.peer(Address::new("tls", "127.0.0.1", port), Retry::never()).await;
     match (mode.outcome(true), outcome) {
         (Outcome::Peers(protection), Ok(_)) => peered(&mut ours, protection).await,
         (Outcome::Refused(words), Err(error)) => {

@@ -102,7 +102,7 @@ impl Mortal {
     /// Listens on the runtime of the endpoint, so that it ends with it.
     async fn listen(&self, port: u16) -> Check<u16> {
         let endpoint = self.ours.endpoint.clone();
-        let at = broker::Url::new("tcp", "127.0.0.1", port);
+        let at = broker::Address::new("tcp", "127.0.0.1", port);
         let listening = self.runtime.spawn(async move { endpoint.listen(&at).await });
         let listening = listening.await.map_err(|error| error.to_string())?;
         listening.map(|url| url.port()).map_err(|error| error.to_string())

@@ -4,7 +4,7 @@ use super::THROUGHPUT;
 use crate::interop::cell::{Cell, Check, Context, ensure, same};
 use crate::interop::child::{Child, free_port};
 use crate::interop::ours::{Ours, next};
-use broker::data::zeek::{Event, MessageView};
+use broker::data::zeek::{ZeekEvent, ZeekMessageView};
 use broker::data::{Kind, Value, View};
 
 const EVENTS: &str = "/benchmark/events";
@@ -51,8 +51,8 @@ async fn client(context: Context, shape: usize) -> Check<String> {
 }
 
 fn check_event(view: View<'_>, shape: usize) -> Check {
-    let message = MessageView::parse(view).map_err(|error| error.to_string())?;
-    let MessageView::Event(event) = message else { return Err("no event".to_owned()) };
+    let message = ZeekMessageView::parse(view).map_err(|error| error.to_string())?;
+    let ZeekMessageView::Event(event) = message else { return Err("no event".to_owned()) };
     same("the name", &event.name().to_string(), &format!("event_{shape}"))?;
     let arguments = event.args().to_value();
     let expected = ARGUMENTS.get(shape - 1).copied().unwrap_or_default();
@@ -100,7 +100,7 @@ async fn server(context: Context) -> Check<String> {
     ours.dial(port);
     let peer = ours.added().await?;
     ours.filter(peer, &[EVENTS, TERMINATE]).await?;
-    let event = Event::new("event_1").arg(42_i64).arg("test");
+    let event = ZeekEvent::new("event_1").arg(42_i64).arg("test");
     for _ in 0..COUNT {
         ours.publish(EVENTS, &event).await?;
     }

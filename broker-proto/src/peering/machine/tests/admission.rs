@@ -77,9 +77,11 @@ fn behind_another_handshake_the_originator_pauses_and_says_nothing() {
 }
 
 #[test]
-fn behind_another_handshake_the_responder_refuses() {
+fn behind_another_handshake_that_was_asked_for_the_responder_refuses() {
     let mut rig = Rig::new();
-    ask(&mut rig, SMALL);
+    rig.peer("small", None);
+    rig.dialled(1, "small");
+    rig.select(1, SMALL);
     let refused = ["send 2 drop_conn(40)", "log handshake-failed", "close 2 flush"];
     assert_eq!(ask(&mut rig, SMALL), refused);
     assert_eq!(rig.status(SMALL), Some(PeerStatus::Connecting), "the other one goes on");

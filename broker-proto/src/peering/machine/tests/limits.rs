@@ -126,6 +126,54 @@ fn handshakes_that_run_at_the_same_time_cannot_exceed_the_number_of_peers() {
     assert_eq!(rig.syn(2, &[]), refused);
 }
 
+/// Says hello on a new connection from an address, and returns what that leads to and how the rest
+/// of the handshake goes.
+fn peer_from(rig: &mut Rig, host: &str, number: u8) -> (Vec<String>, Vec<String>) {
+    let link = Link { remote: url(host), protection: Protection::InProcess };
+    rig.tell(|control, now| control.opened(Opened::Accepted { began: now }, link, now));
+    let conn = rig.control.last_conn;
+    let told = rig.hello(conn, EndpointId::from_bytes([0xa0 + number; 16]));
+    (told, rig.syn_ack(conn, &[]))
+}
+
+#[test]
+fn where_all_places_are_taken_an_address_that_has_more_than_half_of_them_gives_some_to_others() {
+    let mut rig = Rig::with(Settings { peers: 4, ..settings() });
+    for (number, host) in ["busy", "honest", "busy", "busy"].into_iter().enumerate() {
+        peer_from(&mut rig, host, number as u8);
+    }
+    let (_, done) = peer_from(&mut rig, "late", 5);
+    // The newest from there goes, and says so.
+    assert_eq!(done[..2], ["send 5 originator_ack", "uninstall other"], "{done:?}");
+    assert!(done.iter().any(|action| action.starts_with("log peer-lost")), "{done:?}");
+    assert!(done.contains(&"close 4 now".to_owned()), "{done:?}");
+    assert!(done.iter().any(|action| action.starts_with("install 5")), "{done:?}");
+    rig.closed(4);
+    // Nobody has more than half now, and existing peerings are safe.
+    for (number, host) in [(6, "busy"), (7, "later")] {
+        let (told, _) = peer_from(&mut rig, host, number);
+        assert!(told.iter().any(|action| action.ends_with("drop_conn(1)")), "{told:?}");
+    }
+}
+
+#[test]
+fn who_comes_from_the_busiest_address_gets_no_place_from_it() {
+    let mut rig = Rig::with(Settings { peers: 4, ..settings() });
+    for number in 0..4 {
+        peer_from(&mut rig, "busy", number);
+    }
+    let (told, _) = peer_from(&mut rig, "busy", 4);
+    assert!(told.contains(&"send 5 drop_conn(1)".to_owned()), "{told:?}");
+    // An address of IPv4 that is mapped into IPv6 is the same.
+    let mut rig = Rig::with(Settings { peers: 2, ..settings() });
+    peer_from(&mut rig, "10.0.0.1", 0);
+    peer_from(&mut rig, "::ffff:10.0.0.1", 1);
+    let (told, _) = peer_from(&mut rig, "10.0.0.1", 2);
+    assert!(told.contains(&"send 3 drop_conn(1)".to_owned()), "{told:?}");
+    let (_, done) = peer_from(&mut rig, "10.0.0.2", 3);
+    assert!(done.iter().any(|action| action.starts_with("install 4")), "{done:?}");
+}
+
 #[test]
 fn ended_peers_are_remembered_up_to_a_number_the_oldest_go_first() {
     let mut rig = Rig::with(Settings { remembered_peers: 3, ..settings() });

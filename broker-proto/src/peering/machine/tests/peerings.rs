@@ -108,3 +108,18 @@ fn the_same_two_endpoints_can_be_peered_again_and_again() {
     assert_eq!((rig.control.connections(), rig.control.pending.len()), (0, 0));
     assert_eq!(rig.registry.len(), 2);
 }
+
+#[test]
+fn an_accepted_peer_is_known_under_the_address_it_has_moved_to_and_a_dialled_one_is_not() {
+    let mut rig = Rig::new();
+    let conn = ConnectionId(rig.peered_by(LARGE));
+    rig.tell(|control, _| control.moved(conn, url("elsewhere")));
+    assert_eq!(rig.registry[&LARGE].network.url, url("elsewhere"));
+    assert_eq!(rig.control.unpeer(&url("client1"), rig.now), Unpeer::Unknown);
+    assert_eq!(rig.control.unpeer(&url("elsewhere"), rig.now), Unpeer::Leaving);
+
+    let mut rig = Rig::new();
+    let conn = ConnectionId(rig.peered_with("x", RETRY, LARGE));
+    rig.tell(|control, _| control.moved(conn, url("elsewhere")));
+    assert_eq!(rig.registry[&LARGE].network.url, url("x"));
+}

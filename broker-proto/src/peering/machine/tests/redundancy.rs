@@ -49,7 +49,7 @@ fn the_next_paused_connection_goes_on_where_the_first_one_failed() {
     rig.hello(3, LARGE);
     let next = ["send 2 version_select", "send 2 originator_syn []", "log handshake-failed"];
     assert_eq!(rig.closed(1), next);
-    assert_eq!(rig.control.pending[&LARGE].owner, ConnectionId(2));
+    assert_eq!(rig.control.pending[&LARGE].active, [ConnectionId(2)]);
     let done = rig.syn_ack(2, &[]);
     assert!(done.contains(&"send 3 drop_conn(39)".to_owned()), "{done:?}");
     assert!(rig.control.pending.is_empty());
@@ -159,4 +159,67 @@ fn an_address_with_a_retry_time_is_never_replaced_and_one_without_replaces_nothi
         assert!(lost.contains(&"peer_lost large at first".to_owned()), "{lost:?}");
         assert_eq!(lost.contains(&"dial 1 first".to_owned()), first.is_some());
     }
+}
+
+/// A tenth of the time for a handshake.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[test]
+fn who_says_hello_in_the_name_of_another_and_nothing_more_keeps_nobody_out() {
+    let mut rig = Rig::new();
+    rig.accepted();
+    rig.hello(1, LARGE);
+    for conn in [2, 3] {
+        rig.accepted();
+        assert_eq!(rig.hello(conn, LARGE), Vec::<String>::new());
+    }
+    let all = ["version_select", "originator_syn []"];
+    let on = |conn: u64| all.iter().map(move |message| format!("send {conn} {message}"));
+    assert_eq!(rig.pass(PATIENCE), on(2).chain(on(3)).collect::<Vec<_>>());
+    // Whoever comes later need not wait at all.
+    rig.accepted();
+    assert_eq!(rig.hello(4, LARGE), on(4).collect::<Vec<_>>());
+    let done = rig.syn_ack(4, &["/x"]);
+    assert!(done.contains(&"peer_added large at client4".to_owned()), "{done:?}");
+    for conn in [1, 2, 3] {
+        assert!(done.contains(&format!("send {conn} drop_conn(39)")), "{done:?}");
+        assert!(done.contains(&format!("close {conn} flush")), "{done:?}");
+    }
+    assert!(rig.control.pending.is_empty());
+    assert_eq!(rig.registry[&LARGE].conn, ConnectionId(4));
+}
+
+#[test]
+fn who_leads_is_not_refused_because_of_others_who_say_hello_in_its_name() {
+    let mut rig = Rig::new();
+    for conn in [1, 2] {
+        rig.accepted();
+        rig.hello(conn, SMALL);
+        assert_eq!(rig.select(conn, SMALL), Vec::<String>::new());
+    }
+    // One goes as far as it can without having to be there.
+    assert_eq!(rig.syn(1, &[]), ["send 1 responder_syn_ack []"]);
+    rig.syn(2, &["/x"]);
+    let done = rig.ack(2);
+    assert!(done.contains(&"peer_added small at client2".to_owned()), "{done:?}");
+    assert!(done.contains(&"close 1 flush".to_owned()), "{done:?}");
+    assert!(!done.iter().any(|action| action.starts_with("send 1")), "{done:?}");
+}
+
+#[test]
+fn those_that_come_and_go_in_the_name_of_another_do_not_make_it_wait_ever_longer() {
+    let mut rig = Rig::new();
+    for _ in 0..4 {
+        rig.accepted();
+        let conn = rig.control.last_conn;
+        rig.hello(conn, LARGE);
+    }
+    rig.pass(PATIENCE - Duration::from_millis(1));
+    rig.closed(1);
+    let on = rig.pass(Duration::from_millis(1));
+    assert!(on.contains(&"send 4 originator_syn []".to_owned()), "{on:?}");
+    rig.closed(2);
+    assert_eq!(rig.registry[&LARGE].conn, ConnectionId(3));
+    rig.syn_ack(4, &[]);
+    assert_eq!(rig.registry[&LARGE].conn, ConnectionId(4));
 }

@@ -1,6 +1,7 @@
 //! Where endpoints listen and dial: `scheme://host:port[/path][?query]`, `host:port` and Zeek's
-//! `9999/tcp`.
+//! `9999/tcp`; `unix:///path` between processes of one machine.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -14,6 +15,9 @@ const MASK: &str = "***";
 /// The scheme that a URL without one gets.
 pub const DEFAULT_SCHEME: &str = "tcp";
 
+/// The scheme whose addresses are paths: `unix:///run/broker.sock` has neither host nor port.
+const PATHS: &str = "unix";
+
 /// The address of a listener, or of a peer to dial.
 ///
 /// Equality is textual, as in `unpeer(address, port)` of the C++ Broker: `localhost` and
@@ -23,7 +27,7 @@ pub const DEFAULT_SCHEME: &str = "tcp";
 /// parameter `access_token` is masked in what [`Display`](fmt::Display) and [`Debug`](fmt::Debug)
 /// write; but for that it reads as the same URL. [`Self::to_string_with_secrets`] keeps it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Url {
+pub struct Address {
     scheme: String,
     host: String,
     port: u16,
@@ -34,12 +38,12 @@ pub struct Url {
 /// Why a text is not a usable URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid URL {text:?}: {reason}")]
-pub struct InvalidUrl {
+pub struct InvalidAddress {
     text: String,
     reason: String,
 }
 
-impl Url {
+impl Address {
     /// A URL from its parts. `host` carries no brackets; it may be empty for a listener that binds
     /// every interface.
     #[must_use]
@@ -132,6 +136,7 @@ impl Url {
     fn without_query(&self) -> String {
         let Self { scheme, host, port, path, .. } = self;
         match host.contains(':') {
+            _ if scheme == PATHS => format!("{scheme}://{path}"),
             true => format!("{scheme}://[{host}]:{port}{path}"),
             false => format!("{scheme}://{host}:{port}{path}"),
         }
@@ -144,21 +149,21 @@ impl Url {
     }
 }
 
-impl fmt::Display for Url {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.without_query())?;
         if self.query.is_empty() { Ok(()) } else { write!(f, "?{}", masked(&self.query)) }
     }
 }
 
-impl fmt::Debug for Url {
+impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl FromStr for Url {
-    type Err = InvalidUrl;
+impl FromStr for Address {
+    type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         parse(text).map_err(|reason| {
@@ -167,8 +172,44 @@ impl FromStr for Url {
             if !query.is_empty() {
                 shown = format!("{shown}?{}", masked(query));
             }
-            InvalidUrl { text: shown.chars().take(256).collect(), reason }
+            InvalidAddress { text: shown.chars().take(256).collect(), reason }
         })
+    }
+}
+
+impl From<&Address> for Address {
+    fn from(url: &Address) -> Self {
+        url.clone()
+    }
+}
+
+impl TryFrom<&str> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(text: &str) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl TryFrom<&String> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(text: &String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = InvalidAddress;
+
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl From<Infallible> for InvalidAddress {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 
@@ -190,9 +231,9 @@ fn masked(query: &str) -> String {
     query.split('&').map(shown).collect::<Vec<_>>().join("&")
 }
 
-fn parse(text: &str) -> Result<Url, String> {
+fn parse(text: &str) -> Result<Address, String> {
     if let Some(port) = zeek_port(text)? {
-        return Ok(Url::new(DEFAULT_SCHEME, "", port));
+        return Ok(Address::new(DEFAULT_SCHEME, "", port));
     }
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (checked_scheme(scheme)?, rest),
@@ -203,8 +244,15 @@ fn parse(text: &str) -> Result<Url, String> {
         Some(at) => rest.split_at(at),
         None => (rest, ""),
     };
-    let (host, port) = split_authority(authority)?;
-    let mut url = Url::new(&scheme, host, parse_port(port)?);
+    let mut url = if scheme == PATHS {
+        if !authority.is_empty() || path.len() < 2 {
+            return Err("a path is missing (as in unix:///run/broker.sock)".to_owned());
+        }
+        Address::new(&scheme, "", 0)
+    } else {
+        let (host, port) = split_authority(authority)?;
+        Address::new(&scheme, host, parse_port(port)?)
+    };
     query.clone_into(&mut url.query);
     if path != "/" {
         path.clone_into(&mut url.path);
@@ -287,29 +335,29 @@ mod tests {
             (":9999", "tcp://:9999"),
             ("9999/tcp", "tcp://:9999"),
         ] {
-            assert_eq!(text.parse::<Url>().unwrap().to_string(), shown, "{text}");
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown, "{text}");
         }
     }
 
     #[test]
     fn parameters_are_split_at_ampersands_and_the_first_equals_sign() {
-        let url: Url = "quic://host:1?pin=sha256:ab=&&flag&x=".parse().unwrap();
+        let url: Address = "quic://host:1?pin=sha256:ab=&&flag&x=".parse().unwrap();
         let found: Vec<_> = url.parameters().collect();
         assert_eq!(found, [("pin", "sha256:ab="), ("flag", ""), ("x", "")]);
-        assert_eq!(Url::new("tcp", "host", 1).parameters().count(), 0);
+        assert_eq!(Address::new("tcp", "host", 1).parameters().count(), 0);
         assert_eq!(url.with_query("a=b").to_string(), "quic://host:1?a=b");
     }
 
     #[test]
     fn tokens_and_passwords_are_not_shown() {
         let text = "ws://[::1]:1/path?to=/a&access_token=s3cret=&Access_Token=s3cret&x";
-        let url: Url = text.parse().unwrap();
+        let url: Address = text.parse().unwrap();
         let shown = "ws://[::1]:1/path?to=/a&access_token=***&Access_Token=***&x";
         assert_eq!((url.to_string(), format!("{url:?}")), (shown.to_owned(), shown.to_owned()));
         assert_eq!(url.to_string_with_secrets(), text);
         assert_eq!(url.parameters().nth(1), Some(("access_token", "s3cret=")));
         for text in ["ws://host?access_token=s3cret", "ws://me:s3cret@host:1", "me:s3cret@host:1"] {
-            let error = text.parse::<Url>().unwrap_err().to_string();
+            let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains("***") && !error.contains("s3cret"), "{error}");
         }
     }
@@ -332,7 +380,7 @@ mod tests {
             ("user@host", "user information"),
             ("ws://u@[::1]:1", "user information"),
         ] {
-            let error = text.parse::<Url>().unwrap_err().to_string();
+            let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?} gave {error:?}");
         }
     }

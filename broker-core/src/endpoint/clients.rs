@@ -1,9 +1,9 @@
+//! The clients of an endpoint, which are no peers.
+
 use super::client_totals::{ClientTotals, Counted, Totals};
-use super::shared::Shared;
-use super::{Endpoint, ServiceContext};
-use crate::event::{ClientLabel, EndpointInfo, Event, NetworkInfo, Status, StatusCode};
+use crate::event::ClientLabel;
 use crate::transport::Protection;
-use crate::{EndpointId, Url};
+use crate::{Address, EndpointId};
 use broker_proto::peering::Time;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -15,21 +15,37 @@ use std::time::Duration;
 /// A client of an endpoint: a program that is attached to it by another protocol than that of the
 /// overlay.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ClientInfo {
     /// The id under which it appears in events. It is random, and other endpoints never see it.
     pub id: EndpointId,
     /// The protocol, and what the client calls itself.
     pub label: ClientLabel,
     /// Where it connects from.
-    pub remote: Url,
+    pub remote: Address,
     /// What protects the link.
     pub protection: Protection,
     /// The topic prefixes it subscribed to.
     pub subscriptions: Vec<Bytes>,
 }
 
+impl ClientInfo {
+    /// A client, with all that there is to say about it.
+    #[must_use]
+    pub fn new(
+        id: EndpointId,
+        label: ClientLabel,
+        remote: Address,
+        protection: Protection,
+        subscriptions: Vec<Bytes>,
+    ) -> Self {
+        Self { id, label, remote, protection, subscriptions }
+    }
+}
+
 /// What a client has sent and received, counted by whoever runs its session.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct ClientCounters {
     /// Messages from the client that were published.
     pub messages_in: AtomicU64,
@@ -45,7 +61,7 @@ pub struct ClientCounters {
     pub queued_bytes: AtomicU64,
 }
 
-/// A client as [`Endpoint::clients`] shows it.
+/// A client as [`Endpoint::clients`](super::Endpoint::clients) shows it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ClientStatus {
@@ -83,55 +99,6 @@ struct Record {
     counted_as: Option<Arc<str>>,
 }
 
-impl ServiceContext {
-    /// Reports a client in the events, with the texts of the C++ Broker, and lists it until its
-    /// session is dropped. Subscriptions and messages are the business of a [`Hub`](super::Hub).
-    #[must_use]
-    pub fn attach_client(&self, info: ClientInfo) -> ClientSession {
-        let shared = self.shared();
-        let counters = Arc::<ClientCounters>::default();
-        let record = Record {
-            info: info.clone(),
-            since: shared.now(),
-            counters: Arc::clone(&counters),
-            counted_as: None,
-        };
-        shared.clients.attached.lock().insert(info.id, record);
-        let session = ClientSession { context: self.clone(), info, counters, removed: None };
-        session.report(StatusCode::EndpointDiscovered, "found a new client in the network");
-        session.report(StatusCode::PeerAdded, "handshake successful");
-        session
-    }
-}
-
-impl Endpoint {
-    /// All clients that are attached now. They are not among the peers, as in the C++ Broker.
-    #[must_use]
-    pub fn clients(&self) -> Vec<ClientStatus> {
-        let now = self.shared().now();
-        let attached = self.shared().clients.attached.lock();
-        attached.values().map(|record| record.status(now)).collect()
-    }
-
-    /// How many endpoints are peered with this one.
-    #[must_use]
-    pub fn peer_count(&self) -> usize {
-        self.shared().registry.peered()
-    }
-
-    /// Whether this endpoint is peered with another one.
-    #[must_use]
-    pub fn is_peered(&self, id: EndpointId) -> bool {
-        self.shared().registry.status(id) == Some(crate::PeerStatus::Peered)
-    }
-
-    /// How many clients are attached now.
-    #[must_use]
-    pub fn client_count(&self) -> usize {
-        self.shared().clients.attached.lock().len()
-    }
-}
-
 impl Clients {
     /// No clients yet; `names` is how many of their names are told apart when they are counted.
     pub(super) fn new(names: usize) -> Self {
@@ -159,7 +126,25 @@ impl Clients {
         self.totals.lock().with(clients)
     }
 
-    fn leave(&self, id: EndpointId) {
+    /// Lists a client from now on, and returns its counters.
+    pub(super) fn attach(&self, info: ClientInfo, since: Time) -> Arc<ClientCounters> {
+        let counters = Arc::<ClientCounters>::default();
+        let (id, counted) = (info.id, Arc::clone(&counters));
+        let record = Record { info, since, counters: counted, counted_as: None };
+        self.attached.lock().insert(id, record);
+        counters
+    }
+
+    /// What is known about every client at this time.
+    pub(super) fn list(&self, now: Time) -> Vec<ClientStatus> {
+        self.attached.lock().values().map(|record| record.status(now)).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.attached.lock().len()
+    }
+
+    pub(super) fn leave(&self, id: EndpointId) {
         let mut attached = self.attached.lock();
         if let Some(Record { info, counters, counted_as, .. }) = attached.remove(&id) {
             self.totals.lock().leave(&info.label, &counters, counted_as);
@@ -180,65 +165,5 @@ impl Record {
             queued: counters.queued.load(Relaxed),
             queued_bytes: counters.queued_bytes.load(Relaxed),
         }
-    }
-}
-
-/// The time during which a client is attached. See [`ServiceContext::attach_client`].
-///
-/// Dropping it reports the end: as lost, unless [`Self::removed`] has said otherwise.
-#[derive(Debug)]
-pub struct ClientSession {
-    context: ServiceContext,
-    info: ClientInfo,
-    counters: Arc<ClientCounters>,
-    removed: Option<String>,
-}
-
-impl ClientSession {
-    /// Who the client is.
-    #[must_use]
-    pub fn info(&self) -> &ClientInfo {
-        &self.info
-    }
-
-    /// The counters that [`Endpoint::clients`] shows.
-    #[must_use]
-    pub fn counters(&self) -> &Arc<ClientCounters> {
-        &self.counters
-    }
-
-    /// Ends the session because this side does not want the client any more.
-    pub fn removed(mut self, reason: &str) {
-        self.removed = Some(format!("client removed: {reason}"));
-    }
-
-    fn report(&self, code: StatusCode, message: &str) {
-        let with_network =
-            !matches!(code, StatusCode::EndpointDiscovered | StatusCode::EndpointUnreachable);
-        let network = with_network.then(|| NetworkInfo::new(self.info.remote.clone()));
-        self.shared().emit(Event::Status(Status {
-            cause: None,
-            code,
-            endpoint: EndpointInfo { id: self.info.id, network },
-            client: Some(self.info.label.clone()),
-            protection: (code == StatusCode::PeerAdded).then(|| self.info.protection.clone()),
-            message: message.to_owned(),
-        }));
-    }
-
-    fn shared(&self) -> &Arc<Shared> {
-        self.context.shared()
-    }
-}
-
-impl Drop for ClientSession {
-    fn drop(&mut self) {
-        let shared = self.shared();
-        shared.clients.leave(self.info.id);
-        match &self.removed {
-            Some(message) => self.report(StatusCode::PeerRemoved, message),
-            None => self.report(StatusCode::PeerLost, "lost connection to client"),
-        }
-        self.report(StatusCode::EndpointUnreachable, "lost the last path");
     }
 }

@@ -1,12 +1,33 @@
-use super::shared::{DialWaiter, Shared};
-use super::status_values;
-use crate::event::Event;
+//! What an endpoint tells others about itself: events, the log, the metrics, and those who wait.
+//!
+//! Telling runs what users bring: the recorder of metrics, and the wakers of their tasks. So it is
+//! queued under the control lock and told without it, in the order of the decisions behind it, by
+//! one thread at a time.
+
+use super::drops::Drops;
+use super::events::EventBus;
+use super::metrics::Metrics;
+use super::ping::Pings;
+use super::tasks::Tasks;
+use crate::event::{EndpointInfo, Event, Severity};
 use crate::{EndpointId, Failure};
-use broker_proto::routing::Peer;
+use broker_proto::data::{EnumValue, Value};
+use broker_proto::limits::Limits;
+use broker_proto::routing::{Peer, Router};
 use parking_lot::{Mutex, ReentrantMutex};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::sync::{Notify, oneshot};
+
+/// The topic of status events.
+const STATUSES: &[u8] = b"<$>/local/data/statuses";
+
+/// The topic of error events.
+const ERRORS: &[u8] = b"<$>/local/data/errors";
+
+/// Who wants to know what has become of a request.
+pub(super) type DialWaiter = oneshot::Sender<Result<EndpointId, Failure>>;
 
 /// What others are told once the control lock is released.
 #[derive(Debug)]
@@ -23,15 +44,18 @@ pub(super) enum Notice {
     Stopped,
 }
 
-/// What is to be said, in the order of the decisions behind it.
-///
-/// Saying it runs what users bring: the recorder of metrics, and the wakers of their tasks. So it
-/// is queued under the control lock and said without it, by one thread at a time.
-#[derive(Debug, Default)]
-pub(super) struct Outbox {
+/// What there is to tell, and to whom.
+#[derive(Debug)]
+pub(super) struct Reporting {
+    pub(super) events: EventBus,
+    pub(super) metrics: Metrics,
+    pub(super) drops: Drops,
+    pub(super) pings: Pings,
+    /// Notified whenever a peer comes, goes or changes its filter, or the endpoint stops.
+    pub(super) peers_changed: Notify,
     waiting: Mutex<VecDeque<Notice>>,
-    /// Held by the thread that says it, which notes that it does: what it calls may have something
-    /// to say as well.
+    /// Held by the thread that tells, which notes that it does: what it calls may have something
+    /// to tell as well.
     turn: ReentrantMutex<Cell<bool>>,
 }
 
@@ -44,8 +68,20 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl Outbox {
-    /// Queues what is to be said, and returns whether that was anything.
+impl Reporting {
+    pub(super) fn new(limits: &Limits, log_level: Severity) -> Self {
+        Self {
+            events: EventBus::new(limits, log_level),
+            metrics: Metrics::new(limits.metrics_peers),
+            drops: Drops::default(),
+            pings: Pings::default(),
+            peers_changed: Notify::new(),
+            waiting: Mutex::default(),
+            turn: ReentrantMutex::default(),
+        }
+    }
+
+    /// Queues what is to be told, and returns whether that was anything.
     pub(super) fn extend(&self, notices: Vec<Notice>) -> bool {
         let any = !notices.is_empty();
         if any {
@@ -54,12 +90,12 @@ impl Outbox {
         any
     }
 
-    /// Says everything that is queued. When it returns all of that has been said, whichever thread
-    /// did it, except to those who call this while they are being told something: they hear the
-    /// rest after they have returned.
+    /// Tells everything that is queued. When it returns all of that has been told, whichever
+    /// thread did it, except to those who call this while they are being told something: they hear
+    /// the rest after they have returned.
     ///
     /// Not to be called with the control lock held.
-    pub(super) fn deliver(&self, shared: &Shared) {
+    pub(super) fn deliver(&self, router: &Router, tasks: &Tasks) {
         let turn = self.turn.lock();
         if turn.replace(true) {
             return;
@@ -69,33 +105,26 @@ impl Outbox {
             // Not in the condition of the loop, where the lock would be held throughout its body.
             let next = self.waiting.lock().pop_front();
             let Some(notice) = next else { return };
-            shared.tell(notice);
+            self.tell(notice, router, tasks);
         }
     }
-}
 
-impl Shared {
-    /// Tells the event streams, and local consumers that subscribed to the internal topics. An
-    /// error is an entry of the log as well.
-    pub(super) fn emit(&self, event: Event) {
-        self.outbox.extend(vec![Notice::Event(event)]);
-        self.outbox.deliver(self);
-    }
-
-    fn tell(&self, notice: Notice) {
+    fn tell(&self, notice: Notice, router: &Router, tasks: &Tasks) {
         match notice {
             Notice::Event(event) => {
-                self.tell_all(&event);
+                self.tell_all(&event, router, tasks);
+                // An error is an entry of the log as well.
                 if let Event::Error(error) = &event {
-                    self.tell_all(&Event::Log(error.log_entry()));
+                    self.tell_all(&Event::Log(error.log_entry()), router, tasks);
                 }
             }
             Notice::Ended(peer) => {
                 self.pings.ended(&peer);
                 for event in self.drops.ended(&peer) {
-                    self.tell_all(&event);
+                    self.tell_all(&event, router, tasks);
                 }
                 self.metrics.ended(peer);
+                self.peers_changed.notify_waiters();
             }
             Notice::PeersChanged => self.peers_changed.notify_waiters(),
             Notice::Resolved(waiters, outcome) => {
@@ -105,29 +134,75 @@ impl Shared {
                 }
             }
             Notice::Stopped => {
-                self.router.close_sinks();
+                router.close_sinks();
                 self.events.close();
-                self.stopped.cancel();
+                tasks.stopped.cancel();
                 self.peers_changed.notify_waiters();
             }
         }
     }
 
-    fn tell_all(&self, event: &Event) {
-        if let Some((topic, value)) = status_values::as_message(event) {
-            self.router.publish_internally(topic, &value.encode());
+    fn tell_all(&self, event: &Event, router: &Router, tasks: &Tasks) {
+        if let Some((topic, value)) = as_message(event) {
+            router.publish_internally(topic, &value.encode());
         }
         self.metrics.count(event);
-        if self.events.emit(event, self.now()) {
-            self.timer.notify_one();
+        if self.events.emit(event, tasks.now()) {
+            tasks.rearm();
         }
     }
+}
+
+/// A status or error as the message that local consumers of the internal topics get, in the form
+/// of the C++ Broker. Log events have none.
+fn as_message(event: &Event) -> Option<(&'static [u8], Value)> {
+    match event {
+        Event::Status(status) => {
+            let name = status.code.event_name();
+            let value = Value::Vector(vec![
+                Value::from("status"),
+                Value::Enum(EnumValue(name.into())),
+                endpoint_info(&status.endpoint),
+                Value::from(status.message.as_str()),
+            ]);
+            Some((STATUSES, value))
+        }
+        Event::Error(error) => {
+            let mut context = Vec::new();
+            context.extend(error.endpoint.as_ref().map(endpoint_info));
+            context.push(Value::from(error.message.as_str()));
+            let value = Value::Vector(vec![
+                Value::from("error"),
+                Value::Enum(EnumValue(error.code.name().into())),
+                Value::Vector(context),
+            ]);
+            Some((ERRORS, value))
+        }
+        Event::Log(_) => None,
+    }
+}
+
+fn endpoint_info(endpoint: &EndpointInfo) -> Value {
+    let id = match endpoint.id.is_nil() {
+        true => Value::None,
+        false => Value::from(endpoint.id.to_string()),
+    };
+    let mut fields = vec![id];
+    match &endpoint.network {
+        None => fields.extend([Value::None, Value::None, Value::None]),
+        Some(network) => fields.extend([
+            Value::from(network.url.host()),
+            Value::Port(network.port()),
+            Value::Count(network.retry.unwrap_or_default().as_secs()),
+        ]),
+    }
+    Value::Vector(fields)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Url;
+    use crate::Address;
     use crate::endpoint::{Endpoint, EventStream, PeerHandle, Retry};
     use crate::transport::MemTransport;
     use metrics::{
@@ -135,13 +210,17 @@ mod tests {
     };
     use std::pin::Pin;
     use std::task::{Context, Poll, Wake, Waker};
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     fn endpoint() -> Endpoint {
         Endpoint::builder().transport(MemTransport::new()).build().unwrap()
     }
 
-    fn unknown(number: u16) -> Url {
-        Url::new("mem", "nobody", number)
+    fn unknown(number: u16) -> Address {
+        Address::new("mem", "nobody", number)
     }
 
     /// Notes for every call whether the control lock was held, and may use the endpoint itself.
@@ -200,7 +279,7 @@ mod tests {
         assert!(matches!(next.poll(&mut Context::from_waker(&waker)), Poll::Pending));
     }
 
-    fn addresses(events: &mut EventStream) -> Vec<Url> {
+    fn addresses(events: &mut EventStream) -> Vec<Address> {
         std::iter::from_fn(|| events.try_next())
             .filter_map(|event| event.endpoint()?.network.clone())
             .map(|network| network.url)
@@ -249,5 +328,22 @@ mod tests {
                 });
             }
         });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn services_hear_of_peers_that_come_and_go() {
+        let network = MemTransport::new();
+        let build = || Endpoint::builder().transport(network.clone()).build().unwrap();
+        let (watched, other) = (build(), build());
+        let url = other.listen("mem://other:0").await.unwrap();
+        let service = watched.service_context();
+
+        let comes = service.peers_changed();
+        watched.peer(&url, Retry::never()).await.unwrap();
+        timeout(LONG, comes).await.unwrap();
+
+        let goes = service.peers_changed();
+        assert!(watched.unpeer(&url));
+        timeout(LONG, goes).await.unwrap();
     }
 }

@@ -1,52 +1,7 @@
-//! What methods of an endpoint take where one thing is written in several ways.
+//! Topics as methods of an endpoint take them, written in several ways.
 
-use crate::Url;
-use broker_proto::InvalidUrl;
 use bytes::Bytes;
 use std::collections::BTreeSet;
-
-/// An address: a [`Url`], or the text of one.
-///
-/// Text that is not a URL is refused where it is used, as an address that no transport can use
-/// ([`TransportErrorKind::InvalidAddress`](crate::transport::TransportErrorKind::InvalidAddress)).
-pub trait IntoUrl {
-    /// The address.
-    ///
-    /// # Errors
-    ///
-    /// The text is not a URL.
-    fn into_url(self) -> Result<Url, InvalidUrl>;
-}
-
-impl IntoUrl for Url {
-    fn into_url(self) -> Result<Url, InvalidUrl> {
-        Ok(self)
-    }
-}
-
-impl IntoUrl for &Url {
-    fn into_url(self) -> Result<Url, InvalidUrl> {
-        Ok(self.clone())
-    }
-}
-
-impl IntoUrl for &str {
-    fn into_url(self) -> Result<Url, InvalidUrl> {
-        self.parse()
-    }
-}
-
-impl IntoUrl for String {
-    fn into_url(self) -> Result<Url, InvalidUrl> {
-        self.parse()
-    }
-}
-
-impl IntoUrl for &String {
-    fn into_url(self) -> Result<Url, InvalidUrl> {
-        self.parse()
-    }
-}
 
 /// Topic prefixes: one, or a collection of them. The empty prefix is that of every topic.
 pub trait IntoTopics {
