@@ -4,11 +4,7 @@ use std::net::IpAddr;
 /// Where connections come from, as far as an attacker does not have it for free: of IPv6 that is a
 /// network. What is shared out fairly is shared out between these.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-<<<<<<<< HEAD:broker-proto/src/remote_host.rs
 pub enum SourceAddress {
-========
-pub enum SourceAddress {
->>>>>>>> 77fe583c72f79b114a04a98ed5ea3354d32d14f1:broker-proto/src/source_address.rs
     /// An address, also where it is mapped into IPv6.
     V4([u8; 4]),
     /// The network of an address.
@@ -17,11 +13,7 @@ pub enum SourceAddress {
     Other(String),
 }
 
-<<<<<<<< HEAD:broker-proto/src/remote_host.rs
 impl SourceAddress {
-========
-impl SourceAddress {
->>>>>>>> 77fe583c72f79b114a04a98ed5ea3354d32d14f1:broker-proto/src/source_address.rs
     /// Where a connection comes from.
     #[must_use]
     pub fn of(remote: &Address) -> Self {

@@ -83,7 +83,8 @@ impl Shared {
                 config.forwarding,
                 limits.data_depth,
                 limits.routes_remembered.get(),
-            ),
+            )
+            .in_life(fastrand::u32(..), limits.streams_remembered.get()),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
@@ -183,7 +184,7 @@ impl Shared {
         }
         let bytes = outbound.bytes();
         let mut cut = Vec::new();
-        let published = outbound.send(&mut cut);
+        let published = outbound.send(&self.router, &mut cut);
         self.router.published.fetch_add(1, Ordering::Relaxed);
         self.cut(&mut cut);
         if published.peers > 0 {

@@ -1,5 +1,5 @@
 use super::is_internal;
-use super::route::FixedRoute;
+use super::route::{FixedRoute, Route, Way};
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
@@ -8,7 +8,9 @@ use crate::limits::SHARED_FRAME_MIN;
 use crate::peering::ConnectionId;
 use crate::queue::{BoundedQueue, Push};
 use crate::wire::DEFAULT_TTL;
-use crate::wire::envelope::{EnvelopeType, TopicTooLong, start_frame};
+use crate::wire::envelope::{
+    EnvelopeType, TopicTooLong, put_without_passage, set_number, start_frame, start_passage_frame,
+};
 use crate::wire::frame::{PREFIX, finish_frame};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -76,14 +78,16 @@ const SCRATCH_KEPT: usize = 64 * 1024;
 
 /// An encoded local message and where it goes.
 pub struct Outbound {
+    /// With a passage, whose number is still missing, if a peer has a use for it.
     frame: Vec<u8>,
+    has_passage: bool,
     origin: Origin,
     receiver: EndpointId,
     /// Addressed to this endpoint.
     to_self: bool,
     destinations: Arc<Destinations>,
-    /// The addressed peer.
-    direct: Option<Arc<Peer>>,
+    /// The addressed peer, or those that lead to the addressed endpoint.
+    ways: Vec<Arc<Peer>>,
 }
 
 impl Outbound {
@@ -113,17 +117,55 @@ impl Outbound {
         if is_internal(topic) {
             return Err(PublishError::InternalTopic);
         }
-        let mut frame = SCRATCH.take();
-        if let Err(error) = encode(&mut frame, router.id, receiver, topic, limit, payload) {
-            keep_scratch(frame);
-            return Err(error);
-        }
         let destinations = match route {
             Some(route) => route.destinations(router, topic),
-            None => router.table().destinations(topic),
+            None => Route::find(router, topic, Way::from(router.id)).1,
         };
-        let direct = if receiver.is_nil() { None } else { router.table().peer(receiver).cloned() };
-        Ok(Self { frame, origin, receiver, to_self: receiver == router.id, destinations, direct })
+        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver) };
+        let to_self = receiver == router.id;
+        let mut outbound = Self {
+            frame: SCRATCH.take(),
+            has_passage: false,
+            origin,
+            receiver,
+            to_self,
+            destinations,
+            ways,
+        };
+        let has_passage = outbound.peers().any(|peer| peer.has_passages());
+        outbound.has_passage = has_passage;
+        if let Err(error) = outbound.encode(router, topic, limit, payload) {
+            keep_scratch(outbound.frame);
+            return Err(error);
+        }
+        Ok(outbound)
+    }
+
+    /// Encodes the message into an old buffer.
+    fn encode(
+        &mut self,
+        router: &Router,
+        topic: &[u8],
+        limit: usize,
+        payload: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), PublishError> {
+        let (own, receiver, kind) = (router.id, self.receiver, EnvelopeType::Data);
+        let frame = &mut self.frame;
+        frame.clear();
+        let start = match self.has_passage {
+            true => {
+                let passage = router.own_passage(0);
+                start_passage_frame(frame, own, receiver, kind, passage, topic)?
+            }
+            false => start_frame(frame, own, receiver, kind, DEFAULT_TTL, topic)?,
+        };
+        payload(frame);
+        let size = frame.len() - PREFIX;
+        if size > limit {
+            return Err(PublishError::TooLarge { size, limit });
+        }
+        finish_frame(frame, start);
+        Ok(())
     }
 
     /// The size of the frame.
@@ -147,23 +189,30 @@ impl Outbound {
     }
 
     /// Hands the message to everyone, and adds the peers that this was too much for to `cut`.
-    pub fn send(mut self, cut: &mut Vec<ConnectionId>) -> Published {
+    pub fn send(mut self, router: &Router, cut: &mut Vec<ConnectionId>) -> Published {
         let published = Published { peers: self.peers().count(), local: self.sinks().count() };
-        let shared = (self.frame.len() >= SHARED_FRAME_MIN)
-            .then(|| Bytes::from(std::mem::take(&mut self.frame)));
-        let push = |queue: &BoundedQueue| match &shared {
-            Some(frame) => queue.push_shared(frame, true),
-            None => queue.push(&self.frame, 1, true),
-        };
+        let mut plain = Vec::new();
+        if self.has_passage {
+            // Numbers ascend in the order in which messages go out.
+            set_number(&mut self.frame, router.next_number());
+            if self.peers().any(|peer| !peer.has_passages()) {
+                put_without_passage(&mut plain, &self.frame, router.id, DEFAULT_TTL);
+            }
+        }
+        let plain = Form::of(&mut plain);
+        let frame = Form::of(&mut self.frame);
         for peer in self.peers() {
-            if push(&peer.queue) == Push::Overflow {
+            let form = if self.has_passage && !peer.has_passages() { &plain } else { &frame };
+            if form.push(&peer.queue) == Push::Overflow {
                 cut.push(peer.conn);
             }
         }
         for sink in self.sinks() {
-            push(&sink.queue);
+            frame.push(&sink.queue);
         }
-        keep_scratch(std::mem::take(&mut self.frame));
+        if let Form::Small(frame) = frame {
+            keep_scratch(frame);
+        }
         published
     }
 
@@ -175,7 +224,7 @@ impl Outbound {
     /// one subscribed to.
     fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
         let multicast = self.receiver.is_nil().then_some(&self.destinations.peers);
-        multicast.into_iter().flatten().chain(&self.direct)
+        multicast.into_iter().flatten().chain(&self.ways)
     }
 
     /// The local consumers it goes to. Hubs see what is meant for a peer as well, as in the
@@ -188,24 +237,31 @@ impl Outbound {
     }
 }
 
-/// Encodes a message of this endpoint into an old buffer.
-fn encode(
-    frame: &mut Vec<u8>,
-    own: EndpointId,
-    receiver: EndpointId,
-    topic: &[u8],
-    limit: usize,
-    payload: impl FnOnce(&mut Vec<u8>),
-) -> Result<(), PublishError> {
-    frame.clear();
-    let start = start_frame(frame, own, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
-    payload(frame);
-    let size = frame.len() - PREFIX;
-    if size > limit {
-        return Err(PublishError::TooLarge { size, limit });
+/// A frame that is copied into queues, or one that is so large that they share it.
+enum Form {
+    Small(Vec<u8>),
+    Large(Bytes),
+}
+
+impl Form {
+    fn of(frame: &mut Vec<u8>) -> Self {
+        let frame = std::mem::take(frame);
+        if frame.len() >= SHARED_FRAME_MIN { Self::Large(frame.into()) } else { Self::Small(frame) }
     }
-    finish_frame(frame, start);
-    Ok(())
+
+    fn push(&self, queue: &BoundedQueue) -> Push {
+        match self {
+            Self::Small(frame) => queue.push(frame, 1, true),
+            Self::Large(frame) => queue.push_shared(frame, true),
+        }
+    }
+}
+
+/// The peers that lead to an endpoint.
+fn ways_to(router: &Router, receiver: EndpointId) -> Vec<Arc<Peer>> {
+    let (table, own) = (router.table(), router.id);
+    let scope = table.scope(own, own, own);
+    table.ways_to(receiver, scope, router.forwarding)
 }
 
 /// Keeps a buffer for the next message of this thread.

@@ -1,7 +1,25 @@
 use super::router::Router;
 use super::table::{Destinations, RoutingTable};
+use crate::EndpointId;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
+
+/// How a message has come here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    /// The relay at which it entered the overlay.
+    pub(super) entry: EndpointId,
+    pub(super) publisher: EndpointId,
+    /// Who handed it over.
+    pub(super) hop: EndpointId,
+}
+
+impl Way {
+    /// That of a message that this endpoint publishes.
+    pub(super) fn from(own: EndpointId) -> Self {
+        Self { entry: own, publisher: own, hop: own }
+    }
+}
 
 /// Where messages on one topic go, for as long as nobody changes a subscription.
 #[derive(Debug)]
@@ -12,10 +30,11 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// The route and, for now, where it leads.
-    pub(super) fn find(router: &Router, topic: &[u8]) -> (Self, Arc<Destinations>) {
+    /// The route of a message that has come this way and, for now, where it leads.
+    pub(super) fn find(router: &Router, topic: &[u8], way: Way) -> (Self, Arc<Destinations>) {
         let table = router.table();
-        let destinations = table.destinations(topic);
+        let scope = table.scope(way.entry, way.publisher, way.hop);
+        let destinations = table.destinations(topic, scope);
         let route = Self { table: Arc::downgrade(&table), destinations: Arc::clone(&destinations) };
         (route, destinations)
     }
@@ -38,7 +57,7 @@ impl FixedRoute {
         if let Some(known) = route.as_ref().and_then(|route| route.destinations(router)) {
             return known;
         }
-        let (found, destinations) = Route::find(router, topic);
+        let (found, destinations) = Route::find(router, topic, Way::from(router.id));
         *route = Some(found);
         destinations
     }

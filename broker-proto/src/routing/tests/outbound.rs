@@ -129,7 +129,7 @@ fn a_large_message_is_encoded_once_and_shared_by_all_its_destinations() {
     let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
     Outbound::new(&rig.router, Origin::Endpoint, NIL, b"/x", 1 << 20, write)
         .unwrap()
-        .send(&mut Vec::new());
+        .send(&rig.router, &mut Vec::new());
     let shared = |piece: Result<Piece, Taken>| match piece {
         Ok(Piece::Shared(frame)) => frame.as_ptr(),
         other => panic!("{other:?}"),
@@ -148,7 +148,7 @@ fn a_peer_that_overflows_for_good_is_named_once() {
         let write = |out: &mut Vec<u8>| out.extend_from_slice(&payload);
         let outbound =
             Outbound::new(&rig.router, Origin::Endpoint, NIL, b"/x", 1000, write).unwrap();
-        outbound.send(&mut cut);
+        outbound.send(&rig.router, &mut cut);
     }
     assert_eq!(cut, [rig.p.conn]);
 }
