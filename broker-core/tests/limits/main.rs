@@ -2,8 +2,8 @@
 //!
 //! Some are reached where they are enforced: `liveness` and `remembered-peers` in virtual time by
 //! the tests of the control machine, `connect-time` by those of `tcp://`, `metrics-peers` by those
-//! of the metrics, `routes-remembered` by those of the routing table, `streams-remembered` by those
-//! of the overlay.
+//! of the metrics, `routes-remembered` by those of the routing table, `streams-remembered` and
+//! `overlay-endpoints` by those of the overlay.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -26,12 +26,6 @@ async fn cut_because_of(limits: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_relay_that_tells_of_more_endpoints_than_allowed_is_cut() {
-    let why = cut_because_of("overlay-endpoints = 4").await;
-    assert!(why.contains("the limit overlay-endpoints is 4"), "{why}");
-}
-
-#[tokio::test]
 async fn a_relay_that_tells_more_than_allowed_is_cut() {
     let why = cut_because_of("overlay-bytes = 500").await;
     assert!(why.contains("the limit overlay-bytes is 500"), "{why}");
