@@ -93,6 +93,13 @@ const OWN_KEYS: &[&str] = &[
 ];
 
 impl Settings {
+    /// The same for a command that is there for its user alone: nobody gets the messages of others
+    /// from it.
+    pub(crate) fn as_leaf(mut self) -> Self {
+        self.config.forwarding = false;
+        self
+    }
+
     /// Reads a file, if there is one. If it does not say what happens to messages for slow peers,
     /// `default_policy` does.
     pub(crate) fn read(

@@ -66,7 +66,7 @@ impl Overlay {
 async fn freeze(net: &MemTransport, url: &Address, hub: &Endpoint) -> Connection {
     let mut connection = net.connect(url).await.unwrap();
     let select = Message::VersionSelect { sender: FROZEN, version: 1 };
-    let syn = Message::OriginatorSyn(vec![Default::default()]);
+    let syn = Message::OriginatorSyn(vec![Default::default()], None);
     let mut batch = WriteBatch::new();
     for message in [Message::hello(FROZEN), select, syn, Message::OriginatorAck] {
         batch.append(Chunk::Segment(message.to_frame()));

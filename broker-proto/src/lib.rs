@@ -17,6 +17,7 @@ pub mod limits;
 mod link;
 pub mod memory;
 mod overflow_policy;
+pub mod overlay;
 pub mod peering;
 pub mod queue;
 mod read_buffer;

@@ -1,5 +1,6 @@
 //! Everything that is bounded, in one place: name, default and reason.
 
+use crate::overlay::OverlayLimits;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -212,6 +213,21 @@ pub struct Limits {
 
     /// Topics whose destinations are remembered per routing table. Default 4096.
     pub routes_remembered: NonZeroUsize,
+
+    /// Publishers of whom it is remembered which of their messages have been here, each with a
+    /// window of 1 KiB. Default 4096; whoever has been silent longest goes first, and a message of
+    /// theirs that comes again by another path is taken for a new one.
+    pub streams_remembered: NonZeroUsize,
+
+    /// Endpoints that something is known of because other relays have told: relays and those they
+    /// serve. Default 16384; what cannot be reached is forgotten first, and then the neighbour is
+    /// cut that has told the most.
+    pub overlay_endpoints: NonZeroUsize,
+
+    /// Bytes of what other relays have told of the overlay. Default 16 MiB, enough for ten topics of
+    /// each of the endpoints; beyond it the neighbour is cut that
+    /// has told the most.
+    pub overlay_bytes: NonZeroUsize,
 }
 
 const fn number(number: usize) -> NonZeroUsize {
@@ -249,6 +265,9 @@ impl Default for Limits {
             remembered_peers: 1024,
             metrics_peers: 256,
             routes_remembered: number(4096),
+            streams_remembered: number(4096),
+            overlay_endpoints: number(16384),
+            overlay_bytes: number(16 * 1024 * 1024),
         }
     }
 }
@@ -312,6 +331,15 @@ impl Limits {
     pub fn filter(&self) -> FilterLimits {
         let Self { filter_entries: entries, filter_entry: entry, filter_bytes: bytes, .. } = *self;
         FilterLimits { entries, entry, bytes }
+    }
+
+    /// How much may be known of the overlay.
+    pub fn overlay(&self) -> OverlayLimits {
+        OverlayLimits {
+            endpoints: self.overlay_endpoints.get(),
+            bytes: self.overlay_bytes.get(),
+            topic: self.filter_entry,
+        }
     }
 
     /// The same limits with no time above [`MAX_DURATION`].

@@ -1,6 +1,6 @@
 use broker_proto::EndpointId;
 use broker_proto::fact::{Fact, PeerChange};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the outside world has seen of every endpoint: its events, and what its consumers got.
 #[derive(Default)]
@@ -15,6 +15,8 @@ struct Life {
     /// the number of hops that are left make a path; and where there is none, one comes about for a
     /// moment while an endpoint of the past still delivers and its successor does as well.
     last: BTreeMap<(u64, u64, EndpointId, u16), u64>,
+    /// For each consumer and publisher of version 2: the messages it got.
+    seen: BTreeMap<(u64, u64), BTreeSet<u64>>,
 }
 
 /// A message that a consumer got.
@@ -27,6 +29,18 @@ pub(super) struct Delivery {
     /// The life of the endpoint that published it, as its how-many-eth.
     pub(super) publisher: u64,
     pub(super) number: u64,
+    pub(super) order: Order,
+}
+
+/// What has to hold for the messages of a publisher at a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// They come in their order on each path.
+    ByPath,
+    /// None comes twice.
+    Once,
+    /// While things change, anything.
+    Any,
 }
 
 /// Where the events of a peer stand.
@@ -39,8 +53,9 @@ enum Standing {
 
 impl Ledger {
     pub(super) fn born(&mut self, life: u64, slot: usize) {
-        let (peers, last) = (BTreeMap::new(), BTreeMap::new());
-        self.lives.insert(life, Life { slot, peers, last });
+        let life_of =
+            Life { slot, peers: BTreeMap::new(), last: BTreeMap::new(), seen: BTreeMap::new() };
+        self.lives.insert(life, life_of);
     }
 
     /// Forgets an endpoint that ended without a word.
@@ -68,7 +83,9 @@ impl Ledger {
             (Some(Standing::Added), PeerChange::Lost | PeerChange::Removed(_)) => {
                 Some(Standing::Ended)
             }
-            (Some(Standing::Ended), PeerChange::Unreachable) => None,
+            // There may have been another path, or there may be one now.
+            (Some(Standing::Ended), PeerChange::Added) => Some(Standing::Added),
+            (Some(Standing::Ended | Standing::Discovered), PeerChange::Unreachable) => None,
             _ => {
                 let slot = life.slot;
                 return Err(format!("n{slot} reports {change:?} about a peer that is {before:?}"));
@@ -95,9 +112,17 @@ impl Ledger {
 
     /// Checks that the messages of a publisher come in order on each path, and none twice.
     pub(super) fn received(&mut self, life: u64, delivery: Delivery) -> Result<(), String> {
-        let Delivery { sink, via, ttl, publisher, number } = delivery;
+        let Delivery { sink, via, ttl, publisher, number, order } = delivery;
         let Some(life) = self.lives.get_mut(&life) else { return Ok(()) };
         let what = format!("consumer {sink} of n{} got message {number} of {publisher}", life.slot);
+        match order {
+            Order::ByPath => {}
+            Order::Any => return Ok(()),
+            Order::Once => {
+                let fresh = life.seen.entry((sink, publisher)).or_default().insert(number);
+                return fresh.then_some(()).ok_or_else(|| format!("{what} twice"));
+            }
+        }
         match life.last.insert((sink, publisher, via, ttl), number) {
             Some(last) if last >= number => Err(format!("{what} after {last}")),
             _ => Ok(()),

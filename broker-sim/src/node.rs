@@ -1,4 +1,4 @@
-use super::plan::Plan;
+use super::plan::{Plan, Shape};
 use broker_proto::Failure;
 use broker_proto::fact::Fact;
 use broker_proto::limits::Limits;
@@ -9,6 +9,7 @@ use broker_proto::peering::{
 use broker_proto::queue::{BoundedQueue, Bounds};
 use broker_proto::routing::{Frames, Peer, Router, Sink, SinkKind, Targets};
 use broker_proto::session::{ActionHandler, ConnectionTable, EndpointContext};
+use broker_proto::wire::handshake::Role;
 use broker_proto::{Address, EndpointId};
 use broker_proto::{OverflowPolicy, SubscriberPolicy};
 use bytes::Bytes;
@@ -20,6 +21,9 @@ use std::time::Duration;
 /// One life of an endpoint: what `Shared` is to a real one.
 pub(super) struct Node {
     pub(super) life: u64,
+    pub(super) version: u8,
+    /// Whether each message goes to those peers that have announced that they want it.
+    pub(super) is_simple: bool,
     pub(super) id: EndpointId,
     started: Time,
     now: Cell<Time>,
@@ -197,13 +201,25 @@ impl EndpointContext for Node {
 }
 
 impl Node {
-    pub(super) fn new(plan: &Plan, life: u64, id: EndpointId, seed: u64, started: Time) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        slot: usize,
+        life: u64,
+        id: EndpointId,
+        seed: u64,
+        started: Time,
+    ) -> Self {
         let limits = plan.limits.clone();
+        let kind = plan.kinds[slot];
         let settings = Settings {
             id,
             handshake_time: limits.handshake_time,
             bye: limits.bye,
             liveness: limits.liveness,
+            version: kind.version,
+            role: if kind.forwarding { Role::Relay } else { Role::Leaf },
+            life,
+            overlay: limits.overlay(),
             peers: limits.peers.get(),
             filter: limits.filter(),
             remembered_peers: limits.remembered_peers,
@@ -215,12 +231,16 @@ impl Node {
         let remember = limits.routes_remembered.get();
         Self {
             life,
+            version: kind.version,
+            // What an overlay does is checked as a whole.
+            is_simple: plan.shape != Shape::Overlay,
             id,
             started,
             now: Cell::new(Time::ZERO),
             jumped: Duration::ZERO,
             jumped_at: Time::ZERO,
-            router: Router::new(id, plan.forwarding, limits.data_depth, remember),
+            router: Router::new(id, kind.forwarding, limits.data_depth, remember)
+                .in_life(life as u32, limits.streams_remembered.get()),
             policy: plan.policy,
             memory: Arc::new(MemoryBudget::new(limits.memory)),
             limits,

@@ -7,7 +7,7 @@ use broker_proto::EndpointId;
 use broker_proto::peering::ConnectionId;
 use broker_proto::routing::{Origin, Peer, SinkKind};
 use broker_proto::session::Receiver;
-use broker_proto::wire::envelope::{Envelope, EnvelopeType};
+use broker_proto::wire::envelope::{Envelope, EnvelopeType, passage};
 use broker_proto::wire::frame::payloads;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -57,6 +57,9 @@ pub(super) fn published(
     topic: &[u8],
 ) -> Vec<Target> {
     let mut targets = targets(node);
+    if !node.is_simple {
+        targets.retain(|target| matches!(target.to, To::Sink(_)));
+    }
     for target in &mut targets {
         let goes = match &target.to {
             To::Peer(peer) if receiver.is_nil() => peer.id != node.id && target.wants(topic),
@@ -106,7 +109,9 @@ impl Arrival {
         let mut bytes = 0;
         for payload in payloads(pending.get(..handled).unwrap_or_default()) {
             // Handshake messages have small numbers where envelopes have the id of their sender.
-            let Some(envelope) = Envelope::decode(payload).ok().filter(|e| e.sender == peer.id)
+            let Some(envelope) = Envelope::decode(payload)
+                .ok()
+                .filter(|e| e.sender == peer.id || passage(payload).is_some())
             else {
                 continue;
             };
@@ -117,7 +122,9 @@ impl Arrival {
         if counted != bytes {
             return Err(format!("counted {counted} bytes of {} instead of {bytes}", peer.id));
         }
-        compare(&self.targets)?;
+        if node.is_simple {
+            compare(&self.targets)?;
+        }
         Ok(handled as u64)
     }
 

@@ -13,6 +13,15 @@ pub(super) enum Shape {
     Tree,
     /// A circle in which messages are passed on until they run out of hops.
     Ring,
+    /// Any paths between relays of version 2, and leaves of both versions at one or more of them.
+    Overlay,
+}
+
+/// What an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    pub(super) version: u8,
+    pub(super) forwarding: bool,
 }
 
 /// What can go wrong, or be asked for.
@@ -98,7 +107,8 @@ pub(super) struct Plan {
     pub(super) shape: Shape,
     /// Who asks whom for a peering at the start.
     pub(super) edges: Vec<(usize, usize)>,
-    pub(super) forwarding: bool,
+    /// What the endpoints are, in their order.
+    pub(super) kinds: Vec<Kind>,
     pub(super) policy: OverflowPolicy,
     pub(super) limits: Limits,
     /// The time between attempts, in milliseconds.
@@ -128,10 +138,12 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(random: &mut fastrand::Rng) -> Self {
         use OverflowPolicy as P;
-        let shape = [Shape::Mesh, Shape::Mesh, Shape::Tree, Shape::Tree, Shape::Ring];
+        use Shape as S;
+        let shape = [S::Mesh, S::Tree, S::Ring, S::Overlay, S::Overlay, S::Overlay];
         let shape = shape[random.usize(..shape.len())];
         let nodes = match shape {
             Shape::Ring => random.usize(3..5),
+            Shape::Overlay => random.usize(2..9),
             _ => random.usize(2..6),
         };
         let policies = [P::Disconnect, P::DropNewest, P::DropOldest, P::DropOldest, P::Wait];
@@ -147,11 +159,12 @@ impl Plan {
         let limits = limits(random, delay.end);
         // Whoever is not let in would be back at once, again and again.
         let patient = limits.peers.get() < nodes || random.bool();
+        let kinds = kinds(shape, nodes, random);
         Self {
             nodes,
             shape,
-            edges: edges(shape, nodes, random),
-            forwarding: shape != Shape::Mesh,
+            edges: edges(shape, &kinds, random),
+            kinds,
             policy: policies[random.usize(..policies.len())],
             limits,
             retry: if patient { 2_000..8_000 } else { 100..1_000 },
@@ -197,11 +210,41 @@ fn limits(random: &mut fastrand::Rng, delay: u64) -> Limits {
     }
 }
 
-fn edges(shape: Shape, nodes: usize, random: &mut fastrand::Rng) -> Vec<(usize, usize)> {
+fn kinds(shape: Shape, nodes: usize, random: &mut fastrand::Rng) -> Vec<Kind> {
+    if shape != Shape::Overlay {
+        return vec![Kind { version: 1, forwarding: shape != Shape::Mesh }; nodes];
+    }
+    let relays = random.usize(1..=nodes.min(5));
+    let leaf = |version| Kind { version, forwarding: false };
+    let kind = |slot| match slot < relays {
+        true => Kind { version: 2, forwarding: true },
+        false => leaf(random.u8(1..3)),
+    };
+    (0..nodes).map(kind).collect()
+}
+
+/// A relay is connected with the relays before it, and a leaf with relays only: what two leaves
+/// tell each other is none of the overlay's business.
+fn overlay(kinds: &[Kind], random: &mut fastrand::Rng) -> Vec<(usize, usize)> {
+    let relays = kinds.iter().filter(|kind| kind.forwarding).count();
+    let mut pairs = Vec::new();
+    for slot in 1..kinds.len() {
+        let first = random.usize(..slot.min(relays));
+        pairs.push((first, slot));
+        for other in (0..slot.min(relays)).filter(|other| *other != first) {
+            pairs.extend((random.u8(..3) == 0).then_some((other, slot)));
+        }
+    }
+    pairs
+}
+
+fn edges(shape: Shape, kinds: &[Kind], random: &mut fastrand::Rng) -> Vec<(usize, usize)> {
+    let nodes = kinds.len();
     let mut pairs: Vec<(usize, usize)> = match shape {
         Shape::Mesh => (0..nodes).flat_map(|a| (a + 1..nodes).map(move |b| (a, b))).collect(),
         Shape::Tree => (1..nodes).map(|b| (random.usize(..b), b)).collect(),
         Shape::Ring => (0..nodes).map(|a| (a, (a + 1) % nodes)).collect(),
+        Shape::Overlay => overlay(kinds, random),
     };
     let mut edges = Vec::new();
     for (a, b) in pairs.drain(..) {

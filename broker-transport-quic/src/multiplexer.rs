@@ -111,7 +111,7 @@ impl Multiplexer {
                 EnvelopeType::Data | EnvelopeType::Command => {
                     Place::Topic(self.topics.stream(envelope.topic))
                 }
-                EnvelopeType::RoutingUpdate => Place::Control,
+                EnvelopeType::RoutingUpdate | EnvelopeType::Announcement => Place::Control,
                 EnvelopeType::Ping | EnvelopeType::Pong => Place::Behind,
             },
             Err(_) => Place::Behind,

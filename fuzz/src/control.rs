@@ -3,7 +3,7 @@ use broker_proto::Failure;
 use broker_proto::fuzzing::Input;
 use broker_proto::peering::{ConnectionId, HandshakeFrame};
 use broker_proto::wire::frame::PREFIX;
-use broker_proto::wire::handshake::HandshakeMessage;
+use broker_proto::wire::handshake::{HandshakeMessage, Role};
 use broker_proto::{EndpointId, ErrorCode};
 use bytes::Bytes;
 use std::time::Duration;
@@ -69,7 +69,7 @@ fn step(world: &mut World, input: &mut Input<'_>) {
         16 => on_connection(world, input, |world, conn, input| {
             let token = world.token(conn).filter(|_| input.u8() > 0).unwrap_or_default();
             world.heard(conn);
-            world.tell(|control, _| control.pong(conn, &token));
+            world.tell(|control, now| control.pong(conn, &token, now));
         }),
         _ => match input.u8() {
             0xff => world.shut_down(),
@@ -101,6 +101,11 @@ fn filter(input: &mut Input<'_>) -> Vec<Bytes> {
     (0..input.below(5)).filter_map(|_| input.pick(&topics)).map(Bytes::from_static).collect()
 }
 
+/// What an endpoint says of itself behind its filter, if anything.
+fn role(input: &mut Input<'_>) -> Option<Role> {
+    [None, Some(Role::Leaf), Some(Role::Relay)][input.below(3)]
+}
+
 fn subscriptions(world: &mut World, input: &mut Input<'_>) {
     let (more, topics) = (input.below(2) == 0, filter(input));
     world.tell(|control, now| match more {
@@ -115,15 +120,17 @@ fn payload(input: &mut Input<'_>) -> Vec<u8> {
     let message = match input.below(9) {
         0 => HandshakeMessage::hello(id(input)),
         1 => HandshakeMessage::Probe,
-        2 => HandshakeMessage::VersionSelect { sender: id(input), version: 1 },
+        2 => {
+            HandshakeMessage::VersionSelect { sender: id(input), version: 1 + input.below(2) as u8 }
+        }
         3 => {
             let sender = id(input);
             let codes = [ErrorCode::RedundantConnection, ErrorCode::ShuttingDown];
             let code = codes[input.below(2)];
             HandshakeMessage::DropConn { sender, code, description: "because".into() }
         }
-        4 => HandshakeMessage::OriginatorSyn(filter(input)),
-        5 => HandshakeMessage::ResponderSynAck(filter(input)),
+        4 => HandshakeMessage::OriginatorSyn(filter(input), role(input)),
+        5 => HandshakeMessage::ResponderSynAck(filter(input), role(input)),
         6 => HandshakeMessage::OriginatorAck,
         7 => HandshakeMessage::Hello { sender: id(input), min_version: 0, max_version: 9 },
         _ => return input.string().to_vec(),

@@ -3,7 +3,7 @@ use broker_proto::EndpointId;
 use broker_proto::OverflowPolicy as Policy;
 use broker_proto::fuzzing::Input;
 use broker_proto::limits::FilterLimits;
-use broker_proto::peering::{ConnectionId, LastActivity, Time};
+use broker_proto::peering::{ConnectionId, Dialect, LastActivity, Time};
 use broker_proto::queue::{BoundedQueue, Bounds, Piece, Taken};
 use broker_proto::routing::{
     Inbound, InboundLimits, Notice, Peer, PeerCounters, Progress, Router, Sink, SinkKind,
@@ -11,6 +11,7 @@ use broker_proto::routing::{
 use broker_proto::wire::command;
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::payloads;
+use broker_proto::wire::handshake::Role;
 use broker_proto::{ReadBuffer, WriteBatch};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -65,9 +66,16 @@ fn add_peer(router: &Router, id: u8) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
     let id = EndpointId::from_bytes([id; 16]);
     let (conn, counters) = (ConnectionId(id.as_bytes()[0].into()), PeerCounters::default());
+    // One of them speaks version 1, one is a leaf, and one brings messages of others.
+    let dialect = match id.as_bytes()[0] {
+        0x11 => Dialect::One,
+        0xee => Dialect::Two(Role::Relay),
+        _ => Dialect::Two(Role::Leaf),
+    };
     let peer = Arc::new(Peer {
         id,
         conn,
+        dialect,
         queue,
         counters,
         heard: Arc::new(LastActivity::new(Time::ZERO)),

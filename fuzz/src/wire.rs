@@ -1,8 +1,11 @@
 use broker_data::{DecodeLimits, validate};
 use broker_proto::fuzzing::Input;
 use broker_proto::limits::FilterLimits;
+use broker_proto::wire::announcement::Announcement;
 use broker_proto::wire::command;
-use broker_proto::wire::envelope::{Envelope, EnvelopeType, readdress};
+use broker_proto::wire::envelope::{
+    Envelope, EnvelopeType, passage, put_with_passage, put_without_passage, readdress,
+};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::wire::routing_update;
@@ -41,9 +44,19 @@ pub(super) fn envelopes(bytes: &[u8]) {
     let Ok(envelope) = Envelope::decode(bytes) else { return };
     let mut frame = Vec::new();
     assert!(envelope.put_frame(&mut frame).is_ok());
-    assert_eq!(frame.get(PREFIX..), Some(bytes));
+    match passage(bytes) {
+        None => assert_eq!(frame.get(PREFIX..), Some(bytes)),
+        Some(passage) => {
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            put_with_passage(&mut with, &frame, passage, envelope.ttl);
+            assert_eq!(with.get(PREFIX..), Some(bytes));
+            put_without_passage(&mut without, &with, envelope.sender, envelope.ttl);
+            assert_eq!(without, frame);
+        }
+    }
     match envelope.kind {
         EnvelopeType::RoutingUpdate => routing_update(envelope.payload, limit),
+        EnvelopeType::Announcement => announcement(envelope.payload),
         EnvelopeType::Command => command(envelope.payload),
         EnvelopeType::Data | EnvelopeType::Ping | EnvelopeType::Pong => {}
     }
@@ -60,6 +73,13 @@ fn routing_update(payload: &[u8], limit: usize) {
     let mut again = Vec::new();
     routing_update::encode(&mut again, &filter);
     assert_eq!(routing_update::decode(&again, limits).as_ref(), Ok(&filter));
+}
+
+fn announcement(payload: &[u8]) {
+    let Ok(announcement) = Announcement::decode(payload) else { return };
+    let mut again = Vec::new();
+    announcement.put(&mut again);
+    assert_eq!(Announcement::decode(&again), Ok(announcement));
 }
 
 fn command(payload: &[u8]) {

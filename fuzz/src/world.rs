@@ -1,12 +1,14 @@
 use broker_proto::Failure;
 use broker_proto::fact::{Fact, PeerChange};
 use broker_proto::limits::FilterLimits;
+use broker_proto::overlay::OverlayLimits;
 use broker_proto::peering::{
     Action, Close, ConnectionId, DialId, LastActivity, Opened, PeerRecord, PeerStatus,
     PeeringMachine, Settings, Time,
 };
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
+use broker_proto::wire::handshake::Role;
 use broker_proto::wire::routing_update;
 use broker_proto::{Address, EndpointId};
 use broker_proto::{Link, Protection};
@@ -55,6 +57,10 @@ impl World {
             handshake_time: HANDSHAKE,
             bye: BYE,
             liveness: LIVENESS,
+            version: 2,
+            role: Role::Relay,
+            life: 1,
+            overlay: OverlayLimits { endpoints: 20, bytes: 4096, topic: 50 },
             peers,
             filter: FILTER,
             remembered_peers: 2,
@@ -224,6 +230,7 @@ impl World {
             Action::SetFilter { conn, peer, filter } => {
                 assert!(self.conn_of(peer) == Some(conn) && filter.len() <= 4);
             }
+            Action::ChangeOverlay(_) => {}
             Action::PeerChanged { peer, record } => {
                 match record {
                     Some(record) => self.registry.insert(peer, *record),

@@ -50,7 +50,8 @@ impl Attacker {
     pub(crate) async fn try_peer(mut self, number: u32, topics: &[&str]) -> Option<Self> {
         self.id = id(number);
         let filter = topics.iter().map(|topic| topic.as_bytes().to_vec().into()).collect();
-        let offer = [HandshakeMessage::hello(self.id), HandshakeMessage::ResponderSynAck(filter)];
+        let offer =
+            [HandshakeMessage::hello(self.id), HandshakeMessage::ResponderSynAck(filter, None)];
         self.send(&offer.map(|message| message.to_frame()).concat()).await;
         let ack = HandshakeMessage::OriginatorAck.to_frame();
         while self.frame().await? != ack[4..] {}

@@ -6,10 +6,13 @@ use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
 use broker_proto::limits::InvalidLimit;
 use broker_proto::peering::{PeeringMachine, Settings};
+use broker_proto::wire::PROTOCOL_VERSION_MAX;
+use broker_proto::wire::handshake::Role;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 type StartHook = Box<dyn FnOnce(&ServiceContext) + Send>;
 type SetUp = Box<dyn FnOnce(&Limits) -> Result<EndpointBuilder, BuildError> + Send>;
@@ -146,6 +149,10 @@ impl EndpointBuilder {
             handshake_time: config.limits.handshake_time,
             bye: config.limits.bye,
             liveness: config.limits.liveness,
+            version: PROTOCOL_VERSION_MAX,
+            role: if config.forwarding { Role::Relay } else { Role::Leaf },
+            life: life(),
+            overlay: config.limits.overlay(),
             peers: config.limits.peers.get(),
             filter: config.limits.filter(),
             remembered_peers: config.limits.remembered_peers,
@@ -161,6 +168,13 @@ impl EndpointBuilder {
         on_start.into_iter().for_each(|start| start(&context));
         Ok(endpoint)
     }
+}
+
+/// A number for this life of the endpoint that is larger than those of earlier ones, if the clock
+/// is right.
+fn life() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn check(config: &Config) -> Result<(), BuildError> {

@@ -52,7 +52,8 @@ impl Message {
         BStr::new(self.decoded().map_or(&[][..], |envelope| envelope.topic))
     }
 
-    /// The endpoint that handed the message over: the last hop, not its origin.
+    /// The endpoint that published the message, if all between it and this one speak version 2 of
+    /// the protocol; else the last one that does not, or the last hop.
     #[must_use]
     pub fn sender(&self) -> EndpointId {
         self.decoded().map_or(EndpointId::NIL, |envelope| envelope.sender)

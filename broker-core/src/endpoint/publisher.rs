@@ -39,7 +39,7 @@ impl Clone for Publisher {
 
 impl Publisher {
     pub(super) fn new(endpoint: Endpoint, topic: &[u8]) -> Self {
-        let topic = FixedTopic::new(endpoint.id(), Bytes::copy_from_slice(topic));
+        let topic = FixedTopic::new(&endpoint.shared().router, Bytes::copy_from_slice(topic));
         Self { endpoint, topic, fed: Frames::default() }
     }
 

@@ -100,7 +100,8 @@ impl Shared {
                 config.forwarding,
                 limits.data_depth,
                 limits.routes_remembered.get(),
-            ),
+            )
+            .in_life(fastrand::u32(..), limits.streams_remembered.get()),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
@@ -279,8 +280,10 @@ impl Shared {
         let limit = self.config.limits.frame.get();
         let payload = |out: &mut Vec<u8>| value.encode_into(out);
         match to {
-            To::Fixed(topic) => frames.add(topic, limit, payload),
-            To::Topic(topic, receiver) => frames.add_on(topic, self.id, receiver, limit, payload),
+            To::Fixed(topic) => frames.add(&self.router, topic, limit, payload),
+            To::Topic(topic, receiver) => {
+                frames.add_on(&self.router, topic, receiver, limit, payload)
+            }
         }
     }
 
@@ -288,7 +291,7 @@ impl Shared {
     fn send(self: &Arc<Self>, targets: &Targets, frames: &mut Frames) -> Published {
         let (count, bytes) = (frames.count(), frames.bytes());
         let mut cut = Vec::new();
-        let published = targets.send(frames, &mut cut);
+        let published = targets.send(&self.router, frames, &mut cut);
         let (count, bytes) = (count - frames.count(), bytes - frames.bytes());
         self.router.published.fetch_add(count as u64, Ordering::Relaxed);
         if !cut.is_empty() {

@@ -101,7 +101,7 @@ async fn a_filter_above_the_limits_is_refused_in_the_handshake() {
         let mut raw = Raw::dial(&net, &url).await;
         raw.say(&HandshakeMessage::hello(RAW)).await;
         let topics = topics.iter().map(|topic| topic.as_bytes().into()).collect();
-        raw.say(&HandshakeMessage::ResponderSynAck(topics)).await;
+        raw.say(&HandshakeMessage::ResponderSynAck(topics, None)).await;
         let frames = raw.until_closed().await;
         let last = last_of(&frames);
         assert_eq!(last.name(), "drop_conn", "{last:?}");

@@ -2,7 +2,8 @@
 //!
 //! Some are reached where they are enforced: `liveness` and `remembered-peers` in virtual time by
 //! the tests of the control machine, `connect-time` by those of `tcp://`, `metrics-peers` by those
-//! of the metrics, `routes-remembered` by those of the routing table.
+//! of the metrics, `routes-remembered` by those of the routing table, `streams-remembered` and
+//! `overlay-endpoints` by those of the overlay.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -10,6 +11,7 @@
 mod raw;
 
 mod handshakes;
+mod overlay;
 mod peerings;
 mod queues;
 mod reports;
@@ -64,7 +66,7 @@ async fn reason(events: &mut EventStream, id: &str) -> &'static str {
 }
 
 /// The keys and where they are reached. A limit that is added has to be reached somewhere, too.
-const REACHED: [&str; 28] = [
+const REACHED: [&str; 31] = [
     "bad-messages",
     "bye",
     "connect-time",
@@ -87,10 +89,13 @@ const REACHED: [&str; 28] = [
     "outbox-bytes",
     "outbox-control-bytes",
     "outbox-messages",
+    "overlay-bytes",
+    "overlay-endpoints",
     "peers",
     "remembered-peers",
     "routes-remembered",
     "stalled-write",
+    "streams-remembered",
     "subscriber-bytes",
     "subscriber-messages",
 ];

@@ -63,7 +63,7 @@ impl Raw {
     async fn offer(&mut self, topics: &[&'static str]) {
         let filter = topics.iter().map(|topic| Bytes::from_static(topic.as_bytes())).collect();
         self.say(&HandshakeMessage::hello(self.id)).await;
-        self.say(&HandshakeMessage::ResponderSynAck(filter)).await;
+        self.say(&HandshakeMessage::ResponderSynAck(filter, None)).await;
     }
 
     async fn expect(&mut self, names: &[&'static str]) {

@@ -2,7 +2,7 @@ use crate::Failure;
 use crate::failure::{TEXT_SHOWN, sniff};
 use crate::limits::FilterLimits;
 use crate::wire::PROTOCOL_VERSION;
-use crate::wire::handshake::{HandshakeMessage, InvalidHandshakeMessage};
+use crate::wire::handshake::{self, HandshakeMessage, InvalidHandshakeMessage};
 use crate::{EndpointId, ErrorCode, Reason};
 use bytes::Bytes;
 
@@ -95,8 +95,12 @@ pub(super) trait HandshakeContext {
     fn believes_in(&self, id: EndpointId) -> bool;
     /// Whether there is room for another peer; if not, which limit is in the way.
     fn has_room(&self) -> Result<(), String>;
-    /// The filter to announce, taken at this instant.
-    fn filter(&mut self) -> Vec<Bytes>;
+    /// The filter to announce to this peer, taken at this instant.
+    fn filter(&mut self, peer: EndpointId) -> Vec<Bytes>;
+    /// The highest version that this endpoint speaks.
+    fn version(&self) -> u8;
+    /// What it does with the messages of others.
+    fn role(&self) -> handshake::Role;
     /// Sends a message on this connection.
     fn send(&mut self, message: &HandshakeMessage);
 }
@@ -107,16 +111,26 @@ pub(super) enum Step {
     Continue,
     /// Another connection with the same peer comes first.
     Paused,
-    /// Done: the peer and its filter.
+    /// Done: the peer, its filter, and what is spoken with it.
     Established {
         peer: EndpointId,
         filter: Vec<Bytes>,
+        dialect: Dialect,
     },
     /// Over, because the two endpoints are connected otherwise.
     Redundant {
         peer: EndpointId,
     },
     Failed(Failure),
+}
+
+/// What a peering speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Version 1; what the peer does with the messages of others is not known.
+    One,
+    /// Version 2, with an endpoint of this role.
+    Two(handshake::Role),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +154,9 @@ pub(super) struct Handshake {
     state: State,
     peer: Option<EndpointId>,
     filter: Vec<Bytes>,
+    /// The version that has been selected.
+    version: u8,
+    role: Option<handshake::Role>,
     /// Whether anything has come from the other side.
     heard: bool,
     /// Whether the other side has said hello in the name of this endpoint.
@@ -149,7 +166,7 @@ pub(super) struct Handshake {
 impl Handshake {
     /// The handshake of a connection that this side opened; says hello.
     pub(super) fn connector(own: EndpointId, around: &mut impl HandshakeContext) -> Self {
-        around.send(&HandshakeMessage::hello(own));
+        around.send(&hello(own, around.version()));
         Self::new(own, State::AwaitHelloOrSelect)
     }
 
@@ -161,7 +178,8 @@ impl Handshake {
 
     fn new(own: EndpointId, state: State) -> Self {
         let (heard, met_own_id) = (false, false);
-        Self { own, state, peer: None, filter: Vec::new(), heard, met_own_id }
+        let (version, role) = (PROTOCOL_VERSION, None);
+        Self { own, state, peer: None, filter: Vec::new(), version, role, heard, met_own_id }
     }
 
     /// Whether the other side has sent a message.
@@ -244,11 +262,11 @@ impl Handshake {
             (S::Paused, _) | (S::AwaitHelloOrSelect | S::AwaitHello | S::AwaitSelect, M::Probe) => {
                 Step::Continue
             }
-            (S::AwaitHelloOrSelect | S::AwaitHello, M::Hello { sender, .. }) => {
-                self.hello(sender, around)
+            (S::AwaitHelloOrSelect | S::AwaitHello, M::Hello { sender, max_version, .. }) => {
+                self.hello(sender, max_version, around)
             }
-            (S::AwaitHelloOrSelect | S::AwaitSelect, M::VersionSelect { sender, .. }) => {
-                self.selected(sender, around)
+            (S::AwaitHelloOrSelect | S::AwaitSelect, M::VersionSelect { sender, version }) => {
+                self.selected(sender, version, around)
             }
             // A redundancy that this side knows nothing of means that the other side has not
             // noticed the end of the old connection yet: that one has to be tried again.
@@ -264,21 +282,21 @@ impl Handshake {
                 }
                 Step::Failed(failure)
             }
-            (S::AwaitSyn, M::OriginatorSyn(filter)) => {
+            (S::AwaitSyn, M::OriginatorSyn(filter, role)) => {
                 if let Err(what) = around.has_room() {
                     return self.refuse_for_room(what, around);
                 }
-                self.filter = filter;
-                let own = around.filter();
-                around.send(&M::ResponderSynAck(own));
+                (self.filter, self.role) = (filter, role);
+                let own = around.filter(self.peer.unwrap_or(EndpointId::NIL));
+                around.send(&M::ResponderSynAck(own, self.own_role(around)));
                 self.state = S::AwaitAck;
                 Step::Continue
             }
-            (S::AwaitSynAck, M::ResponderSynAck(filter)) => {
+            (S::AwaitSynAck, M::ResponderSynAck(filter, role)) => {
                 if let Err(what) = around.has_room() {
                     return self.refuse_for_room(what, around);
                 }
-                self.filter = filter;
+                (self.filter, self.role) = (filter, role);
                 around.send(&M::OriginatorAck);
                 self.established()
             }
@@ -302,17 +320,23 @@ impl Handshake {
         self.refuse_peer(self.peer.unwrap_or(EndpointId::NIL), refusal, around)
     }
 
-    fn hello(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {
+    fn hello(
+        &mut self,
+        sender: EndpointId,
+        max_version: u8,
+        around: &mut impl HandshakeContext,
+    ) -> Step {
         if sender.is_nil() {
             return Step::Failed(Failure::NilId);
         }
         self.met_own_id |= sender == self.own;
         if self.own >= sender {
-            around.send(&HandshakeMessage::hello(self.own));
+            around.send(&hello(self.own, around.version()));
             self.state = State::AwaitSelect;
             return Step::Continue;
         }
         self.peer = Some(sender);
+        self.version = max_version.min(around.version());
         match around.admit(sender, Role::Originator) {
             Admission::Proceed => {
                 self.originate(around);
@@ -327,14 +351,24 @@ impl Handshake {
     }
 
     fn originate(&mut self, around: &mut impl HandshakeContext) {
-        let sender = self.own;
-        around.send(&HandshakeMessage::VersionSelect { sender, version: PROTOCOL_VERSION });
-        let own = around.filter();
-        around.send(&HandshakeMessage::OriginatorSyn(own));
+        let (sender, version) = (self.own, self.version);
+        around.send(&HandshakeMessage::VersionSelect { sender, version });
+        let own = around.filter(self.peer.unwrap_or(EndpointId::NIL));
+        around.send(&HandshakeMessage::OriginatorSyn(own, self.own_role(around)));
         self.state = State::AwaitSynAck;
     }
 
-    fn selected(&mut self, sender: EndpointId, around: &mut impl HandshakeContext) -> Step {
+    /// What this side says of itself where the version has a word for it.
+    fn own_role(&self, around: &impl HandshakeContext) -> Option<handshake::Role> {
+        (self.version > PROTOCOL_VERSION).then(|| around.role())
+    }
+
+    fn selected(
+        &mut self,
+        sender: EndpointId,
+        version: u8,
+        around: &mut impl HandshakeContext,
+    ) -> Step {
         // Routing tells endpoints apart by their ids, so these two cannot be let in.
         if sender == self.own {
             return Step::Failed(Failure::SameId(sender));
@@ -342,7 +376,17 @@ impl Handshake {
         if sender.is_nil() {
             return Step::Failed(Failure::NilId);
         }
+        if version > around.version() {
+            let code = ErrorCode::PeerIncompatible;
+            let description = "unsupported version selected".into();
+            return self.refuse_message(
+                InvalidHandshakeMessage { code, description, filter: None },
+                None,
+                around,
+            );
+        }
         self.peer = Some(sender);
+        self.version = version;
         match around.admit(sender, Role::Responder) {
             Admission::Proceed => {
                 self.state = State::AwaitSyn;
@@ -375,10 +419,20 @@ impl Handshake {
 
     fn established(&mut self) -> Step {
         match self.peer {
-            Some(peer) => Step::Established { peer, filter: std::mem::take(&mut self.filter) },
+            Some(peer) => {
+                let dialect = match self.version {
+                    PROTOCOL_VERSION => Dialect::One,
+                    _ => Dialect::Two(self.role.unwrap_or(handshake::Role::Leaf)),
+                };
+                Step::Established { peer, filter: std::mem::take(&mut self.filter), dialect }
+            }
             None => Step::Failed(Failure::NilId),
         }
     }
+}
+
+fn hello(sender: EndpointId, max_version: u8) -> HandshakeMessage {
+    HandshakeMessage::Hello { sender, min_version: PROTOCOL_VERSION, max_version }
 }
 
 #[cfg(test)]

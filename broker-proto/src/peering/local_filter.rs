@@ -66,10 +66,13 @@ pub(super) struct LocalFilter {
     generation: u64,
     /// The announced filter as peers are told, once they have been.
     payload: Option<Bytes>,
+    /// What has been done to it since somebody asked.
+    steps: Vec<Step>,
 }
 
 /// What has been done to the announced filter.
-enum Step {
+#[derive(Debug, Clone)]
+pub(super) enum Step {
     Added(Bytes),
     Removed(Bytes),
 }
@@ -84,7 +87,13 @@ impl LocalFilter {
             ownerless: BTreeSet::new(),
             generation: 0,
             payload: None,
+            steps: Vec::new(),
         }
+    }
+
+    /// What has been done to the announced filter since this was asked.
+    pub(super) fn take_steps(&mut self) -> Vec<Step> {
+        mem::take(&mut self.steps)
     }
 
     /// What peers are told.
@@ -132,6 +141,7 @@ impl LocalFilter {
         }
         if let Err(error) = self.check() {
             self.undo(steps);
+            self.steps.clear();
             topics().for_each(|topic| {
                 self.forget(topic);
             });
@@ -242,6 +252,7 @@ impl LocalFilter {
     }
 
     fn step(&mut self, step: Step, steps: &mut Vec<Step>) {
+        self.steps.push(step.clone());
         match &step {
             Step::Added(topic) => {
                 self.bytes += topic.len();

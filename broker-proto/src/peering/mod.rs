@@ -12,7 +12,7 @@ mod status;
 mod timers;
 mod tracked;
 
-pub use handshake::HandshakeFrame;
+pub use handshake::{Dialect, HandshakeFrame};
 pub use last_activity::LastActivity;
 pub use local_filter::{SubscribeError, is_internal};
 pub use machine::Census;

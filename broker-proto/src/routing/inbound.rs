@@ -1,19 +1,25 @@
 use super::is_internal;
 use super::offences::{Offence, Offences};
-use super::route::Route;
+use super::route::{Route, Way};
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink};
+use crate::EndpointId;
 use crate::Failure;
 use crate::OverflowPolicy;
 use crate::Reason;
 use crate::data::{DecodeLimits, validate};
 use crate::limits::FilterLimits;
 use crate::limits::{Limits, SHARED_FRAME_MIN};
+use crate::overlay::Stream;
 use crate::peering::ConnectionId;
 use crate::queue::Push;
 use crate::wire::DEFAULT_TTL;
+use crate::wire::announcement::Announcement;
 use crate::wire::command;
-use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
+use crate::wire::envelope::{
+    self, Envelope, EnvelopeType, Passage, pass_on, pong_frame, put_with_passage,
+    put_without_passage, readdress,
+};
 use crate::wire::frame::{self, PREFIX};
 use crate::wire::routing_update;
 use bytes::Bytes;
@@ -37,6 +43,8 @@ pub enum Progress {
 pub enum Notice {
     /// The peer has announced a new filter.
     RoutingUpdate(Vec<Bytes>),
+    /// The peer tells what it knows of the overlay.
+    Announcement(Announcement),
     /// A pong with this payload.
     Pong(Bytes),
     /// The peer causes answers and does not read them.
@@ -71,8 +79,12 @@ pub struct Inbound {
     peer: Arc<Peer>,
     filter: FilterLimits,
     offences: Offences,
-    /// The last topic and where its messages go.
-    route: Option<(Vec<u8>, Route)>,
+    /// The last topic, the way of its messages, and where they go.
+    route: Option<(Vec<u8>, Way, Route)>,
+    /// The last stream of messages with a passage.
+    stream: Option<(EndpointId, u32, Arc<Stream>)>,
+    /// Where frames are put into the form for peers that speak another version.
+    converted: Vec<u8>,
     /// Peers whose queue overflowed for good.
     pub cut: Vec<ConnectionId>,
 }
@@ -93,7 +105,15 @@ impl Inbound {
     /// The receiving side of a new peering.
     pub fn new(peer: Arc<Peer>, limits: InboundLimits) -> Self {
         let offences = Offences::new(limits.bad_messages);
-        Self { peer, filter: limits.filter, offences, route: None, cut: Vec::new() }
+        Self {
+            peer,
+            filter: limits.filter,
+            offences,
+            route: None,
+            stream: None,
+            converted: Vec::new(),
+            cut: Vec::new(),
+        }
     }
 
     /// Whose messages these are.
@@ -123,13 +143,22 @@ impl Inbound {
                 }
             };
             let kind = envelope.kind;
-            let notice = match self.judge(router, &envelope) {
+            let passage = envelope::passage(bytes);
+            let notice = match self.judge(router, &envelope, passage) {
                 Verdict::Route => {
-                    let run = self.run(router, region, at, length, &envelope);
+                    let mut run = self.run(router, at, length, &envelope, passage);
                     if let Some(sink) = run.full_sink() {
                         return (at, Progress::Wait(sink));
                     }
+                    // The copy of the relay that passes it on comes from there.
+                    let passed = !run.destinations.elsewhere
+                        && self.extend(router, &mut run, region, at, &envelope, passage);
                     self.count(kind, run.frames, run.end - at);
+                    if !passed {
+                        self.peer.counters.duplicates.fetch_add(1, Relaxed);
+                        at = run.end;
+                        continue;
+                    }
                     let frames = region.get_mut(at..run.end).unwrap_or_default();
                     self.deliver(router, &run, frames);
                     self.offences.make_up_for(run.frames);
@@ -159,8 +188,15 @@ impl Inbound {
         self.peer.counters.bytes_in.fetch_add(bytes as u64, Relaxed);
     }
 
-    fn judge(&self, router: &Router, envelope: &Envelope<'_>) -> Verdict {
-        if envelope.sender != self.peer.id {
+    fn judge(&self, router: &Router, envelope: &Envelope<'_>, passage: Option<Passage>) -> Verdict {
+        let carries = !envelope.kind.is_control();
+        if carries && passage.is_some() != self.peer.has_passages() {
+            let what = "an envelope of another version of the protocol".to_owned();
+            return Verdict::Bad(Offence::Malformed, what);
+        }
+        // Only relays bring messages of others.
+        let may_be_others = passage.is_some() && self.peer.is_relay();
+        if envelope.sender != self.peer.id && !(may_be_others && !envelope.sender.is_nil()) {
             let what = format!("sent an envelope in the name of {}", envelope.sender);
             return Verdict::Bad(Offence::Forged, what);
         }
@@ -182,6 +218,16 @@ impl Inbound {
             // What keeps a link working is between its two ends; the C++ Broker passes it on.
             _ if !for_us => Verdict::Take(None),
             EnvelopeType::RoutingUpdate => self.routing_update(envelope.payload),
+            EnvelopeType::Announcement if self.peer.is_relay() => {
+                match Announcement::decode(envelope.payload) {
+                    Ok(announcement) => Verdict::Take(Some(Notice::Announcement(announcement))),
+                    Err(error) => Verdict::Bad(Offence::Malformed, error.to_string()),
+                }
+            }
+            EnvelopeType::Announcement => {
+                let what = "an announcement of an endpoint that is no relay".to_owned();
+                Verdict::Bad(Offence::Malformed, what)
+            }
             EnvelopeType::Ping => self.answer(router, envelope.payload),
             EnvelopeType::Pong => {
                 let payload = Bytes::copy_from_slice(envelope.payload);
@@ -218,63 +264,125 @@ impl Inbound {
         self.offences.add(offence, what)
     }
 
-    /// Finds the frames from `at` on that go the same way as the first one.
+    /// What becomes of a message, and of those that go the same way.
     fn run(
         &mut self,
         router: &Router,
-        region: &[u8],
         at: usize,
         length: usize,
         first: &Envelope<'_>,
+        passage: Option<Passage>,
     ) -> Run {
-        let destinations = self.destinations(router, first.topic);
+        let entry = passage.map(|passage| passage.entry).filter(|entry| !entry.is_nil());
+        let (hop, publisher) = (self.peer.id, first.sender);
+        // What has not been in the hands of a relay enters here.
+        let way = Way { entry: entry.unwrap_or(router.id), publisher, hop };
+        let destinations = self.destinations(router, first.topic, way);
         let unicast = (!first.receiver.is_nil()).then_some(first.receiver);
-        let mut run = Run {
+        let ways = match unicast {
+            Some(receiver) if receiver != router.id && router.forwarding => {
+                let table = router.table();
+                let scope = table.scope(way.entry, publisher, hop);
+                table.ways_to(receiver, scope, true)
+            }
+            _ => Vec::new(),
+        };
+        Run {
             end: at + length,
             frames: 1,
             data: first.kind == EnvelopeType::Data,
             local: unicast.is_none_or(|receiver| receiver == router.id),
-            direct: unicast.and_then(|receiver| router.table().peer(receiver).cloned()),
+            ways,
             multicast: unicast.is_none(),
             ttl: first.ttl,
+            entry: way.entry,
+            has_passage: passage.is_some(),
             destinations,
-        };
+        }
+    }
+
+    /// Adds the frames behind the first one that go the same way. Returns whether the first one
+    /// may pass; if it has been here before there are no others.
+    fn extend(
+        &mut self,
+        router: &Router,
+        run: &mut Run,
+        region: &[u8],
+        at: usize,
+        first: &Envelope<'_>,
+        passage: Option<Passage>,
+    ) -> bool {
         let most = run.vacancy();
-        while let Some(length) = frame_length(region, run.end).filter(|_| run.frames < most) {
+        let fits = |run: &Run, limit: usize| {
+            let length = frame_length(region, run.end).filter(|_| run.frames < limit)?;
             let bytes = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
-            let Ok(next) = Envelope::decode(bytes) else { break };
+            let next = Envelope::decode(bytes).ok()?;
+            let next_passage = envelope::passage(bytes);
             let same = next.topic == first.topic
                 && next.kind == first.kind
                 && next.receiver == first.receiver
                 && next.sender == first.sender
-                && next.ttl == first.ttl;
+                && next.ttl == first.ttl
+                && match (passage, next_passage) {
+                    (Some(a), Some(b)) => a.stream == b.stream && a.entry == b.entry,
+                    (a, b) => a.is_none() && b.is_none(),
+                };
             // A large frame is a run of its own, so that it can be shared.
             let small = run.end - at < SHARED_FRAME_MIN || run.frames > 1;
-            if !same
-                || !small
-                || length >= SHARED_FRAME_MIN
-                || check_payload(router, &next).is_err()
-            {
-                break;
+            let goes =
+                same && small && length < SHARED_FRAME_MIN && check_payload(router, &next).is_ok();
+            goes.then(|| (length, next_passage.map_or(0, |passage| passage.number)))
+        };
+        let Some(passage) = passage else {
+            while let Some((length, _)) = fits(run, most) {
+                run.end += length;
+                run.frames += 1;
             }
-            run.end += length;
-            run.frames += 1;
+            return true;
+        };
+        // What this endpoint has sent comes back.
+        if first.sender == router.id || passage.entry == router.id {
+            return false;
         }
-        run
+        let stream = self.stream(router, first.sender, passage.stream);
+        // One frame is looked at before it is known whether it may pass.
+        let mut ahead = None;
+        let passed = stream.pass(passage.number, || {
+            if let Some(length) = ahead.take() {
+                run.end += length;
+                run.frames += 1;
+            }
+            let (length, number) = fits(run, most)?;
+            ahead = Some(length);
+            Some(number)
+        });
+        passed > 0
     }
 
-    fn destinations(&mut self, router: &Router, topic: &[u8]) -> Arc<Destinations> {
-        if let Some((last, route)) = &self.route
+    fn stream(&mut self, router: &Router, publisher: EndpointId, name: u32) -> Arc<Stream> {
+        match &self.stream {
+            Some((of, known, stream)) if *of == publisher && *known == name => Arc::clone(stream),
+            _ => {
+                let stream = router.streams.get(publisher, name);
+                self.stream = Some((publisher, name, Arc::clone(&stream)));
+                stream
+            }
+        }
+    }
+
+    fn destinations(&mut self, router: &Router, topic: &[u8], way: Way) -> Arc<Destinations> {
+        if let Some((last, of, route)) = &self.route
             && last == topic
+            && *of == way
             && let Some(destinations) = route.destinations(router)
         {
             return destinations;
         }
-        let (route, destinations) = Route::find(router, topic);
-        let mut last = self.route.take().map(|(last, _)| last).unwrap_or_default();
+        let (route, destinations) = Route::find(router, topic, way);
+        let mut last = self.route.take().map(|(last, ..)| last).unwrap_or_default();
         last.clear();
         last.extend_from_slice(topic);
-        self.route = Some((last, route));
+        self.route = Some((last, way, route));
         destinations
     }
 
@@ -292,8 +400,8 @@ impl Inbound {
             return;
         }
         let source = self.peer.id;
-        let mut peers = run.peers().filter(|peer| peer.id != source).peekable();
-        if peers.peek().is_none() {
+        let peers = || run.peers().filter(|peer| peer.id != source);
+        if peers().next().is_none() {
             return;
         }
         // The hop that brings it here has used one up; the next peer gets what is left. In a circle
@@ -302,20 +410,50 @@ impl Inbound {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };
+        if peers().any(|peer| peer.has_passages() != run.has_passage) {
+            self.converted.clear();
+            for frame in whole_frames(frames) {
+                match run.has_passage {
+                    true => put_without_passage(&mut self.converted, frame, router.id, ttl),
+                    false => {
+                        let passage = router.own_passage(router.next_numbers(1));
+                        put_with_passage(&mut self.converted, frame, passage, ttl);
+                    }
+                }
+            }
+            let others = peers().filter(|peer| peer.has_passages() != run.has_passage);
+            push_to(others, run, &self.converted, &mut self.cut);
+        }
         let mut at = 0;
         while let Some(length) = frame_length(frames, at) {
-            readdress(frames.get_mut(at..at + length).unwrap_or_default(), router.id, ttl);
+            let frame = frames.get_mut(at..at + length).unwrap_or_default();
+            match run.has_passage {
+                true => pass_on(frame, run.entry, ttl),
+                false => readdress(frame, router.id, ttl),
+            }
             at += length;
         }
-        let shared = share(run, frames, true);
-        for peer in peers {
-            let pushed = match &shared {
-                Some(frame) => peer.queue.push_shared(frame, false),
-                None => peer.queue.push(frames, run.frames, false),
-            };
-            if pushed == Push::Overflow {
-                self.cut.push(peer.conn);
-            }
+        let same = peers().filter(|peer| peer.has_passages() == run.has_passage);
+        push_to(same, run, frames, &mut self.cut);
+    }
+}
+
+/// Hands frames to peers, and notes those that this was too much for.
+fn push_to<'a>(
+    peers: impl Iterator<Item = &'a Arc<Peer>>,
+    run: &Run,
+    frames: &[u8],
+    cut: &mut Vec<ConnectionId>,
+) {
+    let mut peers = peers.peekable();
+    let shared = share(run, frames, peers.peek().is_some());
+    for peer in peers {
+        let pushed = match &shared {
+            Some(frame) => peer.queue.push_shared(frame, false),
+            None => peer.queue.push(frames, run.frames, false),
+        };
+        if pushed == Push::Overflow {
+            cut.push(peer.conn);
         }
     }
 }
@@ -326,16 +464,20 @@ struct Run {
     frames: usize,
     data: bool,
     local: bool,
-    direct: Option<Arc<Peer>>,
+    /// The peers that lead to the addressed endpoint.
+    ways: Vec<Arc<Peer>>,
     multicast: bool,
     ttl: u16,
+    /// Where the messages have entered the overlay.
+    entry: EndpointId,
+    has_passage: bool,
     destinations: Arc<Destinations>,
 }
 
 impl Run {
     fn peers(&self) -> impl Iterator<Item = &Arc<Peer>> {
         let multicast = self.multicast.then_some(&self.destinations.peers);
-        multicast.into_iter().flatten().chain(&self.direct)
+        multicast.into_iter().flatten().chain(&self.ways)
     }
 
     /// The local consumers that the input has to wait for.
@@ -359,6 +501,14 @@ impl Run {
 fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
     let large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
     (large && wanted).then(|| Bytes::copy_from_slice(frames))
+}
+
+fn whole_frames(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (frame, rest) = frames.split_at_checked(frame_length(frames, 0)?)?;
+        frames = rest;
+        Some(frame)
+    })
 }
 
 fn frame_length(region: &[u8], at: usize) -> Option<usize> {

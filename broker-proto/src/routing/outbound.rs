@@ -1,5 +1,5 @@
 use super::is_internal;
-use super::route::FixedTopic;
+use super::route::{FixedTopic, Route, Way};
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
@@ -8,7 +8,10 @@ use crate::limits::{SEGMENT, SHARED_FRAME_MIN, TOPIC};
 use crate::peering::ConnectionId;
 use crate::queue::{BoundedQueue, Push};
 use crate::wire::DEFAULT_TTL;
-use crate::wire::envelope::{EnvelopeType, TopicTooLong, start_frame};
+use crate::wire::envelope::{
+    EnvelopeType, TopicTooLong, put_with_passage, put_without_passage, set_number, start_frame,
+    start_passage_frame,
+};
 use crate::wire::frame::{PREFIX, finish_frame, frames};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -81,6 +84,8 @@ pub struct Frames {
     count: usize,
     /// How far the bytes are whole messages: an encoder that panics leaves something behind them.
     end: usize,
+    /// Whether they have passages; the numbers in these are given when the messages go.
+    has_passages: bool,
 }
 
 impl Frames {
@@ -119,33 +124,43 @@ impl Frames {
     #[inline]
     pub fn add(
         &mut self,
+        router: &Router,
         topic: &FixedTopic,
         limit: usize,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), PublishError> {
-        let head = topic.head()?;
+        let head = topic.head(self.form(router))?;
         self.bytes.truncate(self.end);
         self.bytes.extend_from_slice(head);
         self.finish(limit, payload)
     }
 
-    /// Appends a message of the endpoint `own` on a topic, for `receiver` or, if that is nil, for
-    /// everybody.
+    /// Appends a message on a topic, for `receiver` or, if that is nil, for everybody.
     ///
     /// # Errors
     ///
     /// As for [`Self::add`].
     pub fn add_on(
         &mut self,
+        router: &Router,
         topic: &[u8],
-        own: EndpointId,
         receiver: EndpointId,
         limit: usize,
         payload: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), PublishError> {
         self.bytes.truncate(self.end);
-        start(&mut self.bytes, own, receiver, topic)?;
+        let has_passage = self.form(router);
+        start(&mut self.bytes, router, receiver, topic, has_passage)?;
         self.finish(limit, payload)
+    }
+
+    /// Whether the next message has a passage, as all of a batch have or none.
+    #[inline]
+    fn form(&mut self, router: &Router) -> bool {
+        if self.count == 0 {
+            self.has_passages = router.has_passages();
+        }
+        self.has_passages
     }
 
     #[inline]
@@ -195,6 +210,38 @@ impl Frames {
         frames(&self.bytes).take(count).map(<[u8]>::len).sum()
     }
 
+    /// Gives the first `count` messages, which end at `end`, their numbers. These ascend in the
+    /// order in which messages go out.
+    #[inline]
+    fn number(&mut self, router: &Router, count: usize, end: usize) {
+        if !self.has_passages {
+            return;
+        }
+        let mut number = router.next_numbers(count as u64);
+        let mut rest = self.bytes.get_mut(..end).unwrap_or_default();
+        for _ in 0..count {
+            let length = frames(rest).next().map_or(0, <[u8]>::len);
+            let (frame, others) = rest.split_at_mut(length.min(rest.len()));
+            set_number(frame, number);
+            (number, rest) = (number + 1, others);
+        }
+    }
+
+    /// The messages up to `end` as those want them who have passages if these have none, or none if
+    /// these have.
+    fn in_other_form(&self, router: &Router, end: usize) -> Vec<u8> {
+        let mut other = Vec::new();
+        for frame in frames(self.bytes.get(..end).unwrap_or_default()) {
+            if self.has_passages {
+                put_without_passage(&mut other, frame, router.id, DEFAULT_TTL);
+            } else {
+                let passage = router.own_passage(router.next_numbers(1));
+                put_with_passage(&mut other, frame, passage, DEFAULT_TTL);
+            }
+        }
+        other
+    }
+
     /// The first message, which is a large one that ends at `end`.
     fn take_large(&mut self, end: usize) -> Bytes {
         match self.count {
@@ -219,8 +266,8 @@ pub struct Targets {
     /// Addressed to this endpoint.
     to_self: bool,
     destinations: Arc<Destinations>,
-    /// The addressed peer.
-    direct: Option<Arc<Peer>>,
+    /// The addressed peer, or those that lead to the addressed endpoint.
+    ways: Vec<Arc<Peer>>,
 }
 
 impl Targets {
@@ -236,16 +283,16 @@ impl Targets {
         topic: &[u8],
     ) -> Result<Self, PublishError> {
         check(topic)?;
-        let destinations = router.table().destinations(topic);
-        let direct = if receiver.is_nil() { None } else { router.table().peer(receiver).cloned() };
-        Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, direct })
+        let destinations = Route::find(router, topic, Way::from(router.id)).1;
+        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver) };
+        Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, ways })
     }
 
     /// Those who want what is published on a topic, by what is known from the last time.
     #[inline]
     pub fn of(router: &Router, origin: Origin, topic: &FixedTopic) -> Self {
         let (receiver, destinations) = (EndpointId::NIL, topic.destinations(router));
-        Self { origin, receiver, to_self: false, destinations, direct: None }
+        Self { origin, receiver, to_self: false, destinations, ways: Vec::new() }
     }
 
     /// Whether [`Self::room`] would wait.
@@ -264,14 +311,21 @@ impl Targets {
     /// Hands messages to everyone, and adds the peers that this was too much for to `cut`. What
     /// queues that are waited for have no room for is left, but for the first message.
     #[inline]
-    pub fn send(&self, frames: &mut Frames, cut: &mut Vec<ConnectionId>) -> Published {
+    pub fn send(
+        &self,
+        router: &Router,
+        frames: &mut Frames,
+        cut: &mut Vec<ConnectionId>,
+    ) -> Published {
         let count = match frames.count {
             0 | 1 => frames.count,
             count => self.waiting().map(BoundedQueue::vacancy).fold(count, usize::min).max(1),
         };
         let end = frames.end_of(count);
+        frames.number(router, count, end);
+        let fits = |peer: &Peer| peer.has_passages() == frames.has_passages;
         let published = match self.lone_queue() {
-            Some((peer, queue)) => {
+            Some((peer, queue)) if peer.is_none_or(fits) => {
                 let all = count == frames.count && end >= LARGE_BATCH;
                 let pushed = match (all, end >= SHARED_FRAME_MIN && count == 1) {
                     (_, true) => queue.push_shared(&frames.take_large(end), true),
@@ -283,7 +337,7 @@ impl Targets {
                 }
                 Published { peers: usize::from(peer.is_some()), local: usize::from(peer.is_none()) }
             }
-            None => self.send_to_all(frames, count, end, cut),
+            _ => self.send_to_all(router, frames, count, end, cut),
         };
         frames.forget(count, end);
         published
@@ -292,26 +346,37 @@ impl Targets {
     #[inline(never)]
     fn send_to_all(
         &self,
+        router: &Router,
         frames: &mut Frames,
         count: usize,
         end: usize,
         cut: &mut Vec<ConnectionId>,
     ) -> Published {
-        let shared = (count == 1 && end >= SHARED_FRAME_MIN).then(|| frames.take_large(end));
+        let (peers, has_passages) = (self.peers(), frames.has_passages);
+        let mut other = match peers.iter().any(|peer| peer.has_passages() != has_passages) {
+            true => frames.in_other_form(router, end),
+            false => Vec::new(),
+        };
+        let is_large = |length| count == 1 && length >= SHARED_FRAME_MIN;
+        let large = is_large(end).then(|| frames.take_large(end));
+        let other_large = is_large(other.len()).then(|| Bytes::from(std::mem::take(&mut other)));
         let small = frames.bytes.get(..end).unwrap_or_default();
-        let push = |queue: &BoundedQueue| match &shared {
+        let push = |queue: &BoundedQueue, large: &Option<Bytes>, small: &[u8]| match large {
             Some(frame) => queue.push_shared(frame, true),
             None => queue.push(small, count, true),
         };
-        let peers = self.peers();
         for peer in peers {
-            if push(&peer.queue) == Push::Overflow {
+            let pushed = match peer.has_passages() == has_passages {
+                true => push(&peer.queue, &large, small),
+                false => push(&peer.queue, &other_large, &other),
+            };
+            if pushed == Push::Overflow {
                 cut.push(peer.conn);
             }
         }
         let mut local = 0;
         for sink in self.sinks() {
-            push(&sink.queue);
+            push(&sink.queue, &large, small);
             local += 1;
         }
         Published { peers: peers.len(), local }
@@ -341,7 +406,7 @@ impl Targets {
     fn peers(&self) -> &[Arc<Peer>] {
         match self.receiver.is_nil() {
             true => &self.destinations.peers,
-            false => self.direct.as_slice(),
+            false => &self.ways,
         }
     }
 
@@ -371,14 +436,26 @@ fn check(topic: &[u8]) -> Result<(), PublishError> {
     }
 }
 
-/// Everything up to the payload of a message of the endpoint `own`.
+/// Everything up to the payload of a message of the endpoint with this router.
 pub(super) fn start(
     out: &mut Vec<u8>,
-    own: EndpointId,
+    router: &Router,
     receiver: EndpointId,
     topic: &[u8],
+    has_passage: bool,
 ) -> Result<(), PublishError> {
     check(topic)?;
-    start_frame(out, own, receiver, EnvelopeType::Data, DEFAULT_TTL, topic)?;
+    let (own, kind) = (router.id, EnvelopeType::Data);
+    match has_passage {
+        true => start_passage_frame(out, own, receiver, kind, router.own_passage(0), topic)?,
+        false => start_frame(out, own, receiver, kind, DEFAULT_TTL, topic)?,
+    };
     Ok(())
+}
+
+/// The peers that lead to an endpoint.
+fn ways_to(router: &Router, receiver: EndpointId) -> Vec<Arc<Peer>> {
+    let (table, own) = (router.table(), router.id);
+    let scope = table.scope(own, own, own);
+    table.ways_to(receiver, scope, router.forwarding)
 }

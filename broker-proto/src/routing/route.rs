@@ -6,6 +6,23 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
+/// How a message has come here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Way {
+    /// The relay at which it entered the overlay.
+    pub(super) entry: EndpointId,
+    pub(super) publisher: EndpointId,
+    /// Who handed it over.
+    pub(super) hop: EndpointId,
+}
+
+impl Way {
+    /// That of a message that this endpoint publishes.
+    pub(super) fn from(own: EndpointId) -> Self {
+        Self { entry: own, publisher: own, hop: own }
+    }
+}
+
 /// Where messages on one topic go, for as long as nobody changes a subscription.
 #[derive(Debug)]
 pub(super) struct Route {
@@ -15,10 +32,11 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// The route and, for now, where it leads.
-    pub(super) fn find(router: &Router, topic: &[u8]) -> (Self, Arc<Destinations>) {
+    /// The route of a message that has come this way and, for now, where it leads.
+    pub(super) fn find(router: &Router, topic: &[u8], way: Way) -> (Self, Arc<Destinations>) {
         let table = router.table();
-        let destinations = table.destinations(topic);
+        let scope = table.scope(way.entry, way.publisher, way.hop);
+        let destinations = table.destinations(topic, scope);
         let route = Self { table: Arc::downgrade(&table), destinations: Arc::clone(&destinations) };
         (route, destinations)
     }
@@ -35,23 +53,27 @@ impl Route {
 #[derive(Debug)]
 pub struct FixedTopic {
     topic: Bytes,
-    head: Result<Vec<u8>, PublishError>,
+    /// Without and with a passage.
+    heads: Result<[Vec<u8>; 2], PublishError>,
     route: Mutex<Option<Route>>,
 }
 
 impl FixedTopic {
-    /// A topic on which the endpoint `own` publishes for everybody.
-    pub fn new(own: EndpointId, topic: Bytes) -> Self {
-        let mut head = Vec::new();
-        let started = start(&mut head, own, EndpointId::NIL, &topic);
-        Self { topic, head: started.map(|_| head), route: Mutex::default() }
+    /// A topic on which the endpoint with this router publishes for everybody.
+    pub fn new(router: &Router, topic: Bytes) -> Self {
+        let head = |has_passage| {
+            let mut head = Vec::new();
+            start(&mut head, router, EndpointId::NIL, &topic, has_passage).map(|()| head)
+        };
+        let heads = head(false).and_then(|plain| Ok([plain, head(true)?]));
+        Self { topic, heads, route: Mutex::default() }
     }
 
     /// The same topic with a route of its own, so that two threads do not wait for each other.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let (topic, head) = (self.topic.clone(), self.head.clone());
-        Self { topic, head, route: Mutex::default() }
+        let (topic, heads) = (self.topic.clone(), self.heads.clone());
+        Self { topic, heads, route: Mutex::default() }
     }
 
     /// The topic.
@@ -60,8 +82,9 @@ impl FixedTopic {
     }
 
     /// Everything up to the payload.
-    pub(super) fn head(&self) -> Result<&[u8], PublishError> {
-        self.head.as_deref().map_err(PublishError::clone)
+    pub(super) fn head(&self, has_passage: bool) -> Result<&[u8], PublishError> {
+        let [plain, passage] = self.heads.as_ref().map_err(PublishError::clone)?;
+        Ok(if has_passage { passage } else { plain })
     }
 
     /// Everyone who wants it.
@@ -70,7 +93,7 @@ impl FixedTopic {
         if let Some(known) = route.as_ref().and_then(|route| route.destinations(router)) {
             return known;
         }
-        let (found, destinations) = Route::find(router, &self.topic);
+        let (found, destinations) = Route::find(router, &self.topic, Way::from(router.id));
         *route = Some(found);
         destinations
     }

@@ -1,17 +1,19 @@
 use super::index::PrefixIndex;
 use super::is_internal;
+use super::reach::Remote;
 use super::table::{Peer, Receiver, Receivers, RoutingTable, Sink};
 use crate::EndpointId;
+use crate::overlay::{OverlayChange, RemoteChange, Streams};
 use crate::peering::ConnectionId;
 use crate::queue::Closing;
 use crate::sync::{ArcSwap, AtomicUsize, Guard, Mutex};
 use crate::wire::DEFAULT_TTL;
-use crate::wire::envelope::{Envelope, EnvelopeType};
+use crate::wire::envelope::{Envelope, EnvelopeType, Passage};
 use crate::wire::routing_update::merged;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// What has become of a new filter of a peer.
@@ -36,6 +38,13 @@ pub struct Router {
     pub data_depth: usize,
     /// Messages published here.
     pub published: AtomicU64,
+    /// Which messages of others have been here.
+    pub streams: Streams,
+    /// The name of the stream of messages that this endpoint numbers.
+    stream: u32,
+    numbers: AtomicU64,
+    /// Whether a peer was there that has a use for passages.
+    passages: AtomicBool,
     remember: usize,
     routes: Mutex<Routes>,
     /// What is still to be done, in its order.
@@ -49,6 +58,9 @@ pub struct Router {
 
 /// Changes of filters that are smaller are made at once.
 const LARGE: usize = 512;
+
+/// Streams that are remembered by default.
+const STREAMS: usize = 4096;
 
 /// How many entries are changed before others may go on.
 const CHUNK: usize = 256;
@@ -133,6 +145,36 @@ impl Routes {
         true
     }
 
+    fn change_overlay(&mut self, change: OverlayChange) {
+        let OverlayChange { graph, remotes } = change;
+        if let Some(graph) = graph {
+            Arc::make_mut(&mut self.receivers).set_graph(graph);
+        }
+        for (id, change) in remotes {
+            self.change_remote(id, change);
+        }
+    }
+
+    fn change_remote(&mut self, id: EndpointId, change: RemoteChange) {
+        let receivers = Arc::make_mut(&mut self.receivers);
+        let number = match receivers.remotes.get(&id) {
+            Some(remote) => remote.number,
+            None if change.there => receivers.add(Receiver::Remote(id)),
+            None => return,
+        };
+        if change.there {
+            receivers.remotes.insert(id, Remote { number, homes: change.homes.into() });
+        }
+        self.insert(number, &change.added);
+        self.remove(number, &change.removed);
+        if !change.there {
+            let receivers = Arc::make_mut(&mut self.receivers);
+            receivers.remotes.remove(&id);
+            receivers.remove(number);
+            receivers.free(number);
+        }
+    }
+
     fn add_sink(&mut self, sink: Arc<Sink>) {
         let receiver = Receiver::Sink(Arc::clone(&sink));
         let number = Arc::make_mut(&mut self.receivers).add(receiver);
@@ -184,20 +226,56 @@ impl Router {
     /// A router without peers and consumers. `data_depth` bounds how deep values may be nested,
     /// `remember` for how many topics the destinations are remembered.
     pub fn new(id: EndpointId, forwarding: bool, data_depth: usize, remember: usize) -> Self {
+        let receivers = Receivers { own: id, ..Receivers::default() };
+        let routes = Routes { receivers: Arc::new(receivers), ..Routes::default() };
         let router = Self {
             id,
             forwarding,
             data_depth,
             published: AtomicU64::new(0),
+            streams: Streams::new(STREAMS),
+            stream: 0,
+            numbers: AtomicU64::new(1),
+            passages: AtomicBool::new(false),
             remember,
-            routes: Mutex::default(),
+            routes: Mutex::new(routes),
             staged: Mutex::default(),
             applying: Mutex::default(),
             table: ArcSwap::default(),
             address: AtomicUsize::new(0),
         };
-        router.install(&Routes::default());
+        router.install(&router.routes.lock());
         router
+    }
+
+    /// The same in a certain life of the endpoint, whose messages are told apart from those of other
+    /// lives by the number, and which remembers so many streams of messages of others.
+    #[must_use]
+    pub fn in_life(self, stream: u32, streams: usize) -> Self {
+        Self { stream, streams: Streams::new(streams), ..self }
+    }
+
+    /// The first of the numbers of the next `count` messages that this endpoint publishes, or
+    /// brings into the overlay.
+    pub fn next_numbers(&self, count: u64) -> u64 {
+        self.numbers.fetch_add(count, Ordering::Relaxed)
+    }
+
+    /// Whether messages have passages when they are encoded. Those who want another form get that,
+    /// for the price of a copy.
+    pub fn has_passages(&self) -> bool {
+        self.passages.load(Ordering::Relaxed)
+    }
+
+    /// The passage of a message with this number.
+    pub fn own_passage(&self, number: u64) -> Passage {
+        let entry = if self.forwarding { self.id } else { EndpointId::NIL };
+        Passage { stream: self.stream, number, entry }
+    }
+
+    /// Takes in what has changed behind the relays that are peers.
+    pub fn change_overlay(&self, change: OverlayChange) {
+        self.change(|routes| routes.change_overlay(change));
     }
 
     /// The current table.
@@ -233,6 +311,7 @@ impl Router {
 
     /// Adds a peer; the one with the same id, if there was one, has been removed before.
     pub fn add_peer(&self, peer: Arc<Peer>, filter: Vec<Bytes>) {
+        self.passages.fetch_or(peer.has_passages(), Ordering::Relaxed);
         self.change(|routes| routes.add_peer(peer, filter));
     }
 
@@ -352,6 +431,11 @@ impl Router {
     /// An installed peer.
     pub fn peer(&self, id: EndpointId) -> Option<Arc<Peer>> {
         self.table().peer(id).cloned()
+    }
+
+    /// The endpoints that are known to be behind other relays; some of them may be peers too.
+    pub fn endpoints_behind(&self) -> BTreeSet<EndpointId> {
+        self.routes.lock().receivers.remotes.keys().copied().collect()
     }
 
     /// All installed peers.

@@ -1,11 +1,14 @@
 use super::index::PrefixIndex;
+use super::reach::{Remote, Scope};
 use crate::EndpointId;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
 use crate::memory::Holder;
-use crate::peering::{ConnectionId, LastActivity};
+use crate::overlay::Graph;
+use crate::peering::{ConnectionId, Dialect, LastActivity};
 use crate::queue::BoundedQueue;
+use crate::wire::handshake::Role;
 use parking_lot::RwLock;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +19,8 @@ pub struct Peer {
     pub id: EndpointId,
     /// The connection with it.
     pub conn: ConnectionId,
+    /// What is spoken with it.
+    pub dialect: Dialect,
     /// What waits to be written.
     pub queue: Arc<BoundedQueue>,
     /// What has come from it.
@@ -24,11 +29,23 @@ pub struct Peer {
     pub heard: Arc<LastActivity>,
 }
 
+impl Peer {
+    /// Whether messages to and from it have a passage.
+    pub fn has_passages(&self) -> bool {
+        self.dialect != Dialect::One
+    }
+
+    /// Whether it is known to pass messages on.
+    pub fn is_relay(&self) -> bool {
+        self.dialect == Dialect::Two(Role::Relay)
+    }
+}
+
 /// What came from a peer. What went to it is counted by its queue.
 #[derive(Debug, Default)]
 pub struct PeerCounters {
     /// Messages by type, in the order of the numbers on the wire.
-    pub messages_in: [AtomicU64; 5],
+    pub messages_in: [AtomicU64; 6],
     /// Bytes of all frames.
     pub bytes_in: AtomicU64,
     /// Frames that are no envelopes, or whose payload is not what their type says.
@@ -39,6 +56,8 @@ pub struct PeerCounters {
     pub internal: AtomicU64,
     /// Envelopes that had no hop left, as in a forwarding loop.
     pub expired: AtomicU64,
+    /// Envelopes that had been here before, by another path or the same.
+    pub duplicates: AtomicU64,
 }
 
 /// What kind of consumer a sink belongs to; it decides which local messages it sees.
@@ -81,6 +100,8 @@ impl Holder for Sink {
 /// Everyone who wants a topic.
 #[derive(Debug, Default)]
 pub struct Destinations {
+    /// Another relay has got the messages as well and passes them on.
+    pub elsewhere: bool,
     pub peers: Vec<Arc<Peer>>,
     pub sinks: Vec<Arc<Sink>>,
 }
@@ -90,17 +111,23 @@ pub struct Destinations {
 pub(super) enum Receiver {
     Peer(Arc<Peer>),
     Sink(Arc<Sink>),
+    /// Behind another relay.
+    Remote(EndpointId),
 }
 
 /// Everyone who may want something.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Receivers {
+    pub(super) own: EndpointId,
+    pub(super) graph: Arc<Graph>,
+    /// Endpoints behind other relays; some of them are peers as well.
+    pub(super) remotes: BTreeMap<EndpointId, Remote>,
     /// By the numbers they have in the index.
-    numbered: Vec<Option<Receiver>>,
+    pub(super) numbered: Vec<Option<Receiver>>,
     /// Numbers that the index knows nothing of.
-    free: Vec<u32>,
+    pub(super) free: Vec<u32>,
     /// In ascending order of their ids.
-    peers: Vec<Arc<Peer>>,
+    pub(super) peers: Vec<Arc<Peer>>,
 }
 
 impl Receivers {
@@ -127,10 +154,22 @@ impl Receivers {
         }
     }
 
+    /// The peer with this id.
+    pub(super) fn peer(&self, id: EndpointId) -> Option<&Arc<Peer>> {
+        self.peers.get(self.peers.binary_search_by_key(&id, |peer| peer.id).ok()?)
+    }
+
     /// The index does not know the number any more.
     pub(super) fn free(&mut self, number: u32) {
         self.free.push(number);
     }
+}
+
+/// Answers, by where messages come from and by topic.
+#[derive(Debug, Default)]
+struct Remembered {
+    count: usize,
+    answers: HashMap<Scope, HashMap<Box<[u8]>, Arc<Destinations>>>,
 }
 
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
@@ -140,7 +179,7 @@ pub struct RoutingTable {
     index: PrefixIndex,
     /// The subscriptions of local consumers to internal topics.
     internal: PrefixIndex,
-    remembered: RwLock<HashMap<Box<[u8]>, Arc<Destinations>>>,
+    remembered: RwLock<Remembered>,
     remember: usize,
 }
 
@@ -154,50 +193,56 @@ impl RoutingTable {
         Self { receivers, index, internal, remembered: RwLock::default(), remember }
     }
 
-    /// Everyone who wants `topic`. The answer is remembered, for a bounded number of topics that
-    /// are not very long.
-    pub fn destinations(&self, topic: &[u8]) -> Arc<Destinations> {
+    /// What matters of the way that a message has come.
+    pub fn scope(&self, entry: EndpointId, publisher: EndpointId, hop: EndpointId) -> Scope {
+        self.receivers.scope(entry, publisher, hop)
+    }
+
+    /// Everyone who wants `topic`, and the peers that lead there, for a message from there. The
+    /// answer is remembered, for a bounded number of topics that are not very long.
+    pub fn destinations(&self, topic: &[u8], scope: Scope) -> Arc<Destinations> {
         if topic.len() > CACHED_TOPIC_LEN_MAX {
-            return Arc::new(self.resolve(topic));
+            return Arc::new(self.resolve(topic, scope));
         }
-        if let Some(known) = self.remembered.read().get(topic) {
+        if let Some(known) =
+            self.remembered.read().answers.get(&scope).and_then(|topics| topics.get(topic))
+        {
             return Arc::clone(known);
         }
-        let found = Arc::new(self.resolve(topic));
+        let found = Arc::new(self.resolve(topic, scope));
         let mut remembered = self.remembered.write();
-        if remembered.len() >= self.remember {
+        if remembered.count >= self.remember {
             // Topics come in families; starting over costs one lookup for each that is still used.
-            remembered.clear();
+            *remembered = Remembered::default();
         }
-        remembered.insert(topic.into(), Arc::clone(&found));
+        remembered.count += 1;
+        let topics = remembered.answers.entry(scope).or_default();
+        topics.insert(topic.into(), Arc::clone(&found));
         found
     }
 
     /// How many topics are remembered.
     #[cfg(test)]
     pub fn remembered(&self) -> usize {
-        self.remembered.read().len()
+        self.remembered.read().answers.values().map(HashMap::len).sum()
     }
 
-    fn resolve(&self, topic: &[u8]) -> Destinations {
-        self.receivers_of(&self.index, topic)
+    fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
+        self.receivers.destinations(&self.index.lookup(topic), scope)
     }
 
     /// The local consumers that asked for an internal topic by a prefix that is internal as well.
     pub(super) fn internal_sinks(&self, topic: &[u8]) -> Vec<Arc<Sink>> {
-        self.receivers_of(&self.internal, topic).sinks
+        self.receivers.destinations(&self.internal.lookup(topic), Scope::default()).sinks
     }
 
-    fn receivers_of(&self, index: &PrefixIndex, topic: &[u8]) -> Destinations {
-        let mut found = Destinations::default();
-        for number in index.lookup(topic) {
-            match self.receivers.numbered.get(number as usize) {
-                Some(Some(Receiver::Peer(peer))) => found.peers.push(Arc::clone(peer)),
-                Some(Some(Receiver::Sink(sink))) => found.sinks.push(Arc::clone(sink)),
-                _ => {}
-            }
+    /// The peers that lead to an endpoint, for a message that is addressed to it.
+    pub fn ways_to(&self, id: EndpointId, scope: Scope, forwarding: bool) -> Vec<Arc<Peer>> {
+        if forwarding || self.peer(id).is_some() {
+            return self.receivers.way_to(scope, id).cloned().into_iter().collect();
         }
-        found
+        // Relays know where it is, if it is anywhere.
+        self.peers().iter().filter(|peer| peer.is_relay()).cloned().collect()
     }
 
     /// All peers, in ascending order of their ids.
@@ -207,7 +252,6 @@ impl RoutingTable {
 
     /// The peer with this id.
     pub fn peer(&self, id: EndpointId) -> Option<&Arc<Peer>> {
-        let peers = &self.receivers.peers;
-        peers.get(peers.binary_search_by_key(&id, |peer| peer.id).ok()?)
+        self.receivers.peer(id)
     }
 }

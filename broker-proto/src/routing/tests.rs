@@ -3,6 +3,7 @@
 mod hostile;
 mod inbound;
 mod outbound;
+mod passages;
 mod runs;
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::OverflowPolicy;
 use crate::WriteBatch;
 use crate::data::Value;
 use crate::limits::FilterLimits;
-use crate::peering::{ConnectionId, LastActivity};
+use crate::peering::{ConnectionId, Dialect, LastActivity};
 use crate::queue::{BoundedQueue, Bounds, Piece, Taken};
 use crate::wire::envelope::{Envelope, EnvelopeType};
 use crate::wire::frame::payloads;
@@ -51,7 +52,8 @@ fn peer(id: EndpointId, bounds: Bounds) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
     let conn = ConnectionId(u64::from(id.as_bytes()[0]));
     let heard = Arc::new(LastActivity::new(Duration::ZERO));
-    Arc::new(Peer { id, conn, queue, counters: PeerCounters::default(), heard })
+    let dialect = Dialect::One;
+    Arc::new(Peer { id, conn, dialect, queue, counters: PeerCounters::default(), heard })
 }
 
 impl Rig {
@@ -101,9 +103,9 @@ impl Rig {
     ) -> Published {
         let mut frames = Frames::default();
         let write = |out: &mut Vec<u8>| out.extend_from_slice(payload);
-        frames.add_on(topic.as_bytes(), self.router.id, receiver, 1 << 20, write).unwrap();
+        frames.add_on(&self.router, topic.as_bytes(), receiver, 1 << 20, write).unwrap();
         let targets = Targets::find(&self.router, origin, receiver, topic.as_bytes()).unwrap();
-        targets.send(&mut frames, cut)
+        targets.send(&self.router, &mut frames, cut)
     }
 
     /// Lets frames arrive from a peer in one region, until they are used up or there is something

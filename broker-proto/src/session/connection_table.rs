@@ -78,10 +78,11 @@ impl ConnectionTable {
                     }
                 }
                 Action::Close { conn, how } => self.close(conn, how),
-                Action::Install { conn, peer, filter, heard } => {
+                Action::Install { conn, peer, dialect, filter, heard } => {
                     self.install(router, conn, filter, |queue| Peer {
                         id: peer,
                         conn,
+                        dialect,
                         queue,
                         counters: PeerCounters::default(),
                         heard,
@@ -100,6 +101,10 @@ impl ConnectionTable {
                         FilterChange::Done => outside.filter_changed(),
                         FilterChange::Staged => staged = true,
                     }
+                }
+                Action::ChangeOverlay(change) => {
+                    router.change_overlay(change);
+                    outside.filter_changed();
                 }
                 Action::PeerChanged { peer, record } => {
                     outside.peer_changed(peer, record.map(|record| *record));

@@ -274,9 +274,12 @@ fn take_notice(
         Notice::RoutingUpdate(filter) => {
             host.with_machine(|table, now| table.machine.routing_update(id, filter, now));
         }
+        Notice::Announcement(announcement) => {
+            host.with_machine(|table, now| table.machine.announcement(id, announcement, now));
+        }
         Notice::Pong(payload) => {
             if !host.answered(peer, &payload) {
-                host.with_machine(|table, _| table.machine.pong(id, &payload));
+                host.with_machine(|table, now| table.machine.pong(id, &payload, now));
             }
         }
         // The connection is over, so nobody gets here with it.

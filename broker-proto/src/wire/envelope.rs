@@ -1,12 +1,42 @@
 //! Phase 3: envelopes, the messages of an established peering.
 
-use super::{CONTROL_TOPIC, DEFAULT_TTL, frame, routing_update};
+use super::{CONTROL_TOPIC, DEFAULT_TTL, Reader, frame, routing_update};
 use crate::EndpointId;
 use crate::limits::TOPIC;
 use bytes::Bytes;
 
-/// Bytes in front of the topic.
+/// Bytes in front of the topic, or of the passage.
 pub const HEADER_LEN: usize = 37;
+
+/// Bytes that a passage takes between header and topic.
+pub const PASSAGE_LEN: usize = 28;
+
+/// In the byte of the type: a passage follows the header.
+const HAS_PASSAGE: u8 = 0x80;
+
+/// What data and commands between two endpoints of version 2 have in addition: which message of
+/// which publisher this is, wherever it has been since. The sender in the header is then the
+/// publisher and not the last hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// Tells apart the streams of messages with one publisher: of its lives, and of the relays that
+    /// number the messages of a publisher of version 1.
+    pub stream: u32,
+    /// The number of the message in its stream; later messages have larger ones.
+    pub number: u64,
+    /// The relay at which the message has entered the overlay; nil as long as none has had it.
+    pub entry: EndpointId,
+}
+
+impl Passage {
+    fn to_bytes(self) -> [u8; PASSAGE_LEN] {
+        let mut bytes = [0; PASSAGE_LEN];
+        bytes[..4].copy_from_slice(&self.stream.to_be_bytes());
+        bytes[4..12].copy_from_slice(&self.number.to_be_bytes());
+        bytes[12..].copy_from_slice(self.entry.as_bytes());
+        bytes
+    }
+}
 
 const RECEIVER_AT: usize = 16;
 const TYPE_AT: usize = 32;
@@ -27,6 +57,8 @@ pub enum EnvelopeType {
     Ping = 4,
     /// The answer to a ping.
     Pong = 5,
+    /// What relays of version 2 tell each other about the overlay.
+    Announcement = 6,
 }
 
 impl EnvelopeType {
@@ -39,6 +71,7 @@ impl EnvelopeType {
             3 => Self::RoutingUpdate,
             4 => Self::Ping,
             5 => Self::Pong,
+            6 => Self::Announcement,
             _ => return None,
         })
     }
@@ -52,6 +85,7 @@ impl EnvelopeType {
             Self::RoutingUpdate => "routing-update",
             Self::Ping => "ping",
             Self::Pong => "pong",
+            Self::Announcement => "announcement",
         }
     }
 
@@ -59,7 +93,7 @@ impl EnvelopeType {
     /// them.
     #[must_use]
     pub fn is_control(self) -> bool {
-        matches!(self, Self::RoutingUpdate | Self::Ping | Self::Pong)
+        !matches!(self, Self::Data | Self::Command)
     }
 }
 
@@ -85,7 +119,7 @@ pub enum InvalidEnvelope {
 /// A view of the bytes of an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// The endpoint that handed it over: always the last hop.
+    /// The endpoint that handed it over, the last hop; with a [`Passage`] the publisher.
     pub sender: EndpointId,
     /// The endpoint it is for; nil is everyone who subscribed.
     pub receiver: EndpointId,
@@ -110,7 +144,8 @@ impl<'a> Envelope<'a> {
         let (header, rest) =
             bytes.split_first_chunk::<HEADER_LEN>().ok_or(InvalidEnvelope::Short(bytes.len()))?;
         let number = header[TYPE_AT];
-        let kind = EnvelopeType::from_number(number).ok_or(InvalidEnvelope::Type(number))?;
+        let kind = kind_of(number).ok_or(InvalidEnvelope::Type(number))?;
+        let rest = rest.get(passage_len(number)..).ok_or(InvalidEnvelope::Short(bytes.len()))?;
         let length = usize::from(u16_at(header, TOPIC_LENGTH_AT));
         let (topic, payload) = rest
             .split_at_checked(length)
@@ -141,9 +176,34 @@ impl<'a> Envelope<'a> {
 /// Where the payload begins in the bytes of an envelope that has been decoded before.
 #[inline]
 pub fn payload_at(bytes: &[u8]) -> usize {
-    let topic =
-        bytes.first_chunk().map_or(0, |header| usize::from(u16_at(header, TOPIC_LENGTH_AT)));
-    (HEADER_LEN + topic).min(bytes.len())
+    let before = |header: &[u8; HEADER_LEN]| {
+        passage_len(header[TYPE_AT]) + usize::from(u16_at(header, TOPIC_LENGTH_AT))
+    };
+    (HEADER_LEN + bytes.first_chunk().map_or(0, before)).min(bytes.len())
+}
+
+/// The passage of an envelope, if it has one.
+#[inline]
+#[must_use]
+pub fn passage(bytes: &[u8]) -> Option<Passage> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    if header[TYPE_AT] & HAS_PASSAGE == 0 {
+        return None;
+    }
+    let mut reader = Reader::new(rest);
+    Some(Passage { stream: reader.u32()?, number: reader.u64()?, entry: reader.id()? })
+}
+
+/// What a byte says about the type: only what overlays carry can have a passage.
+#[inline]
+fn kind_of(number: u8) -> Option<EnvelopeType> {
+    let kind = EnvelopeType::from_number(number & !HAS_PASSAGE)?;
+    (number & HAS_PASSAGE == 0 || !kind.is_control()).then_some(kind)
+}
+
+#[inline]
+fn passage_len(number: u8) -> usize {
+    if number & HAS_PASSAGE == 0 { 0 } else { PASSAGE_LEN }
 }
 
 /// Whether the bytes at the beginning of a frame's payload are the header of an envelope of this
@@ -195,6 +255,86 @@ pub fn start_frame(
     Ok(start)
 }
 
+/// The same as [`start_frame`] for a message with a passage.
+pub fn start_passage_frame(
+    out: &mut Vec<u8>,
+    publisher: EndpointId,
+    receiver: EndpointId,
+    kind: EnvelopeType,
+    passage: Passage,
+    topic: &[u8],
+) -> Result<usize, TopicTooLong> {
+    if topic.len() > TOPIC {
+        return Err(TopicTooLong(topic.len()));
+    }
+    let start = start_frame(out, publisher, receiver, kind, DEFAULT_TTL, b"")?;
+    if let Some(head) = out.get_mut(start + frame::PREFIX..).and_then(<[u8]>::first_chunk_mut) {
+        mark_passage(head, topic.len());
+    }
+    out.extend_from_slice(&passage.to_bytes());
+    out.extend_from_slice(topic);
+    Ok(start)
+}
+
+fn mark_passage(head: &mut [u8; HEADER_LEN], topic: usize) {
+    head[TYPE_AT] |= HAS_PASSAGE;
+    head[TOPIC_LENGTH_AT..].copy_from_slice(&(topic as u16).to_be_bytes());
+}
+
+/// Appends a frame (prefix included) without a passage in the form that has this one.
+///
+/// The frame has been decoded before; a shorter one is left out.
+pub fn put_with_passage(out: &mut Vec<u8>, frame: &[u8], passage: Passage, ttl: u16) {
+    let Some((head, rest)) = frame.split_first_chunk::<{ frame::PREFIX + HEADER_LEN }>() else {
+        return;
+    };
+    let start = out.len();
+    let mut head = *head;
+    head[frame::PREFIX + TYPE_AT] |= HAS_PASSAGE;
+    head[frame::PREFIX + TTL_AT..][..2].copy_from_slice(&ttl.to_be_bytes());
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&passage.to_bytes());
+    out.extend_from_slice(rest);
+    frame::finish_frame(out, start);
+}
+
+/// Appends a frame (prefix included) that has a passage in the form without one, as the message of
+/// this sender.
+///
+/// The frame has been decoded before; a shorter one is left out.
+pub fn put_without_passage(out: &mut Vec<u8>, frame: &[u8], sender: EndpointId, ttl: u16) {
+    let Some((head, rest)) = frame.split_first_chunk::<{ frame::PREFIX + HEADER_LEN }>() else {
+        return;
+    };
+    let start = out.len();
+    let mut head = *head;
+    head[frame::PREFIX + TYPE_AT] &= !HAS_PASSAGE;
+    out.extend_from_slice(&head);
+    out.extend_from_slice(rest.get(PASSAGE_LEN..).unwrap_or_default());
+    frame::finish_frame(out, start);
+    readdress(out.get_mut(start..).unwrap_or_default(), sender, ttl);
+}
+
+/// Gives the message of a frame (prefix included) with a passage its number.
+pub fn set_number(frame: &mut [u8], number: u64) {
+    const LENGTH: usize = frame::PREFIX + HEADER_LEN + PASSAGE_LEN;
+    if let Some(head) = frame.first_chunk_mut::<LENGTH>() {
+        head[LENGTH - 24..LENGTH - 16].copy_from_slice(&number.to_be_bytes());
+    }
+}
+
+/// Rewrites hop limit and entry of a frame (prefix included) with a passage that is about to be
+/// passed on.
+///
+/// The frame has been decoded before; a shorter one is left alone.
+pub fn pass_on(frame: &mut [u8], entry: EndpointId, ttl: u16) {
+    const LENGTH: usize = frame::PREFIX + HEADER_LEN + PASSAGE_LEN;
+    if let Some(head) = frame.first_chunk_mut::<LENGTH>() {
+        head[frame::PREFIX + TTL_AT..][..2].copy_from_slice(&ttl.to_be_bytes());
+        head[LENGTH - 16..].copy_from_slice(entry.as_bytes());
+    }
+}
+
 /// Rewrites sender and hop limit of a frame (prefix included) that is about to be passed on.
 ///
 /// The frame has been decoded before; a shorter one is left alone.
@@ -208,7 +348,7 @@ pub fn readdress(frame: &mut [u8], sender: EndpointId, ttl: u16) {
 /// Whether a frame (prefix included) must not be dropped: everything but data and commands, which
 /// takes in the messages of the handshake.
 pub fn is_control_frame(bytes: &[u8]) -> bool {
-    let kind = bytes.get(frame::PREFIX + TYPE_AT).copied().and_then(EnvelopeType::from_number);
+    let kind = bytes.get(frame::PREFIX + TYPE_AT).copied().and_then(kind_of);
     kind.is_none_or(EnvelopeType::is_control)
 }
 
@@ -244,7 +384,17 @@ impl SharedFrame {
     /// A routing update with a payload that has been encoded before.
     #[must_use]
     pub fn routing_update(from: EndpointId, to: EndpointId, payload: Bytes) -> Self {
-        let mut head = control(EnvelopeType::RoutingUpdate, from, to, |_| {});
+        Self::new(EnvelopeType::RoutingUpdate, from, to, payload)
+    }
+
+    /// An announcement with a payload that has been encoded before.
+    #[must_use]
+    pub fn announcement(from: EndpointId, to: EndpointId, payload: Bytes) -> Self {
+        Self::new(EnvelopeType::Announcement, from, to, payload)
+    }
+
+    fn new(kind: EnvelopeType, from: EndpointId, to: EndpointId, payload: Bytes) -> Self {
+        let mut head = control(kind, from, to, |_| {});
         let length = head.len().saturating_sub(frame::PREFIX) + payload.len();
         if let Some(prefix) = head.first_chunk_mut() {
             *prefix = (length as u32).to_be_bytes();

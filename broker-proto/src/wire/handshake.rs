@@ -1,7 +1,7 @@
-//! The messages of phase 1 (any version) and phase 2 (version 1).
+//! The messages of phase 1 (any version) and phase 2 (versions 1 and 2).
 
 use super::routing_update::{self, InvalidRoutingUpdate};
-use super::{MAGIC, PROTOCOL_VERSION, Reader, frame, put_string};
+use super::{MAGIC, PROTOCOL_VERSION, PROTOCOL_VERSION_MAX, Reader, frame, put_string};
 use crate::limits::FilterLimits;
 use crate::{EndpointId, ErrorCode};
 use bstr::BString;
@@ -37,12 +37,21 @@ pub enum HandshakeMessage {
         /// The reason in words.
         description: BString,
     },
-    /// The originator's subscriptions.
-    OriginatorSyn(Vec<Bytes>),
-    /// The responder's subscriptions.
-    ResponderSynAck(Vec<Bytes>),
+    /// The originator's subscriptions and, in version 2, its role.
+    OriginatorSyn(Vec<Bytes>, Option<Role>),
+    /// The responder's subscriptions and, in version 2, its role.
+    ResponderSynAck(Vec<Bytes>, Option<Role>),
     /// Ends the handshake.
     OriginatorAck,
+}
+
+/// What an endpoint of version 2 does with the messages of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It passes nothing on.
+    Leaf,
+    /// It passes messages on, and announces what is behind it.
+    Relay,
 }
 
 /// Why a handshake message is refused, and with which `drop_conn` it is answered.
@@ -66,7 +75,7 @@ const RESPONDER_SYN_ACK: u8 = 11;
 const ORIGINATOR_ACK: u8 = 12;
 
 impl HandshakeMessage {
-    /// A hello from `sender` that offers the one version of the protocol.
+    /// A hello from `sender` that offers version 1 only.
     #[must_use]
     pub fn hello(sender: EndpointId) -> Self {
         Self::Hello { sender, min_version: PROTOCOL_VERSION, max_version: PROTOCOL_VERSION }
@@ -80,8 +89,8 @@ impl HandshakeMessage {
             Self::Probe => "probe",
             Self::VersionSelect { .. } => "version_select",
             Self::DropConn { .. } => "drop_conn",
-            Self::OriginatorSyn(_) => "originator_syn",
-            Self::ResponderSynAck(_) => "responder_syn_ack",
+            Self::OriginatorSyn(..) => "originator_syn",
+            Self::ResponderSynAck(..) => "responder_syn_ack",
             Self::OriginatorAck => "originator_ack",
         }
     }
@@ -110,8 +119,10 @@ impl HandshakeMessage {
                 out.push(code.number());
                 put_string(out, description);
             }
-            Self::OriginatorSyn(filter) => put_filter(out, ORIGINATOR_SYN, filter),
-            Self::ResponderSynAck(filter) => put_filter(out, RESPONDER_SYN_ACK, filter),
+            Self::OriginatorSyn(filter, role) => put_filter(out, ORIGINATOR_SYN, filter, *role),
+            Self::ResponderSynAck(filter, role) => {
+                put_filter(out, RESPONDER_SYN_ACK, filter, *role);
+            }
             Self::OriginatorAck => out.push(ORIGINATOR_ACK),
         }
     }
@@ -132,12 +143,15 @@ impl HandshakeMessage {
             PROBE => ("probe_msg", magic(&mut reader).map(|()| Self::Probe)),
             VERSION_SELECT => ("version_select_msg", decode_version_select(&mut reader)),
             DROP_CONN => ("drop_conn_msg", decode_drop_conn(&mut reader)),
-            ORIGINATOR_SYN => {
-                ("v1::originator_syn_msg", filter(payload, reader, limits).map(Self::OriginatorSyn))
-            }
+            ORIGINATOR_SYN => (
+                "v1::originator_syn_msg",
+                filter(payload, reader, limits)
+                    .map(|(filter, role)| Self::OriginatorSyn(filter, role)),
+            ),
             RESPONDER_SYN_ACK => (
                 "v1::responder_syn_ack_msg",
-                filter(payload, reader, limits).map(Self::ResponderSynAck),
+                filter(payload, reader, limits)
+                    .map(|(filter, role)| Self::ResponderSynAck(filter, role)),
             ),
             ORIGINATOR_ACK => ("v1::originator_ack_msg", Ok(Self::OriginatorAck)),
             _ => return Err(refuse(ErrorCode::InvalidMessage, "invalid message type tag")),
@@ -154,9 +168,10 @@ fn put_phase_1(out: &mut Vec<u8>, tag: u8, sender: Option<&EndpointId>) {
     }
 }
 
-fn put_filter(out: &mut Vec<u8>, tag: u8, filter: &[Bytes]) {
+fn put_filter(out: &mut Vec<u8>, tag: u8, filter: &[Bytes], role: Option<Role>) {
     out.push(tag);
     routing_update::encode(out, filter);
+    out.extend(role.map(|role| role as u8));
 }
 
 enum Flaw {
@@ -200,7 +215,7 @@ fn decode_hello(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     let sender = need(reader.id())?;
     let min_version = need(reader.u8())?;
     let max_version = need(reader.u8())?;
-    if !(min_version..=max_version).contains(&PROTOCOL_VERSION) {
+    if min_version > PROTOCOL_VERSION_MAX || max_version < PROTOCOL_VERSION.max(min_version) {
         let refusal = refuse(ErrorCode::PeerIncompatible, "unsupported versions offered");
         return Err(Flaw::Refusal(refusal));
     }
@@ -211,7 +226,7 @@ fn decode_version_select(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Fl
     magic(reader)?;
     let sender = need(reader.id())?;
     let version = need(reader.u8())?;
-    if version != PROTOCOL_VERSION {
+    if !(PROTOCOL_VERSION..=PROTOCOL_VERSION_MAX).contains(&version) {
         let refusal = refuse(ErrorCode::PeerIncompatible, "unsupported version selected");
         return Err(Flaw::Refusal(refusal));
     }
@@ -234,20 +249,29 @@ fn decode_drop_conn(reader: &mut Reader<'_>) -> Result<HandshakeMessage, Flaw> {
     }
 }
 
-/// Reads a filter. A count that cannot be true is malformed whatever the limits are.
+/// Reads a filter, and the role behind it if there is one. A count that cannot be true is malformed
+/// whatever the limits are.
 fn filter(
     payload: &[u8],
     mut reader: Reader<'_>,
     limits: FilterLimits,
-) -> Result<Vec<Bytes>, Flaw> {
+) -> Result<(Vec<Bytes>, Option<Role>), Flaw> {
     let count = need(reader.varbyte())? as usize;
     if count > reader.rest().len() {
         return Err(Flaw::Truncated);
     }
-    routing_update::entries(payload, reader, Some(count), limits).map_err(|error| match error {
-        InvalidRoutingUpdate::Truncated { .. } => Flaw::Truncated,
-        error => Flaw::TooLarge(error),
-    })
+    let (filter, rest) = routing_update::entries(payload, reader, Some(count), limits).map_err(
+        |error| match error {
+            InvalidRoutingUpdate::Truncated { .. } => Flaw::Truncated,
+            error => Flaw::TooLarge(error),
+        },
+    )?;
+    let role = match rest.first() {
+        Some(0) => Some(Role::Leaf),
+        Some(1) => Some(Role::Relay),
+        _ => None,
+    };
+    Ok((filter, role))
 }
 
 /// Whether a payload is the message that its side ends the handshake with: the next frames of that

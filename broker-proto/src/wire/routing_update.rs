@@ -73,17 +73,18 @@ pub fn decode(payload: &[u8], limits: FilterLimits) -> Result<Vec<Bytes>, Invali
     }
     let mut reader = Reader::new(payload);
     reader.varbyte().ok_or(InvalidRoutingUpdate::Truncated { index: 0, offset: 0 })?;
-    entries(payload, reader, None, limits)
+    entries(payload, reader, None, limits).map(|(filter, _)| filter)
 }
 
 /// Reads the entries of a filter from `reader`, which is somewhere in `payload`: `count` of them or
-/// all that there are. Nothing is allocated before everything has been checked.
-pub(super) fn entries(
-    payload: &[u8],
-    reader: Reader<'_>,
+/// all that there are. Returns them and what follows. Nothing is allocated before everything has
+/// been checked.
+pub(super) fn entries<'a>(
+    payload: &'a [u8],
+    reader: Reader<'a>,
     count: Option<usize>,
     limits: FilterLimits,
-) -> Result<Vec<Bytes>, InvalidRoutingUpdate> {
+) -> Result<(Vec<Bytes>, &'a [u8]), InvalidRoutingUpdate> {
     let at = |reader: &Reader<'_>| payload.len() - reader.rest().len();
     let (mut check, mut index, mut bytes) = (reader, 0, 0_usize);
     while count.map_or(!check.rest().is_empty(), |count| index < count) {
@@ -106,7 +107,7 @@ pub(super) fn entries(
     let copy = Bytes::copy_from_slice(payload.get(from..to).unwrap_or_default());
     let mut reader = Reader::new(&copy);
     let topics = (0..index).map_while(|_| reader.string().map(|topic| copy.slice_ref(topic)));
-    Ok(merged(topics.collect()))
+    Ok((merged(topics.collect()), check.rest()))
 }
 
 /// A filter in ascending order and without the entries that another one covers.

@@ -59,6 +59,8 @@ pub(super) struct World {
     pub(super) wires: BTreeMap<u64, Box<Wire>>,
     pub(super) last_wire: u64,
     last_life: u64,
+    /// Where each life was lived.
+    pub(super) born: BTreeMap<u64, usize>,
     pub(super) ledger: Ledger,
     /// Which slot an id belongs to, or belonged to.
     pub(super) owners: BTreeMap<EndpointId, usize>,
@@ -130,6 +132,7 @@ impl World {
             wires: BTreeMap::new(),
             last_wire: 0,
             last_life: 0,
+            born: BTreeMap::new(),
             ledger: Ledger::default(),
             owners: BTreeMap::new(),
             probes: BTreeMap::new(),
@@ -326,8 +329,9 @@ impl World {
         }
         let id = place.last_id;
         self.owners.insert(id, slot);
-        place.node = Some(Node::new(&self.plan, life, id, seed, self.now));
+        place.node = Some(Node::new(&self.plan, slot, life, id, seed, self.now));
         self.ledger.born(life, slot);
+        self.born.insert(life, slot);
         self.trace(|world| format!("{} starts as {id}", world.name(slot)));
         self.furnish(slot);
         for (a, b) in self.plan.edges.clone() {

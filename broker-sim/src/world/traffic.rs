@@ -1,10 +1,11 @@
 //! Publishers and consumers.
 
 use super::{What, World, ready};
-use crate::ledger::Delivery;
+use crate::ledger::{Delivery, Order};
 use crate::message;
 use crate::node::{Blocked, Consumer};
 use crate::oracle;
+use crate::plan::Shape;
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::queue::{Piece, Taken};
@@ -92,7 +93,7 @@ impl World {
         let write = |out: &mut Vec<u8>| message::put(out, life, number, size);
         let limit = node.limits.frame.get();
         let mut frames = Frames::default();
-        let encoded = frames.add_on(topic, node.router.id, receiver, limit, write);
+        let encoded = frames.add_on(&node.router, topic, receiver, limit, write);
         let targets = Targets::find(&node.router, origin, receiver, topic);
         let (Ok(()), Ok(targets)) = (encoded, targets) else {
             return self.broken("a message was refused".to_owned());
@@ -112,7 +113,7 @@ impl World {
         };
         oracle::start(&mut expected);
         let mut cut = Vec::new();
-        targets.send(&mut frames, &mut cut);
+        targets.send(&node.router, &mut frames, &mut cut);
         let verdict = oracle::compare(&expected);
         drop(expected);
         for conn in cut {
@@ -150,6 +151,16 @@ impl World {
         }
     }
 
+    /// What has to hold for messages of a publisher at a consumer of an endpoint of this version.
+    fn order(&self, version: u8, publisher: u64) -> Order {
+        let from = self.born.get(&publisher).map_or(1, |slot| self.plan.kinds[*slot].version);
+        match (self.plan.shape, version, from) {
+            (Shape::Overlay, 2, 2) => Order::Once,
+            (Shape::Overlay, ..) => Order::Any,
+            _ => Order::ByPath,
+        }
+    }
+
     fn consumer(&mut self, slot: usize, life: u64, sink: u64) -> Option<&mut Consumer> {
         self.node_mut(slot, life)?.consumers.get_mut(&sink)
     }
@@ -170,11 +181,13 @@ impl World {
             Piece::Segment { bytes, skip, .. } => bytes.get(*skip..).unwrap_or_default(),
         };
         let mut got = Vec::new();
+        let version = self.slots[slot].node.as_ref().map_or(1, |node| node.version);
         for payload in payloads(bytes) {
             let envelope = Envelope::decode(payload);
             let read = envelope.ok().and_then(|e| {
                 let (publisher, number) = message::read(e.payload)?;
-                Some(Delivery { sink, via: e.sender, ttl: e.ttl, publisher, number })
+                let order = self.order(version, publisher);
+                Some(Delivery { sink, via: e.sender, ttl: e.ttl, publisher, number, order })
             });
             got.extend(read);
         }

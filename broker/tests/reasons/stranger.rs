@@ -50,7 +50,7 @@ impl Stranger {
         self.say(&Message::hello(sender)).await;
         self.hear_until("hello").await;
         self.say(&Message::VersionSelect { sender, version: 1 }).await;
-        self.say(&Message::OriginatorSyn(vec![Default::default()])).await;
+        self.say(&Message::OriginatorSyn(vec![Default::default()], None)).await;
     }
 
     async fn hear_until(&mut self, name: &str) {

@@ -86,7 +86,7 @@ impl Conversation {
                     theirs.versions = Some((min_version, max_version));
                     let version = PROTOCOL_VERSION;
                     self.send(&Message::VersionSelect { sender: own, version }).await?;
-                    self.send(&Message::OriginatorSyn(Vec::new())).await?;
+                    self.send(&Message::OriginatorSyn(Vec::new(), None)).await?;
                     expected = "its responder_syn_ack";
                 }
                 // Its id is even smaller, so it leads.
@@ -95,7 +95,7 @@ impl Conversation {
                     theirs.versions = Some((version, version));
                     expected = "its originator_syn";
                 }
-                Message::ResponderSynAck(filter) | Message::OriginatorSyn(filter)
+                Message::ResponderSynAck(filter, _) | Message::OriginatorSyn(filter, _)
                     if theirs.id.is_some() =>
                 {
                     theirs.filter = filter;

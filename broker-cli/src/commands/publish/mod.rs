@@ -92,7 +92,8 @@ pub(crate) struct Pub {
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
-        let mut settings = patient(self.endpoint.settle_with_peer(OverflowPolicy::Wait)?);
+        let settings = self.endpoint.settle_with_peer(OverflowPolicy::Wait)?;
+        let mut settings = patient(settings).as_leaf();
         if self.dry_run {
             let format = settings.output.unwrap_or_else(Format::detect);
             return self.show(format).await;

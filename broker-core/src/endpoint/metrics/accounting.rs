@@ -6,7 +6,7 @@ use super::{Metrics, State};
 use crate::EndpointId;
 use crate::OverflowPolicy;
 use broker_proto::WriteBatch;
-use broker_proto::peering::{ConnectionId, LastActivity};
+use broker_proto::peering::{ConnectionId, Dialect, LastActivity};
 use broker_proto::queue::{BoundedQueue, Bounds, Closing};
 use broker_proto::routing::{Peer, PeerCounters, Router};
 use proptest::prelude::*;
@@ -31,6 +31,7 @@ fn peer(number: u8, conn: u64, policy: OverflowPolicy) -> Arc<Peer> {
     Arc::new(Peer {
         id: id(number),
         conn: ConnectionId(conn),
+        dialect: Dialect::One,
         queue: Arc::new(BoundedQueue::new(bounds)),
         counters: PeerCounters::default(),
         heard: Arc::new(LastActivity::new(broker_proto::peering::Time::ZERO)),

@@ -16,7 +16,7 @@ pub(super) struct Series {
     /// The value of the label `peer`.
     pub(super) label: Arc<str>,
     counters: [(Counter, u64); COUNTERS],
-    by_type: [u64; 5],
+    by_type: [u64; 6],
     waits: Waits,
 }
 
@@ -90,7 +90,7 @@ impl Series {
             plain(names::BACKPRESSURE),
         ]
         .map(|counter| (counter, 0));
-        Self { label, counters, by_type: [0; 5], waits: Waits::default() }
+        Self { label, counters, by_type: [0; 6], waits: Waits::default() }
     }
 
     /// Hands what has changed to the recorder, and returns how full the queue is.

@@ -12,12 +12,14 @@ struct Fake {
     admission: Admission,
     believes: bool,
     admitted: Vec<(EndpointId, Role)>,
+    version: u8,
     sent: Vec<HandshakeMessage>,
 }
 
 impl Fake {
     fn new() -> Self {
-        Self { admission: Admission::Proceed, believes: true, admitted: vec![], sent: vec![] }
+        let (admitted, sent) = (Vec::new(), Vec::new());
+        Self { admission: Admission::Proceed, believes: true, admitted, version: 2, sent }
     }
 
     fn that_answers(admission: Admission) -> Self {
@@ -43,8 +45,16 @@ impl HandshakeContext for Fake {
         Ok(())
     }
 
-    fn filter(&mut self) -> Vec<Bytes> {
+    fn filter(&mut self, _: EndpointId) -> Vec<Bytes> {
         vec![Bytes::from_static(b"/own")]
+    }
+
+    fn version(&self) -> u8 {
+        self.version
+    }
+
+    fn role(&self) -> handshake::Role {
+        handshake::Role::Relay
     }
 
     fn send(&mut self, message: &HandshakeMessage) {
@@ -83,7 +93,7 @@ fn in_state(state: &str) -> Handshake {
         "C0" | "S0" => &[],
         "R1" => &[hello(SMALL)],
         "R2" => &[hello(SMALL), select(SMALL)],
-        "R3" => &[hello(SMALL), select(SMALL), HandshakeMessage::OriginatorSyn(filter())],
+        "R3" => &[hello(SMALL), select(SMALL), HandshakeMessage::OriginatorSyn(filter(), None)],
         "O1" => &[hello(LARGE)],
         "P" => {
             fake.admission = Admission::Pause;
@@ -118,7 +128,7 @@ fn outcome(state: &str, message: &HandshakeMessage) -> String {
             state => format!("{state:?}"),
         },
         Step::Paused => "P".to_owned(),
-        Step::Established { peer, filter: theirs } => {
+        Step::Established { peer, filter: theirs, .. } => {
             assert_eq!(theirs, if peer.is_nil() { vec![] } else { filter() });
             format!("fin {peer}")
                 .replace(&SMALL.to_string(), "small")
@@ -148,8 +158,8 @@ fn messages() -> Vec<(&'static str, HandshakeMessage)> {
         ("select(nil)", select(EndpointId::NIL)),
         ("drop_conn(39)", drop_conn(ErrorCode::RedundantConnection)),
         ("drop_conn(40)", drop_conn(ErrorCode::LogicError)),
-        ("syn", HandshakeMessage::OriginatorSyn(filter())),
-        ("syn_ack", HandshakeMessage::ResponderSynAck(filter())),
+        ("syn", HandshakeMessage::OriginatorSyn(filter(), None)),
+        ("syn_ack", HandshakeMessage::ResponderSynAck(filter(), None)),
         ("ack", HandshakeMessage::OriginatorAck),
     ]
 }
@@ -303,7 +313,7 @@ fn a_resumed_handshake_goes_on_as_originator() {
     let mut fake = Fake::new();
     handshake.resume(&mut fake);
     assert_eq!(fake.sent(), ["version_select", "originator_syn"]);
-    let message = HandshakeMessage::ResponderSynAck(filter());
+    let message = HandshakeMessage::ResponderSynAck(filter(), None);
     let step = receive(&mut handshake, &message, &mut fake);
     assert!(matches!(step, Step::Established { peer: LARGE, .. }), "{step:?}");
 }
@@ -315,7 +325,7 @@ fn malformed_messages_are_answered_in_every_state_and_empty_frames_are_not() {
         (&[1, 2, 3], 20, "invalid message type tag"),
         (&[6, 0x5a, 0x45, 0x45], 20, "failed to parse hello_msg"),
         (&[7, 0, 0, 0, 0], 38, "wrong magic number"),
-        (&hello_with(2, 9), 2, "unsupported versions offered"),
+        (&hello_with(3, 9), 2, "unsupported versions offered"),
         (&[10, 1, 200], 20, "failed to parse v1::originator_syn_msg"),
         (&[11], 20, "failed to parse v1::responder_syn_ack_msg"),
         (&drop_conn_41.concat(), 1, "x"),
@@ -343,8 +353,8 @@ fn a_filter_above_the_limits_is_refused_without_being_made() {
         let filter: Vec<Bytes> =
             filter.iter().map(|topic| Bytes::from_static(topic.as_bytes())).collect();
         for (state, message) in [
-            ("R2", HandshakeMessage::OriginatorSyn(filter.clone())),
-            ("O1", HandshakeMessage::ResponderSynAck(filter.clone())),
+            ("R2", HandshakeMessage::OriginatorSyn(filter.clone(), None)),
+            ("O1", HandshakeMessage::ResponderSynAck(filter.clone(), None)),
         ] {
             let mut fake = Fake::new();
             let step = receive(&mut in_state(state), &message, &mut fake);
@@ -354,7 +364,7 @@ fn a_filter_above_the_limits_is_refused_without_being_made() {
     }
     // Whoever wants everything wants nothing else, however often it is said.
     let message = HandshakeMessage::decode(&[10, 2, 0, 0], Limits::default().filter());
-    assert_eq!(message, Ok(HandshakeMessage::OriginatorSyn(vec![Bytes::new()])));
+    assert_eq!(message, Ok(HandshakeMessage::OriginatorSyn(vec![Bytes::new()], None)));
 }
 
 fn hello_with(min_version: u8, max_version: u8) -> Vec<u8> {
@@ -390,4 +400,46 @@ fn texts_of_the_other_side_are_shown_on_one_line_and_cut() {
         assert!(text.len() < 400 && !text.contains(char::is_control), "{text}");
         assert!(format!("{failure:?}").len() < 1000, "and no more is kept");
     }
+}
+
+#[test]
+fn the_highest_version_of_both_sides_is_spoken_and_has_roles() {
+    use handshake::Role::{Leaf, Relay};
+    for (offered, own, said, expected) in [
+        (9, 2, Some(Leaf), Dialect::Two(Leaf)),
+        (2, 2, Some(Relay), Dialect::Two(Relay)),
+        (2, 2, None, Dialect::Two(Leaf)),
+        (1, 2, Some(Relay), Dialect::One),
+        (2, 1, Some(Relay), Dialect::One),
+    ] {
+        let mut fake = Fake { version: own, ..Fake::new() };
+        let mut handshake = Handshake::acceptor(OWN, &mut fake);
+        let min_version = 1;
+        let hello = HandshakeMessage::Hello { sender: LARGE, min_version, max_version: offered };
+        receive(&mut handshake, &hello, &mut fake);
+        let version = offered.min(own);
+        let role = (version == 2).then_some(Relay);
+        let filter = vec![Bytes::from_static(b"/own")];
+        assert_eq!(
+            fake.sent[1..],
+            [
+                HandshakeMessage::VersionSelect { sender: OWN, version },
+                HandshakeMessage::OriginatorSyn(filter, role),
+            ]
+        );
+        let answer = HandshakeMessage::ResponderSynAck(vec![], said);
+        let step = receive(&mut handshake, &answer, &mut fake);
+        let Step::Established { dialect, .. } = step else { panic!("{step:?}") };
+        assert_eq!(dialect, expected);
+    }
+}
+
+#[test]
+fn a_version_that_was_not_offered_is_refused() {
+    let mut fake = Fake { version: 1, ..Fake::new() };
+    let mut handshake = Handshake::acceptor(OWN, &mut fake);
+    receive(&mut handshake, &hello(SMALL), &mut fake);
+    let select = HandshakeMessage::VersionSelect { sender: SMALL, version: 2 };
+    let step = receive(&mut handshake, &select, &mut fake);
+    assert!(matches!(step, Step::Failed(Failure::InvalidMessage(_))), "{step:?}");
 }

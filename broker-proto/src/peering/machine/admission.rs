@@ -1,9 +1,10 @@
-use super::{Action, PeeringMachine, Pending, Phase};
+use super::peerings::fingerprint;
+use super::{Action, PeeringMachine, Pending, Phase, Told};
 use crate::EndpointId;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
-use crate::wire::handshake::HandshakeMessage;
+use crate::wire::handshake::{self, HandshakeMessage};
 use crate::{Link, Protection, SourceAddress};
 use bytes::Bytes;
 
@@ -14,7 +15,7 @@ pub(super) struct HandshakeSteps<'a> {
     pub(super) direction: Direction,
     pub(super) link: &'a Link,
     /// Takes note of the filter that is announced.
-    pub(super) announced: &'a mut u64,
+    pub(super) announced: &'a mut Told,
     /// Takes note of who is at the other end.
     pub(super) peer: &'a mut Option<EndpointId>,
     pub(super) now: Time,
@@ -134,9 +135,19 @@ impl HandshakeContext for HandshakeSteps<'_> {
         Err(format!("this endpoint has {peers} peers, the limit peers is {limit}"))
     }
 
-    fn filter(&mut self) -> Vec<Bytes> {
-        *self.announced = self.machine.filter.generation();
-        self.machine.filter.announced()
+    fn filter(&mut self, peer: EndpointId) -> Vec<Bytes> {
+        let generation = self.machine.filter_generation();
+        let fingerprint = fingerprint(&self.machine.filter_payload(peer));
+        *self.announced = Told { generation, fingerprint };
+        self.machine.filter_for(peer)
+    }
+
+    fn version(&self) -> u8 {
+        self.machine.settings.version
+    }
+
+    fn role(&self) -> handshake::Role {
+        self.machine.settings.role
     }
 
     fn send(&mut self, message: &HandshakeMessage) {

@@ -10,6 +10,9 @@ impl PeeringMachine {
         self.check_handshakes(&mut timers);
         self.check_requests(&mut timers);
         timers.extend(self.pace.due().map(|at| (at, Timer::Announce)));
+        timers.extend(self.news.due().map(|at| (at, Timer::News)));
+        timers.extend(self.forget_at.map(|at| (at, Timer::Forget)));
+        self.overlay.check();
         let shutdown = self.timers.iter().filter(|(_, timer)| *timer == Timer::Shutdown);
         let alone = shutdown.clone().count() == 0 || self.phase != Phase::Running;
         assert!(alone, "a timer for a shutdown that has not begun");
@@ -31,8 +34,11 @@ impl PeeringMachine {
                     timers.extend(peering.check.iter().map(|(_, at)| (*at, Timer::Liveness(*id))));
                     timers.extend(peering.pace.due().map(|at| (at, Timer::Filter(*id))));
                     assert_eq!(peering.pace.due().is_some(), peering.next_filter.is_some());
-                    let told = peering.announced == self.filter.generation();
-                    assert!(told || self.pace.due().is_some(), "nobody tells {}", peering.peer);
+                    let told = peering.announced.generation == self.filter_generation();
+                    let linked = self.is_link(peering.dialect);
+                    let later = self.pace.due().is_some() || self.news.due().is_some();
+                    let ends = self.phase != Phase::Running;
+                    assert!(told || linked || later || ends, "nobody tells {}", peering.peer);
                     let dial = peering.dial.and_then(|dial| self.dials.get(dial));
                     let attached = dial.is_none_or(|dial| dial.state == DialState::Attached(*id));
                     assert!(attached, "the request of {id} is elsewhere");

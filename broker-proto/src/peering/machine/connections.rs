@@ -1,7 +1,7 @@
 use super::admission::HandshakeSteps;
 use super::{
     Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Pending, Phase, Shaking,
-    Stage, Timer,
+    Stage, Timer, Told,
 };
 use crate::Failure;
 use crate::HangUpGuess;
@@ -36,7 +36,7 @@ impl PeeringMachine {
         }
         self.last_conn += 1;
         let id = ConnectionId(self.last_conn);
-        let (mut announced, mut peer) = (0, None);
+        let (mut announced, mut peer) = (Told::default(), None);
         let direction = opened.direction();
         let own = self.settings.id;
         let mut around = HandshakeSteps {
@@ -104,7 +104,9 @@ impl PeeringMachine {
         match step {
             Step::Continue => {}
             Step::Paused => self.watch_paused(id),
-            Step::Established { peer, filter } => self.establish(id, peer, filter, now),
+            Step::Established { peer, filter, dialect } => {
+                self.establish(id, peer, dialect, filter, now);
+            }
             Step::Redundant { peer } => {
                 if let Some(Opened::Dialled(dial)) = self.end_handshake(id, now) {
                     self.dial_redundant(dial, peer, now);

@@ -8,12 +8,13 @@ mod connections;
 mod dials;
 mod liveness;
 mod peerings;
+mod relaying;
 #[cfg(test)]
 mod tests;
 
 use super::bye::Bye;
 use super::crowd::Crowd;
-use super::handshake::Handshake;
+use super::handshake::{Dialect, Handshake};
 use super::local_filter::LocalFilter;
 use super::pace::Pace;
 use super::registry::{PeerRecord, Peers};
@@ -24,10 +25,12 @@ use crate::Failure;
 use crate::Link;
 use crate::fact::{Fact, RemovalCause};
 use crate::limits::FilterLimits;
+use crate::overlay::{Overlay, OverlayChange, OverlayLimits};
 use crate::wire::envelope::SharedFrame;
+use crate::wire::handshake::Role;
 use crate::{Address, EndpointId, SourceAddress};
 use bytes::Bytes;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +52,15 @@ pub struct Settings {
     pub bye: Duration,
     /// How long a peer may have been silent before its place is questioned.
     pub liveness: Duration,
+    /// The highest version of the protocol that it speaks.
+    pub version: u8,
+    /// What it does with the messages of others.
+    pub role: Role,
+    /// Tells this life of the endpoint from earlier ones with the same id, which have smaller
+    /// numbers.
+    pub life: u64,
+    /// How much may be known of the overlay.
+    pub overlay: OverlayLimits,
     /// The most peers.
     pub peers: usize,
     /// How large the filter of a peer may be.
@@ -83,16 +95,25 @@ pub enum Action {
     AbandonDial { dial: DialId },
     /// Send a frame that must not be dropped.
     Send { conn: ConnectionId, frame: Vec<u8> },
-    /// Send a routing update, in place of one that has not been sent yet.
+    /// Send a routing update, in place of one that has not been sent yet, or an announcement, of
+    /// which there is one at a time.
     Announce { conn: ConnectionId, frame: SharedFrame },
     /// End a connection, and report with [`PeeringMachine::closed`].
     Close { conn: ConnectionId, how: Close },
     /// Let messages flow.
-    Install { conn: ConnectionId, peer: EndpointId, filter: Vec<Bytes>, heard: Arc<LastActivity> },
+    Install {
+        conn: ConnectionId,
+        peer: EndpointId,
+        dialect: Dialect,
+        filter: Vec<Bytes>,
+        heard: Arc<LastActivity>,
+    },
     /// Let no more messages flow.
     Uninstall { peer: EndpointId },
     /// Route by this filter from now on.
     SetFilter { conn: ConnectionId, peer: EndpointId, filter: Vec<Bytes> },
+    /// Route by what is known of the overlay now.
+    ChangeOverlay(OverlayChange),
     /// What is known about a peer has changed; without a record it is known no longer.
     PeerChanged { peer: EndpointId, record: Option<Box<PeerRecord>> },
     /// What is known about a request without a peering has changed; `None` if it has one now, or
@@ -114,6 +135,10 @@ enum Timer {
     Retry(DialId),
     /// What peers are told may change.
     Announce,
+    /// What has been heard of the overlay may take effect.
+    News,
+    /// Somebody has been unreachable for long.
+    Forget,
     /// What the peer wants may change.
     Filter(ConnectionId),
     /// Paused handshakes with this peer may go on.
@@ -153,16 +178,27 @@ struct Shaking {
     handshake: Handshake,
     deadline: Time,
     /// The filter that has been announced on this connection.
-    announced: u64,
+    announced: Told,
     /// The peer, as soon as it is admitted or told to wait.
     peer: Option<EndpointId>,
     /// Whether the other end of the connection is one of this endpoint's as well.
     is_self_connection: bool,
 }
 
+/// A filter that a peer has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Told {
+    generation: u64,
+    /// A new generation may be the same for this peer.
+    fingerprint: u64,
+}
+
 #[derive(Debug)]
 struct Peering {
     peer: EndpointId,
+    dialect: Dialect,
+    /// What it wants, as others are told.
+    claimed: Vec<Bytes>,
     /// Where it comes from, if it was accepted.
     origin: Option<SourceAddress>,
     /// The request that keeps this peering alive.
@@ -176,8 +212,8 @@ struct Peering {
     check: Option<(Time, Time)>,
     /// Why this side takes the peer for lost.
     cut: Option<Failure>,
-    /// The generation of the filter that it has been told.
-    announced: u64,
+    /// The filter that it has been told.
+    announced: Told,
     /// How often its own filter may change, and the one that waits for that.
     pace: Pace,
     next_filter: Option<Vec<Bytes>>,
@@ -288,6 +324,16 @@ pub struct PeeringMachine {
     filter: LocalFilter,
     /// How often peers are told another filter.
     pace: Pace,
+    /// What is known of endpoints behind peers.
+    overlay: Overlay,
+    /// How often news of it take effect.
+    news: Pace,
+    /// When somebody is to be forgotten.
+    forget_at: Option<Time>,
+    /// What most peers are told, and its generation.
+    union: Option<(u64, Bytes)>,
+    /// Endpoints that have been reported as reachable.
+    discovered: BTreeSet<EndpointId>,
     conns: BTreeMap<ConnectionId, ConnectionState>,
     dials: Tracked<DialId, Dial>,
     pending: HashMap<EndpointId, Pending>,
@@ -312,6 +358,11 @@ impl PeeringMachine {
         Self {
             registry: Peers::default(),
             filter: LocalFilter::new(settings.filter),
+            overlay: Overlay::new(settings.id, settings.life, settings.overlay),
+            news: Pace::own(),
+            forget_at: None,
+            union: None,
+            discovered: BTreeSet::new(),
             settings,
             pace: Pace::own(),
             conns: BTreeMap::new(),
@@ -359,6 +410,8 @@ impl PeeringMachine {
                 Timer::Liveness(conn) => self.liveness_checked(conn, now),
                 Timer::Retry(dial) => self.start_dial(dial, now),
                 Timer::Announce => self.broadcast(now),
+                Timer::News => self.news_due(now),
+                Timer::Forget => self.forget_unreachable(now),
                 Timer::Filter(conn) => self.filter_due(conn, now),
                 Timer::Paused(peer) => self.resume_rivals(peer, now),
                 Timer::Shutdown => self.force_shutdown(),

@@ -5,11 +5,14 @@ use super::{
 use crate::Failure;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
 use crate::peering::bye::Bye;
+use crate::peering::handshake::Dialect;
 use crate::peering::pace::{Pace, Turn};
 use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
 use crate::wire::envelope::{SharedFrame, ping_frame};
+use crate::wire::handshake::Role;
 use crate::{Address, EndpointId, ErrorCode, SourceAddress};
 use bytes::Bytes;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What became of a request to end a peering.
@@ -29,6 +32,7 @@ impl PeeringMachine {
         &mut self,
         id: ConnectionId,
         peer: EndpointId,
+        dialect: Dialect,
         filter: Vec<Bytes>,
         now: Time,
     ) {
@@ -66,6 +70,8 @@ impl PeeringMachine {
             self.peered += 1;
             conn.stage = Stage::Peered(Peering {
                 peer,
+                dialect,
+                claimed: Vec::new(),
                 origin,
                 dial,
                 removal,
@@ -78,12 +84,13 @@ impl PeeringMachine {
                 next_filter: None,
             });
         }
-        self.act(Action::Install { conn: id, peer, filter, heard });
-        self.report_change(PeerChange::Discovered, peer);
-        self.report_change(PeerChange::Added, peer);
-        if shaking.announced != self.filter.generation() {
-            self.announce_to(id);
+        self.act(Action::Install { conn: id, peer, dialect, filter: filter.clone(), heard });
+        if self.discovered.insert(peer) {
+            self.report_change(PeerChange::Discovered, peer);
         }
+        self.report_change(PeerChange::Added, peer);
+        self.announce_to(id);
+        self.relay_established(id, peer, dialect, filter, now);
         if again {
             self.report(Fact::Reconnected(peer));
         }
@@ -153,15 +160,26 @@ impl PeeringMachine {
 
     /// Tells a peer the filter unless it knows it.
     fn announce_to(&mut self, conn: ConnectionId) {
-        let (own, generation) = (self.settings.id, self.filter.generation());
+        let (own, generation) = (self.settings.id, self.filter_generation());
         let Some(peering) =
-            self.peering_mut(conn).filter(|peering| peering.announced != generation)
+            self.peering_mut(conn).filter(|peering| peering.announced.generation != generation)
         else {
             return;
         };
-        peering.announced = generation;
-        let peer = peering.peer;
-        let frame = SharedFrame::routing_update(own, peer, self.filter.payload());
+        let (peer, dialect) = (peering.peer, peering.dialect);
+        peering.announced.generation = generation;
+        if self.is_link(dialect) {
+            return;
+        }
+        let payload = self.filter_payload(peer);
+        let fingerprint = fingerprint(&payload);
+        let Some(peering) = self.peering_mut(conn) else { return };
+        let before = std::mem::replace(&mut peering.announced.fingerprint, fingerprint);
+        // What others want changes more often than what it comes to for one of them.
+        if before == fingerprint && self.relays() {
+            return;
+        }
+        let frame = SharedFrame::routing_update(own, peer, payload);
         self.act(Action::Announce { conn, frame });
     }
 
@@ -171,20 +189,18 @@ impl PeeringMachine {
     ///
     /// The filter would be larger than peers accept. Nothing has changed then.
     pub fn subscribe(&mut self, topics: &[Bytes], now: Time) -> Result<(), SubscribeError> {
-        if self.filter.add(topics)? {
-            self.announce(now);
-        }
+        let changed = self.filter.add(topics)?;
+        self.own_filter_changed(changed, now);
         Ok(())
     }
 
     /// A local consumer does not want these topics any more.
     pub fn unsubscribe(&mut self, topics: &[Bytes], now: Time) {
-        if self.filter.remove(topics) {
-            self.announce(now);
-        }
+        let changed = self.filter.remove(topics);
+        self.own_filter_changed(changed, now);
     }
 
-    /// What peers are told.
+    /// What the local consumers want, as peers are told.
     pub fn announced(&self) -> Vec<Bytes> {
         self.filter.announced()
     }
@@ -196,8 +212,8 @@ impl PeeringMachine {
 
     /// Tells peers that the filter has changed: at once, or together with what changes until that
     /// may be said.
-    fn announce(&mut self, now: Time) {
-        if self.peered == 0 {
+    pub(super) fn announce(&mut self, now: Time) {
+        if self.peered == 0 || self.phase != Phase::Running {
             return;
         }
         match self.pace.turn(now) {
@@ -208,13 +224,13 @@ impl PeeringMachine {
     }
 
     pub(super) fn broadcast(&mut self, now: Time) {
-        self.pace.go(now, self.filter.entries());
+        self.pace.go(now, self.filter_entries());
         for (conn, _) in self.installed() {
             self.announce_to(conn);
         }
     }
 
-    fn installed(&self) -> Vec<(ConnectionId, EndpointId)> {
+    pub(super) fn installed(&self) -> Vec<(ConnectionId, EndpointId)> {
         let peered = |(id, conn): (&ConnectionId, &ConnectionState)| match &conn.stage {
             Stage::Peered(peering) => Some((*id, peering.peer)),
             _ => None,
@@ -232,7 +248,11 @@ impl PeeringMachine {
     /// The peer has announced a new filter, which takes effect at once, or in place of those that
     /// came too early after another one.
     pub fn routing_update(&mut self, conn: ConnectionId, filter: Vec<Bytes>, now: Time) {
+        let relays = self.relays();
         let Some(peering) = self.peering_mut(conn) else { return };
+        if relays && peering.dialect == Dialect::Two(Role::Relay) {
+            return;
+        }
         peering.next_filter = Some(filter);
         match peering.pace.turn(now) {
             Turn::Now => self.filter_due(conn, now),
@@ -246,11 +266,15 @@ impl PeeringMachine {
         let Some(filter) = peering.next_filter.take() else { return };
         peering.pace.go(now, filter.len());
         let peer = peering.peer;
-        self.act(Action::SetFilter { conn, peer, filter });
+        self.act(Action::SetFilter { conn, peer, filter: filter.clone() });
+        self.peer_wants(conn, filter, now);
     }
 
     /// The peer has answered a ping.
-    pub fn pong(&mut self, id: ConnectionId, payload: &[u8]) {
+    pub fn pong(&mut self, id: ConnectionId, payload: &[u8], now: Time) {
+        if self.is_acknowledgement(id, payload) {
+            return self.settle(now);
+        }
         let Some(peering) = self.peering_mut(id) else { return };
         let Some((_, deadline)) = peering.bye.take_if(|(bye, _)| bye.is_answered_by(payload))
         else {
@@ -361,7 +385,11 @@ impl PeeringMachine {
         let failure = peering.cut.as_ref().unwrap_or(failure);
         self.act(Action::Uninstall { peer });
         self.report_change(peering.removal.map_or(PeerChange::Lost, PeerChange::Removed), peer);
-        self.report_change(PeerChange::Unreachable, peer);
+        self.relay_ended(&peering);
+        self.settle(now);
+        if !self.overlay.reaches(peer) && self.discovered.remove(&peer) {
+            self.report_change(PeerChange::Unreachable, peer);
+        }
         if peering.removal.is_none() {
             self.report(Fact::PeerLost { peer, failure: failure.clone() });
         }
@@ -396,7 +424,7 @@ impl PeeringMachine {
         }
     }
 
-    fn report_change(&mut self, change: PeerChange, peer: EndpointId) {
+    pub(super) fn report_change(&mut self, change: PeerChange, peer: EndpointId) {
         use PeerChange as P;
         let with_network = matches!(change, P::Added | P::Removed(_) | P::Lost);
         let record = self.registry.get(peer);
@@ -448,8 +476,16 @@ impl PeeringMachine {
                 self.timers.cancel(due, Timer::Announce);
                 self.pace = Pace::own();
             }
+            self.stop_relaying();
             self.phase = Phase::Stopped;
             self.act(Action::Stopped);
         }
     }
+}
+
+/// Tells a filter from the one that a peer was told before.
+pub(super) fn fingerprint(payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    payload.hash(&mut hasher);
+    hasher.finish()
 }

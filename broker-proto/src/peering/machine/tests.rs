@@ -33,6 +33,10 @@ fn settings() -> Settings {
         handshake_time: HANDSHAKE,
         bye: BYE,
         liveness: LIVENESS,
+        version: 1,
+        role: Role::Leaf,
+        life: 1,
+        overlay: OverlayLimits { endpoints: 100, bytes: 10_000, topic: 1000 },
         peers: 100,
         filter: FILTER,
         remembered_peers: 100,
@@ -109,6 +113,7 @@ impl Rig {
                         None => self.open.remove(&dial),
                     };
                 }
+                Action::ChangeOverlay(_) => {}
                 action => return Some(action),
             }
         }
@@ -169,11 +174,11 @@ impl Rig {
     }
 
     fn syn(&mut self, conn: u64, filter: &[&'static str]) -> Vec<String> {
-        self.receive(conn, &HandshakeMessage::OriginatorSyn(topics(filter)))
+        self.receive(conn, &HandshakeMessage::OriginatorSyn(topics(filter), None))
     }
 
     fn syn_ack(&mut self, conn: u64, filter: &[&'static str]) -> Vec<String> {
-        self.receive(conn, &HandshakeMessage::ResponderSynAck(topics(filter)))
+        self.receive(conn, &HandshakeMessage::ResponderSynAck(topics(filter), None))
     }
 
     fn ack(&mut self, conn: u64) -> Vec<String> {
@@ -192,7 +197,7 @@ impl Rig {
 
     fn pong(&mut self, conn: u64) -> Vec<String> {
         let token = self.token.clone();
-        self.tell(|control, _| control.pong(ConnectionId(conn), &token))
+        self.tell(|control, now| control.pong(ConnectionId(conn), &token, now))
     }
 
     /// Makes a peering on a new accepted connection, and returns its number.
@@ -241,7 +246,7 @@ impl Rig {
                 format!("send {} {}", conn.0, self.describe_frame(&frame.to_vec()))
             }
             Action::Close { conn, how } => format!("close {} {how:?}", conn.0).to_lowercase(),
-            Action::Install { conn, peer, filter, heard } => {
+            Action::Install { conn, peer, filter, heard, .. } => {
                 self.heard.insert(conn.0, heard);
                 format!("install {} {} {}", conn.0, name(peer), list(&filter))
             }
@@ -267,8 +272,8 @@ impl Rig {
                     assert_eq!(*sender, OWN);
                     format!("drop_conn({})", code.number())
                 }
-                HandshakeMessage::OriginatorSyn(filter)
-                | HandshakeMessage::ResponderSynAck(filter) => {
+                HandshakeMessage::OriginatorSyn(filter, _)
+                | HandshakeMessage::ResponderSynAck(filter, _) => {
                     format!("{} {}", message.name(), list(filter))
                 }
                 _ => message.name().to_owned(),

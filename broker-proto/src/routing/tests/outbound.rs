@@ -110,7 +110,7 @@ fn internal_topics_long_topics_and_large_messages_are_refused() {
     let rig = Rig::new();
     let new = |topic: &[u8], size: usize| {
         let write = |out: &mut Vec<u8>| out.resize(out.len() + size, 0);
-        Frames::default().add_on(topic, OWN, NIL, 1000, write)
+        Frames::default().add_on(&rig.router, topic, NIL, 1000, write)
     };
     assert_eq!(new(b"<$>/local/data/errors", 1), Err(PublishError::InternalTopic));
     assert!(matches!(new(&[b'x'; 65536], 1), Err(PublishError::TopicTooLong(_))));
@@ -160,11 +160,11 @@ fn events_of_the_endpoint_reach_only_those_who_asked_for_internal_topics() {
 }
 
 /// Messages with these numbers on one topic.
-fn numbered(topic: &FixedTopic, numbers: std::ops::Range<u64>) -> Frames {
+fn numbered(router: &Router, topic: &FixedTopic, numbers: std::ops::Range<u64>) -> Frames {
     let mut frames = Frames::default();
     for number in numbers {
         let payload = Value::Count(number).encode();
-        frames.add(topic, 1000, |out| out.extend_from_slice(&payload)).unwrap();
+        frames.add(router, topic, 1000, |out| out.extend_from_slice(&payload)).unwrap();
     }
     frames
 }
@@ -173,9 +173,13 @@ fn numbered(topic: &FixedTopic, numbers: std::ops::Range<u64>) -> Frames {
 fn a_batch_gets_to_everybody_in_order_and_is_used_up() {
     let rig = Rig::new();
     let hub = rig.sink(1, SinkKind::Hub, &["/x"]);
-    let topic = FixedTopic::new(OWN, "/x".into());
-    let mut frames = numbered(&topic, 0..5);
-    let to = Targets::of(&rig.router, Origin::Endpoint, &topic).send(&mut frames, &mut Vec::new());
+    let topic = FixedTopic::new(&rig.router, "/x".into());
+    let mut frames = numbered(&rig.router, &topic, 0..5);
+    let to = Targets::of(&rig.router, Origin::Endpoint, &topic).send(
+        &rig.router,
+        &mut frames,
+        &mut Vec::new(),
+    );
     assert_eq!((to.peers, to.local, frames.count(), frames.bytes()), (1, 1, 0, 0));
     assert_eq!(numbers(&rig.p), [0, 1, 2, 3, 4]);
     assert_eq!(delivered(&hub), [0, 1, 2, 3, 4]);
@@ -184,28 +188,29 @@ fn a_batch_gets_to_everybody_in_order_and_is_used_up() {
 #[test]
 fn a_large_batch_for_one_becomes_a_segment_of_its_queue_behind_what_is_there() {
     let rig = Rig::with(true, bounds(100_000, OverflowPolicy::Wait));
-    let topic = FixedTopic::new(OWN, "/x".into());
+    let topic = FixedTopic::new(&rig.router, "/x".into());
     let targets = Targets::of(&rig.router, Origin::Endpoint, &topic);
-    let (mut few, mut many) = (numbered(&topic, 0..2), numbered(&topic, 2..1000));
-    targets.send(&mut few, &mut Vec::new());
+    let (mut few, mut many) =
+        (numbered(&rig.router, &topic, 0..2), numbered(&rig.router, &topic, 2..1000));
+    targets.send(&rig.router, &mut few, &mut Vec::new());
     let at = many.as_ptr();
-    targets.send(&mut many, &mut Vec::new());
+    targets.send(&rig.router, &mut many, &mut Vec::new());
     assert_ne!(many.as_ptr(), at, "its memory belongs to the queue now");
-    targets.send(&mut numbered(&topic, 1000..1002), &mut Vec::new());
+    targets.send(&rig.router, &mut numbered(&rig.router, &topic, 1000..1002), &mut Vec::new());
     assert_eq!(numbers(&rig.p), (0..1002).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_batch_waits_with_what_a_queue_has_no_room_for() {
     let rig = Rig::with(true, bounds(4, OverflowPolicy::Wait));
-    let topic = FixedTopic::new(OWN, "/x".into());
+    let topic = FixedTopic::new(&rig.router, "/x".into());
     let targets = Targets::of(&rig.router, Origin::Endpoint, &topic);
-    let mut frames = numbered(&topic, 0..6);
-    targets.send(&mut frames, &mut Vec::new());
+    let mut frames = numbered(&rig.router, &topic, 0..6);
+    targets.send(&rig.router, &mut frames, &mut Vec::new());
     assert_eq!(frames.count(), 2);
     assert!(targets.has_to_wait());
     assert_eq!(numbers(&rig.p), [0, 1, 2, 3]);
-    targets.send(&mut frames, &mut Vec::new());
+    targets.send(&rig.router, &mut frames, &mut Vec::new());
     assert!(frames.is_empty());
     assert_eq!(numbers(&rig.p), [4, 5]);
 }
@@ -213,19 +218,23 @@ fn a_batch_waits_with_what_a_queue_has_no_room_for() {
 #[test]
 fn what_is_wrong_with_a_message_of_a_batch_leaves_the_others_alone() {
     let rig = Rig::new();
-    let topic = FixedTopic::new(OWN, "/x".into());
-    let mut frames = numbered(&topic, 0..1);
-    let large = frames.add(&topic, 100, |out| out.resize(out.len() + 200, 0));
+    let topic = FixedTopic::new(&rig.router, "/x".into());
+    let mut frames = numbered(&rig.router, &topic, 0..1);
+    let large = frames.add(&rig.router, &topic, 100, |out| out.resize(out.len() + 200, 0));
     assert!(matches!(large, Err(PublishError::TooLarge { .. })));
     let panics = std::panic::AssertUnwindSafe(|| {
-        let _ = frames.add(&topic, 100, |out| {
+        let _ = frames.add(&rig.router, &topic, 100, |out| {
             out.push(1);
             std::panic::panic_any("an encoder that does not get far");
         });
     });
     assert!(std::panic::catch_unwind(panics).is_err());
     let payload = Value::Count(1).encode();
-    frames.add(&topic, 100, |out| out.extend_from_slice(&payload)).unwrap();
-    Targets::of(&rig.router, Origin::Endpoint, &topic).send(&mut frames, &mut Vec::new());
+    frames.add(&rig.router, &topic, 100, |out| out.extend_from_slice(&payload)).unwrap();
+    Targets::of(&rig.router, Origin::Endpoint, &topic).send(
+        &rig.router,
+        &mut frames,
+        &mut Vec::new(),
+    );
     assert_eq!(numbers(&rig.p), [0, 1]);
 }

@@ -167,13 +167,16 @@ fn destinations_are_remembered_for_so_many_topics_and_not_for_very_long_ones() {
     let rig = Rig::new();
     let table = Arc::clone(&rig.router.table());
     for number in 0..100_u32 {
-        table.destinations(format!("/{number}").as_bytes());
-        table.destinations("/long".repeat(60 + number as usize).as_bytes());
+        table.destinations(format!("/{number}").as_bytes(), Scope::default());
+        table.destinations("/long".repeat(60 + number as usize).as_bytes(), Scope::default());
         assert!(table.remembered() <= 8);
     }
     let before = table.remembered();
     assert_eq!(
-        table.destinations(&b"x".repeat(crate::limits::CACHED_TOPIC_LEN_MAX + 1)).peers.len(),
+        table
+            .destinations(&b"x".repeat(crate::limits::CACHED_TOPIC_LEN_MAX + 1), Scope::default())
+            .peers
+            .len(),
         1
     );
     assert_eq!(table.remembered(), before);
@@ -187,7 +190,9 @@ fn large_filters_are_put_into_force_in_their_order_and_only_for_their_connection
         (start..start + 5000).map(|number| format!("/{number:05}").into()).collect()
     };
     let change = |filter| rig.router.change_peer_filter(Q, conn, filter);
-    let wants = |topic: &str| rig.router.table().destinations(topic.as_bytes()).peers.len() == 2;
+    let wants = |topic: &str| {
+        rig.router.table().destinations(topic.as_bytes(), Scope::default()).peers.len() == 2
+    };
     assert_eq!(change(topics(&["/q", "/small"])), FilterChange::Done);
     assert_eq!(change(topics(&["/small", "/q"])), FilterChange::None);
     assert_eq!(change(large(0)), FilterChange::Staged);
@@ -211,5 +216,6 @@ fn large_filters_are_put_into_force_in_their_order_and_only_for_their_connection
 
 fn peer_like(peer: &Peer) -> Peer {
     let (queue, heard) = (Arc::clone(&peer.queue), Arc::clone(&peer.heard));
-    Peer { id: peer.id, conn: peer.conn, queue, counters: PeerCounters::default(), heard }
+    let (id, conn, dialect) = (peer.id, peer.conn, peer.dialect);
+    Peer { id, conn, dialect, queue, counters: PeerCounters::default(), heard }
 }

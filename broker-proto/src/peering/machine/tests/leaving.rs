@@ -27,15 +27,16 @@ fn only_the_pong_of_the_whole_token_ends_the_peering() {
     let mut rig = Rig::new();
     rig.peered_with("x", None, LARGE);
     rig.peered_by(SMALL);
-    let told = rig.tell(|control, _| control.pong(ConnectionId(1), b"BYE\x01\0\0\0\0\0\0\0"));
+    let told =
+        rig.tell(|control, now| control.pong(ConnectionId(1), b"BYE\x01\0\0\0\0\0\0\0", now));
     assert_eq!(told, Vec::<String>::new(), "nothing was asked");
     rig.unpeer("x");
     let token = rig.token.clone();
     for payload in [&b""[..], b"BYE", &token[..10], &[&token[..], b"x"].concat()] {
-        let told = rig.tell(|control, _| control.pong(ConnectionId(1), payload));
+        let told = rig.tell(|control, now| control.pong(ConnectionId(1), payload, now));
         assert_eq!(told, Vec::<String>::new());
     }
-    let told = rig.tell(|control, _| control.pong(ConnectionId(2), &token));
+    let told = rig.tell(|control, now| control.pong(ConnectionId(2), &token, now));
     assert_eq!(told, Vec::<String>::new(), "another peer's pong");
     assert_eq!(rig.pong(1), ["close 1 flush"]);
     assert_eq!(rig.pong(1), Vec::<String>::new());
