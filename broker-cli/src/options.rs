@@ -46,6 +46,11 @@ pub(crate) struct EndpointOptions {
     #[arg(long)]
     disable_forwarding: bool,
 
+    /// Do not tell peers what is wanted behind this endpoint, and speak version 1 of the protocol
+    /// only, as the C++ Broker does [default: tell them]
+    #[arg(long)]
+    no_relay: bool,
+
     /// Read this TOML file first; options of the command line override what it says
     /// [default: none]
     #[arg(long, value_name = "FILE")]
@@ -183,6 +188,7 @@ impl EndpointOptions {
         settings.events |= self.events;
         settings.output = self.output.output.or(settings.output);
         config.forwarding &= !self.disable_forwarding;
+        config.relay &= !self.no_relay;
         settings.retry = self.retry.or(settings.retry);
         replace_list(&mut settings.listen, &self.listen);
         replace_list(&mut settings.peers, &self.peer);

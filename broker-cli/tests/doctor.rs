@@ -61,7 +61,7 @@ async fn a_healthy_endpoint_tells_who_it_is_and_reports_no_peer() {
     let lines = end.lines();
     let handshake = lines.iter().find(|line| line["layer"] == "handshake").unwrap();
     assert_eq!(handshake["filter"], serde_json::json!(["/wanted"]));
-    assert_eq!(handshake["versions"], serde_json::json!([1, 1]));
+    assert_eq!(handshake["versions"], serde_json::json!([1, 2]));
     assert_eq!(handshake["endpoint"]["id"].as_str().unwrap().len(), 36);
     assert_eq!(lines.last().unwrap()["ok"], true);
     // The first that the node reports is the peer that comes afterwards.
@@ -166,7 +166,7 @@ async fn a_server_that_sends_back_what_it_gets_is_named() {
 /// The time of the handshake begins with the handshake, and not while this side only listens.
 #[tokio::test]
 async fn an_endpoint_that_takes_its_time_is_given_all_of_it() {
-    let answer = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x02\x03";
+    let answer = b"\0\0\0\x17\x06ZEEK0123456789abcdef\x03\x04";
     let slow = async |mut socket: TcpStream| {
         // The hello of the doctor comes when it has waited in vain, and its time begins.
         let mut hello = [0; 27];
@@ -271,7 +271,7 @@ async fn what_is_wrong_with_a_handshake_is_told() {
     for (answer, reason, words) in [
         (&b"\0\0\0\x17\x06KEEZ0123456789abcdef\x01\x01"[..], "wrong-magic", "wrong magic number"),
         (
-            b"\0\0\0\x17\x06ZEEK0123456789abcdef\x02\x03",
+            b"\0\0\0\x17\x06ZEEK0123456789abcdef\x03\x04",
             "no-common-version",
             "unsupported versions",
         ),

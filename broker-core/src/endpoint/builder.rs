@@ -6,8 +6,8 @@ use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
 use broker_proto::limits::InvalidLimit;
 use broker_proto::peering::{PeeringMachine, Settings};
-use broker_proto::wire::PROTOCOL_VERSION_MAX;
 use broker_proto::wire::handshake::Role;
+use broker_proto::wire::{PROTOCOL_VERSION, PROTOCOL_VERSION_MAX};
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
@@ -149,7 +149,7 @@ impl EndpointBuilder {
             handshake_time: config.limits.handshake_time,
             bye: config.limits.bye,
             liveness: config.limits.liveness,
-            version: PROTOCOL_VERSION_MAX,
+            version: if config.relay { PROTOCOL_VERSION_MAX } else { PROTOCOL_VERSION },
             role: if config.forwarding { Role::Relay } else { Role::Leaf },
             life: life(),
             overlay: config.limits.overlay(),

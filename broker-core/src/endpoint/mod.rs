@@ -282,10 +282,16 @@ impl Endpoint {
         table::stats(&self.shared().router)
     }
 
-    /// The filter that a peer has announced; `None` if there is no such peer.
+    /// What a peer has subscribed to, and what is wanted behind it if it has told that; `None` if
+    /// there is no such peer.
     #[must_use]
     pub fn peer_filter(&self, id: EndpointId) -> Option<Vec<Bytes>> {
-        self.shared().router.peer_filter(id)
+        let shared = self.shared();
+        let filter = shared.router.peer_filter(id)?;
+        // What relays want together with those behind them they tell in another way.
+        let is_relay = shared.router.peer(id).is_some_and(|peer| peer.is_relay());
+        let relayed = is_relay.then(|| shared.control(|control, _| control.filter_of_relay(id)));
+        Some(relayed.flatten().filter(|relayed| !relayed.is_empty()).unwrap_or(filter))
     }
 
     /// The filter that this endpoint announces: the subscriptions of all its consumers, merged.

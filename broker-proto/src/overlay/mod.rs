@@ -67,7 +67,9 @@ pub struct Overlay {
     bytes: usize,
     /// Whether somebody may have become reachable or unreachable.
     stale: bool,
-    graph: Option<Arc<Graph>>,
+    graph: Arc<Graph>,
+    /// Whether those who route have not taken it yet.
+    is_news: bool,
     last_token: u64,
 }
 
@@ -94,7 +96,8 @@ impl Overlay {
             wants: Wants::new(own),
             bytes: 0,
             stale: false,
-            graph: None,
+            graph: Arc::new(Graph::new(own, &[])),
+            is_news: false,
             last_token: 0,
         }
     }
@@ -290,7 +293,8 @@ impl Overlay {
             }
         }
         let edges: Vec<_> = edges.into_iter().collect();
-        self.graph = Some(Arc::new(Graph::new(self.own, &edges)));
+        self.graph = Arc::new(Graph::new(self.own, &edges));
+        self.is_news = true;
     }
 
     /// When somebody is due to be forgotten.
@@ -320,7 +324,8 @@ impl Overlay {
     /// is another one.
     pub fn take_change(&mut self, now: Duration) -> Option<OverlayChange> {
         self.refresh(now);
-        let (graph, remotes) = (self.graph.take(), self.wants.take_changes());
+        let graph = std::mem::take(&mut self.is_news).then(|| Arc::clone(&self.graph));
+        let remotes = self.wants.take_changes();
         (graph.is_some() || !remotes.is_empty()).then_some(OverlayChange { graph, remotes })
     }
 
@@ -349,6 +354,24 @@ impl Overlay {
     /// that another one covers.
     pub fn filter_for(&self, peer: EndpointId) -> Vec<Bytes> {
         self.wants.filter_for(peer)
+    }
+
+    /// What a neighbour wants and what is wanted behind it, in ascending order; nothing if it is
+    /// none.
+    pub fn filter_of(&self, neighbour: EndpointId) -> Option<Vec<Bytes>> {
+        self.links.get(&neighbour)?;
+        let tree = self.graph.tree(self.own);
+        let is_behind = |id: EndpointId| {
+            let branch = tree.as_ref().and_then(|tree| self.graph.branch(tree, id));
+            branch == Some(neighbour)
+        };
+        let relays = self.relays.iter().filter(|(id, relay)| relay.reachable && is_behind(**id));
+        let topics =
+            relays.flat_map(|(_, relay)| relay.claims.iter()).filter_map(|claim| match claim {
+                Claim::Wants(_, topic) => Some(topic.clone()),
+                _ => None,
+            });
+        Some(topics.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// The topics that only this endpoint wants: the filters of two endpoints without any are the

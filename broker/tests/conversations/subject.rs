@@ -21,12 +21,16 @@ pub(crate) struct Subject {
     pub(crate) endpoint: Endpoint,
     pub(crate) address: SocketAddr,
     pub(crate) bye: Duration,
+    pub(crate) offers_version_2: bool,
     events: EventStream,
     subscriber: Subscriber,
     others: Vec<(Vec<String>, Subscriber)>,
     requests: VecDeque<JoinHandle<Result<EndpointId, PeerError>>>,
     lives: Lives,
 }
+
+/// Scenarios in which one stranger would be told what the other one wants.
+const WITHOUT_RELAY: [&str; 2] = ["routing-update-variants", "unicast"];
 
 impl Subject {
     pub(crate) async fn start(scenario: &Scenario, waits_for_bye: bool) -> Self {
@@ -39,6 +43,7 @@ impl Subject {
             config.limits.bye = SHORT_BYE;
         }
         let options = &scenario.options;
+        config.relay = !WITHOUT_RELAY.contains(&scenario.name.as_str());
         if let Some(forwarding) = options.forwarding {
             config.forwarding = forwarding;
         }
@@ -48,7 +53,7 @@ impl Subject {
         if let Some(policy) = &options.overflow_policy {
             config.overflow_policy = policy.parse().expect("a policy");
         }
-        let bye = config.limits.bye;
+        let (bye, offers_version_2) = (config.limits.bye, config.relay);
         let endpoint = broker::builder().config(config).build().expect("an endpoint");
         let events = endpoint.events();
         let subscriber = endpoint.subscribe(&scenario.subscriptions);
@@ -57,6 +62,7 @@ impl Subject {
             address: SocketAddr::from(([127, 0, 0, 1], url.port())),
             endpoint,
             bye,
+            offers_version_2,
             events,
             subscriber,
             others: Vec::new(),

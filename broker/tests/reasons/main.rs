@@ -51,7 +51,7 @@ async fn provoke(reason: Reason) -> Option<Scene> {
         R::NotBroker => accepted(b"GET / HTTP/1.1\r\n\r\n").await,
         R::PeerWantsTls => accepted(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await,
         R::WrongMagic => accepted(b"\0\0\0\x17\x06KEEZ0123456789abcdef\x01\x01").await,
-        R::NoCommonVersion => accepted(b"\0\0\0\x17\x06ZEEK0123456789abcdef\x02\x03").await,
+        R::NoCommonVersion => accepted(b"\0\0\0\x17\x06ZEEK0123456789abcdef\x03\x04").await,
         R::MalformedHandshake => accepted(b"\0\0\0\x03\x06ZE").await,
         R::UnexpectedMessage => accepted(b"\0\0\0\x01\x0c").await,
         R::EmptyFrame => accepted(b"\0\0\0\0").await,

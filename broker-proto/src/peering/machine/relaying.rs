@@ -7,7 +7,7 @@ use crate::overlay::TooMuch;
 use crate::peering::handshake::Dialect;
 use crate::peering::local_filter::Step;
 use crate::peering::pace::{Pace, Turn};
-use crate::peering::{ConnectionId, Time};
+use crate::peering::{ConnectionId, Time, is_internal};
 use crate::wire::announcement::{Announcement, Claim};
 use crate::wire::envelope::{SharedFrame, ping_frame};
 use crate::wire::handshake::Role;
@@ -52,6 +52,11 @@ impl PeeringMachine {
             return vec![Bytes::new()];
         }
         filter
+    }
+
+    /// What a peer that is a relay wants and what is wanted behind it; nothing for other peers.
+    pub fn filter_of_relay(&self, peer: EndpointId) -> Option<Vec<Bytes>> {
+        self.overlay.filter_of(peer)
     }
 
     /// The same as the payload of a routing update, which all peers share for which it is the same.
@@ -116,10 +121,12 @@ impl PeeringMachine {
     }
 
     /// A peer that is no relay wants this from now on.
-    pub(super) fn peer_wants(&mut self, conn: ConnectionId, filter: Vec<Bytes>, now: Time) {
+    pub(super) fn peer_wants(&mut self, conn: ConnectionId, mut filter: Vec<Bytes>, now: Time) {
         if !self.relays() {
             return;
         }
+        // What never leaves an endpoint cannot come from elsewhere.
+        filter.retain(|topic| !is_internal(topic));
         let Some(peering) = self.peering_mut(conn) else { return };
         let peer = peering.peer;
         let before = std::mem::replace(&mut peering.claimed, filter.clone());
