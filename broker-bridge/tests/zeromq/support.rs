@@ -79,6 +79,10 @@ impl Lab {
     /// Adds a node without a name, which takes part in no greetings.
     pub(crate) async fn plain_node(&mut self, key: &str, prefixes: &[&str]) {
         self.node(json!({ "key": key, "name": null, "id": key, "prefixes": prefixes })).await;
+        // Messages that are faster than a subscription are gone.
+        for prefix in prefixes {
+            self.shown(key, 1, prefix).await;
+        }
     }
 
     pub(crate) async fn node(&mut self, mut options: Json) {

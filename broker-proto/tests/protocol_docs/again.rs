@@ -7,11 +7,12 @@ use broker_proto::wire::command::{self, Command, EntityId, InternalCommand};
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::{PREFIX, split_frame};
 use broker_proto::wire::handshake::HandshakeMessage;
-use broker_proto::wire::{put_varbyte, routing_update};
+use broker_proto::wire::{Reader, put_varbyte, routing_update};
 use broker_proto::{Limits, data};
 
 /// What a dump can be.
 pub(crate) const KINDS: &[&str] = &[
+    "sizes",
     "hello",
     "probe",
     "version-select",
@@ -35,6 +36,7 @@ type Outcome = Result<(), String>;
 /// Checks a dump. The note of a value is its text form, or the beginning of it and three dots.
 pub(crate) fn check(kind: &str, note: &str, bytes: &[u8]) -> Outcome {
     match kind {
+        "sizes" => sizes_again(bytes, note),
         "hello" | "probe" | "version-select" | "drop-conn" | "originator-syn"
         | "responder-syn-ack" | "originator-ack" => handshake(kind, bytes),
         "data-message" => envelope(EnvelopeType::Data, bytes, value_again),
@@ -100,6 +102,19 @@ fn encoded(value: &impl Encode) -> Vec<u8> {
     let mut out = Vec::new();
     value.encode_into(&mut out);
     out
+}
+
+fn sizes_again(bytes: &[u8], note: &str) -> Outcome {
+    let mut reader = Reader::new(bytes);
+    let (mut again, mut sizes) = (Vec::new(), Vec::new());
+    while !reader.rest().is_empty() {
+        let size = reader.varbyte().ok_or("has something that is no size")?;
+        put_varbyte(&mut again, size);
+        sizes.push(size.to_string());
+    }
+    let sizes = sizes.join(" ");
+    (sizes == note).then_some(()).ok_or_else(|| format!("is {sizes}, not {note}"))?;
+    same(bytes, &again)
 }
 
 /// The payload of the one frame.
