@@ -95,7 +95,7 @@ const OWN_KEYS: &[&str] = &[
 impl Settings {
     /// The same for a command that is there for its user alone: nobody gets the messages of others
     /// from it.
-    pub(crate) fn as_leaf(mut self) -> Self {
+    pub(crate) fn into_leaf(mut self) -> Self {
         self.config.forwarding = false;
         self
     }

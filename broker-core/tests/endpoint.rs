@@ -151,7 +151,7 @@ async fn a_hub_in_the_middle_passes_messages_on_and_spends_a_hop() {
     a.publish("/test/small", &1_u64).await.unwrap();
     a.publish("/test/large", large.as_slice()).await.unwrap();
     let small = received.recv().await.unwrap();
-    assert_eq!((small.sender(), small.view().as_count()), (hub.id(), Some(1)));
+    assert_eq!((small.sender(), small.view().as_count()), (a.id(), Some(1)));
     let got = received.recv().await.unwrap();
     assert_eq!(got.view().as_bytes().map(|bytes| bytes.len()), Some(large.len()));
     assert!(received.try_recv().is_err());

@@ -37,7 +37,8 @@ impl Overlay {
         let url = hub.listen(Address::new("mem", "hub", 1)).await.unwrap();
         let mut peers = Vec::new();
         for _ in 0..healthy {
-            let peer = Endpoint::builder().transport(net.clone()).build().unwrap();
+            let peer = Endpoint::builder().forwarding(false).transport(net.clone());
+            let peer = peer.build().unwrap();
             let subscriber = peer.subscribe(["/t"]);
             peer.peer(&url, Retry::never()).await.unwrap();
             assert!(timeout(Duration::from_secs(30), hub.await_peer(peer.id())).await.unwrap());
@@ -106,7 +107,8 @@ async fn nobody_waits_for_a_frozen_peer_and_the_others_get_everything() {
         let stats = overlay.hub.peering_stats();
         for (peer, _) in &overlay.healthy {
             assert_eq!(stats[&peer.id()].dropped, 0, "{policy}");
-            assert_eq!(stats[&peer.id()].messages_out, ROUNDS * ROUND, "{policy}");
+            // With what the hub tells them about others' subscriptions.
+            assert!(stats[&peer.id()].messages_out >= ROUNDS * ROUND, "{policy}");
         }
         match policy {
             OverflowPolicy::Disconnect => assert!(!stats.contains_key(&FROZEN), "{policy}"),

@@ -43,9 +43,13 @@ pub struct FilterLimits {
     pub bytes: usize,
 }
 
-/// The smallest limit of frames that makes sense: every message of a handshake without a filter and
-/// every ping that ends a peering is shorter.
-pub const FRAME_MIN: usize = 64;
+/// The smallest limit of frames in a handshake that makes sense: every message of it without a
+/// filter is shorter.
+pub const HANDSHAKE_FRAME_MIN: usize = 64;
+
+/// The smallest limit of frames that makes sense: every ping that ends a peering and a small message
+/// are shorter.
+pub const FRAME_MIN: usize = 128;
 
 /// The smallest limit of waiting control frames that makes sense: the two messages that lead a
 /// handshake fit, and a few pongs.
@@ -306,7 +310,7 @@ impl Limits {
     pub fn check(&self) -> Result<(), InvalidLimit> {
         let memory = if self.memory == 0 { MEMORY_MIN } else { self.memory };
         for (key, value, least) in [
-            ("handshake-frame", self.handshake_frame.get(), FRAME_MIN),
+            ("handshake-frame", self.handshake_frame.get(), HANDSHAKE_FRAME_MIN),
             ("frame", self.frame.get(), FRAME_MIN),
             ("outbox-control-bytes", self.outbox_control_bytes.get(), CONTROL_BYTES_MIN),
             ("memory", memory, MEMORY_MIN),

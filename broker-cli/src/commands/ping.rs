@@ -47,7 +47,7 @@ struct Trips {
 
 impl Ping {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut settings = self.endpoint.settle(OverflowPolicy::default())?.as_leaf();
+        let mut settings = self.endpoint.settle(OverflowPolicy::default())?.into_leaf();
         settings.peers.insert(0, dialable(self.url.clone()));
         let persistence = Persistence::always(settings.retry);
         let mut session = Session::new(settings, Need::Output)?;

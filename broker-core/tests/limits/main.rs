@@ -155,7 +155,7 @@ async fn a_limit_of_zero_that_would_stop_everything_is_refused_by_its_name() {
 #[tokio::test]
 async fn a_limit_that_nothing_fits_in_is_refused_with_the_smallest_one_that_works() {
     for (key, value, least) in [
-        ("frame", 1, 64),
+        ("frame", 1, 128),
         ("handshake-frame", 63, 64),
         ("outbox-control-bytes", 10, 256),
         ("memory", 1000, 1024 * 1024),
@@ -166,7 +166,7 @@ async fn a_limit_that_nothing_fits_in_is_refused_with_the_smallest_one_that_work
     }
     // The smallest ones work: a peering comes about, carries messages and ends.
     let (endpoint, net, url, _) =
-        endpoint("frame = 64\nhandshake-frame = 64\noutbox-control-bytes = 256\nfilter-bytes = 0")
+        endpoint("frame = 128\nhandshake-frame = 64\noutbox-control-bytes = 256\nfilter-bytes = 0")
             .await;
     let other = Endpoint::builder().transport(net).build().unwrap();
     other.peer(&url, broker_core::endpoint::Retry::never()).await.unwrap();

@@ -195,8 +195,8 @@ impl Inbound {
             return Verdict::Bad(Offence::Malformed, what);
         }
         // Only relays bring messages of others.
-        let may_be_others = passage.is_some() && self.peer.is_relay();
-        if envelope.sender != self.peer.id && !(may_be_others && !envelope.sender.is_nil()) {
+        let may_be_others = passage.is_some() && self.peer.is_relay() && !envelope.sender.is_nil();
+        if envelope.sender != self.peer.id && !may_be_others {
             let what = format!("sent an envelope in the name of {}", envelope.sender);
             return Verdict::Bad(Offence::Forged, what);
         }

@@ -93,7 +93,7 @@ impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
         let settings = self.endpoint.settle_with_peer(OverflowPolicy::Wait)?;
-        let mut settings = patient(settings).as_leaf();
+        let mut settings = patient(settings).into_leaf();
         if self.dry_run {
             let format = settings.output.unwrap_or_else(Format::detect);
             return self.show(format).await;

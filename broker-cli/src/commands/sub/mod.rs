@@ -61,7 +61,7 @@ pub(crate) struct Sub {
 
 impl Sub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = self.endpoint.settle_with_peer(OverflowPolicy::default())?.as_leaf();
+        let settings = self.endpoint.settle_with_peer(OverflowPolicy::default())?.into_leaf();
         let persistence = match settings.retry {
             None => Persistence { at_first: None, after_loss: Some(COME_BACK) },
             retry => Persistence::always(retry),
