@@ -3,8 +3,10 @@
 use broker_proto::data::json::{self, JsonReader};
 use broker_proto::data::zeek::ZeekMessage;
 use broker_proto::data::{DecodeLimits, Encode, Value};
+use broker_proto::overlay::preference;
+use broker_proto::wire::announcement::Announcement;
 use broker_proto::wire::command::{self, Command, EntityId, InternalCommand};
-use broker_proto::wire::envelope::{Envelope, EnvelopeType};
+use broker_proto::wire::envelope::{self, Envelope, EnvelopeType};
 use broker_proto::wire::frame::{PREFIX, split_frame};
 use broker_proto::wire::handshake::HandshakeMessage;
 use broker_proto::wire::{Reader, put_varbyte, routing_update};
@@ -29,6 +31,8 @@ pub(crate) const KINDS: &[&str] = &[
     "accepted-value",
     "refused-value",
     "zeek-message",
+    "announcement",
+    "preference",
 ];
 
 type Outcome = Result<(), String>;
@@ -39,11 +43,13 @@ pub(crate) fn check(kind: &str, note: &str, bytes: &[u8]) -> Outcome {
         "sizes" => sizes_again(bytes, note),
         "hello" | "probe" | "version-select" | "drop-conn" | "originator-syn"
         | "responder-syn-ack" | "originator-ack" => handshake(kind, bytes),
-        "data-message" => envelope(EnvelopeType::Data, bytes, value_again),
-        "command-message" => envelope(EnvelopeType::Command, bytes, command_again),
-        "routing-update" => envelope(EnvelopeType::RoutingUpdate, bytes, filter_again),
-        "ping" => envelope(EnvelopeType::Ping, bytes, |payload| Ok(payload.to_vec())),
-        "pong" => envelope(EnvelopeType::Pong, bytes, |payload| Ok(payload.to_vec())),
+        "data-message" => check_envelope(EnvelopeType::Data, bytes, value_again),
+        "command-message" => check_envelope(EnvelopeType::Command, bytes, command_again),
+        "routing-update" => check_envelope(EnvelopeType::RoutingUpdate, bytes, filter_again),
+        "ping" => check_envelope(EnvelopeType::Ping, bytes, |payload| Ok(payload.to_vec())),
+        "pong" => check_envelope(EnvelopeType::Pong, bytes, |payload| Ok(payload.to_vec())),
+        "announcement" => check_envelope(EnvelopeType::Announcement, bytes, announcement_again),
+        "preference" => preference_again(bytes),
         "value" => {
             same(bytes, &value_again(bytes)?)?;
             let text = Value::decode(bytes).map_err(|error| error.to_string())?.to_string();
@@ -135,7 +141,7 @@ fn handshake(kind: &str, bytes: &[u8]) -> Outcome {
     same(bytes, &message.to_frame())
 }
 
-fn envelope(
+fn check_envelope(
     kind: EnvelopeType,
     bytes: &[u8],
     payload_again: impl Fn(&[u8]) -> Result<Vec<u8>, String>,
@@ -148,6 +154,10 @@ fn envelope(
     let mut again = Vec::new();
     let written = Envelope { payload: &payload, ..envelope }.put_frame(&mut again);
     written.map_err(|error| error.to_string())?;
+    if let Some(passage) = envelope::passage(bytes.get(PREFIX..).unwrap_or_default()) {
+        let plain = std::mem::take(&mut again);
+        envelope::put_with_passage(&mut again, &plain, passage, envelope.ttl);
+    }
     same(bytes, &again)
 }
 
@@ -162,6 +172,25 @@ fn filter_again(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     routing_update::encode(&mut out, &filter.map_err(|error| error.to_string())?);
     Ok(out)
+}
+
+fn announcement_again(bytes: &[u8]) -> Result<Vec<u8>, String> {
+    let announcement = Announcement::decode(bytes).map_err(|error| error.to_string())?;
+    let mut out = Vec::new();
+    announcement.put(&mut out);
+    Ok(out)
+}
+
+/// Three ids and what comes of them.
+fn preference_again(bytes: &[u8]) -> Outcome {
+    let mut reader = Reader::new(bytes);
+    let ids = [reader.id(), reader.id(), reader.id()];
+    let [Some(from), Some(to), Some(candidate)] = ids else {
+        return Err("is too short".to_owned());
+    };
+    let preference = preference(from, to, candidate);
+    let all = [from, to, candidate].map(|id| *id.as_bytes()).concat();
+    same(bytes, &[&all[..], &preference.to_be_bytes()].concat())
 }
 
 /// This project passes commands on and makes none, so what writes them is here: field by field, as
