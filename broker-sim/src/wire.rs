@@ -152,6 +152,7 @@ impl End {
     /// Lets go of everything.
     pub(super) fn let_go(&mut self) {
         self.stage = Stage::Gone;
+        self.room = None;
         self.forget_reception();
         if let Some(queue) = self.queue.take() {
             self.dropped = queue.stats().dropped;

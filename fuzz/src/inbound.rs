@@ -9,7 +9,7 @@ use broker_proto::routing::{
     Inbound, InboundLimits, Notice, Peer, PeerCounters, Progress, Router, Sink, SinkKind,
 };
 use broker_proto::wire::command;
-use broker_proto::wire::envelope::{Envelope, EnvelopeType};
+use broker_proto::wire::envelope::{Envelope, EnvelopeType, passage};
 use broker_proto::wire::frame::payloads;
 use broker_proto::wire::handshake::Role;
 use broker_proto::{ReadBuffer, WriteBatch};
@@ -21,7 +21,8 @@ const OWN: EndpointId = EndpointId::from_bytes([0x88; 16]);
 const DEPTH: usize = 8;
 
 /// Whatever a peer sends, the data path gets through it, and what comes out for others is well
-/// formed, in this endpoint's name, and not for the one it came from.
+/// formed, in the name of its publisher or, where the protocol has no room for that, of this
+/// endpoint, and not for the one it came from.
 pub(super) fn inbound(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let options = input.u8();
@@ -33,7 +34,7 @@ pub(super) fn inbound(bytes: &[u8]) {
         add_sink(&router, 1, Policy::DropOldest, &[b""]),
         add_sink(&router, 2, Policy::Wait, &[b"/w"]),
     ];
-    let Some(source) = peers.first() else { return };
+    let Some(source) = peers.get(usize::from(options >> 6) % peers.len()) else { return };
     let filter = FilterLimits { entries: 8, entry: 50, bytes: 100 };
     let limits = InboundLimits { filter, bad_messages: usize::from(options) };
     let mut inbound = Inbound::new(Arc::clone(source), limits);
@@ -45,12 +46,12 @@ pub(super) fn inbound(bytes: &[u8]) {
         let Ok(region) = buffer.complete_frames(1 << 16) else { break };
         frames += payloads(region).filter(|frame| !frame.is_empty()).count();
         let length = region.len();
-        let goes_on = receive(&mut inbound, &router, region, &sinks);
+        let goes_on = receive(&mut inbound, &router, region, &sinks, source);
         buffer.consume(length);
         for peer in &peers {
-            sent(peer, source.id);
+            sent(peer, source);
         }
-        sinks.iter().for_each(|sink| delivered(sink, source.id));
+        sinks.iter().for_each(|sink| delivered(sink, source));
         if !goes_on {
             return;
         }
@@ -93,7 +94,13 @@ fn add_sink(router: &Router, id: u64, policy: Policy, filter: &[&'static [u8]]) 
 
 /// Handles a region of whole frames; consumers that are waited for make room. Returns whether the
 /// connection goes on.
-fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[Arc<Sink>]) -> bool {
+fn receive(
+    inbound: &mut Inbound,
+    router: &Router,
+    region: &mut [u8],
+    sinks: &[Arc<Sink>],
+    source: &Peer,
+) -> bool {
     let mut at = 0;
     loop {
         let rest = region.get_mut(at..).unwrap_or_default();
@@ -104,7 +111,7 @@ fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[A
             Progress::Done => break,
             Progress::Wait(sink) => {
                 assert!(sink.queue.is_full(), "waits for one that has room");
-                delivered(&sink, EndpointId::from_bytes([0x11; 16]));
+                delivered(&sink, source);
             }
             Progress::Notice(Notice::Cut(_)) => return false,
             Progress::Notice(_) => assert!(done > 0, "no progress"),
@@ -117,7 +124,7 @@ fn receive(inbound: &mut Inbound, router: &Router, region: &mut [u8], sinks: &[A
 }
 
 /// Checks what has been queued for a peer.
-fn sent(peer: &Peer, source: EndpointId) {
+fn sent(peer: &Peer, source: &Peer) {
     let mut batch = WriteBatch::new();
     while peer.queue.take(&mut batch) == Taken::Some {
         while !batch.is_empty() {
@@ -125,11 +132,16 @@ fn sent(peer: &Peer, source: EndpointId) {
             batch.advance(chunk.len());
             for frame in payloads(&chunk) {
                 let envelope = envelope(frame);
-                assert_eq!(envelope.sender, OWN);
                 if envelope.kind == EnvelopeType::Pong {
-                    assert_eq!((peer.id, envelope.receiver), (source, source));
+                    assert_eq!((envelope.sender, envelope.receiver), (OWN, source.id));
+                    assert_eq!(peer.id, source.id);
                 } else {
-                    assert_ne!(peer.id, source, "came back");
+                    assert_eq!(passage(frame).is_some(), peer.has_passages());
+                    match peer.has_passages() {
+                        true => assert!(is_publisher(envelope.sender, source)),
+                        false => assert_eq!(envelope.sender, OWN),
+                    }
+                    assert_ne!(peer.id, source.id, "came back");
                     check(&envelope);
                 }
             }
@@ -138,7 +150,7 @@ fn sent(peer: &Peer, source: EndpointId) {
 }
 
 /// Checks what has been queued for a local consumer.
-fn delivered(sink: &Sink, source: EndpointId) {
+fn delivered(sink: &Sink, source: &Peer) {
     while let Ok(piece) = sink.queue.take_piece() {
         let bytes = match &piece {
             Piece::Segment { bytes, skip, .. } => bytes.get(*skip..).unwrap_or_default(),
@@ -146,11 +158,17 @@ fn delivered(sink: &Sink, source: EndpointId) {
         };
         for frame in payloads(bytes) {
             let envelope = envelope(frame);
-            assert_eq!((envelope.sender, envelope.kind), (source, EnvelopeType::Data));
+            assert_eq!(envelope.kind, EnvelopeType::Data);
+            assert!(is_publisher(envelope.sender, source));
             assert!(envelope.receiver.is_nil() || envelope.receiver == OWN);
             check(&envelope);
         }
     }
+}
+
+/// Whether what has come from a peer may have been published by this endpoint.
+fn is_publisher(id: EndpointId, source: &Peer) -> bool {
+    id == source.id || (source.is_relay() && !id.is_nil())
 }
 
 fn envelope(frame: &[u8]) -> Envelope<'_> {

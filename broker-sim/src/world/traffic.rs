@@ -115,7 +115,7 @@ impl World {
         let mut cut = Vec::new();
         targets.send(&node.router, &mut frames, &mut cut);
         let verdict = oracle::compare(&expected);
-        drop(expected);
+        drop((expected, targets));
         for conn in cut {
             node.with_machine(|table, _| table.machine.overflow(conn));
         }
