@@ -110,7 +110,8 @@ impl Frames {
         }
     }
 
-    /// Whether one more message of their size would be more than [`Self::make_room`] makes room for.
+    /// Whether one more message of their size would be more than [`Self::make_room`] makes room
+    /// for.
     #[inline]
     pub fn is_full(&self) -> bool {
         self.end + self.end / self.count.max(1) > SEGMENT

@@ -1,13 +1,15 @@
 //! The project's own rules about its text and its structure, which no other tool checks.
 
 mod crates;
+mod licences;
 mod modules;
 mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// Checks line widths, unwanted words, the graph of crates and the modules inside each crate.
+/// Checks line widths, unwanted words, the graph of crates, the modules inside each crate, and the
+/// licences of dependencies.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -27,6 +29,7 @@ pub(crate) fn run(_: &Args) -> ExitCode {
         ("lines of at most 100 columns, and the words of the field", text::check(&root, &files)),
         ("no circle between the modules of a crate", modules::check(&root, &files)),
         ("crates use each other in one direction only", crates::check(&root)),
+        ("dependencies from the registry, with permissive licences", licences::check(&root)),
     ];
     let mut broken = 0;
     for (rule, findings) in checks {
