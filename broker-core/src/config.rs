@@ -19,10 +19,10 @@ pub struct Config {
     /// says false and still sends its own messages.
     pub forwarding: bool,
 
-    /// Whether peers are told what is wanted behind this endpoint, and messages that come by several
-    /// paths are let through once. Default true. With false, version 1 of the protocol is all that
-    /// is spoken: messages are passed on as the C++ Broker does it, and a circle of such endpoints
-    /// multiplies them.
+    /// Whether peers are told what is wanted behind this endpoint, and messages that come by
+    /// several paths are let through once. Default true. With false, version 1 of the protocol is
+    /// all that is spoken: messages are passed on as the C++ Broker does it, and a circle of such
+    /// endpoints multiplies them.
     pub relay: bool,
 
     /// What happens to messages for a peer whose queue is full. Default `drop_oldest`.

@@ -1,6 +1,5 @@
 //! Everything that is bounded, in one place: name, default and reason.
 
-use crate::overlay::OverlayLimits;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -32,6 +31,17 @@ pub const CACHED_TOPIC_LEN_MAX: usize = 256;
 /// that no sum of times overflows.
 pub const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
+/// How much may be known about an overlay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverlayLimits {
+    /// Relays and those they serve.
+    pub endpoints: usize,
+    /// Bytes of what they claim.
+    pub bytes: usize,
+    /// Bytes of one topic.
+    pub topic: usize,
+}
+
 /// How large a filter may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilterLimits {
@@ -47,8 +57,8 @@ pub struct FilterLimits {
 /// filter is shorter.
 pub const HANDSHAKE_FRAME_MIN: usize = 64;
 
-/// The smallest limit of frames that makes sense: every ping that ends a peering and a small message
-/// are shorter.
+/// The smallest limit of frames that makes sense: every ping that ends a peering and a small
+/// message are shorter.
 pub const FRAME_MIN: usize = 128;
 
 /// The smallest limit of waiting control frames that makes sense: the two messages that lead a
@@ -228,9 +238,8 @@ pub struct Limits {
     /// cut that has told the most.
     pub overlay_endpoints: NonZeroUsize,
 
-    /// Bytes of what other relays have told of the overlay. Default 16 MiB, enough for ten topics of
-    /// each of the endpoints; beyond it the neighbour is cut that
-    /// has told the most.
+    /// Bytes of what other relays have told of the overlay. Default 16 MiB, enough for ten topics
+    /// of each of the endpoints; beyond it the neighbour is cut that has told the most.
     pub overlay_bytes: NonZeroUsize,
 }
 

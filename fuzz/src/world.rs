@@ -1,7 +1,7 @@
 use broker_proto::Failure;
 use broker_proto::fact::{Fact, PeerChange};
 use broker_proto::limits::FilterLimits;
-use broker_proto::overlay::OverlayLimits;
+use broker_proto::limits::OverlayLimits;
 use broker_proto::peering::{
     Action, Close, ConnectionId, DialId, LastActivity, Opened, PeerRecord, PeerStatus,
     PeeringMachine, Settings, Time,

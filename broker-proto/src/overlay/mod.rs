@@ -13,6 +13,7 @@ pub use streams::{Stream, Streams};
 pub use wants::RemoteChange;
 
 use crate::EndpointId;
+use crate::limits::OverlayLimits;
 use crate::wire::announcement::{Announcement, Claim, Update};
 use bytes::Bytes;
 use claims::Claims;
@@ -25,17 +26,6 @@ use wants::Wants;
 /// How long the claims of a relay are kept that cannot be reached: when it comes back they need not
 /// be told again, and what comes in an unlucky order finds its place.
 const KEPT_UNREACHABLE: Duration = Duration::from_secs(60);
-
-/// How much may be known about an overlay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OverlayLimits {
-    /// Relays and those they serve.
-    pub endpoints: usize,
-    /// Bytes of what they claim.
-    pub bytes: usize,
-    /// Bytes of one topic.
-    pub topic: usize,
-}
 
 /// What has changed for those who route messages.
 #[derive(Debug, Default)]
@@ -210,8 +200,8 @@ impl Overlay {
         self.check_limits(peer, now)
     }
 
-    /// Sees to it that no more is remembered than is allowed: what is of no use goes first, and then
-    /// whoever has brought the most has to.
+    /// Sees to it that no more is remembered than is allowed: what is of no use goes first, and
+    /// then whoever has brought the most has to.
     fn check_limits(&mut self, peer: EndpointId, now: Duration) -> Result<(), TooMuch> {
         let limit = self.limits.endpoints;
         if self.links.get(&peer).is_some_and(|link| link.known() > 2 * limit) {

@@ -248,8 +248,8 @@ impl Router {
         router
     }
 
-    /// The same in a certain life of the endpoint, whose messages are told apart from those of other
-    /// lives by the number, and which remembers so many streams of messages of others.
+    /// The same in a certain life of the endpoint, whose messages are told apart from those of
+    /// other lives by the number, and which remembers so many streams of messages of others.
     #[must_use]
     pub fn in_life(self, stream: u32, streams: usize) -> Self {
         Self { stream, streams: Streams::new(streams), ..self }

@@ -17,9 +17,9 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 
 impl PeeringMachine {
-    /// Whether messages are passed on, and what is behind is announced. Whoever speaks version 1 only
-    /// passes messages on without a word, as the C++ Broker does: what relays of version 1 would
-    /// tell each other of others, nobody could withdraw in a circle.
+    /// Whether messages are passed on, and what is behind is announced. Whoever speaks version 1
+    /// only passes messages on without a word, as the C++ Broker does: what relays of version 1
+    /// would tell each other of others, nobody could withdraw in a circle.
     pub(super) fn relays(&self) -> bool {
         self.settings.role == Role::Relay && self.settings.version > PROTOCOL_VERSION
     }
