@@ -13,10 +13,11 @@ use crate::peering::ConnectionId;
 use crate::queue::Push;
 use crate::wire::DEFAULT_TTL;
 use crate::wire::command;
-use crate::wire::envelope::{Envelope, EnvelopeType, pong_frame, readdress};
+use crate::wire::envelope::{Envelope, EnvelopeType, HEADER_LEN, pong_frame, readdress};
 use crate::wire::frame::{self, PREFIX};
 use crate::wire::routing_update;
 use bytes::Bytes;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -77,6 +78,29 @@ pub struct Inbound {
     pub cut: Vec<ConnectionId>,
 }
 
+/// Whole frames that have arrived.
+pub trait Region: AsRef<[u8]> + AsMut<[u8]> {
+    /// One of them to be shared by those who get it. It is not there any more afterwards, if it
+    /// need not be copied.
+    fn share(&mut self, frame: Range<usize>) -> Bytes;
+}
+
+impl Region for [u8] {
+    fn share(&mut self, frame: Range<usize>) -> Bytes {
+        Bytes::copy_from_slice(self.get(frame).unwrap_or_default())
+    }
+}
+
+/// A single frame, whose memory is left to those who get it.
+impl Region for Vec<u8> {
+    fn share(&mut self, frame: Range<usize>) -> Bytes {
+        match frame == (0..self.len()) {
+            true => std::mem::take(self).into(),
+            false => self.as_mut_slice().share(frame),
+        }
+    }
+}
+
 /// What to do with one envelope.
 enum Verdict {
     /// Data or a command; part of a run with its neighbours on the same topic.
@@ -104,10 +128,15 @@ impl Inbound {
     /// Handles whole frames from the start of `region`, and says how many bytes of it are done.
     ///
     /// Frames that are passed on are readdressed in place, so nobody may look at them again.
-    pub fn step(&mut self, router: &Router, region: &mut [u8]) -> (usize, Progress) {
+    pub fn step(
+        &mut self,
+        router: &Router,
+        region: &mut (impl Region + ?Sized),
+    ) -> (usize, Progress) {
         let mut at = 0;
-        while let Some(length) = frame_length(region, at) {
-            let bytes = region.get(at + PREFIX..at + length).unwrap_or_default();
+        while let Some(length) = frame_length(region.as_ref(), at) {
+            let all = region.as_ref();
+            let bytes = all.get(at + PREFIX..at + length).unwrap_or_default();
             if bytes.is_empty() {
                 at += length;
                 continue;
@@ -125,13 +154,12 @@ impl Inbound {
             let kind = envelope.kind;
             let notice = match self.judge(router, &envelope) {
                 Verdict::Route => {
-                    let run = self.run(router, region, at, length, &envelope);
+                    let run = self.run(router, all, at, length, &envelope);
                     if let Some(sink) = run.full_sink() {
                         return (at, Progress::Wait(sink));
                     }
                     self.count(kind, run.frames, run.end - at);
-                    let frames = region.get_mut(at..run.end).unwrap_or_default();
-                    self.deliver(router, &run, frames);
+                    self.deliver(router, &run, region, at);
                     self.offences.make_up_for(run.frames);
                     at = run.end;
                     continue;
@@ -239,22 +267,19 @@ impl Inbound {
             ttl: first.ttl,
             destinations,
         };
+        // A large frame is a run of its own, so that it can be shared.
+        if length >= SHARED_FRAME_MIN {
+            return run;
+        }
         let most = run.vacancy();
+        // Everything in front of the payload is the same.
+        let head = HEADER_LEN + first.topic.len();
+        let head = region.get(at + PREFIX..at + PREFIX + head).unwrap_or_default();
         while let Some(length) = frame_length(region, run.end).filter(|_| run.frames < most) {
             let bytes = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
-            let Ok(next) = Envelope::decode(bytes) else { break };
-            let same = next.topic == first.topic
-                && next.kind == first.kind
-                && next.receiver == first.receiver
-                && next.sender == first.sender
-                && next.ttl == first.ttl;
-            // A large frame is a run of its own, so that it can be shared.
-            let small = run.end - at < SHARED_FRAME_MIN || run.frames > 1;
-            if !same
-                || !small
-                || length >= SHARED_FRAME_MIN
-                || check_payload(router, &next).is_err()
-            {
+            let Some(payload) = bytes.strip_prefix(head) else { break };
+            let next = Envelope { payload, ..*first };
+            if length >= SHARED_FRAME_MIN || check_payload(router, &next).is_err() {
                 break;
             }
             run.end += length;
@@ -278,22 +303,37 @@ impl Inbound {
         destinations
     }
 
-    fn deliver(&mut self, router: &Router, run: &Run, frames: &mut [u8]) {
-        if run.data && run.local {
-            let shared = share(run, frames, !run.destinations.sinks.is_empty());
+    /// Hands the frames of a run over, which begins at `at`.
+    fn deliver(
+        &mut self,
+        router: &Router,
+        run: &Run,
+        region: &mut (impl Region + ?Sized),
+        at: usize,
+    ) {
+        let frames = at..run.end;
+        let source = self.peer.id;
+        let is_large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
+        let mut peers = run.peers().filter(|peer| peer.id != source).peekable();
+        let forwards = router.forwarding && peers.peek().is_some();
+        if run.data && run.local && !run.destinations.sinks.is_empty() {
+            // Those behind this endpoint get another sender.
+            let shared = match (is_large, forwards) {
+                (true, false) => Some(region.share(frames.clone())),
+                (true, true) => {
+                    region.as_mut().get_mut(frames.clone()).map(|f| f.share(0..f.len()))
+                }
+                (false, _) => None,
+            };
+            let small = region.as_ref().get(frames.clone()).unwrap_or_default();
             for sink in &run.destinations.sinks {
                 match &shared {
                     Some(frame) => sink.queue.push_shared(frame, true),
-                    None => sink.queue.push(frames, run.frames, true),
+                    None => sink.queue.push(small, run.frames, true),
                 };
             }
         }
-        if !router.forwarding {
-            return;
-        }
-        let source = self.peer.id;
-        let mut peers = run.peers().filter(|peer| peer.id != source).peekable();
-        if peers.peek().is_none() {
+        if !forwards {
             return;
         }
         // The hop that brings it here has used one up; the next peer gets what is left. In a circle
@@ -302,16 +342,18 @@ impl Inbound {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };
-        let mut at = 0;
-        while let Some(length) = frame_length(frames, at) {
-            readdress(frames.get_mut(at..at + length).unwrap_or_default(), router.id, ttl);
-            at += length;
+        let mut rest = region.as_mut().get_mut(frames.clone()).unwrap_or_default();
+        while let Some(length) = frame_length(rest, 0) {
+            let Some((frame, behind)) = rest.split_at_mut_checked(length) else { break };
+            readdress(frame, router.id, ttl);
+            rest = behind;
         }
-        let shared = share(run, frames, true);
+        let shared = is_large.then(|| region.share(frames.clone()));
+        let small = region.as_ref().get(frames).unwrap_or_default();
         for peer in peers {
             let pushed = match &shared {
                 Some(frame) => peer.queue.push_shared(frame, false),
-                None => peer.queue.push(frames, run.frames, false),
+                None => peer.queue.push(small, run.frames, false),
             };
             if pushed == Push::Overflow {
                 self.cut.push(peer.conn);
@@ -353,12 +395,6 @@ impl Run {
     fn vacancy(&self) -> usize {
         self.waiting_sinks().map(|sink| sink.queue.vacancy()).min().unwrap_or(usize::MAX)
     }
-}
-
-/// A large frame is copied once for all its destinations.
-fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
-    let large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
-    (large && wanted).then(|| Bytes::copy_from_slice(frames))
 }
 
 fn frame_length(region: &[u8], at: usize) -> Option<usize> {
