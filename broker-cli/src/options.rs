@@ -30,7 +30,7 @@ pub(crate) struct EndpointOptions {
     /// which one is peered with, the first that can be reached: the next one takes over when it is
     /// lost, and the first one again when it is back. An empty host stands for 127.0.0.1
     /// [default: none]
-    #[arg(long, value_name = "URL[,URL...]", value_parser = Secretly::<PeerList>::default())]
+    #[arg(long, value_name = "URL", value_parser = Secretly::<PeerList>::default())]
     peer: Vec<PeerList>,
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
