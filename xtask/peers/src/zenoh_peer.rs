@@ -20,7 +20,7 @@ pub(crate) async fn begin(task: Task, stage: Stage) -> Result<()> {
             });
         }
         Role::Publish => {
-            let session = open(&task, "peer", !task.router).await?;
+            let session = open(&task, mode(&task), !task.router).await?;
             let publisher = session.declare_publisher(KEY);
             let publisher = publisher.congestion_control(CongestionControl::Block).await?;
             tokio::spawn(async move {
@@ -40,7 +40,7 @@ pub(crate) async fn begin(task: Task, stage: Stage) -> Result<()> {
         Role::Subscribe => {
             let mut sessions = Vec::new();
             for _ in 0..task.subscribers {
-                let session = open(&task, "peer", false).await?;
+                let session = open(&task, mode(&task), false).await?;
                 let (stage, size) = (stage.clone(), task.size);
                 let subscriber = session.declare_subscriber(KEY).callback(move |sample| {
                     if sample.payload().len() != size {
@@ -106,6 +106,11 @@ pub(crate) async fn begin(task: Task, stage: Stage) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A router does not pass on what peers send each other.
+fn mode(task: &Task) -> &'static str {
+    if task.router { "client" } else { "peer" }
 }
 
 async fn open(task: &Task, mode: &str, listen: bool) -> Result<Session> {

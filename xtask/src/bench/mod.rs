@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast this implementation is, compared with the limit of the machine and
 //! with the C++ Broker. See `docs/performance.md`.
 
+mod chart;
 mod floor;
 mod goals;
 mod instructions;
@@ -44,6 +45,11 @@ pub(crate) struct Args {
     /// Write everything that was measured to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Draw a chart, as SVG, of the results that an earlier run has written with --json FILE, and
+    /// measure nothing
+    #[arg(long, value_name = "SVG", requires = "json")]
+    chart: Option<PathBuf>,
 
     /// Where the C++ programs broker-throughput and broker-node are
     #[arg(long, value_name = "DIR")]
@@ -93,6 +99,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = if args.list {
         list();
         Ok(true)
+    } else if let (Some(results), Some(svg)) = (&args.json, &args.chart) {
+        chart::draw(results, svg).map(|()| true)
     } else if cfg!(debug_assertions) {
         crate::release::hand_over().map(|status| status.success())
     } else if args.instructions {
