@@ -458,6 +458,8 @@ impl Inbound {
                     }
                 }
             }
+            // Without a passage it may be no large one any more.
+            let is_large = run.frames == 1 && self.converted.len() >= SHARED_FRAME_MIN;
             let shared = is_large.then(|| Bytes::copy_from_slice(&self.converted));
             let others = peers().filter(|peer| !same(peer));
             push_to(others, shared.as_ref(), &self.converted, run.frames, &mut self.cut);
