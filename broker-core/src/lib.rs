@@ -9,9 +9,10 @@ pub mod transport;
 pub use broker_proto::{
     Address, Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
     InvalidAddress, InvalidEndpointId, Limits, OverflowPolicy, PeerError, PeerStatus, PrefixIndex,
-    Protection, PublishError, Published, Reason, SubscribeError, SubscriberPolicy, UnknownPolicy,
+    PeerRule, Protection, PublishError, Published, Reason, Rights, SubscribeError, SubscriberPolicy, UnknownPolicy,
     is_internal,
 };
+pub use broker_proto::routing::LoopPolicy;
 pub use broker_proto::{data, limits, memory, wire};
 pub use config::{Config, Preset};
 pub use endpoint::Endpoint;

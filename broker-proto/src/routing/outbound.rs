@@ -285,7 +285,7 @@ impl Targets {
     ) -> Result<Self, PublishError> {
         check(topic)?;
         let destinations = Route::find(router, topic, Way::from(router.id)).1;
-        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver) };
+        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver, topic) };
         Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, ways })
     }
 
@@ -455,8 +455,8 @@ pub(super) fn start(
 }
 
 /// The peers that lead to an endpoint.
-fn ways_to(router: &Router, receiver: EndpointId) -> Vec<Arc<Peer>> {
+fn ways_to(router: &Router, receiver: EndpointId, topic: &[u8]) -> Vec<Arc<Peer>> {
     let (table, own) = (router.table(), router.id);
     let scope = table.scope(own, own, own);
-    table.ways_to(receiver, scope, router.forwarding)
+    table.ways_to(receiver, topic, scope, router.forwarding)
 }
