@@ -168,12 +168,12 @@ enum What {
     Reload,
     /// Peer with an address as well
     AddPeer {
-        #[arg(value_parser = UrlParser)]
+        #[arg(value_parser = UrlParser::default())]
         url: Address,
     },
     /// End the peering with an address
     RemovePeer {
-        #[arg(value_parser = UrlParser)]
+        #[arg(value_parser = UrlParser::default())]
         url: Address,
     },
     /// Show log events from this level on

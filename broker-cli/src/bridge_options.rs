@@ -29,12 +29,13 @@ pub(crate) fn add_environment(transports: &mut broker::TransportOptions) -> Resu
 }
 
 /// An address that differs from one before it in nothing but its path or query.
-pub(crate) fn said_twice(urls: &[Address]) -> Option<&Address> {
+pub(crate) fn said_twice<'a>(urls: impl Iterator<Item = &'a Address>) -> Option<&'a Address> {
+    let urls: Vec<_> = urls.collect();
     let place = |url: &Address| (url.scheme().to_owned(), url.host().to_owned(), url.port());
-    let repeats = |(at, url): &(usize, &Address)| {
+    let repeats = |(at, url): &(usize, &&Address)| {
         urls.iter().take(*at).any(|before| before != *url && place(before) == place(url))
     };
-    urls.iter().enumerate().find(repeats).map(|(_, url)| url)
+    urls.iter().enumerate().find(repeats).map(|(_, url)| *url)
 }
 
 /// Whether a scheme stands for nothing but bridges, at whose addresses nobody listens.

@@ -5,6 +5,7 @@
 mod admin;
 #[cfg(feature = "bridge")]
 mod bridge_options;
+mod choice;
 mod commands;
 mod failure;
 #[cfg(feature = "http")]

@@ -1,17 +1,20 @@
 //! The options that the commands with an endpoint have in common.
 
+use crate::choice::PeerList;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::reporter::LogFormat;
 use crate::settings::Settings;
 use broker::event::Severity;
-use broker::{Address, EndpointId, InvalidAddress, LoopPolicy, OverflowPolicy, Preset, Retry};
+use broker::{Address, EndpointId, LoopPolicy, OverflowPolicy, Preset, Retry};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
 use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What a command with an endpoint can be told about it.
@@ -20,13 +23,15 @@ use std::time::Duration;
 pub(crate) struct EndpointOptions {
     /// Accept peers at this address; may be repeated. Port 0 picks a free port, an empty host
     /// stands for all addresses of this machine, and 9999/tcp for :9999 [default: do not listen]
-    #[arg(long, value_name = "URL", value_parser = UrlParser)]
+    #[arg(long, value_name = "URL", value_parser = UrlParser::default())]
     pub(crate) listen: Vec<Address>,
 
-    /// Peer with this address; may be repeated. An empty host stands for 127.0.0.1
+    /// Peer with this address; may be repeated. Several with commas between them are a list of
+    /// which one is peered with, the first that can be reached: the next one takes over when it is
+    /// lost, and the first one again when it is back. An empty host stands for 127.0.0.1
     /// [default: none]
-    #[arg(long, value_name = "URL", value_parser = UrlParser)]
-    pub(crate) peer: Vec<Address>,
+    #[arg(long, value_name = "URL", value_parser = Secretly::<PeerList>::default())]
+    peer: Vec<PeerList>,
 
     /// Try again this long after a peering could not be made or was lost; 0 = never
     /// [default: node 1; others try once, and `sub` comes back after 1 when a peering is lost]
@@ -132,7 +137,7 @@ impl OutputOptions {
     }
 }
 
-/// The peers of commands that are told of none, one or several with commas between them.
+/// The peer of commands that are told of none, or a list as for `--peer`.
 const PEER: &str = "BROKER_PEER";
 
 /// The context of commands that are told of none.
@@ -157,14 +162,12 @@ impl EndpointOptions {
     /// listener that is whoever BROKER_PEER names, or else a node of this machine.
     pub(crate) fn settle_with_peer(&self, policy: OverflowPolicy) -> Result<Settings, Failure> {
         let mut settings = self.settle(policy)?;
-        if settings.listen.is_empty() && settings.peers.is_empty() {
+        if settings.listen.is_empty() && settings.has_no_peers() {
             let said = std::env::var(PEER).unwrap_or_default();
             let said = if said.trim().is_empty() { DEFAULT_PEER } else { said.trim() };
-            for text in said.split(',') {
-                let url = text.trim().parse::<Address>();
-                let url = url.map_err(|error| Failure::usage(format!("{PEER}: {error}")))?;
-                settings.peers.push(dialable(url));
-            }
+            let list = said.parse::<PeerList>();
+            settings
+                .set_peers(vec![list.map_err(|error| Failure::usage(format!("{PEER}: {error}")))?]);
         }
         Ok(settings)
     }
@@ -197,9 +200,11 @@ impl EndpointOptions {
         replace(&mut config.loops, self.loops);
         settings.retry = self.retry.or(settings.retry);
         replace_list(&mut settings.listen, &self.listen);
-        replace_list(&mut settings.peers, &self.peer);
+        if !self.peer.is_empty() {
+            settings.set_peers(self.peer.clone());
+        }
         replace_list(&mut settings.forward, &self.forward);
-        settings.peers = settings.peers.into_iter().map(dialable).collect();
+        settings.all_peers_mut().for_each(|url| *url = dialable(url.clone()));
         #[cfg(any(feature = "tls", feature = "quic"))]
         self.tls.apply(&mut settings.transports.tls);
         #[cfg(feature = "ws")]
@@ -247,21 +252,32 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Addresses on the command line. What is wrong is told without the argument as it was written:
 /// that may have a secret in it, and what is told ends up in logs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UrlParser;
+pub(crate) type UrlParser = Secretly<Address>;
 
-impl TypedValueParser for UrlParser {
-    type Value = Address;
+/// Parses what may contain a secret, and so does not repeat it when it is wrong.
+#[derive(Clone)]
+pub(crate) struct Secretly<T>(PhantomData<T>);
+
+impl<T> Default for Secretly<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T> TypedValueParser for Secretly<T>
+where
+    T: FromStr<Err: ToString> + Clone + Send + Sync + 'static,
+{
+    type Value = T;
 
     fn parse_ref(
         &self,
         command: &Command,
         argument: Option<&Arg>,
         value: &OsStr,
-    ) -> Result<Address, clap::Error> {
+    ) -> Result<T, clap::Error> {
         let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-        let parsed =
-            parsed.and_then(|text| text.parse().map_err(|e: InvalidAddress| e.to_string()));
+        let parsed = parsed.and_then(|text| text.parse::<T>().map_err(|error| error.to_string()));
         parsed.map_err(|reason| {
             let name = argument.map(ToString::to_string).unwrap_or_default();
             let text = format!("invalid value for '{name}': {reason}\n");

@@ -1,6 +1,7 @@
 //! What the configuration file and the options come to. The file is TOML with the keys of
 //! [`Config`], of the transports, and some of its own.
 
+use crate::choice::PeerList;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::reporter::LogFormat;
@@ -8,9 +9,11 @@ use broker::core::limits::optional_seconds;
 use broker::{Address, Config, EndpointId, OverflowPolicy, TransportOptions};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -23,7 +26,10 @@ pub(crate) struct Settings {
     #[cfg(feature = "http")]
     pub(crate) http: crate::http::HttpOptions,
     pub(crate) listen: Vec<Address>,
+    /// Those that all are peered with.
     pub(crate) peers: Vec<Address>,
+    /// Lists of which one each is peered with.
+    pub(crate) choices: Vec<Vec<Address>>,
     pub(crate) forward: Vec<String>,
     /// The name of this endpoint.
     pub(crate) name: Option<String>,
@@ -55,10 +61,10 @@ const OVERFLOW_POLICY: &str = "overflow-policy";
 #[derive(Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Own {
-    #[serde(deserialize_with = "urls")]
+    #[serde(deserialize_with = "parsed")]
     listen: Vec<Address>,
-    #[serde(deserialize_with = "urls")]
-    peer: Vec<Address>,
+    #[serde(deserialize_with = "parsed")]
+    peer: Vec<PeerList>,
     forward: Vec<String>,
     name: Option<String>,
     names: BTreeMap<String, String>,
@@ -184,13 +190,14 @@ impl Settings {
         let config = Config::deserialize(read(endpoint))?;
         let own = Own::deserialize(read(own))?;
         let transports = TransportOptions::deserialize(read(transports))?;
-        Ok(Self {
+        let mut settings = Self {
             config,
             transports,
             #[cfg(feature = "http")]
             http: own.http,
             listen: own.listen,
-            peers: own.peer,
+            peers: Vec::new(),
+            choices: Vec::new(),
             forward: own.forward,
             name: own.name,
             names: own.names,
@@ -202,7 +209,30 @@ impl Settings {
             announce: own.announce,
             retry: own.retry,
             names_stalled_write,
-        })
+        };
+        settings.set_peers(own.peer);
+        Ok(settings)
+    }
+
+    /// Replaces the peers. A list of one is a peer like any other.
+    pub(crate) fn set_peers(&mut self, lists: Vec<PeerList>) {
+        let (peers, choices) = lists.into_iter().partition::<Vec<_>, _>(|list| list.0.len() == 1);
+        self.peers = peers.into_iter().flat_map(|list| list.0).collect();
+        self.choices = choices.into_iter().map(|list| list.0).collect();
+    }
+
+    pub(crate) fn has_no_peers(&self) -> bool {
+        self.peers.is_empty() && self.choices.is_empty()
+    }
+
+    /// The addresses of all peers.
+    pub(crate) fn all_peers(&self) -> impl Iterator<Item = &Address> {
+        self.peers.iter().chain(self.choices.iter().flatten())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn all_peers_mut(&mut self) -> impl Iterator<Item = &mut Address> {
+        self.peers.iter_mut().chain(self.choices.iter_mut().flatten())
     }
 }
 
@@ -241,7 +271,11 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
+fn parsed<'de, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: Deserializer<'de>,
+{
     let texts = Vec::<String>::deserialize(from)?;
     texts.iter().map(|text| text.parse().map_err(D::Error::custom)).collect()
 }

@@ -216,6 +216,7 @@ async fn help_names_every_option_with_its_default() {
             "--endpoint-id <UUID>",
             "--forward <PREFIX>",
             "--disable-forwarding",
+            "--no-relay",
             "--config <FILE>",
             "--overflow <POLICY>",
             "--peer-buffer-size <N>",

@@ -194,3 +194,31 @@ async fn who_does_not_wait_is_told_that_there_is_no_room() {
     assert_eq!(publisher.try_publish(&4_u64), Err(ended));
     assert_eq!(counts(&mut hub), [3]);
 }
+
+#[tokio::test]
+async fn what_is_lent_and_not_walked_is_received_next() {
+    let endpoint = endpoint();
+    let mut hub = endpoint.hub("/a");
+    endpoint.publisher("/a").publish_batch(0..10_u64).await.unwrap();
+    let mut lent = hub.recv_batch().await.unwrap();
+    let first = lent.next().unwrap();
+    let kept = first.to_message();
+    assert_eq!((first.topic(), first.sender()), (kept.topic(), endpoint.id()));
+    assert_eq!(lent.next().unwrap().view().as_count(), Some(1));
+    assert_eq!(hub.len(), 8);
+    assert_eq!(hub.try_recv().unwrap().view().as_count(), Some(2));
+    let lent = hub.recv_batch().await.unwrap();
+    let numbers: Vec<_> = lent.take(3).filter_map(|message| message.view().as_count()).collect();
+    assert_eq!(numbers, [3, 4, 5]);
+    let mut rest = Vec::new();
+    assert_eq!(hub.recv_many(&mut rest, 2).await, 2);
+    let lent = hub.recv_batch().await.unwrap();
+    let numbers: Vec<_> = lent.filter_map(|message| message.view().as_count()).collect();
+    assert_eq!(numbers, [8, 9]);
+    assert!(hub.is_empty());
+    endpoint.publish("/a", "x".repeat(100_000).as_str()).await.unwrap();
+    endpoint.shutdown().await;
+    assert_eq!(hub.recv_batch().await.map(|lent| lent.count()), Some(1));
+    assert!(hub.recv_batch().await.is_none());
+    assert_eq!(kept.view().as_count(), Some(0));
+}

@@ -1,5 +1,15 @@
 use crate::limits::{READ_CHUNK_MAX, READ_CHUNK_MIN};
 use crate::wire::frame::{self, PREFIX};
+use std::cell::RefCell;
+
+/// Frames of this length are worth memory of their own.
+const LARGE: usize = 4 * READ_CHUNK_MAX;
+
+thread_local! {
+    /// Memory that readers of this thread have left behind when they began to wait. Without it
+    /// every read after a wait would get its memory anew from the operating system.
+    static LEFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Received bytes, and the frames in them.
 ///
@@ -50,6 +60,9 @@ impl ReadBuffer {
             self.bytes.truncate(self.bytes.len() - self.start);
             self.start = 0;
         }
+        if self.bytes.capacity() == 0 && self.chunk > READ_CHUNK_MIN {
+            self.bytes = LEFT.take();
+        }
         if self.bytes.capacity() - self.bytes.len() < self.chunk {
             self.bytes.reserve_exact(self.chunk.max(self.growth()));
         }
@@ -77,8 +90,12 @@ impl ReadBuffer {
     pub fn release(&mut self) {
         let waiting = self.bytes.len() - self.start;
         if waiting == 0 {
-            self.bytes = Vec::new();
+            let mut left = std::mem::take(&mut self.bytes);
+            left.clear();
             self.start = 0;
+            if left.capacity() > READ_CHUNK_MIN && left.capacity() <= READ_CHUNK_MAX {
+                LEFT.set(left);
+            }
         } else if self.bytes.capacity() > 2 * waiting + READ_CHUNK_MAX {
             // What a long frame has left behind.
             self.bytes = self.pending().to_vec();
@@ -139,6 +156,21 @@ impl ReadBuffer {
         Ok(self.bytes.get_mut(self.start..end).unwrap_or_default())
     }
 
+    /// Takes the next frame with the memory it is in, if it is complete, large, and nearly all that
+    /// is in this memory. What comes behind it is copied.
+    pub fn take_large(&mut self, limit: usize) -> Option<Vec<u8>> {
+        let length = frame_length(self.pending(), limit).ok()??;
+        let is_whole = length >= LARGE && self.start == 0 && length <= self.bytes.len();
+        if !is_whole || self.bytes.capacity() - length > length / 4 {
+            return None;
+        }
+        let rest = self.bytes.split_off(length);
+        let mut frame = std::mem::replace(&mut self.bytes, rest);
+        // It counts with its length where it waits.
+        frame.shrink_to_fit();
+        Some(frame)
+    }
+
     /// Forgets the first `count` pending bytes.
     pub fn consume(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.bytes.len());
@@ -187,6 +219,27 @@ mod tests {
         buffer.consume(10);
         assert_eq!(buffer.pending(), [0, 0, 0, 9, 3]);
         assert!(buffer.complete_frames(10).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_large_frame_is_taken_with_its_memory_and_the_rest_stays() {
+        let mut buffer = ReadBuffer::new();
+        receive(&mut buffer, &[0, 0xff]);
+        assert!(buffer.take_large(usize::MAX).is_none());
+        receive(&mut buffer, &[0xff, 0xff, 1]);
+        assert!(buffer.take_large(usize::MAX).is_none(), "most of it is to come");
+        buffer.consume(usize::MAX);
+        let frame = [&(LARGE as u32).to_be_bytes()[..], &vec![7; LARGE]].concat();
+        for piece in frame.chunks(READ_CHUNK_MAX) {
+            assert!(buffer.take_large(frame.len()).is_none());
+            receive(&mut buffer, piece);
+        }
+        receive(&mut buffer, &[0, 0, 0, 1]);
+        assert!(buffer.take_large(LARGE - 1).is_none(), "it is not allowed");
+        let taken = buffer.take_large(LARGE).unwrap();
+        assert!(taken == frame && taken.capacity() == taken.len());
+        assert_eq!(buffer.pending(), [0, 0, 0, 1]);
+        assert!(buffer.take_large(LARGE).is_none());
     }
 
     #[test]

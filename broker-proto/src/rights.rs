@@ -84,7 +84,8 @@ impl Rights {
     /// what others have published.
     #[must_use]
     pub fn new(publish: Option<&[String]>, subscribe: Option<&[String]>, others: bool) -> Self {
-        let list = |list: &[String]| list.iter().map(|prefix| Bytes::from(prefix.clone())).collect();
+        let list =
+            |list: &[String]| list.iter().map(|prefix| Bytes::from(prefix.clone())).collect();
         Self { publish: publish.map(list), subscribe: subscribe.map(list), others }
     }
 

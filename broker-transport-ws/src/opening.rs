@@ -128,10 +128,7 @@ impl OpeningHandshake<'_> {
         service.serve(accepted)
     }
 
-    fn admitted(
-        &self,
-        request: &Request,
-    ) -> Result<(UpgradeRequest, Rights), Response> {
+    fn admitted(&self, request: &Request) -> Result<(UpgradeRequest, Rights), Response> {
         let upgrade = validate_upgrade(request)?;
         let rights = self.options.access.admit(request, &self.protection)?;
         Ok((upgrade, rights))

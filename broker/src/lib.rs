@@ -100,7 +100,8 @@ pub use broker_core::data;
 #[cfg(unix)]
 pub use broker_core::endpoint::ReadyFd;
 pub use broker_core::endpoint::{
-    Hub, HubSender, IntoTopics, Message, Publisher, Subscriber, SubscriberOptions, TryRecvError,
+    Batch, Hub, HubSender, IntoTopics, Message, MessageView, Messages, Publisher, Subscriber,
+    SubscriberOptions, TryPublishError, TryRecvError,
 };
 pub use broker_core::{PublishError, Published};
 

@@ -9,23 +9,20 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// Builds this program with optimizations and runs it with the same arguments.
 pub(crate) fn hand_over() -> Result<ExitStatus> {
-    let program = build()?;
+    let program = build(&["--profile", "dist", "--package", "xtask"])?;
     Ok(Command::new(program).args(env::args_os().skip(1)).status()?)
 }
 
-fn build() -> Result<PathBuf> {
+/// Builds a program, and returns where it is.
+pub(crate) fn build(arguments: &[&str]) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let build = [
-        "build",
-        "--profile",
-        "dist",
-        "--package",
-        "xtask",
-        "--message-format=json-render-diagnostics",
-    ];
-    let output = Command::new(cargo).args(build).stderr(std::process::Stdio::inherit()).output()?;
+    let output = Command::new(cargo)
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .args(arguments)
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
     if !output.status.success() {
-        return Err("the release could not be built".into());
+        return Err("the program could not be built".into());
     }
     let artifacts = String::from_utf8(output.stdout)?;
     let path = artifacts.lines().filter_map(executable).next_back();

@@ -122,13 +122,15 @@ impl Node {
         {
             settings.http.listen = self.http.clone().or(settings.http.listen);
         }
-        if settings.listen.is_empty() && settings.peers.is_empty() {
+        if settings.listen.is_empty() && settings.has_no_peers() {
             return Err(Failure::usage(
                 "a node without --listen and --peer has nothing to do; give it one of them",
             ));
         }
         #[cfg(feature = "bridge")]
-        for url in &settings.peers {
+        let mut forward = Vec::new();
+        #[cfg(feature = "bridge")]
+        for url in settings.all_peers() {
             let Some((from, says_anything)) = crate::bridge_options::topics_from(url) else {
                 continue;
             };
@@ -138,10 +140,12 @@ impl Node {
                      server, ?from=PREFIX for those that come from it; join several with &"
                 )));
             }
-            settings.forward.extend(from);
+            forward.extend(from);
         }
         #[cfg(feature = "bridge")]
-        if let Some(url) = crate::bridge_options::said_twice(&settings.peers) {
+        settings.forward.extend(forward);
+        #[cfg(feature = "bridge")]
+        if let Some(url) = crate::bridge_options::said_twice(settings.all_peers()) {
             return Err(Failure::usage(format!(
                 "{url}: there is another --peer with this address, and an address has one peering; \
                  say all that goes to and comes from a server in one"

@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 #[derive(Args)]
 pub(crate) struct Ping {
     /// The peer
-    #[arg(value_parser = UrlParser)]
+    #[arg(value_parser = UrlParser::default())]
     url: Address,
 
     /// How many pings [default: 5]

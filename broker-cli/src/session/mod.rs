@@ -127,11 +127,11 @@ impl Session {
             })
             .build()
             .map_err(|error| Failure::usage(error.to_string()))?;
-        for url in settings.listen.iter().chain(&settings.peers) {
+        for url in settings.listen.iter().chain(settings.all_peers()) {
             check_scheme(&endpoint, url)?;
         }
         #[cfg(feature = "bridge")]
-        for url in &settings.peers {
+        for url in settings.all_peers() {
             crate::bridge_options::check(url).map_err(Failure::usage)?;
         }
         let events = endpoint.events();
@@ -239,7 +239,8 @@ impl Session {
 
     /// Asks for the peerings of the settings. If one cannot be made, [`Self::step`] fails.
     pub(crate) fn dial(&mut self, persistence: Persistence) {
-        self.peerings.dial(&self.endpoint, &self.settings.peers, persistence);
+        let Settings { peers, choices, .. } = &self.settings;
+        self.peerings.dial(&self.endpoint, peers, choices, persistence);
     }
 
     /// Waits until all peerings that were asked for have been made.

@@ -1,3 +1,4 @@
+use crate::choice::keep_one;
 use crate::failure::{Exit, Failure};
 use crate::options::retry;
 #[cfg(feature = "ws")]
@@ -7,6 +8,8 @@ use broker::{Address, Endpoint, EndpointId, Event, PeerHandle};
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// How often peerings are tried.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +28,10 @@ impl Persistence {
     }
 }
 
+/// The time between attempts of a list of peers, if none is said: one takes over from another, so a
+/// list comes back in any case.
+const RETRY_CHOICE: Duration = Duration::from_secs(1);
+
 /// Ends with the first failure, or when all requests have been fulfilled, with the peers.
 type Dialling = Pin<Box<dyn Future<Output = Result<Vec<EndpointId>, Failure>> + Send>>;
 
@@ -38,6 +45,8 @@ pub(crate) struct Peerings {
     /// The requests that have not been fulfilled yet.
     dialling: Option<Dialling>,
     dialled: Vec<EndpointId>,
+    /// What keeps one peering out of several.
+    choices: JoinSet<()>,
     comes_back: bool,
     current: BTreeSet<EndpointId>,
     ended: u64,
@@ -56,13 +65,27 @@ impl Peerings {
     }
 
     /// Asks for peerings.
-    pub(super) fn dial(&mut self, endpoint: &Endpoint, urls: &[Address], persistence: Persistence) {
+    pub(super) fn dial(
+        &mut self,
+        endpoint: &Endpoint,
+        urls: &[Address],
+        choices: &[Vec<Address>],
+        persistence: Persistence,
+    ) {
         let Persistence { at_first, after_loss } = persistence;
+        let mut chosen = Vec::new();
+        for choice in choices {
+            let (first, outcome) = oneshot::channel();
+            let every = after_loss.or(at_first).unwrap_or(RETRY_CHOICE);
+            let insist = at_first.is_some();
+            self.choices.spawn(keep_one(endpoint.clone(), choice.clone(), every, insist, first));
+            chosen.push(outcome);
+        }
         let request = |url: &Address| (url.clone(), endpoint.peer(url, retry(at_first)));
         let requests: Vec<(Address, PeerHandle)> = urls.iter().map(request).collect();
         let endpoint = endpoint.clone();
-        self.asked = !requests.is_empty();
-        self.comes_back = after_loss.is_some();
+        self.asked = !requests.is_empty() || !choices.is_empty();
+        self.comes_back = after_loss.is_some() || !choices.is_empty();
         self.dialling = Some(Box::pin(async move {
             let mut peers = Vec::new();
             for (url, handle) in requests {
@@ -71,6 +94,10 @@ impl Peerings {
                     // Asking again for a peering that exists only changes its retry time.
                     drop(endpoint.peer(&url, retry(after_loss)));
                 }
+            }
+            for outcome in chosen {
+                let gone = |_| Failure::other("the peerings were given up");
+                peers.push(outcome.await.map_err(gone)??);
             }
             Ok(peers)
         }));
@@ -120,6 +147,7 @@ impl Peerings {
     /// Gives open requests up. Whatever ends from now on is meant to end.
     pub(super) fn give_up(&mut self) {
         self.dialling = None;
+        self.choices.abort_all();
         self.accepts = true;
     }
 
@@ -212,7 +240,7 @@ mod tests {
         let url = hub.listen("mem://hub:1").await.unwrap();
         let mut events = leaf.events();
         let mut peerings = Peerings::default();
-        peerings.dial(&leaf, &[url], Persistence::always(None));
+        peerings.dial(&leaf, &[url], &[], Persistence::always(None));
         assert!(hub.await_peer(leaf.id()).await);
         hub.shutdown().await;
         while peerings.ended() == 0 {

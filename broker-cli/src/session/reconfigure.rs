@@ -96,8 +96,9 @@ impl Session {
     pub(super) async fn reload_settings(&mut self) -> Result<Vec<String>, String> {
         let Some(resettle) = &self.resettle else { return Ok(Vec::new()) };
         let checked = resettle().and_then(|new| {
-            let mut urls = new.listen.iter().chain(&new.peers);
-            urls.try_for_each(|url| super::check_scheme(&self.endpoint, url))?;
+            for url in new.listen.iter().chain(new.all_peers()) {
+                super::check_scheme(&self.endpoint, url)?;
+            }
             Ok(new)
         });
         let outcome = match checked {
@@ -169,6 +170,7 @@ fn needs_restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
     let mut found = Vec::new();
     let mut note = |name, differs: bool| found.extend(differs.then_some(name));
     note("listen (an address less)", old.listen.iter().any(|url| !new.listen.contains(url)));
+    note("peer (a list of several)", old.choices != new.choices);
     note("forward (a topic less)", gone(&old.forward, &new.forward));
     note("limits, forwarding or policies", config(old) != config(new));
     note("endpoint-id", old.config.endpoint_id != new.config.endpoint_id);

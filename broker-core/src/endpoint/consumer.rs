@@ -1,6 +1,6 @@
 //! Local consumers: the queue that all of them have, and subscribers.
 
-use super::message::Message;
+use super::message::{Message, Messages};
 use super::readiness::poll_on_thread;
 use super::shared::Shared;
 use super::{Endpoint, IntoTopics};
@@ -110,6 +110,13 @@ impl Subscriber {
         self.consumer.recv_many(buffer, limit).await
     }
 
+    /// Waits until a message is there, and lends as many as have arrived together: the fastest way
+    /// to receive. `None` after the endpoint has shut down and everything has been received.
+    /// Cancel safe.
+    pub async fn recv_batch(&mut self) -> Option<Messages<'_>> {
+        self.consumer.recv_batch().await
+    }
+
     /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to
     /// sleep while nothing is there, for `timeout` at most if there is one, and returns 0
     /// when that is over.
@@ -179,6 +186,8 @@ pub(super) struct Consumer {
     topics: BTreeSet<Bytes>,
     /// Frames that have been taken from the queue and not been handed out yet.
     current: Bytes,
+    /// How much of them has been lent and walked.
+    walked: usize,
     /// The segment that these are in.
     segment: Bytes,
     /// Makes the queue a part of what the endpoint holds.
@@ -235,7 +244,7 @@ impl Consumer {
             sink.queue.close(Closing::Flush);
         }
         let (current, segment) = (Bytes::new(), Bytes::new());
-        Self { sink, topics: BTreeSet::new(), current, segment, _held: held, endpoint }
+        Self { sink, topics: BTreeSet::new(), current, walked: 0, segment, _held: held, endpoint }
     }
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
@@ -308,8 +317,18 @@ impl Consumer {
         Ok(())
     }
 
+    /// Forgets what was lent.
+    #[inline]
+    fn settle(&mut self) {
+        if self.walked > 0 {
+            self.current.advance(self.walked.min(self.current.len()));
+            self.walked = 0;
+        }
+    }
+
     #[inline]
     fn next_of_current(&mut self) -> Option<Message> {
+        self.settle();
         let length = payload_length(&self.current)?;
         if length > self.current.len() - PREFIX {
             return None;
@@ -339,6 +358,7 @@ impl Consumer {
 
     /// Waits until a message is there, or nothing will come any more.
     pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.settle();
         loop {
             if !self.current.is_empty() {
                 return Poll::Ready(());
@@ -349,6 +369,11 @@ impl Consumer {
                 Err(_) => ready!(self.sink.queue.poll_changed(context)),
             }
         }
+    }
+
+    pub(super) async fn recv_batch(&mut self) -> Option<Messages<'_>> {
+        poll_fn(|context| self.poll_ready(context)).await;
+        (!self.current.is_empty()).then(|| Messages::new(&self.current, &mut self.walked))
     }
 
     pub(super) async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
@@ -378,7 +403,8 @@ impl Consumer {
 
     /// How many messages are there.
     pub(super) fn len(&self) -> usize {
-        self.sink.queue.stats().queued + frames(&self.current).count()
+        let current = self.current.get(self.walked..).unwrap_or_default();
+        self.sink.queue.stats().queued + frames(current).count()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::consumer::{Consumer, SubscriberOptions, TryRecvError};
-use super::message::Message;
+use super::message::{Message, Messages};
 use super::publisher::TryPublishError;
 use super::shared::To;
 use super::{Endpoint, IntoTopics};
@@ -121,6 +121,31 @@ impl Hub {
     /// Cancel safe: as long as this waits it has received nothing.
     pub async fn recv_many(&mut self, buffer: &mut Vec<Message>, limit: usize) -> usize {
         self.consumer.recv_many(buffer, limit).await
+    }
+
+    /// Waits until a message is there, and lends as many as have arrived together: the fastest way
+    /// to receive. `None` after the endpoint has shut down and everything has been received.
+    /// Cancel safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let endpoint = broker_core::Endpoint::builder().build()?;
+    /// let mut hub = endpoint.hub("/count");
+    /// endpoint.publisher("/count").publish_batch(1..=3u64).await?;
+    /// let mut sum = 0;
+    /// for message in hub.recv_batch().await.ok_or("shut down")? {
+    ///     sum += message.view().as_count().unwrap_or(0);
+    /// }
+    /// assert_eq!(sum, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn recv_batch(&mut self) -> Option<Messages<'_>> {
+        self.consumer.recv_batch().await
     }
 
     /// [`Self::recv_many`] for threads of other runtimes or of none: puts the thread to

@@ -2,6 +2,7 @@ use crate::EndpointId;
 use broker_proto::data::zeek::{InvalidMessage, ZeekEventView};
 use broker_proto::data::{DecodeError, DecodeLimits, Value, View};
 use broker_proto::wire::envelope::{Envelope, payload_at};
+use broker_proto::wire::frame::{PREFIX, split_frame};
 use bstr::BStr;
 use bytes::Bytes;
 use std::fmt;
@@ -42,40 +43,42 @@ impl Message {
         Self { envelope, payload_at }
     }
 
-    fn decoded(&self) -> Option<Envelope<'_>> {
-        Envelope::decode(&self.envelope).ok()
+    /// The message as one that is borrowed.
+    #[must_use]
+    pub fn as_view(&self) -> MessageView<'_> {
+        MessageView { envelope: &self.envelope, payload_at: self.payload_at }
     }
 
     /// What the message is about: any bytes.
     #[must_use]
     pub fn topic(&self) -> &BStr {
-        BStr::new(self.decoded().map_or(&[][..], |envelope| envelope.topic))
+        self.as_view().topic()
     }
 
     /// The endpoint that published the message, if all between it and this one speak version 2 of
     /// the protocol; else the last one that does not, or the last hop.
     #[must_use]
     pub fn sender(&self) -> EndpointId {
-        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.sender)
+        self.as_view().sender()
     }
 
     /// Whom the message was addressed to; nil is everyone.
     #[must_use]
     pub fn receiver(&self) -> EndpointId {
-        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.receiver)
+        self.as_view().receiver()
     }
 
     /// The encoded value.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        self.envelope.get(self.payload_at..).unwrap_or_default()
+        self.as_view().payload()
     }
 
     /// A view of the value that neither copies nor allocates, and checks nothing twice: received
     /// payloads have been checked before they get here.
     #[must_use]
     pub fn view(&self) -> View<'_> {
-        View::of_validated(self.payload())
+        self.as_view().view()
     }
 
     /// The event of Zeek that the message is, without a copy; its arguments are read by
@@ -85,7 +88,7 @@ impl Message {
     ///
     /// It is something else; the error says what.
     pub fn event(&self) -> Result<ZeekEventView<'_>, InvalidMessage> {
-        ZeekEventView::parse(self.view())
+        self.as_view().event()
     }
 
     /// The value, decoded.
@@ -95,7 +98,7 @@ impl Message {
     /// The payload is malformed. What an endpoint has received from a peer never is, however deep
     /// its configuration allows values to be.
     pub fn data(&self) -> Result<Value, DecodeError> {
-        Value::decode_with(self.payload(), DecodeLimits { max_depth: usize::MAX })
+        self.as_view().data()
     }
 
     /// A copy that shares no memory with other messages.
@@ -106,6 +109,110 @@ impl Message {
 }
 
 impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_view().fmt(f)
+    }
+}
+
+/// A received message that is borrowed: what a [`Message`] says, without a share in its memory.
+#[derive(Clone, Copy)]
+pub struct MessageView<'a> {
+    envelope: &'a [u8],
+    payload_at: usize,
+}
+
+impl<'a> MessageView<'a> {
+    fn decoded(&self) -> Option<Envelope<'a>> {
+        Envelope::decode(self.envelope).ok()
+    }
+
+    /// As [`Message::topic`].
+    #[must_use]
+    pub fn topic(&self) -> &'a BStr {
+        BStr::new(self.decoded().map_or(&[][..], |envelope| envelope.topic))
+    }
+
+    /// As [`Message::sender`].
+    #[must_use]
+    pub fn sender(&self) -> EndpointId {
+        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.sender)
+    }
+
+    /// As [`Message::receiver`].
+    #[must_use]
+    pub fn receiver(&self) -> EndpointId {
+        self.decoded().map_or(EndpointId::NIL, |envelope| envelope.receiver)
+    }
+
+    /// As [`Message::payload`].
+    #[inline]
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.envelope.get(self.payload_at..).unwrap_or_default()
+    }
+
+    /// As [`Message::view`].
+    #[inline]
+    #[must_use]
+    pub fn view(&self) -> View<'a> {
+        View::of_validated(self.payload())
+    }
+
+    /// As [`Message::event`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::event`].
+    pub fn event(&self) -> Result<ZeekEventView<'a>, InvalidMessage> {
+        ZeekEventView::parse(self.view())
+    }
+
+    /// As [`Message::data`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::data`].
+    pub fn data(&self) -> Result<Value, DecodeError> {
+        Value::decode_with(self.payload(), DecodeLimits { max_depth: usize::MAX })
+    }
+
+    /// A copy that is not borrowed, and shares no memory with other messages.
+    #[must_use]
+    pub fn to_message(&self) -> Message {
+        let envelope = Bytes::copy_from_slice(self.envelope);
+        Message { envelope, payload_at: self.payload_at }
+    }
+}
+
+/// Messages that have arrived together, lent by a subscriber or hub: an iterator that costs no
+/// reference count for each. What it has not come to is received next.
+#[derive(Debug)]
+pub struct Messages<'a> {
+    frames: &'a [u8],
+    /// How many bytes of frames were walked.
+    walked: &'a mut usize,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(frames: &'a [u8], walked: &'a mut usize) -> Self {
+        Self { frames, walked }
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = MessageView<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<MessageView<'a>> {
+        let (frame, rest) = split_frame(self.frames)?;
+        self.frames = rest;
+        *self.walked += frame.len();
+        let envelope = frame.get(PREFIX..)?;
+        Some(MessageView { envelope, payload_at: payload_at(envelope) })
+    }
+}
+
+impl fmt::Debug for MessageView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("sender", &self.sender())

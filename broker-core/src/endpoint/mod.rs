@@ -35,7 +35,7 @@ pub use clients::{ClientCounters, ClientInfo, ClientStatus};
 pub use consumer::{Subscriber, SubscriberOptions, TryRecvError};
 pub use events::EventStream;
 pub use hub::{Hub, HubSender};
-pub use message::Message;
+pub use message::{Message, MessageView, Messages};
 pub use metrics::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_buckets};
 pub use ping::PingError;
 pub use publisher::{Publisher, TryPublishError};

@@ -17,13 +17,14 @@ use crate::wire::DEFAULT_TTL;
 use crate::wire::announcement::Announcement;
 use crate::wire::command;
 use crate::wire::envelope::{
-    self, Envelope, EnvelopeType, Passage, pass_on, pong_frame, put_with_passage,
-    put_without_passage, readdress,
+    self, Envelope, EnvelopeType, HEADER_LEN, PASSAGE_LEN, Passage, pass_on, pong_frame,
+    put_with_passage, put_without_passage, readdress,
 };
 use crate::wire::frame::{self, PREFIX};
 use crate::wire::routing_update;
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -99,6 +100,29 @@ pub struct Inbound {
 /// Neighbours in circles that are named for one peer.
 const CIRCLES_TOLD: usize = 16;
 
+/// Whole frames that have arrived.
+pub trait Region: AsRef<[u8]> + AsMut<[u8]> {
+    /// One of them to be shared by those who get it. It is not there any more afterwards, if it
+    /// need not be copied.
+    fn share(&mut self, frame: Range<usize>) -> Bytes;
+}
+
+impl Region for [u8] {
+    fn share(&mut self, frame: Range<usize>) -> Bytes {
+        Bytes::copy_from_slice(self.get(frame).unwrap_or_default())
+    }
+}
+
+/// A single frame, whose memory is left to those who get it.
+impl Region for Vec<u8> {
+    fn share(&mut self, frame: Range<usize>) -> Bytes {
+        match frame == (0..self.len()) {
+            true => std::mem::take(self).into(),
+            false => self.as_mut_slice().share(frame),
+        }
+    }
+}
+
 /// What to do with one envelope.
 enum Verdict {
     /// Data or a command; part of a run with its neighbours on the same topic.
@@ -139,13 +163,18 @@ impl Inbound {
     /// Handles whole frames from the start of `region`, and says how many bytes of it are done.
     ///
     /// Frames that are passed on are readdressed in place, so nobody may look at them again.
-    pub fn step(&mut self, router: &Router, region: &mut [u8]) -> (usize, Progress) {
+    pub fn step(
+        &mut self,
+        router: &Router,
+        region: &mut (impl Region + ?Sized),
+    ) -> (usize, Progress) {
         let mut at = 0;
-        while let Some(length) = frame_length(region, at) {
+        while let Some(length) = frame_length(region.as_ref(), at) {
             if let Some(notice) = self.notice.take() {
                 return (at, Progress::Notice(notice));
             }
-            let bytes = region.get(at + PREFIX..at + length).unwrap_or_default();
+            let all = region.as_ref();
+            let bytes = all.get(at + PREFIX..at + length).unwrap_or_default();
             if bytes.is_empty() {
                 at += length;
                 continue;
@@ -175,15 +204,14 @@ impl Inbound {
                     }
                     // The copy of the relay that passes it on comes from there.
                     let passed = !run.destinations.elsewhere
-                        && self.extend(router, &mut run, region, at, &envelope, passage);
+                        && self.extend(router, &mut run, all, at, &envelope, passage);
                     self.count(kind, run.frames, run.end - at);
                     if !passed {
                         self.peer.counters.duplicates.fetch_add(1, Relaxed);
                         at = run.end;
                         continue;
                     }
-                    let frames = region.get_mut(at..run.end).unwrap_or_default();
-                    self.deliver(router, &run, frames);
+                    self.deliver(router, &run, region, at);
                     self.offences.make_up_for(run.frames);
                     at = run.end;
                     continue;
@@ -382,25 +410,18 @@ impl Inbound {
         passage: Option<Passage>,
     ) -> bool {
         let most = run.vacancy();
+        // A large frame is a run of its own, so that it can be shared.
+        let is_small = run.end - at < SHARED_FRAME_MIN;
+        let head = HEADER_LEN + passage.map_or(0, |_| PASSAGE_LEN) + first.topic.len();
+        let head = region.get(at + PREFIX..at + PREFIX + head).unwrap_or_default();
         let fits = |run: &Run, limit: usize| {
-            let length = frame_length(region, run.end).filter(|_| run.frames < limit)?;
+            let length =
+                frame_length(region, run.end).filter(|_| is_small && run.frames < limit)?;
             let bytes = region.get(run.end + PREFIX..run.end + length).unwrap_or_default();
-            let next = Envelope::decode(bytes).ok()?;
-            let next_passage = envelope::passage(bytes);
-            let same = next.topic == first.topic
-                && next.kind == first.kind
-                && next.receiver == first.receiver
-                && next.sender == first.sender
-                && next.ttl == first.ttl
-                && match (passage, next_passage) {
-                    (Some(a), Some(b)) => a.stream == b.stream && a.entry == b.entry,
-                    (a, b) => a.is_none() && b.is_none(),
-                };
-            // A large frame is a run of its own, so that it can be shared.
-            let small = run.end - at < SHARED_FRAME_MIN || run.frames > 1;
-            let goes =
-                same && small && length < SHARED_FRAME_MIN && check_payload(router, &next).is_ok();
-            goes.then(|| (length, next_passage.map_or(0, |passage| passage.number)))
+            let (number, payload) = behind_head(head, bytes, passage.is_some())?;
+            let next = Envelope { payload, ..*first };
+            let goes = length < SHARED_FRAME_MIN && check_payload(router, &next).is_ok();
+            goes.then_some((length, number))
         };
         let Some(passage) = passage else {
             // Each is looked at by itself if it may be one that comes back.
@@ -458,22 +479,37 @@ impl Inbound {
         destinations
     }
 
-    fn deliver(&mut self, router: &Router, run: &Run, frames: &mut [u8]) {
-        if run.data && run.local {
-            let shared = share(run, frames, !run.destinations.sinks.is_empty());
+    /// Hands the frames of a run over, which begins at `at`.
+    fn deliver(
+        &mut self,
+        router: &Router,
+        run: &Run,
+        region: &mut (impl Region + ?Sized),
+        at: usize,
+    ) {
+        let frames = at..run.end;
+        let source = self.peer.id;
+        let is_large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
+        let peers = || run.peers().filter(move |peer| peer.id != source);
+        let forwards = router.forwarding && peers().next().is_some();
+        if run.data && run.local && !run.destinations.sinks.is_empty() {
+            // Those behind this endpoint get another sender.
+            let shared = match (is_large, forwards) {
+                (true, false) => Some(region.share(frames.clone())),
+                (true, true) => {
+                    region.as_mut().get_mut(frames.clone()).map(|f| f.share(0..f.len()))
+                }
+                (false, _) => None,
+            };
+            let small = region.as_ref().get(frames.clone()).unwrap_or_default();
             for sink in &run.destinations.sinks {
                 match &shared {
                     Some(frame) => sink.queue.push_shared(frame, true),
-                    None => sink.queue.push(frames, run.frames, true),
+                    None => sink.queue.push(small, run.frames, true),
                 };
             }
         }
-        if !router.forwarding {
-            return;
-        }
-        let source = self.peer.id;
-        let peers = || run.peers().filter(|peer| peer.id != source);
-        if peers().next().is_none() {
+        if !forwards {
             return;
         }
         // The hop that brings it here has used one up; the next peer gets what is left. In a circle
@@ -482,11 +518,12 @@ impl Inbound {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };
-        if peers().any(|peer| peer.has_passages() != run.has_passage) {
+        let (own, same) = (router.id, |peer: &&Arc<Peer>| peer.has_passages() == run.has_passage);
+        if !peers().all(|peer| same(&peer)) {
             self.converted.clear();
-            for frame in whole_frames(frames) {
+            for frame in whole_frames(region.as_ref().get(frames.clone()).unwrap_or_default()) {
                 match run.has_passage {
-                    true => put_without_passage(&mut self.converted, frame, router.id, ttl),
+                    true => put_without_passage(&mut self.converted, frame, own, ttl),
                     false => {
                         let passage = router.own_passage(router.next_numbers(1));
                         put_with_passage(&mut self.converted, frame, passage, ttl);
@@ -495,42 +532,60 @@ impl Inbound {
             }
             if run.has_passage && router.loops.is_watching() {
                 let now = self.peer.heard.last();
-                for message in whole_frames(frames).filter_map(|frame| frame.get(PREFIX..)) {
+                let region = region.as_ref().get(frames.clone()).unwrap_or_default();
+                for message in whole_frames(region).filter_map(|frame| frame.get(PREFIX..)) {
                     if let Ok(message) = Envelope::decode(message) {
                         router.loops.note(&message, source, now);
                     }
                 }
             }
-            let others = peers().filter(|peer| peer.has_passages() != run.has_passage);
-            push_to(others, run, &self.converted, &mut self.cut);
+            // Without a passage it may be no large one any more.
+            let is_large = run.frames == 1 && self.converted.len() >= SHARED_FRAME_MIN;
+            let shared = is_large.then(|| Bytes::copy_from_slice(&self.converted));
+            let others = peers().filter(|peer| !same(peer));
+            push_to(others, shared.as_ref(), &self.converted, run.frames, &mut self.cut);
         }
-        let mut at = 0;
-        while let Some(length) = frame_length(frames, at) {
-            let frame = frames.get_mut(at..at + length).unwrap_or_default();
+        let mut rest = region.as_mut().get_mut(frames.clone()).unwrap_or_default();
+        while let Some(length) = frame_length(rest, 0) {
+            let Some((frame, behind)) = rest.split_at_mut_checked(length) else { break };
             match run.has_passage {
                 true => pass_on(frame, run.entry, ttl),
-                false => readdress(frame, router.id, ttl),
+                false => readdress(frame, own, ttl),
             }
-            at += length;
+            rest = behind;
         }
-        let same = peers().filter(|peer| peer.has_passages() == run.has_passage);
-        push_to(same, run, frames, &mut self.cut);
+        let shared =
+            (is_large && peers().any(|peer| same(&peer))).then(|| region.share(frames.clone()));
+        let small = region.as_ref().get(frames).unwrap_or_default();
+        push_to(peers().filter(same), shared.as_ref(), small, run.frames, &mut self.cut);
     }
+}
+
+/// What stands behind a head that is the same but for the number in it, and that number.
+fn behind_head<'a>(head: &[u8], bytes: &'a [u8], has_passage: bool) -> Option<(u64, &'a [u8])> {
+    if !has_passage {
+        return Some((0, bytes.strip_prefix(head)?));
+    }
+    const NUMBER: std::ops::Range<usize> = HEADER_LEN + 4..HEADER_LEN + 12;
+    let (other, payload) = bytes.split_at_checked(head.len())?;
+    let same = other.get(..NUMBER.start) == head.get(..NUMBER.start)
+        && other.get(NUMBER.end..) == head.get(NUMBER.end..);
+    let number = other.get(NUMBER)?.first_chunk().filter(|_| same)?;
+    Some((u64::from_be_bytes(*number), payload))
 }
 
 /// Hands frames to peers, and notes those that this was too much for.
 fn push_to<'a>(
     peers: impl Iterator<Item = &'a Arc<Peer>>,
-    run: &Run,
-    frames: &[u8],
+    shared: Option<&Bytes>,
+    small: &[u8],
+    count: usize,
     cut: &mut Vec<ConnectionId>,
 ) {
-    let mut peers = peers.peekable();
-    let shared = share(run, frames, peers.peek().is_some());
     for peer in peers {
-        let pushed = match &shared {
+        let pushed = match shared {
             Some(frame) => peer.queue.push_shared(frame, false),
-            None => peer.queue.push(frames, run.frames, false),
+            None => peer.queue.push(small, count, false),
         };
         if pushed == Push::Overflow {
             cut.push(peer.conn);
@@ -575,12 +630,6 @@ impl Run {
     fn vacancy(&self) -> usize {
         self.waiting_sinks().map(|sink| sink.queue.vacancy()).min().unwrap_or(usize::MAX)
     }
-}
-
-/// A large frame is copied once for all its destinations.
-fn share(run: &Run, frames: &[u8], wanted: bool) -> Option<Bytes> {
-    let large = run.frames == 1 && frames.len() >= SHARED_FRAME_MIN;
-    (large && wanted).then(|| Bytes::copy_from_slice(frames))
 }
 
 fn whole_frames(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -13,7 +13,7 @@ mod table;
 mod tests;
 
 use crate::peering::is_internal;
-pub use inbound::{Inbound, InboundLimits, Notice, Progress};
+pub use inbound::{Inbound, InboundLimits, Notice, Progress, Region};
 pub use index::PrefixIndex;
 pub use loops::LoopPolicy;
 pub use outbound::{Frames, Origin, Targets};

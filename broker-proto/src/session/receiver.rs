@@ -70,6 +70,8 @@ pub struct Receiver {
     id: ConnectionId,
     link: Link,
     buffer: ReadBuffer,
+    /// A large frame that is in front of what is in the buffer.
+    large: Vec<u8>,
     inbound: Option<Inbound>,
     handshake_frame: usize,
     filter_frame: usize,
@@ -101,6 +103,7 @@ impl Receiver {
             id,
             link,
             buffer: ReadBuffer::new(),
+            large: Vec::new(),
             inbound: None,
             handshake_frame: limits.handshake_frame.get(),
             filter_frame: limits.filter_frame(),
@@ -161,6 +164,7 @@ impl Receiver {
         }
         // A reader that waits gives back what holds nothing.
         let memory = if self.buffer.is_empty() { 0 } else { self.buffer.capacity() };
+        let memory = memory + self.large.len();
         let too_much = self.memory.share.set(memory);
         self.memory.awaited.store(matches!(wants, ReadInterest::Bytes), Relaxed);
         if too_much {
@@ -222,19 +226,40 @@ impl Receiver {
         let Some(inbound) = &mut self.inbound else { return Ok(ReadInterest::Bytes) };
         let now = host.now();
         inbound.peer().heard.note(now);
-        let region = self.buffer.complete_frames(self.frame).map_err(|error| {
-            let FrameTooLarge { length, limit } = error;
-            Failure::FrameTooLarge { key: "frame", length, limit }
-        })?;
+        let took_large = self.large.is_empty();
+        if took_large {
+            self.large = self.buffer.take_large(self.frame).unwrap_or_default();
+        }
+        let took_large = took_large && !self.large.is_empty();
+        let region = match self.buffer.complete_frames(self.frame) {
+            Ok(region) => region,
+            // What is in front of such a frame is good.
+            Err(_) if !self.large.is_empty() => &mut [],
+            Err(FrameTooLarge { length, limit }) => {
+                return Err(Failure::FrameTooLarge { key: "frame", length, limit });
+            }
+        };
         let mut at = 0;
         let outcome = loop {
-            let rest = region.get_mut(at..).unwrap_or_default();
-            let (done, progress) = inbound.step(host.router(), rest);
-            at += done;
+            let was_large = !self.large.is_empty();
+            let progress = if !was_large {
+                let rest = region.get_mut(at..).unwrap_or_default();
+                let (done, progress) = inbound.step(host.router(), rest);
+                at += done;
+                progress
+            } else {
+                let (done, progress) = inbound.step(host.router(), &mut self.large);
+                if done > 0 {
+                    self.large = Vec::new();
+                }
+                progress
+            };
             for conn in inbound.cut.drain(..) {
                 host.with_machine(|table, _| table.machine.overflow(conn));
             }
             match progress {
+                // It was the large one.
+                Progress::Done if was_large => {}
                 Progress::Done => break Ok(ReadInterest::Bytes),
                 Progress::Wait(sink) => {
                     inbound.peer().heard.suspend();
@@ -253,7 +278,7 @@ impl Receiver {
         self.incomplete_since = match outcome {
             Ok(ReadInterest::Bytes) if !self.buffer.is_empty() => {
                 // The one before is done.
-                let same = self.incomplete_since.filter(|_| at == 0);
+                let same = self.incomplete_since.filter(|_| at == 0 && !took_large);
                 Some(same.unwrap_or(now))
             }
             _ => None,

@@ -1,9 +1,12 @@
 //! `cargo xtask bench`: how fast this implementation is, compared with the limit of the machine and
 //! with the C++ Broker. See `docs/performance.md`.
 
+mod chart;
 mod floor;
 mod goals;
 mod instructions;
+mod messages;
+mod peers;
 mod process;
 mod protocol;
 mod reference;
@@ -15,6 +18,7 @@ mod stats;
 mod usage;
 mod worker;
 
+use peers::Peers;
 use reference::Reference;
 use scenario::{Context, Scenario};
 use std::path::PathBuf;
@@ -24,9 +28,10 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// Measure throughput, latency and memory
 ///
-/// Every scenario is measured in up to three columns, in turn: ours, the floor (a plain program
-/// that moves the same frames through sockets and does nothing else) and the C++ Broker (the C++
-/// programs). Absolute numbers depend on the machine; the ratios are what counts.
+/// Every scenario is measured in several columns, in turn: ours, the floor (a plain program that
+/// moves the same frames through sockets and does nothing else), the floor with the codec (it also
+/// encodes and checks every message, as we do), the C++ Broker (the C++ programs), and with --peers
+/// NATS and Zenoh. Absolute numbers depend on the machine; the ratios are what counts.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only scenarios whose names contain one of these
@@ -41,9 +46,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
+    /// Draw a chart, as SVG, of the results that an earlier run has written with --json FILE, and
+    /// measure nothing
+    #[arg(long, value_name = "SVG", requires = "json")]
+    chart: Option<PathBuf>,
+
     /// Where the C++ programs broker-throughput and broker-node are
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
+
+    /// Measure NATS (`nats-server` from PATH, or what NATS_SERVER names) and Zenoh as well
+    #[arg(long)]
+    peers: bool,
 
     /// Transports to measure; `all` is every one that was compiled in
     #[arg(long, value_name = "SCHEME", value_delimiter = ',', default_value = "tcp")]
@@ -85,6 +99,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = if args.list {
         list();
         Ok(true)
+    } else if let (Some(results), Some(svg)) = (&args.json, &args.chart) {
+        chart::draw(results, svg).map(|()| true)
     } else if cfg!(debug_assertions) {
         crate::release::hand_over().map(|status| status.success())
     } else if args.instructions {
@@ -131,6 +147,7 @@ fn bench(args: &Args) -> Result<bool> {
         warm_up: if args.quick { 0.15 } else { 0.4 },
         seconds: args.seconds.unwrap_or(if args.quick { 0.2 } else { 1.0 }),
         reference: args.reference.as_deref().map(Reference::new).transpose()?,
+        peers: args.peers.then(Peers::new).transpose()?,
     };
     let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
     let (mut results, mut failures) = (Vec::new(), Vec::new());

@@ -1,7 +1,8 @@
 //! Worker processes as the driver sees them.
 
 use super::Result;
-use super::protocol::{Command, End, Latency, Reply, Task, Window};
+use super::messages::{Command, End, Latency, Reply, Window};
+use super::protocol::Task;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Process, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -23,12 +24,14 @@ pub(super) struct Worker {
 impl Worker {
     /// Starts this program again, as a worker, and waits until it is ready.
     pub(super) fn start(task: &Task) -> Result<Self> {
-        let mut child = Process::new(std::env::current_exe()?)
-            .arg("bench-worker")
-            .arg(serde_json::to_string(task)?)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut program = Process::new(std::env::current_exe()?);
+        program.arg("bench-worker").arg(serde_json::to_string(task)?);
+        Self::run(program)
+    }
+
+    /// Starts a program that does what a worker does.
+    pub(super) fn run(mut program: Process) -> Result<Self> {
+        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or("a worker without output")?;
         let mut worker = Self { child, input, replies: lines(output), url: None };

@@ -9,26 +9,19 @@ use std::path::Path;
 
 /// Prints everything as Markdown, which is also readable as it is.
 pub(super) fn print(results: &[Measurement], goals: &[Goal]) {
-    let mut rows = vec![
-        [
-            "scheme",
-            "scenario",
-            "unit",
-            "ours",
-            "floor",
-            "reference",
-            "ours/floor",
-            "ours/reference",
-            "CPU s/M ours",
-            "floor",
-            "reference",
-            "peak MiB",
-            "lost",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    rows.extend(results.iter().map(row));
+    let shown: Vec<Column> = Column::ALL
+        .into_iter()
+        .filter(|column| results.iter().any(|result| result.columns.contains_key(column)))
+        .collect();
+    let others = shown.iter().filter(|column| **column != Column::Ours);
+    let mut head: Vec<String> = ["scheme", "scenario", "unit"].map(str::to_owned).to_vec();
+    head.extend(shown.iter().map(|column| column.name().to_owned()));
+    head.extend(others.map(|column| format!("ours/{}", column.name())));
+    head.extend(shown.iter().map(|column| format!("CPU s/M {}", column.name())));
+    head.extend(shown.iter().map(|column| format!("peak MiB {}", column.name())));
+    head.push("lost".to_owned());
+    let mut rows = vec![head];
+    rows.extend(results.iter().map(|result| row(result, &shown)));
     table(&rows);
     let processes: Vec<Vec<String>> = results.iter().flat_map(processes).collect();
     if !processes.is_empty() {
@@ -52,25 +45,27 @@ pub(super) fn print(results: &[Measurement], goals: &[Goal]) {
     }
 }
 
-fn row(result: &Measurement) -> Vec<String> {
-    let get = |column| result.columns.get(&column);
-    let all = |show: &dyn Fn(&Measured) -> Option<String>| {
-        Column::ALL.map(|column| get(column).and_then(show).unwrap_or_default())
-    };
-    let ratio = |column| {
-        let (ours, other) = (get(Column::Ours)?, get(column)?);
-        Some(format!("{:.2}", ours.value.median / other.value.median))
+fn row(result: &Measurement, shown: &[Column]) -> Vec<String> {
+    let get = |column: Column| result.columns.get(&column);
+    let all = |show: &dyn Fn(&Measured) -> Option<String>| -> Vec<String> {
+        shown.iter().map(|column| get(*column).and_then(show).unwrap_or_default()).collect()
     };
     let ours = get(Column::Ours);
+    let ratio = |column: &Column| {
+        let (ours, other) = (ours?, get(*column)?);
+        Some(format!("{:.2}", ours.value.median / other.value.median))
+    };
     let mut row =
         vec![result.scheme.clone(), result.scenario.clone(), unit(result.unit).to_owned()];
     row.extend(all(&|measured| Some(value(measured))));
-    row.extend([Column::Floor, Column::Reference].map(|c| ratio(c).unwrap_or_default()));
+    let others = shown.iter().filter(|column| **column != Column::Ours);
+    row.extend(others.map(|column| ratio(column).unwrap_or_default()));
     row.extend(all(&|measured| {
         measured.cpu_seconds_per_million.as_ref().map(|cpu| format!("{:.2}", cpu.median))
     }));
-    let peak = ours.and_then(|measured| measured.peak_memory);
-    row.push(peak.map(|bytes| format!("{:.0}", bytes as f64 / 1048576.0)).unwrap_or_default());
+    row.extend(all(&|measured| {
+        measured.peak_memory.map(|bytes| format!("{:.0}", bytes as f64 / 1048576.0))
+    }));
     row.push(ours.map(|measured| measured.lost.to_string()).unwrap_or_default());
     row
 }
@@ -121,7 +116,7 @@ fn processes(result: &Measurement) -> Vec<Vec<String>> {
 }
 
 fn name_of(result: &Measurement, column: Column) -> Vec<String> {
-    vec![format!("{}: {}", result.scheme, result.scenario), format!("{column:?}").to_lowercase()]
+    vec![format!("{}: {}", result.scheme, result.scenario), column.name().to_owned()]
 }
 
 fn percentiles(result: &Measurement) -> Vec<Vec<String>> {

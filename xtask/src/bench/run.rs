@@ -89,7 +89,7 @@ fn failure(
     context: &Context,
     error: &dyn std::fmt::Display,
 ) -> String {
-    let column = format!("{column:?}").to_lowercase();
+    let column = column.name();
     format!("{}://  {} ({column}): {error}", context.scheme, scenario.name)
 }
 

@@ -39,7 +39,7 @@ const TOPICS_SHOWN: usize = 256;
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The address to examine
-    #[arg(value_parser = UrlParser)]
+    #[arg(value_parser = UrlParser::default())]
     url: Address,
 
     /// How long a handshake may take, of TLS or of Broker. Finding out what else speaks there may

@@ -100,7 +100,7 @@ impl Pub {
         }
         let source = self.source()?;
         #[cfg(feature = "bridge")]
-        for url in &mut settings.peers {
+        for url in settings.all_peers_mut() {
             let topic =
                 source.topic().map(|topic| String::from_utf8_lossy(topic)).unwrap_or_default();
             *url = crate::bridge_options::for_publishing(url.clone(), &topic);

@@ -4,8 +4,8 @@ use crate::EndpointId;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
-use crate::wire::handshake::{self, HandshakeMessage};
 use crate::rights::rights_of;
+use crate::wire::handshake::{self, HandshakeMessage};
 use crate::{Link, Protection, SourceAddress};
 use bytes::Bytes;
 

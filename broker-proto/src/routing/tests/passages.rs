@@ -1,6 +1,7 @@
 //! Messages between endpoints of version 2.
 
 use super::*;
+use crate::limits::SHARED_FRAME_MIN;
 use crate::wire::envelope::{Passage, passage, put_with_passage};
 use crate::wire::handshake::Role;
 use std::sync::atomic::Ordering::Relaxed;
@@ -90,11 +91,15 @@ fn only_relays_bring_messages_of_others_and_nobody_those_of_another_version() {
 #[test]
 fn a_large_message_is_shared_in_each_form() {
     let rig = rig();
-    let payload = Value::from("x".repeat(10_000).as_str()).encode();
-    let mut large = Vec::new();
-    let passage = Passage { stream: 5, number: 1, entry: R };
-    put_with_passage(&mut large, &data_with(R, NIL, "/x", &payload, 16), passage, 16);
-    rig.arrive(&rig.r, &[large]);
-    assert_eq!(passages(&rig.p), [(OWN, None)]);
-    assert_eq!(passages(&rig.q), [(R, Some(passage))]);
+    // The second one is large with its passage only.
+    for (number, size) in [(1, 10_000), (2, SHARED_FRAME_MIN - 60)] {
+        let payload = Value::from("x".repeat(size).as_str()).encode();
+        let mut large = Vec::new();
+        let passage = Passage { stream: 5, number, entry: R };
+        put_with_passage(&mut large, &data_with(R, NIL, "/x", &payload, 16), passage, 16);
+        assert!(large.len() >= SHARED_FRAME_MIN);
+        rig.arrive(&rig.r, &[large]);
+        assert_eq!(passages(&rig.p), [(OWN, None)]);
+        assert_eq!(passages(&rig.q), [(R, Some(passage))]);
+    }
 }

@@ -115,11 +115,12 @@ fn a_message_that_comes_back_can_be_dropped_wherever_it_has_come_from_first() {
     rig.arrive(&rig.r, &[numbered(STRANGER, 1)]);
     (numbers(&rig.p), numbers(&rig.q), numbers(&rig.r));
     let back = [with_hops(Q, "/a", 1, 13), with_hops(Q, "/a", 0, 12), with_hops(Q, "/a", 2, 15)];
-    let seen = rig.arrive(&rig.q, &back);
+    let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
+    let seen = rig.arrive_at(&mut inbound, &back);
     assert_eq!(reasons(&seen), ["loop-detected"; 2], "with each neighbour once");
     assert_eq!((numbers(&rig.p), numbers(&rig.r)), (vec![2], vec![2]));
     assert_eq!(rig.q.counters.looped.load(Relaxed), 2);
-    assert!(rig.arrive(&rig.q, &back).is_empty());
+    assert!(rig.arrive_at(&mut inbound, &back).is_empty());
 }
 
 #[test]

@@ -98,6 +98,35 @@ fn large_messages_are_runs_of_their_own_and_shared_by_those_who_get_the_same_byt
 }
 
 #[test]
+fn a_large_message_with_memory_of_its_own_is_copied_only_for_those_who_get_other_bytes() {
+    // Where it is delivered, who wants it, and whether its memory is used.
+    for (local, forwarded, used) in
+        [(true, false, true), (false, true, true), (true, true, true), (false, false, false)]
+    {
+        let rig = Rig::with(forwarded, bounds(10, OverflowPolicy::DropOldest));
+        let sink = rig.sink(1, SinkKind::Subscriber, if local { &["/"] } else { &["/other"] });
+        let mut frame = large(Q, "/x", 2);
+        let at = frame.as_ptr();
+        let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
+        let (done, progress) = inbound.step(&rig.router, &mut frame);
+        assert!(done > SHARED_FRAME_MIN && matches!(progress, Progress::Done));
+        assert_eq!(frame.is_empty(), used);
+        let shared = |queue: &BoundedQueue| match queue.take_piece() {
+            Ok(Piece::Shared(frame)) => Some(frame),
+            _ => None,
+        };
+        let (here, there) = (shared(&sink.queue), shared(&rig.p.queue));
+        assert_eq!((here.is_some(), there.is_some()), (local, forwarded));
+        let is_same = |frame: &Bytes| frame.as_ptr() == at;
+        let owned = here.iter().chain(&there).filter(|frame| is_same(frame)).count();
+        assert_eq!(owned, usize::from(used), "one of them has the memory");
+        let sender = |frame: &Bytes| Envelope::decode(&frame[4..]).unwrap().sender;
+        assert!(here.iter().all(|frame| sender(frame) == Q));
+        assert!(there.iter().all(|frame| sender(frame) == OWN));
+    }
+}
+
+#[test]
 fn a_run_keeps_the_bound_of_every_queue() {
     for policy in [OverflowPolicy::DropNewest, OverflowPolicy::DropOldest] {
         let rig = Rig::with(true, bounds(10, policy));

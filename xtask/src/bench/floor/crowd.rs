@@ -1,5 +1,5 @@
 use super::{dial, listen, prepare};
-use crate::bench::protocol::Window;
+use crate::bench::messages::Window;
 use crate::bench::worker::Running;
 use crate::bench::{Result, usage};
 use std::io;

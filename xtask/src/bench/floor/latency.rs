@@ -1,6 +1,6 @@
 use super::{Splitter, dial, listen, prepare, write};
 use crate::bench::Result;
-use crate::bench::protocol::{Latency, Load};
+use crate::bench::messages::{Latency, Load};
 use crate::bench::shape::{Generator, Shape};
 use crate::bench::worker::{Meter, Recorder, Running, Schedule, give_up};
 use std::sync::Arc;

@@ -169,7 +169,7 @@ async fn flow(source: &Endpoint, subscriber: &mut Subscriber, times: u64) -> Res
         if number % BURST == 0 {
             for _ in 0..BURST {
                 let message = subscriber.recv().await.ok_or("shut down")?;
-                black_box(Reading::View.read(Shape::Small, &message));
+                black_box(Reading::View.read(Shape::Small, message.as_view()));
             }
         }
     }

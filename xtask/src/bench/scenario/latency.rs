@@ -1,7 +1,9 @@
 use super::{Column, Context, Sample};
 use crate::bench::Result;
+use crate::bench::messages::{Command, Latency, Load};
+use crate::bench::peers::Server;
 use crate::bench::process::Worker;
-use crate::bench::protocol::{Command, Latency, Load, Role};
+use crate::bench::protocol::Role;
 use std::collections::BTreeMap;
 
 /// Pings a second where they keep to a schedule.
@@ -33,7 +35,7 @@ pub(super) fn all() -> [(&'static str, &'static str, Pings); 3] {
 impl Pings {
     pub(super) fn run(self, column: Column, context: &Context) -> Result<Vec<Sample>> {
         let start = |role| Worker::start(&context.task(role));
-        let (mut ping, pong) = match column {
+        let pair = match column {
             Column::Ours => {
                 let pong = start(Role::Pong(context.listening()))?;
                 (start(Role::Ping(context.dialling(1, pong.url()?)))?, pong)
@@ -42,12 +44,23 @@ impl Pings {
                 let pong = start(Role::FloorPong)?;
                 (start(Role::FloorPing { at: pong.url()? })?, pong)
             }
+            Column::Nats | Column::Zenoh => match (&context.peers, self) {
+                (Some(peers), Self::OneByOne) => {
+                    return self.measure(peers.pings(column, context.threads)?, context);
+                }
+                _ => return Ok(Vec::new()),
+            },
+            Column::Codec => return Ok(Vec::new()),
             Column::Reference => match (&context.reference, self) {
                 (Some(reference), Self::OneByOne) => return reference.ping_pong(context),
                 _ => return Ok(Vec::new()),
             },
         };
-        let mut pong = pong;
+        self.measure(Pair { ping: pair.0, pong: pair.1, server: None }, context)
+    }
+
+    fn measure(self, pair: Pair, context: &Context) -> Result<Vec<Sample>> {
+        let Pair { mut ping, mut pong, server: _server } = pair;
         let mut details = BTreeMap::new();
         let rate = match self {
             Self::OneByOne => None,
@@ -69,6 +82,14 @@ impl Pings {
             details,
         }])
     }
+}
+
+/// The two ends of a round trip.
+pub(in crate::bench) struct Pair {
+    pub(in crate::bench) ping: Worker,
+    pub(in crate::bench) pong: Worker,
+    /// What is between the two, if something has to be.
+    pub(in crate::bench) server: Option<Server>,
 }
 
 /// Finds out what the link carries, and begins to send half of it.

@@ -1,8 +1,9 @@
 use super::storm::{PEERS, crowd};
 use super::{Column, Context, Sample};
 use crate::bench::Result;
+use crate::bench::messages::Command;
 use crate::bench::process::Worker;
-use crate::bench::protocol::{Command, Publish, Role, Topics};
+use crate::bench::protocol::{Publish, Role, Topics};
 use crate::bench::shape::Shape;
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -22,6 +23,7 @@ pub(super) fn run(traffic: bool, column: Column, context: &Context) -> Result<Ve
         topics: Topics::One,
         peers: PEERS,
         in_flight: None,
+        batches: false,
     };
     let mut node = Worker::start(&context.task(Role::Publish(task)))?;
     let mut peers = Worker::start(&context.task(Role::Crowd(crowd(PEERS))))?;

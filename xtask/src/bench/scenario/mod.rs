@@ -6,12 +6,13 @@ mod memory;
 mod storm;
 
 use super::Result;
+use super::peers::Peers;
 use super::protocol::{Node, Role, Task};
 use super::reference::Reference;
 use super::shape::{Reading, Shape};
-pub(super) use latency::describe;
+pub(super) use latency::{Pair, describe};
 
-use flow::Flow;
+pub(super) use flow::{Flow, Line};
 use latency::Pings;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,12 +25,30 @@ pub(super) enum Column {
     Ours,
     /// A plain program that only moves frames.
     Floor,
+    /// The floor that encodes every message, and checks it at the other end.
+    Codec,
     /// The programs of the C++ Broker.
     Reference,
+    /// NATS, with its server.
+    Nats,
+    /// Zenoh, from peer to peer or through a router.
+    Zenoh,
 }
 
 impl Column {
-    pub(super) const ALL: [Self; 3] = [Self::Ours, Self::Floor, Self::Reference];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Ours, Self::Floor, Self::Codec, Self::Reference, Self::Nats, Self::Zenoh];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Floor => "floor",
+            Self::Codec => "floor with codec",
+            Self::Reference => "C++",
+            Self::Nats => "NATS",
+            Self::Zenoh => "Zenoh",
+        }
+    }
 }
 
 /// How it is measured.
@@ -40,6 +59,7 @@ pub(super) struct Context {
     pub(super) warm_up: f64,
     pub(super) seconds: f64,
     pub(super) reference: Option<Reference>,
+    pub(super) peers: Option<Peers>,
 }
 
 impl Context {
@@ -136,10 +156,10 @@ pub(super) fn all() -> Vec<Scenario> {
         let pair = Flow { reading: Reading::Decode, ..pair };
         list.flow(&format!("{name}-decode"), "decoded", false, pair);
     }
-    for (name, size) in [("100", 100), ("1k", 1024), ("64k", 64 * 1024), ("1m", 1024 * 1024)] {
-        let quick = name == "1m";
-        list.flow(&format!("raw-{name}"), "pair", quick, Flow::pair(Shape::Raw(size)));
-    }
+    let batches = |shape| Flow { batches: true, ..Flow::pair(shape) };
+    list.flow("small-batch", "pair, in batches", true, batches(Shape::Small));
+    list.flow("conn-batch", "pair, in batches", false, batches(Shape::Conn));
+    payloads(&mut list);
     for subscribers in [1, 8, 64] {
         let flow = Flow { subscribers, ..Flow::pair(Shape::Small) };
         let about = format!("one publisher, {subscribers} subscribers, deliveries in total");
@@ -172,12 +192,31 @@ pub(super) fn all() -> Vec<Scenario> {
     list.0
 }
 
+/// Payloads of all sizes, which other systems have as well.
+fn payloads(list: &mut List) {
+    let sizes = [("16", 16), ("100", 100), ("1k", 1024), ("64k", 64 * 1024), ("1m", 1024 * 1024)];
+    for (name, size) in sizes {
+        let pair = Flow::pair(Shape::Raw(size));
+        let quick = name == "1m";
+        list.flow(&format!("raw-{name}"), "pair", quick, pair);
+        let batches = Flow { batches: true, ..pair };
+        list.flow(&format!("raw-{name}-batch"), "pair, in batches", false, batches);
+        let about = "through a hub, in batches";
+        list.flow(&format!("raw-{name}-hub"), about, false, batches.through_hub());
+    }
+    for subscribers in [1, 4, 16] {
+        let flow = Flow { subscribers, batches: true, ..Flow::pair(Shape::Raw(100)) };
+        let about = format!("in batches to {subscribers} subscribers, deliveries in total");
+        list.flow(&format!("raw-fan-out-{subscribers}"), &about, false, flow);
+    }
+}
+
 fn hubs(list: &mut List) {
     for (name, shape) in [("small", Shape::Small), ("conn", Shape::Conn)] {
         let direct = Flow { in_flight: Some(flow::IN_FLIGHT), ..Flow::pair(shape) };
         let about = "pair with end-to-end flow control, as for the hub";
         list.flow(&format!("direct-{name}"), about, name == "small", direct);
-        let hub = Flow { hub: true, ..direct };
+        let hub = direct.through_hub();
         let about = "a hub between publisher and subscriber";
         list.flow(&format!("hub-{name}"), about, name == "small", hub);
     }

@@ -1,7 +1,8 @@
 use super::{Column, Context, Sample};
 use crate::bench::Result;
+use crate::bench::messages::Command;
 use crate::bench::process::Worker;
-use crate::bench::protocol::{Command, Node, Role};
+use crate::bench::protocol::{Node, Role};
 use std::collections::BTreeMap;
 
 /// How many peers come at once.
@@ -16,7 +17,7 @@ pub(super) fn run(column: Column, context: &Context) -> Result<Vec<Sample>> {
             let answering = start(Role::FloorCrowd { connections: 0 })?;
             (start(Role::FloorCrowd { connections: PEERS })?, answering)
         }
-        Column::Reference => return Ok(Vec::new()),
+        _ => return Ok(Vec::new()),
     };
     crowd.tell(&Command::Dial(node.url()?))?;
     let window = crowd.window(30.0)?;

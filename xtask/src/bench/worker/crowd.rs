@@ -1,6 +1,7 @@
 use super::node::Endpoints;
 use super::{Meter, Running};
-use crate::bench::protocol::{Node, Window};
+use crate::bench::messages::Window;
+use crate::bench::protocol::Node;
 use crate::bench::shape::TOPIC;
 use crate::bench::{Result, usage};
 use broker::Subscriber;

@@ -12,7 +12,8 @@ pub(super) use latency::{Recorder, Schedule};
 pub(super) use meter::{Counter, Meter};
 pub(super) use node::schemes;
 
-use super::protocol::{Command, End, Latency, Load, Reply, Role, Task, Window};
+use super::messages::{Command, End, Latency, Load, Reply, Window};
+use super::protocol::{Role, Task};
 use super::{Result, floor, instructions, usage};
 use std::io::{BufRead, Write};
 use std::thread;
@@ -101,8 +102,12 @@ fn begin(role: Role, handle: &Handle) -> Result<Box<dyn Running>> {
         Role::Pong(node) => latency::pong(&node, &handle),
         Role::Ping(node) => latency::ping(&node, handle),
         Role::Crowd(node) => crowd::begin(&node, handle),
-        Role::FloorSend { shape, connections } => floor::send(shape, connections, handle),
-        Role::FloorSplit { at, connections } => floor::split(at, connections, &handle),
+        Role::FloorSend { shape, connections, encode } => {
+            floor::send(shape, connections, encode, handle)
+        }
+        Role::FloorSplit { at, connections, check } => {
+            floor::split(at, connections, check, &handle)
+        }
         Role::FloorRelay { at } => floor::relay(at, &handle),
         Role::FloorPong => floor::pong(&handle),
         Role::FloorPing { at } => floor::ping(at, handle),

@@ -4,7 +4,7 @@ use super::{Counter, Meter, Running, give_up};
 use crate::bench::Result;
 use crate::bench::protocol::Publish;
 use crate::bench::shape::Generator;
-use broker::{Endpoint, Subscriber};
+use broker::{Endpoint, Publisher, Subscriber};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::runtime::Handle;
@@ -101,8 +101,11 @@ struct Source {
 impl Source {
     async fn run(mut self) {
         let topics = self.task.topics.all();
-        let publishers: Vec<_> =
+        let mut publishers: Vec<_> =
             topics.iter().map(|topic| self.endpoint.publisher(topic)).collect();
+        if let (true, [publisher]) = (self.task.batches, &mut *publishers) {
+            return self.run_in_batches(publisher).await;
+        }
         let mut generator = Generator::new(self.task.shape);
         let mut published = 0;
         for publisher in publishers.iter().cycle() {
@@ -115,6 +118,29 @@ impl Source {
             match publisher.publish(generator.next()).await {
                 Ok(to) if to.peers > 0 => published = self.counter.add(1),
                 Ok(_) => give_up("nobody wants what is published"),
+                Err(error) => give_up(&error.to_string()),
+            }
+        }
+    }
+
+    /// One message after the other is fed, and what was fed goes when it has become much.
+    async fn run_in_batches(mut self, publisher: &mut Publisher) {
+        let mut generator = Generator::new(self.task.shape);
+        let mut published = 0;
+        loop {
+            if let Some(window) = &mut self.window
+                && published >= window.acknowledged + window.limit
+            {
+                if let Err(error) = publisher.flush().await {
+                    give_up(&error.to_string());
+                }
+                window.wait(published).await;
+            }
+            if self.stopped.load(Relaxed) {
+                return;
+            }
+            match publisher.feed(generator.next()).await {
+                Ok(()) => published = self.counter.add(1),
                 Err(error) => give_up(&error.to_string()),
             }
         }

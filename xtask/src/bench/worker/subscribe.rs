@@ -2,7 +2,8 @@ use super::node::Endpoints;
 use super::{Counter, Meter, Running, give_up};
 use crate::bench::Result;
 use crate::bench::protocol::Subscribe;
-use broker::{Endpoint, Subscriber, SubscriberOptions, SubscriberPolicy};
+use crate::bench::shape::{Reading, Shape};
+use broker::{Endpoint, MessageView, Subscriber, SubscriberOptions, SubscriberPolicy};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::runtime::Handle;
@@ -63,18 +64,36 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) {
-        let Subscribe { shape, reading, acknowledge, .. } = self.task;
+        if self.task.batches {
+            return self.run_in_batches().await;
+        }
         while let Some(message) = self.subscriber.recv().await {
-            if !reading.read(shape, &message) {
-                give_up("a message is not what was sent");
+            read(self.task.reading, self.task.shape, message.as_view());
+            self.count(1).await;
+        }
+    }
+
+    async fn run_in_batches(mut self) {
+        let Subscribe { shape, reading, .. } = self.task;
+        while let Some(messages) = self.subscriber.recv_batch().await {
+            let mut count = 0;
+            for message in messages {
+                read(reading, shape, message);
+                count += 1;
             }
-            let count = self.counter.add(1);
-            if count.is_multiple_of(1024) {
-                self.dropped.fetch_max(self.subscriber.dropped(), Relaxed);
-            }
-            if acknowledge.is_some_and(|every| count.is_multiple_of(every)) {
-                self.acknowledge(count).await;
-            }
+            self.count(count).await;
+        }
+    }
+
+    async fn count(&mut self, count: u64) {
+        let before = self.counter.add(0);
+        let now = self.counter.add(count);
+        let passed = |every: u64| before / every != now / every;
+        if passed(1024) {
+            self.dropped.fetch_max(self.subscriber.dropped(), Relaxed);
+        }
+        if self.task.acknowledge.is_some_and(passed) {
+            self.acknowledge(now).await;
         }
     }
 
@@ -82,5 +101,12 @@ impl Reader {
         if let Err(error) = self.endpoint.publish(ACKNOWLEDGE, &count).await {
             give_up(&error.to_string());
         }
+    }
+}
+
+#[inline]
+fn read(reading: Reading, shape: Shape, message: MessageView<'_>) {
+    if !reading.read(shape, message) {
+        give_up("a message is not what was sent");
     }
 }

@@ -9,7 +9,8 @@ pub(in crate::bench) use schedule::Schedule;
 use super::node::Endpoints;
 use super::{Counter, Meter, Running, give_up};
 use crate::bench::Result;
-use crate::bench::protocol::{Latency, Load, Node};
+use crate::bench::messages::{Latency, Load};
+use crate::bench::protocol::Node;
 use crate::bench::shape::{Generator, Reading, Shape, TOPIC};
 use broker::{Endpoint, Publisher, Subscriber, SubscriberOptions, SubscriberPolicy};
 use std::sync::Arc;
@@ -60,7 +61,7 @@ async fn answer(mut pings: Subscriber, pongs: Publisher) {
 
 async fn receive(mut load: Subscriber, mut counter: Counter) {
     while let Some(message) = load.recv().await {
-        if !Reading::View.read(LOAD, &message) {
+        if !Reading::View.read(LOAD, message.as_view()) {
             give_up("a message is not what was sent");
         }
         counter.add(1);

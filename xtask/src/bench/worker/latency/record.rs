@@ -1,4 +1,4 @@
-use crate::bench::protocol::Latency;
+use crate::bench::messages::Latency;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
