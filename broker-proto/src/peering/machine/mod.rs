@@ -171,7 +171,7 @@ struct ConnectionState {
 #[derive(Debug)]
 enum Stage {
     Shaking(Shaking),
-    Peered(Peering),
+    Peered(Box<Peering>),
     /// Being closed; nothing that happens on it matters any more.
     Over,
 }

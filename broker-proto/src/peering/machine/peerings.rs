@@ -73,7 +73,7 @@ impl PeeringMachine {
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
             self.peered += 1;
-            conn.stage = Stage::Peered(Peering {
+            conn.stage = Stage::Peered(Box::new(Peering {
                 peer,
                 dialect,
                 rights: rights.clone(),
@@ -89,7 +89,7 @@ impl PeeringMachine {
                 announced: shaking.announced,
                 pace: Pace::of_peer(),
                 next_filter: None,
-            });
+            }));
         }
         let filter = self.receivable(id, filter);
         let wanted = filter.clone();
