@@ -113,7 +113,9 @@ fn a_message_that_comes_back_can_be_dropped_wherever_it_has_come_from_first() {
     // One that comes over relays of version 1 is what makes the endpoint look.
     rig.arrive(&rig.p, &[with_hops(P, "/a", 0, 15)]);
     rig.arrive(&rig.r, &[numbered(STRANGER, 1)]);
-    [&rig.p, &rig.q, &rig.r].map(|peer| numbers(peer));
+    for peer in [&rig.p, &rig.q, &rig.r] {
+        numbers(peer);
+    }
     let back = [with_hops(Q, "/a", 1, 13), with_hops(Q, "/a", 0, 12), with_hops(Q, "/a", 2, 15)];
     let mut inbound = Inbound::new(Arc::clone(&rig.q), limits(100));
     let seen = rig.arrive_at(&mut inbound, &back);
