@@ -66,17 +66,17 @@ impl PeeringMachine {
         let heard = Arc::new(LastActivity::new(now));
         let link = self.conns.get(&id).map(|conn| &conn.link);
         let rights = link.and_then(|link| rights_of(&self.settings.rules, link));
-        let rights = rights.unwrap_or_default();
+        let rights = Arc::new(rights.unwrap_or_default());
         if let Some(conn) = self.conns.get_mut(&id) {
             let origin = conn.is_accepted().then(|| SourceAddress::of(&conn.link.remote));
             origin.iter().for_each(|origin| self.crowd.enter(origin));
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
             self.peered += 1;
-            conn.stage = Stage::Peered(Peering {
+            conn.stage = Stage::Peered(Box::new(Peering {
                 peer,
                 dialect,
-                rights: rights.clone(),
+                rights: Arc::clone(&rights),
                 told_rights: false,
                 claimed: Vec::new(),
                 origin,
@@ -89,7 +89,7 @@ impl PeeringMachine {
                 announced: shaking.announced,
                 pace: Pace::of_peer(),
                 next_filter: None,
-            });
+            }));
         }
         let filter = self.receivable(id, filter);
         let wanted = filter.clone();
@@ -176,7 +176,7 @@ impl PeeringMachine {
             return;
         };
         let (peer, dialect) = (peering.peer, peering.dialect);
-        let rights = peering.rights.clone();
+        let rights = Arc::clone(&peering.rights);
         peering.announced.generation = generation;
         if self.is_link(dialect) {
             return;
