@@ -56,8 +56,8 @@ pub(crate) struct EndpointOptions {
     #[arg(long)]
     no_relay: bool,
 
-    /// What becomes of messages that peers of version 1 bring back, as in a circle: warn tells of it
-    /// and lets them pass, drop tells of it and drops them [default: warn]
+    /// What becomes of messages that peers of version 1 bring back, as in a circle: warn tells of
+    /// it and lets them pass, drop tells of it and drops them [default: warn]
     #[arg(long, value_name = "POLICY", value_parser = loop_policies())]
     loops: Option<LoopPolicy>,
 

@@ -1,5 +1,5 @@
 use super::is_internal;
-use super::route::{FixedTopic, Route, Way};
+use super::route::FixedTopic;
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
@@ -284,7 +284,8 @@ impl Targets {
         topic: &[u8],
     ) -> Result<Self, PublishError> {
         check(topic)?;
-        let destinations = Route::find(router, topic, Way::from(router.id)).1;
+        let (table, own) = (router.table(), router.id);
+        let destinations = table.destinations(topic, table.scope(own, own, own));
         let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver, topic) };
         Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, ways })
     }

@@ -176,7 +176,28 @@ impl Receivers {
 #[derive(Debug, Default)]
 struct Remembered {
     count: usize,
-    answers: HashMap<Scope, HashMap<Box<[u8]>, Arc<Destinations>>>,
+    /// Those where it does not matter where a message comes from: all, if this endpoint knows of no
+    /// other relay.
+    from_anywhere: Topics,
+    answers: HashMap<Scope, Topics>,
+}
+
+type Topics = HashMap<Box<[u8]>, Arc<Destinations>>;
+
+impl Remembered {
+    fn get(&self, scope: Scope) -> Option<&Topics> {
+        match scope == Scope::default() {
+            true => Some(&self.from_anywhere),
+            false => self.answers.get(&scope),
+        }
+    }
+
+    fn get_mut(&mut self, scope: Scope) -> &mut Topics {
+        match scope == Scope::default() {
+            true => &mut self.from_anywhere,
+            false => self.answers.entry(scope).or_default(),
+        }
+    }
 }
 
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
@@ -211,8 +232,7 @@ impl RoutingTable {
         if topic.len() > CACHED_TOPIC_LEN_MAX {
             return Arc::new(self.resolve(topic, scope));
         }
-        if let Some(known) =
-            self.remembered.read().answers.get(&scope).and_then(|topics| topics.get(topic))
+        if let Some(known) = self.remembered.read().get(scope).and_then(|topics| topics.get(topic))
         {
             return Arc::clone(known);
         }
@@ -223,15 +243,15 @@ impl RoutingTable {
             *remembered = Remembered::default();
         }
         remembered.count += 1;
-        let topics = remembered.answers.entry(scope).or_default();
-        topics.insert(topic.into(), Arc::clone(&found));
+        remembered.get_mut(scope).insert(topic.into(), Arc::clone(&found));
         found
     }
 
     /// How many topics are remembered.
     #[cfg(test)]
     pub fn remembered(&self) -> usize {
-        self.remembered.read().answers.values().map(HashMap::len).sum()
+        let remembered = self.remembered.read();
+        remembered.answers.values().chain([&remembered.from_anywhere]).map(HashMap::len).sum()
     }
 
     fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
