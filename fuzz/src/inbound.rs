@@ -1,7 +1,6 @@
 use broker_data::{DecodeLimits, validate};
 use broker_proto::EndpointId;
 use broker_proto::OverflowPolicy as Policy;
-use broker_proto::Rights;
 use broker_proto::fuzzing::Input;
 use broker_proto::limits::FilterLimits;
 use broker_proto::peering::{ConnectionId, Dialect, LastActivity, Time};
@@ -78,7 +77,7 @@ fn add_peer(router: &Router, id: u8) -> Arc<Peer> {
         id,
         conn,
         dialect,
-        rights: Rights::default(),
+        rights: Arc::default(),
         queue,
         counters,
         heard: Arc::new(LastActivity::new(Time::ZERO)),

@@ -23,7 +23,7 @@ pub struct Peer {
     /// What is spoken with it.
     pub dialect: Dialect,
     /// What it may publish and receive.
-    pub rights: Rights,
+    pub rights: Arc<Rights>,
     /// What waits to be written.
     pub queue: Arc<BoundedQueue>,
     /// What has come from it.

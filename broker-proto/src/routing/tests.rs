@@ -9,7 +9,6 @@ mod runs;
 
 use super::*;
 use crate::OverflowPolicy;
-use crate::Rights;
 use crate::WriteBatch;
 use crate::data::Value;
 use crate::limits::FilterLimits;
@@ -54,7 +53,7 @@ fn peer(id: EndpointId, bounds: Bounds) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
     let conn = ConnectionId(u64::from(id.as_bytes()[0]));
     let heard = Arc::new(LastActivity::new(Duration::ZERO));
-    let (dialect, rights) = (Dialect::One, Rights::default());
+    let (dialect, rights) = (Dialect::One, Arc::default());
     Arc::new(Peer { id, conn, dialect, rights, queue, counters: PeerCounters::default(), heard })
 }
 

@@ -107,7 +107,7 @@ pub enum Action {
         conn: ConnectionId,
         peer: EndpointId,
         dialect: Dialect,
-        rights: Rights,
+        rights: Arc<Rights>,
         filter: Vec<Bytes>,
         heard: Arc<LastActivity>,
     },
@@ -200,7 +200,7 @@ struct Told {
 struct Peering {
     peer: EndpointId,
     dialect: Dialect,
-    rights: Rights,
+    rights: Arc<Rights>,
     /// Whether it has been said that it wants what it may not have.
     told_rights: bool,
     /// What it wants, as others are told.

@@ -66,7 +66,7 @@ impl PeeringMachine {
         let heard = Arc::new(LastActivity::new(now));
         let link = self.conns.get(&id).map(|conn| &conn.link);
         let rights = link.and_then(|link| rights_of(&self.settings.rules, link));
-        let rights = rights.unwrap_or_default();
+        let rights = Arc::new(rights.unwrap_or_default());
         if let Some(conn) = self.conns.get_mut(&id) {
             let origin = conn.is_accepted().then(|| SourceAddress::of(&conn.link.remote));
             origin.iter().for_each(|origin| self.crowd.enter(origin));
@@ -76,7 +76,7 @@ impl PeeringMachine {
             conn.stage = Stage::Peered(Box::new(Peering {
                 peer,
                 dialect,
-                rights: rights.clone(),
+                rights: Arc::clone(&rights),
                 told_rights: false,
                 claimed: Vec::new(),
                 origin,
@@ -176,7 +176,7 @@ impl PeeringMachine {
             return;
         };
         let (peer, dialect) = (peering.peer, peering.dialect);
-        let rights = peering.rights.clone();
+        let rights = Arc::clone(&peering.rights);
         peering.announced.generation = generation;
         if self.is_link(dialect) {
             return;

@@ -1,6 +1,7 @@
 //! What a peer may do by the rules for peers, and what comes back from peers of version 1.
 
 use super::*;
+use crate::Rights;
 use crate::wire::envelope::{Passage, put_with_passage};
 use crate::wire::handshake::Role;
 use std::sync::atomic::Ordering::Relaxed;
