@@ -14,7 +14,7 @@ fn rig(rights: &Rights, policy: LoopPolicy) -> Rig {
     let [p, q, r] = dialects.map(|(id, dialect)| {
         let plain = peer(id, bounds(1000, OverflowPolicy::DropOldest));
         let plain = Arc::into_inner(plain).unwrap();
-        Arc::new(Peer { dialect, rights: rights.clone(), ..plain })
+        Arc::new(Peer { dialect, rights: rights.clone().into(), ..plain })
     });
     for peer in [&p, &q, &r] {
         router.add_peer(Arc::clone(peer), topics(&[""]));
