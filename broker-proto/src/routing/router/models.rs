@@ -3,7 +3,7 @@
 use super::*;
 use crate::OverflowPolicy;
 use crate::queue::{BoundedQueue, Bounds};
-use crate::routing::SinkKind;
+use crate::routing::{Scope, SinkKind};
 use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;
 
@@ -21,7 +21,7 @@ fn add_sink(router: &Router, id: u64) {
 }
 
 fn sinks(router: &Router) -> usize {
-    router.table().destinations(b"/x").sinks.len()
+    router.table().destinations(b"/x", Scope::default()).sinks.len()
 }
 
 /// Lets a change happen while somebody else makes the new table, and has a look meanwhile,
