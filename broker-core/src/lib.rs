@@ -9,8 +9,8 @@ pub mod transport;
 pub use broker_proto::routing::LoopPolicy;
 pub use broker_proto::{
     Address, Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
-    InvalidAddress, InvalidEndpointId, Limits, OverflowPolicy, PeerError, PeerRule, PeerStatus,
-    PrefixIndex, Protection, PublishError, Published, Reason, Rights, SubscribeError,
+    InvalidAddress, InvalidEndpointId, Limits, Network, OverflowPolicy, PeerError, PeerRule,
+    PeerStatus, PrefixIndex, Protection, PublishError, Published, Reason, Rights, SubscribeError,
     SubscriberPolicy, UnknownPolicy, is_internal,
 };
 pub use broker_proto::{data, limits, memory, wire};

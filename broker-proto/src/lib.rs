@@ -43,7 +43,7 @@ pub use overflow_policy::{OverflowPolicy, SubscriberPolicy, UnknownPolicy};
 pub use peering::{Direction, PeerStatus, SubscribeError};
 pub use read_buffer::{FrameTooLarge, ReadBuffer};
 pub use reason::{Blame, Reason};
-pub use rights::{PeerRule, Rights};
+pub use rights::{Network, PeerRule, Rights};
 pub use routing::{PrefixIndex, PublishError, Published};
 pub use severity::Severity;
 pub use source_address::SourceAddress;

@@ -316,12 +316,15 @@ impl Inbound {
             let topic = String::from_utf8_lossy(envelope.topic);
             return Some(format!("sent a message on {topic:?}, where it may not publish"));
         }
+        if rights.may_bring_others() {
+            return None;
+        }
         // Only a relay sends messages with less than all hops.
         let is_others = match passage {
             Some(_) => envelope.sender != self.peer.id,
             None => envelope.ttl < DEFAULT_TTL,
         };
-        (is_others && !rights.may_bring_others())
+        is_others
             .then(|| "sent a message of another endpoint, which it may not bring in".to_owned())
     }
 
