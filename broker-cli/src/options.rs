@@ -6,7 +6,7 @@ use crate::output::Format;
 use crate::reporter::LogFormat;
 use crate::settings::Settings;
 use broker::event::Severity;
-use broker::{Address, EndpointId, OverflowPolicy, Preset, Retry};
+use broker::{Address, EndpointId, LoopPolicy, OverflowPolicy, Preset, Retry};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, Args, Command};
@@ -55,6 +55,11 @@ pub(crate) struct EndpointOptions {
     /// only, as the C++ Broker does [default: tell them]
     #[arg(long)]
     no_relay: bool,
+
+    /// What becomes of messages that peers of version 1 bring back, as in a circle: warn tells of
+    /// it and lets them pass, drop tells of it and drops them [default: warn]
+    #[arg(long, value_name = "POLICY", value_parser = loop_policies())]
+    loops: Option<LoopPolicy>,
 
     /// Read this TOML file first; options of the command line override what it says
     /// [default: none]
@@ -192,6 +197,7 @@ impl EndpointOptions {
         settings.output = self.output.output.or(settings.output);
         config.forwarding &= !self.disable_forwarding;
         config.relay &= !self.no_relay;
+        replace(&mut config.loops, self.loops);
         settings.retry = self.retry.or(settings.retry);
         replace_list(&mut settings.listen, &self.listen);
         if !self.peer.is_empty() {
@@ -293,6 +299,13 @@ pub(crate) fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 fn policies() -> impl TypedValueParser<Value = OverflowPolicy> {
     PossibleValuesParser::new(["disconnect", "drop_newest", "drop_oldest", "wait"])
         .try_map(|name| name.parse::<OverflowPolicy>())
+}
+
+fn loop_policies() -> impl TypedValueParser<Value = LoopPolicy> {
+    PossibleValuesParser::new(["warn", "drop"]).map(|name| match name.as_str() {
+        "drop" => LoopPolicy::Drop,
+        _ => LoopPolicy::Warn,
+    })
 }
 
 fn presets() -> impl TypedValueParser<Value = Preset> {

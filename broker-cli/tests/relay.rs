@@ -177,3 +177,69 @@ async fn what_was_received_is_shown_although_the_publisher_has_left() {
     end.says("lost the connection to the last peer");
     assert_eq!(end.lines().len(), 5000);
 }
+
+/// The next log event of this kind.
+async fn logged(node: &mut Cli, id: &str) -> String {
+    loop {
+        let event = node.event("internal_log_event").await;
+        if event["id"] == id {
+            return event["description"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_circle_through_nodes_of_version_1_is_named_and_its_copies_can_be_dropped() {
+    let version_1 = ["--events", "--no-relay", "--forward", "/t"];
+    let (mut a, url_a) = node(&version_1).await;
+    let (mut b, url_b) = node(&[&version_1[..], &["--peer", &url_a]].concat()).await;
+    a.event("peer_added").await;
+    let args = ["--events", "--loops", "drop", "--peer", &url_a, "--peer", &url_b];
+    let (mut hub, url) = node(&args).await;
+    a.event("peer_added").await;
+    b.event("peer_added").await;
+    let sub = ["/t", "/end", "--peer", &url];
+    let mut sub = subscriber(&mut hub, &sub).await;
+    run(&["pub", "/t", "\"round\"", "--peer", &url]).await.expect(0);
+    let said = logged(&mut hub, "loop-detected").await;
+    assert!(said.contains("brought back a message on \"/t\""), "{said}");
+    let count = "20";
+    run(&["pub", "/t", "{{count}}", "--count", count, "--peer", &url]).await.expect(0);
+    run(&["pub", "/end", "0", "--peer", &url]).await.expect(0);
+    let mut numbers = Vec::new();
+    loop {
+        let message = sub.json().await;
+        match message["data"].as_u64() {
+            _ if message["topic"] == "/end" => break,
+            Some(number) => numbers.push(number),
+            None => {}
+        }
+    }
+    assert!(numbers.iter().copied().eq(1..=20), "each one once: {numbers:?}");
+}
+
+#[tokio::test]
+async fn rules_say_what_peers_may_publish_and_have() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let rules = "[[peer-rules]]\nnetwork = '127.0.0.0/8'\npublish = ['/a', '/b']\n\
+                 subscribe = ['/a', '/c']\n";
+    std::fs::write(file.path(), rules).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (mut hub, url) = node(&["--events", "--config", path]).await;
+    let sub = Cli::start(&["sub", "", "--peer", &url, "--count", "2"]);
+    let said = logged(&mut hub, "not-permitted").await;
+    hub.event("peer_added").await;
+    assert!(said.contains("wants \"\", which is more than it may subscribe to"), "{said}");
+    for (topic, number) in [("/a", "1"), ("/b", "2"), ("/c", "3"), ("/a", "4")] {
+        run(&["pub", topic, number, "--peer", &url]).await.expect(0);
+    }
+    let end = sub.end().await.expect(0);
+    let numbers: Vec<_> = end.lines().iter().map(|line| line["data"].clone()).collect();
+    assert_eq!(numbers, [1, 4]);
+
+    let rules = "[[peer-rules]]\nnetwork = '192.0.2.0/24'\n";
+    std::fs::write(file.path(), rules).unwrap();
+    let (_hub, url) = node(&["--config", path]).await;
+    let end = run(&["pub", "/a", "1", "--peer", &url]).await.expect(4);
+    end.says("not permitted by the rules for peers");
+}

@@ -2,7 +2,9 @@
 
 use crate::event::Severity;
 use crate::{EndpointId, OverflowPolicy};
+use broker_proto::PeerRule;
 use broker_proto::limits::{Limits, MAX_DURATION, optional_seconds, seconds};
+use broker_proto::routing::LoopPolicy;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -24,6 +26,15 @@ pub struct Config {
     /// all that is spoken: messages are passed on as the C++ Broker does it, and a circle of such
     /// endpoints multiplies them.
     pub relay: bool,
+
+    /// What becomes of a message that a peer of version 1 brings back. Default `warn`. With `drop`,
+    /// two endpoints that publish the same within 10 s may be taken for one whose messages go round
+    /// in a circle: of peers of version 1, what comes over more relays is dropped then.
+    pub loops: LoopPolicy,
+
+    /// What peers may do. If not empty, a peer has to meet one of these rules, and the first one
+    /// that it meets says what it may do. Default: everybody may do everything.
+    pub peer_rules: Vec<PeerRule>,
 
     /// What happens to messages for a peer whose queue is full. Default `drop_oldest`.
     pub overflow_policy: OverflowPolicy,
@@ -54,6 +65,8 @@ impl Default for Config {
             endpoint_id: None,
             forwarding: true,
             relay: true,
+            loops: LoopPolicy::default(),
+            peer_rules: Vec::new(),
             overflow_policy: OverflowPolicy::default(),
             retry_jitter: 0.1,
             retry_max: None,

@@ -196,12 +196,16 @@ log_ids! {
     ListenFailed = "listen-failed";
     /// A listener has been started.
     ListenSuccess = "listen-success";
+    /// A message came back from a peer of version 1, as in a circle.
+    LoopDetected = "loop-detected";
     /// A malformed message of a peer was dropped.
     MalformedMessage = "malformed-message";
     /// Messages for a peer were dropped.
     MessagesDropped = "messages-dropped";
     /// Messages of a peer were dropped.
     MessagesRefused = "messages-refused";
+    /// A peer wants, or has sent, what the rules for peers do not allow.
+    NotPermitted = "not-permitted";
     /// Anybody who reaches a listener for clients may publish and subscribe to everything.
     OpenListener = "open-listener";
     /// Lines for standard output were lost.

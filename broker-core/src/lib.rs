@@ -6,11 +6,12 @@ pub mod endpoint;
 pub mod event;
 pub mod transport;
 
+pub use broker_proto::routing::LoopPolicy;
 pub use broker_proto::{
     Address, Blame, DEFAULT_SCHEME, Direction, EndpointId, ErrorCode, Failure, HangUpGuess,
-    InvalidAddress, InvalidEndpointId, Limits, OverflowPolicy, PeerError, PeerStatus, PrefixIndex,
-    Protection, PublishError, Published, Reason, SubscribeError, SubscriberPolicy, UnknownPolicy,
-    is_internal,
+    InvalidAddress, InvalidEndpointId, Limits, OverflowPolicy, PeerError, PeerRule, PeerStatus,
+    PrefixIndex, Protection, PublishError, Published, Reason, Rights, SubscribeError,
+    SubscriberPolicy, UnknownPolicy, is_internal,
 };
 pub use broker_proto::{data, limits, memory, wire};
 pub use config::{Config, Preset};

@@ -118,6 +118,9 @@ pub enum Failure {
     /// A limit of this side does not allow another peer.
     #[error("{0}")]
     LimitReached(String),
+    /// The rules for peers of this side do not allow a peering.
+    #[error("no rule of this side (peer-rules) allows a peering with {0}")]
+    NotPermitted(String),
     /// This endpoint is being shut down.
     #[error("this endpoint is shutting down")]
     ShuttingDown,
@@ -172,6 +175,7 @@ impl Failure {
             Self::Redundant(_) | Self::NotRedundant(_) => Reason::Redundant,
             Self::Misbehaved { .. } => Reason::BadMessages,
             Self::LimitReached(_) => Reason::LimitReached,
+            Self::NotPermitted(_) => Reason::NotPermitted,
             Self::ShuttingDown => Reason::ShuttingDown,
             Self::Cancelled => Reason::Cancelled,
             Self::Overflow => Reason::Overflow,
@@ -280,6 +284,9 @@ pub struct PeerError {
 }
 
 /// The reason behind a refusal. The codes say more than that something was refused only in part.
+/// What a peer is told that no rule allows.
+pub(crate) const NOT_PERMITTED: &str = "not permitted by the rules for peers";
+
 fn refusal(code: ErrorCode, description: &BString) -> Reason {
     match code {
         ErrorCode::RedundantConnection => Reason::Redundant,
@@ -288,6 +295,7 @@ fn refusal(code: ErrorCode, description: &BString) -> Reason {
         ErrorCode::ShuttingDown => Reason::ShuttingDown,
         ErrorCode::PeerIncompatible => Reason::NoCommonVersion,
         ErrorCode::WrongMagicNumber => Reason::WrongMagic,
+        _ if description == NOT_PERMITTED => Reason::AccessDenied,
         _ => Reason::RefusedByPeer,
     }
 }

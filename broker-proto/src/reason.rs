@@ -235,6 +235,14 @@ reasons! {
         "A message of a peer has a topic that is internal to an endpoint. It is dropped and \
          counted.",
         "Let the publisher use another topic than those below `<$>/local/`.";
+    NotPermitted = "not-permitted", BothSides,
+        "The rules of this side (`peer-rules`) do not allow the peer to do this.",
+        "Change the rules here if the peer is meant to, or what it does at the other side.";
+    LoopDetected = "loop-detected", BothSides,
+        "A message came back, with fewer hops left: endpoints of version 1 that pass messages on \
+         are connected in a circle.",
+        "Take a link out of the circle, or switch forwarding off in one of the endpoints of \
+         version 1 in it; `--loops drop` drops such copies.";
     UnknownPeer = "unknown-peer", ThisSide,
         "There is no peering with the named address or id.",
         "Use the address as text exactly as the list of peers shows it.";

@@ -225,6 +225,7 @@ impl Node {
             remembered_peers: limits.remembered_peers,
             retry_jitter: 0.1,
             retry_max: plan.retry_max,
+            rules: Vec::new(),
             seed,
         };
         let control = PeeringMachine::new(settings);

@@ -1,9 +1,9 @@
 use crate::http::{Request, Response};
+use broker_core::Rights;
 use broker_core::transport::Protection;
 use serde::Deserialize;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
 
 /// Who may connect, and do what. The default is everybody and everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -76,7 +76,7 @@ impl AccessOptions {
         }
         let token = token(request);
         let rule = self.rules.iter().find(|rule| rule.is_met(token.as_deref(), protection));
-        rule.map(|rule| Rights { rule: Some(Arc::new(rule.clone())) }).ok_or_else(|| {
+        rule.map(AccessRule::rights).ok_or_else(|| {
             let body = match token {
                 Some(_) => "The token is not one that may connect here.\n",
                 None if self.rules.iter().all(|rule| rule.token.is_none()) => {
@@ -168,6 +168,10 @@ impl AccessRule {
         );
         has_token && has_certificate
     }
+
+    fn rights(&self) -> Rights {
+        Rights::new(self.publish.as_deref(), self.subscribe.as_deref(), true)
+    }
 }
 
 /// Compares in a time that does not tell where the difference is.
@@ -177,32 +181,6 @@ fn same_secret(expected: &[u8], given: &[u8]) -> bool {
         .zip(given)
         .fold(0, |different, (a, b)| std::hint::black_box(different | (a ^ b)));
     expected.len() == given.len() && different == 0
-}
-
-/// What a client may do.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rights {
-    rule: Option<Arc<AccessRule>>,
-}
-
-impl Rights {
-    /// Whether there is nothing that the client may not publish or subscribe to.
-    pub(crate) fn are_unlimited(&self) -> bool {
-        self.rule.as_ref().is_none_or(|rule| rule.publish.is_none() && rule.subscribe.is_none())
-    }
-
-    pub(crate) fn may_publish(&self, topic: &[u8]) -> bool {
-        allows(self.rule.as_ref().and_then(|rule| rule.publish.as_ref()), topic)
-    }
-
-    /// Whether everything below `prefix` may be received.
-    pub(crate) fn may_subscribe(&self, prefix: &[u8]) -> bool {
-        allows(self.rule.as_ref().and_then(|rule| rule.subscribe.as_ref()), prefix)
-    }
-}
-
-fn allows(list: Option<&Vec<String>>, topic: &[u8]) -> bool {
-    list.is_none_or(|list| list.iter().any(|prefix| topic.starts_with(prefix.as_bytes())))
 }
 
 #[cfg(test)]

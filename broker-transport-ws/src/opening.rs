@@ -12,7 +12,7 @@ use crate::service::Service;
 use crate::stream::{Stream, receive};
 use crate::{JSON_PATH, NATIVE_PATH, NATIVE_PROTOCOL, WsOptions, native, page};
 use broker_core::transport::{Established, Link, Protection, TransportError};
-use broker_core::{Address, Reason};
+use broker_core::{Address, Reason, Rights};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,10 +128,7 @@ impl OpeningHandshake<'_> {
         service.serve(accepted)
     }
 
-    fn admitted(
-        &self,
-        request: &Request,
-    ) -> Result<(UpgradeRequest, crate::access::Rights), Response> {
+    fn admitted(&self, request: &Request) -> Result<(UpgradeRequest, Rights), Response> {
         let upgrade = validate_upgrade(request)?;
         let rights = self.options.access.admit(request, &self.protection)?;
         Ok((upgrade, rights))

@@ -79,8 +79,8 @@ pub use broker_core as core;
 // Endpoints and their configuration.
 pub use broker_core::endpoint::{BuildError, EndpointBuilder};
 pub use broker_core::{
-    Config, Endpoint, EndpointId, InvalidEndpointId, Limits, OverflowPolicy, Preset,
-    SubscriberPolicy, UnknownPolicy,
+    Config, Endpoint, EndpointId, InvalidEndpointId, Limits, LoopPolicy, OverflowPolicy, PeerRule,
+    Preset, SubscriberPolicy, UnknownPolicy,
 };
 pub use transports::{TransportOptions, TransportSetupError, builder_with};
 

@@ -77,6 +77,7 @@ fn add_peer(router: &Router, id: u8) -> Arc<Peer> {
         id,
         conn,
         dialect,
+        rights: Arc::default(),
         queue,
         counters,
         heard: Arc::new(LastActivity::new(Time::ZERO)),

@@ -66,6 +66,7 @@ impl World {
             remembered_peers: 2,
             retry_jitter: 0.5,
             retry_max: Some(Duration::from_secs(60)),
+            rules: Vec::new(),
             seed: 1,
         };
         Self {

@@ -91,6 +91,12 @@ fn peer_row(peer: &PeerReport) -> Vec<String> {
         0 => peer.status.clone(),
         failures => format!("{} ({failures} failed)", peer.status),
     };
+    let said = peer
+        .statistics
+        .as_ref()
+        .map(|stats| [(stats.not_permitted, "not permitted"), (stats.looped, "in a circle")]);
+    let said = said.into_iter().flatten().filter(|(count, _)| *count > 0);
+    let status = said.fold(status, |status, (count, what)| format!("{status}, {count} {what}"));
     vec![
         who(peer),
         peer.address.clone(),

@@ -152,6 +152,12 @@ pub(crate) struct Statistics {
     pub(crate) forged: u64,
     pub(crate) internal: u64,
     pub(crate) expired: u64,
+    #[serde(default)]
+    pub(crate) duplicates: u64,
+    #[serde(default)]
+    pub(crate) looped: u64,
+    #[serde(default)]
+    pub(crate) not_permitted: u64,
     /// How many messages were followed through the queue, how long that took them together, and how
     /// long it took the last one.
     pub(crate) waiting_samples: u64,
@@ -347,6 +353,9 @@ impl From<PeeringStats> for Statistics {
             forged: stats.forged,
             internal: stats.internal,
             expired: stats.expired,
+            duplicates: stats.duplicates,
+            looped: stats.looped,
+            not_permitted: stats.not_permitted,
             waiting_samples: stats.waiting.samples,
             waiting_total: seconds(stats.waiting.total),
             waiting_last: stats.waiting.last.map(seconds),

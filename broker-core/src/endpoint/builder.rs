@@ -158,6 +158,7 @@ impl EndpointBuilder {
             remembered_peers: config.limits.remembered_peers,
             retry_jitter: config.retry_jitter,
             retry_max: config.retry_max,
+            rules: config.peer_rules.clone(),
             seed: fastrand::u64(..),
         };
         let control = PeeringMachine::new(settings);

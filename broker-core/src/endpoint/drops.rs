@@ -54,7 +54,7 @@ impl Drops {
 
 fn news(said: &mut HashMap<ConnectionId, Said>, peer: &Peer) -> Vec<Event> {
     let stats = peer_stats(peer);
-    let refused = stats.malformed + stats.forged + stats.internal + stats.expired;
+    let refused = refused_messages(&stats);
     // What comes when a peering is ending is no matter of how fast the peer reads.
     let now = Said { dropped: stats.dropped - stats.drops.late, refused };
     let mut news = Vec::new();
@@ -81,11 +81,16 @@ fn news(said: &mut HashMap<ConnectionId, Said>, peer: &Peer) -> Vec<Event> {
     news
 }
 
+/// Messages of a peer that were dropped because of what they are.
+pub(super) fn refused_messages(stats: &PeeringStats) -> u64 {
+    stats.malformed + stats.forged + stats.internal + stats.not_permitted + stats.expired
+}
+
 fn refusal(peer: EndpointId, stats: &PeeringStats) -> String {
     format!(
         "{peer}: messages of this peer that were dropped since it was peered: {} malformed, {} in \
-         another name, {} on internal topics, {} without a hop left",
-        stats.malformed, stats.forged, stats.internal, stats.expired
+         another name, {} on internal topics, {} that it may not send, {} without a hop left",
+        stats.malformed, stats.forged, stats.internal, stats.not_permitted, stats.expired
     )
 }
 

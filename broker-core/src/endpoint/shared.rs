@@ -101,7 +101,8 @@ impl Shared {
                 limits.data_depth,
                 limits.routes_remembered.get(),
             )
-            .in_life(fastrand::u32(..), limits.streams_remembered.get()),
+            .in_life(fastrand::u32(..), limits.streams_remembered.get())
+            .with_loops(config.loops),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),

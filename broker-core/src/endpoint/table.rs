@@ -95,6 +95,13 @@ pub struct PeeringStats {
     pub internal: u64,
     /// Received messages that were not passed on because they had no hop left.
     pub expired: u64,
+    /// Received messages that were dropped because they had come before, by another path.
+    pub duplicates: u64,
+    /// Received messages that had come before, with more hops left, as in a circle through
+    /// endpoints of version 1.
+    pub looped: u64,
+    /// Received messages that were dropped because the peer may not send them.
+    pub not_permitted: u64,
     /// How long messages wait for the peer.
     pub waiting: TimeInQueue,
 }
@@ -215,6 +222,9 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         forged: counters.forged.load(Relaxed),
         internal: counters.internal.load(Relaxed),
         expired: counters.expired.load(Relaxed),
+        duplicates: counters.duplicates.load(Relaxed),
+        looped: counters.looped.load(Relaxed),
+        not_permitted: counters.not_permitted.load(Relaxed),
         waiting: TimeInQueue {
             samples: waits.count(),
             total: waits.total(),

@@ -55,6 +55,8 @@ pub(super) enum Refusal {
     RedundantAtResponder,
     ShuttingDown,
     LimitReached(String),
+    /// No rule allows it; what is said is who it is.
+    NotPermitted(String),
     /// The certificates show that the other connection is with another endpoint.
     IdUsedTwice {
         role: Role,
@@ -81,6 +83,7 @@ impl Refusal {
             }
             Self::ShuttingDown => (ErrorCode::ShuttingDown, "shutting down"),
             Self::LimitReached(_) => (ErrorCode::Unspecified, "too many peers"),
+            Self::NotPermitted(_) => (ErrorCode::Unspecified, crate::failure::NOT_PERMITTED),
             // Who looks like a connection too many is told so.
             Self::IdUsedTwice { role, .. } => Self::redundant(*role).answer(),
         }
@@ -411,6 +414,7 @@ impl Handshake {
             Refusal::RedundantAtResponder => Step::Failed(Failure::Redundant(peer)),
             Refusal::ShuttingDown => Step::Failed(Failure::ShuttingDown),
             Refusal::LimitReached(what) => Step::Failed(Failure::LimitReached(what)),
+            Refusal::NotPermitted(who) => Step::Failed(Failure::NotPermitted(who)),
             Refusal::IdUsedTwice { peered, other, .. } => {
                 Step::Failed(Failure::IdUsedTwice { id: peer, peered, other })
             }

@@ -32,6 +32,11 @@ impl LastActivity {
         self.nanoseconds.load(Relaxed) > nanoseconds(since)
     }
 
+    /// When something arrived last, for those who handle it.
+    pub fn last(&self) -> Time {
+        Time::from_nanos(self.nanoseconds.load(Relaxed))
+    }
+
     /// For how long nothing has arrived.
     pub fn silence(&self, now: Time) -> Duration {
         match self.nanoseconds.load(Relaxed) {

@@ -23,6 +23,7 @@ use crate::wire::envelope::{
 use crate::wire::frame::{self, PREFIX};
 use crate::wire::routing_update;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,11 +85,20 @@ pub struct Inbound {
     route: Option<(Vec<u8>, Way, Route)>,
     /// The last stream of messages with a passage.
     stream: Option<(EndpointId, u32, Arc<Stream>)>,
+    /// Whether it has been said that the peer sends what it may not send.
+    told_rights: bool,
+    /// Those whose messages have come back from the peer, as far as that has been said.
+    circles: BTreeSet<EndpointId>,
+    /// What is to be said before the next message.
+    notice: Option<Notice>,
     /// Where frames are put into the form for peers that speak another version.
     converted: Vec<u8>,
     /// Peers whose queue overflowed for good.
     pub cut: Vec<ConnectionId>,
 }
+
+/// Neighbours in circles that are named for one peer.
+const CIRCLES_TOLD: usize = 16;
 
 /// Whole frames that have arrived.
 pub trait Region: AsRef<[u8]> + AsMut<[u8]> {
@@ -121,6 +131,8 @@ enum Verdict {
     Take(Option<Notice>),
     /// Neither good nor bad.
     Ignore,
+    /// Not what this peer may send.
+    NotPermitted(String),
     /// Not what a conforming peer sends.
     Bad(Offence, String),
 }
@@ -135,6 +147,9 @@ impl Inbound {
             offences,
             route: None,
             stream: None,
+            told_rights: false,
+            circles: BTreeSet::new(),
+            notice: None,
             converted: Vec::new(),
             cut: Vec::new(),
         }
@@ -155,6 +170,9 @@ impl Inbound {
     ) -> (usize, Progress) {
         let mut at = 0;
         while let Some(length) = frame_length(region.as_ref(), at) {
+            if let Some(notice) = self.notice.take() {
+                return (at, Progress::Notice(notice));
+            }
             let all = region.as_ref();
             let bytes = all.get(at + PREFIX..at + length).unwrap_or_default();
             if bytes.is_empty() {
@@ -179,6 +197,11 @@ impl Inbound {
                     if let Some(sink) = run.full_sink() {
                         return (at, Progress::Wait(sink));
                     }
+                    if passage.is_none() && self.has_come_back(router, &envelope) {
+                        self.count(kind, 1, length);
+                        at += length;
+                        continue;
+                    }
                     // The copy of the relay that passes it on comes from there.
                     let passed = !run.destinations.elsewhere
                         && self.extend(router, &mut run, all, at, &envelope, passage);
@@ -198,6 +221,7 @@ impl Inbound {
                     notice
                 }
                 Verdict::Ignore => None,
+                Verdict::NotPermitted(what) => self.not_permitted(what),
                 Verdict::Bad(offence, what) => self.bad(offence, &what),
             };
             self.count(kind, 1, length);
@@ -206,7 +230,7 @@ impl Inbound {
                 return (at, Progress::Notice(notice));
             }
         }
-        (at, Progress::Done)
+        (at, self.notice.take().map_or(Progress::Done, Progress::Notice))
     }
 
     fn count(&self, kind: EnvelopeType, frames: usize, bytes: usize) {
@@ -231,6 +255,9 @@ impl Inbound {
         if is_internal(envelope.topic) {
             let what = "sent a message on a topic below <$>/local/".to_owned();
             return Verdict::Bad(Offence::Internal, what);
+        }
+        if carries && let Some(what) = self.forbidden(envelope, passage) {
+            return Verdict::NotPermitted(what);
         }
         let for_us = envelope.receiver.is_nil() || envelope.receiver == router.id;
         match envelope.kind {
@@ -282,6 +309,48 @@ impl Inbound {
         Verdict::Take(overflow.then_some(Notice::ControlOverflow))
     }
 
+    /// What of a message its peer may not do.
+    fn forbidden(&self, envelope: &Envelope<'_>, passage: Option<Passage>) -> Option<String> {
+        let rights = &self.peer.rights;
+        if !rights.may_publish(envelope.topic) {
+            let topic = String::from_utf8_lossy(envelope.topic);
+            return Some(format!("sent a message on {topic:?}, where it may not publish"));
+        }
+        // Only a relay sends messages with less than all hops.
+        let is_others = match passage {
+            Some(_) => envelope.sender != self.peer.id,
+            None => envelope.ttl < DEFAULT_TTL,
+        };
+        (is_others && !rights.may_bring_others())
+            .then(|| "sent a message of another endpoint, which it may not bring in".to_owned())
+    }
+
+    /// Takes note of a message that the peer may not send, which goes no further. The peer need not
+    /// know what it may do, so that is no reason to cut it.
+    fn not_permitted(&mut self, what: String) -> Option<Notice> {
+        self.peer.counters.not_permitted.fetch_add(1, Relaxed);
+        let first = !std::mem::replace(&mut self.told_rights, true);
+        first.then_some(Notice::Misbehaved { reason: Reason::NotPermitted, what })
+    }
+
+    /// Looks for the sign of a circle through peers of version 1. Returns whether the message goes
+    /// no further because of it.
+    fn has_come_back(&mut self, router: &Router, message: &Envelope<'_>) -> bool {
+        let (peer, now) = (&self.peer, self.peer.heard.last());
+        let Some(first) = router.loops.came_back(message, peer.id, now) else { return false };
+        peer.counters.looped.fetch_add(1, Relaxed);
+        if self.circles.len() < CIRCLES_TOLD && self.circles.insert(first) {
+            let topic = String::from_utf8_lossy(message.topic);
+            let what = format!(
+                "brought back a message on {topic:?} that has come from {first} before, with {} \
+                 hops left: endpoints of version 1 are connected in a circle",
+                message.ttl
+            );
+            self.notice = Some(Notice::Misbehaved { reason: Reason::LoopDetected, what });
+        }
+        router.loops.drops()
+    }
+
     /// Takes note of a bad message, which goes no further.
     fn bad(&mut self, offence: Offence, what: &str) -> Option<Notice> {
         let what = match offence {
@@ -311,7 +380,7 @@ impl Inbound {
             Some(receiver) if receiver != router.id && router.forwarding => {
                 let table = router.table();
                 let scope = table.scope(way.entry, publisher, hop);
-                table.ways_to(receiver, scope, true)
+                table.ways_to(receiver, first.topic, scope, true)
             }
             _ => Vec::new(),
         };
@@ -355,7 +424,10 @@ impl Inbound {
             goes.then_some((length, number))
         };
         let Some(passage) = passage else {
-            while let Some((length, _)) = fits(run, most) {
+            // Each is looked at by itself if it may be one that comes back.
+            while !router.loops.is_watching()
+                && let Some((length, _)) = fits(run, most)
+            {
                 run.end += length;
                 run.frames += 1;
             }
@@ -455,6 +527,15 @@ impl Inbound {
                     false => {
                         let passage = router.own_passage(router.next_numbers(1));
                         put_with_passage(&mut self.converted, frame, passage, ttl);
+                    }
+                }
+            }
+            if run.has_passage && router.loops.is_watching() {
+                let now = self.peer.heard.last();
+                let region = region.as_ref().get(frames.clone()).unwrap_or_default();
+                for message in whole_frames(region).filter_map(|frame| frame.get(PREFIX..)) {
+                    if let Ok(message) = Envelope::decode(message) {
+                        router.loops.note(&message, source, now);
                     }
                 }
             }

@@ -2,6 +2,7 @@
 
 mod inbound;
 mod index;
+mod loops;
 mod offences;
 mod outbound;
 mod reach;
@@ -14,6 +15,7 @@ mod tests;
 use crate::peering::is_internal;
 pub use inbound::{Inbound, InboundLimits, Notice, Progress, Region};
 pub use index::PrefixIndex;
+pub use loops::LoopPolicy;
 pub use outbound::{Frames, Origin, Targets};
 pub use outbound::{PublishError, Published};
 pub use reach::Scope;

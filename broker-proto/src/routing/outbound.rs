@@ -1,5 +1,5 @@
 use super::is_internal;
-use super::route::{FixedTopic, Route, Way};
+use super::route::FixedTopic;
 use super::router::Router;
 use super::table::{Destinations, Peer, Sink, SinkKind};
 use crate::EndpointId;
@@ -284,8 +284,9 @@ impl Targets {
         topic: &[u8],
     ) -> Result<Self, PublishError> {
         check(topic)?;
-        let destinations = Route::find(router, topic, Way::from(router.id)).1;
-        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver) };
+        let (table, own) = (router.table(), router.id);
+        let destinations = table.destinations(topic, table.scope(own, own, own));
+        let ways = if receiver.is_nil() { Vec::new() } else { ways_to(router, receiver, topic) };
         Ok(Self { origin, receiver, to_self: receiver == router.id, destinations, ways })
     }
 
@@ -455,8 +456,8 @@ pub(super) fn start(
 }
 
 /// The peers that lead to an endpoint.
-fn ways_to(router: &Router, receiver: EndpointId) -> Vec<Arc<Peer>> {
+fn ways_to(router: &Router, receiver: EndpointId, topic: &[u8]) -> Vec<Arc<Peer>> {
     let (table, own) = (router.table(), router.id);
     let scope = table.scope(own, own, own);
-    table.ways_to(receiver, scope, router.forwarding)
+    table.ways_to(receiver, topic, scope, router.forwarding)
 }

@@ -1,5 +1,6 @@
 use super::index::PrefixIndex;
 use super::is_internal;
+use super::loops::{LoopPolicy, Loops};
 use super::reach::Remote;
 use super::table::{Peer, Receiver, Receivers, RoutingTable, Sink};
 use crate::EndpointId;
@@ -40,6 +41,8 @@ pub struct Router {
     pub published: AtomicU64,
     /// Which messages of others have been here.
     pub streams: Streams,
+    /// Which messages come back from peers of version 1.
+    pub(super) loops: Loops,
     /// The name of the stream of messages that this endpoint numbers.
     stream: u32,
     numbers: AtomicU64,
@@ -234,6 +237,7 @@ impl Router {
             data_depth,
             published: AtomicU64::new(0),
             streams: Streams::new(STREAMS),
+            loops: Loops::default(),
             stream: 0,
             numbers: AtomicU64::new(1),
             passages: AtomicBool::new(false),
@@ -253,6 +257,12 @@ impl Router {
     #[must_use]
     pub fn in_life(self, stream: u32, streams: usize) -> Self {
         Self { stream, streams: Streams::new(streams), ..self }
+    }
+
+    /// The same with another policy for messages that come back from peers of version 1.
+    #[must_use]
+    pub fn with_loops(self, policy: LoopPolicy) -> Self {
+        Self { loops: Loops::new(policy), ..self }
     }
 
     /// The first of the numbers of the next `count` messages that this endpoint publishes, or

@@ -1,6 +1,7 @@
 use super::index::PrefixIndex;
 use super::reach::{Remote, Scope};
 use crate::EndpointId;
+use crate::Rights;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
 use crate::memory::Holder;
 use crate::overlay::Graph;
@@ -21,6 +22,8 @@ pub struct Peer {
     pub conn: ConnectionId,
     /// What is spoken with it.
     pub dialect: Dialect,
+    /// What it may publish and receive.
+    pub rights: Arc<Rights>,
     /// What waits to be written.
     pub queue: Arc<BoundedQueue>,
     /// What has come from it.
@@ -58,6 +61,10 @@ pub struct PeerCounters {
     pub expired: AtomicU64,
     /// Envelopes that had been here before, by another path or the same.
     pub duplicates: AtomicU64,
+    /// Envelopes of a peer of version 1 that had been here before, with more hops left.
+    pub looped: AtomicU64,
+    /// Envelopes that the peer may not send.
+    pub not_permitted: AtomicU64,
 }
 
 /// What kind of consumer a sink belongs to; it decides which local messages it sees.
@@ -169,7 +176,28 @@ impl Receivers {
 #[derive(Debug, Default)]
 struct Remembered {
     count: usize,
-    answers: HashMap<Scope, HashMap<Box<[u8]>, Arc<Destinations>>>,
+    /// Those where it does not matter where a message comes from: all, if this endpoint knows of no
+    /// other relay.
+    from_anywhere: Topics,
+    answers: HashMap<Scope, Topics>,
+}
+
+type Topics = HashMap<Box<[u8]>, Arc<Destinations>>;
+
+impl Remembered {
+    fn get(&self, scope: Scope) -> Option<&Topics> {
+        match scope == Scope::default() {
+            true => Some(&self.from_anywhere),
+            false => self.answers.get(&scope),
+        }
+    }
+
+    fn get_mut(&mut self, scope: Scope) -> &mut Topics {
+        match scope == Scope::default() {
+            true => &mut self.from_anywhere,
+            false => self.answers.entry(scope).or_default(),
+        }
+    }
 }
 
 /// A snapshot of all subscriptions. It never changes; a change makes a new one.
@@ -204,8 +232,7 @@ impl RoutingTable {
         if topic.len() > CACHED_TOPIC_LEN_MAX {
             return Arc::new(self.resolve(topic, scope));
         }
-        if let Some(known) =
-            self.remembered.read().answers.get(&scope).and_then(|topics| topics.get(topic))
+        if let Some(known) = self.remembered.read().get(scope).and_then(|topics| topics.get(topic))
         {
             return Arc::clone(known);
         }
@@ -216,19 +243,21 @@ impl RoutingTable {
             *remembered = Remembered::default();
         }
         remembered.count += 1;
-        let topics = remembered.answers.entry(scope).or_default();
-        topics.insert(topic.into(), Arc::clone(&found));
+        remembered.get_mut(scope).insert(topic.into(), Arc::clone(&found));
         found
     }
 
     /// How many topics are remembered.
     #[cfg(test)]
     pub fn remembered(&self) -> usize {
-        self.remembered.read().answers.values().map(HashMap::len).sum()
+        let remembered = self.remembered.read();
+        remembered.answers.values().chain([&remembered.from_anywhere]).map(HashMap::len).sum()
     }
 
     fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
-        self.receivers.destinations(&self.index.lookup(topic), scope)
+        let mut found = self.receivers.destinations(&self.index.lookup(topic), scope);
+        found.peers.retain(|peer| peer.rights.may_subscribe(topic));
+        found
     }
 
     /// The local consumers that asked for an internal topic by a prefix that is internal as well.
@@ -236,13 +265,20 @@ impl RoutingTable {
         self.receivers.destinations(&self.internal.lookup(topic), Scope::default()).sinks
     }
 
-    /// The peers that lead to an endpoint, for a message that is addressed to it.
-    pub fn ways_to(&self, id: EndpointId, scope: Scope, forwarding: bool) -> Vec<Arc<Peer>> {
+    /// The peers that lead to an endpoint, for a message on a topic that is addressed to it.
+    pub fn ways_to(
+        &self,
+        id: EndpointId,
+        topic: &[u8],
+        scope: Scope,
+        forwarding: bool,
+    ) -> Vec<Arc<Peer>> {
+        let may = |peer: &&Arc<Peer>| peer.rights.may_subscribe(topic);
         if forwarding || self.peer(id).is_some() {
-            return self.receivers.way_to(scope, id).cloned().into_iter().collect();
+            return self.receivers.way_to(scope, id).into_iter().filter(may).cloned().collect();
         }
         // Relays know where it is, if it is anywhere.
-        self.peers().iter().filter(|peer| peer.is_relay()).cloned().collect()
+        self.peers().iter().filter(|peer| peer.is_relay()).filter(may).cloned().collect()
     }
 
     /// All peers, in ascending order of their ids.

@@ -4,6 +4,7 @@ mod hostile;
 mod inbound;
 mod outbound;
 mod passages;
+mod permissions;
 mod runs;
 
 use super::*;
@@ -52,8 +53,8 @@ fn peer(id: EndpointId, bounds: Bounds) -> Arc<Peer> {
     let queue = Arc::new(BoundedQueue::new(bounds));
     let conn = ConnectionId(u64::from(id.as_bytes()[0]));
     let heard = Arc::new(LastActivity::new(Duration::ZERO));
-    let dialect = Dialect::One;
-    Arc::new(Peer { id, conn, dialect, queue, counters: PeerCounters::default(), heard })
+    let (dialect, rights) = (Dialect::One, Arc::default());
+    Arc::new(Peer { id, conn, dialect, rights, queue, counters: PeerCounters::default(), heard })
 }
 
 impl Rig {

@@ -78,11 +78,12 @@ impl ConnectionTable {
                     }
                 }
                 Action::Close { conn, how } => self.close(conn, how),
-                Action::Install { conn, peer, dialect, filter, heard } => {
+                Action::Install { conn, peer, dialect, rights, filter, heard } => {
                     self.install(router, conn, filter, |queue| Peer {
                         id: peer,
                         conn,
                         dialect,
+                        rights,
                         queue,
                         counters: PeerCounters::default(),
                         heard,

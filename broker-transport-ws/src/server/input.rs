@@ -1,14 +1,13 @@
 use super::answers::{code, error_frame};
 use super::exchange::Exchange;
 use super::queue::{Interrupt, Outgoing};
-use crate::access::Rights;
 use crate::framing::{CloseCode, Framing, Received, Violation, ping_frame};
 use crate::stream::{ReadHalf, receive};
 use broker_core::data::json::{JsonErrorClass, JsonReader};
 use broker_core::data::{DecodeLimits, View};
 use broker_core::endpoint::ClientCounters;
 use broker_core::transport::Evicted;
-use broker_core::{EndpointId, is_internal};
+use broker_core::{EndpointId, Rights, is_internal};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -10,7 +10,8 @@ mod troubled;
 
 use broker::core::wire::envelope::ping_frame;
 use broker::core::wire::handshake::HandshakeMessage as Message;
-use broker::{Address, EndpointId, ErrorCode, OverflowPolicy, Reason, Retry};
+use broker::data::Value;
+use broker::{Address, EndpointId, ErrorCode, OverflowPolicy, PeerRule, Reason, Retry};
 use scene::Scene;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -64,6 +65,8 @@ async fn provoke(reason: Reason) -> Option<Scene> {
         R::SameId => same_id().await,
         R::ConnectedToItself => connected_to_itself().await,
         R::Redundant | R::LimitReached => a_second_one(reason).await,
+        R::NotPermitted => not_permitted().await,
+        R::LoopDetected => circle().await,
         R::Cancelled => cancelled().await,
         R::UnknownPeer => unknown_peer().await,
         R::Closed | R::Reset => hung_up(reason).await,
@@ -152,6 +155,32 @@ async fn a_second_one(reason: Reason) -> Scene {
     id[15] += u8::from(only_one);
     second.lead(EndpointId::from_bytes(id)).await;
     scene.keep(first).keep(second)
+}
+
+/// Two neighbours of version 1 that are in a circle with this endpoint.
+async fn circle() -> Scene {
+    let mut scene = Scene::new(|_| {});
+    let url = scene.listen().await;
+    let mut first = Stranger::peer(&url, STRANGER).await;
+    scene.is_peered().await;
+    let mut id = *STRANGER.as_bytes();
+    id[15] += 1;
+    let id = EndpointId::from_bytes(id);
+    let mut second = Stranger::peer(&url, id).await;
+    scene.is_peered().await;
+    let payload = Value::Count(7).encode();
+    first.envelope_with(STRANGER, b"/t", &payload, 15).await;
+    second.hear_data().await;
+    second.envelope_with(id, b"/t", &payload, 13).await;
+    scene.keep(first).keep(second)
+}
+
+async fn not_permitted() -> Scene {
+    let rule = PeerRule { certificate: Some("CN=tenant".to_owned()), ..PeerRule::default() };
+    let mut scene = Scene::new(|config| config.peer_rules = vec![rule]);
+    let mut stranger = Stranger::dial(&scene.listen().await).await;
+    stranger.lead(STRANGER).await;
+    scene.keep(stranger)
 }
 
 async fn cancelled() -> Scene {

@@ -59,11 +59,32 @@ impl Stranger {
     }
 
     pub(crate) async fn envelope(&mut self, sender: EndpointId, topic: &[u8], payload: &[u8]) {
-        let (receiver, kind, ttl) = (EndpointId::NIL, EnvelopeType::Data, 16);
+        self.envelope_with(sender, topic, payload, 16).await;
+    }
+
+    /// The same with this hop limit.
+    pub(crate) async fn envelope_with(
+        &mut self,
+        sender: EndpointId,
+        topic: &[u8],
+        payload: &[u8],
+        ttl: u16,
+    ) {
+        let (receiver, kind) = (EndpointId::NIL, EnvelopeType::Data);
         let mut frame = Vec::new();
         let envelope = Envelope { sender, receiver, kind, ttl, topic, payload };
         envelope.put_frame(&mut frame).unwrap();
         self.send(&frame).await;
+    }
+}
+
+impl Stranger {
+    /// Waits until a message comes.
+    pub(crate) async fn hear_data(&mut self) {
+        let is_data = |payload: &[u8]| {
+            Envelope::decode(payload).is_ok_and(|envelope| envelope.kind == EnvelopeType::Data)
+        };
+        while !is_data(&self.hear().await) {}
     }
 }
 

@@ -91,8 +91,8 @@ pub(crate) struct Pub {
 
 impl Pub {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
         let settings = self.endpoint.settle_with_peer(OverflowPolicy::Wait)?;
+        #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
         let mut settings = patient(settings).into_leaf();
         if self.dry_run {
             let format = settings.output.unwrap_or_else(Format::detect);

@@ -32,6 +32,7 @@ fn peer(number: u8, conn: u64, policy: OverflowPolicy) -> Arc<Peer> {
         id: id(number),
         conn: ConnectionId(conn),
         dialect: Dialect::One,
+        rights: Arc::default(),
         queue: Arc::new(BoundedQueue::new(bounds)),
         counters: PeerCounters::default(),
         heard: Arc::new(LastActivity::new(broker_proto::peering::Time::ZERO)),

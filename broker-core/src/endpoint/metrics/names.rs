@@ -69,7 +69,12 @@ metrics_table! {
     BYTES = "broker_peer_bytes_total", Counter, ["peer", "direction"],
         "Bytes received from a peer (in) and queued for it (out)";
     REFUSED = "broker_peer_refused_messages_total", Counter, ["peer"],
-        "Messages from a peer that were dropped for being malformed, forged, internal or out of hops";
+        "Messages from a peer that were dropped for being malformed, forged, internal, not permitted \
+         or out of hops";
+    DUPLICATES = "broker_peer_duplicate_messages_total", Counter, ["peer"],
+        "Messages from a peer that were dropped because they had come before, by another path";
+    LOOPED = "broker_peer_looped_messages_total", Counter, ["peer"],
+        "Messages from a peer of version 1 that had come before, with more hops left";
     QUEUE_TIME = "broker_peer_queue_seconds", Histogram, ["peer"],
         "Time that messages wait for a peer before they are written; sampled under load";
     CLIENT_MESSAGES = "broker_client_messages_total", Counter, ["application", "outcome"],

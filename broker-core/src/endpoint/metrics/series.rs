@@ -1,3 +1,4 @@
+use super::super::drops::refused_messages;
 use super::super::table::{DropCauses, PeeringStats, peer_stats};
 use super::kept::Kept;
 use super::names;
@@ -20,7 +21,7 @@ pub(super) struct Series {
     waits: Waits,
 }
 
-const COUNTERS: usize = 13;
+const COUNTERS: usize = 15;
 
 /// The gauges of the queues that share a label.
 #[derive(Debug)]
@@ -82,6 +83,8 @@ impl Series {
             plain(names::DELIVERED),
             plain(names::OVERFLOWS),
             plain(names::REFUSED),
+            plain(names::DUPLICATES),
+            plain(names::LOOPED),
             directed(names::MESSAGES, "out"),
             directed(names::MESSAGES, "in"),
             directed(names::BYTES, "out"),
@@ -116,7 +119,9 @@ impl Series {
             stats.offered,
             stats.delivered,
             stats.num_overflows,
-            stats.malformed + stats.forged + stats.internal + stats.expired,
+            refused_messages(stats),
+            stats.duplicates,
+            stats.looped,
             stats.messages_out,
             stats.messages_in,
             stats.bytes_out,

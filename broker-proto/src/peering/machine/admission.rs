@@ -4,6 +4,7 @@ use crate::EndpointId;
 use crate::fact::NetworkInfo;
 use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
+use crate::rights::rights_of;
 use crate::wire::handshake::{self, HandshakeMessage};
 use crate::{Link, Protection, SourceAddress};
 use bytes::Bytes;
@@ -23,6 +24,10 @@ pub(super) struct HandshakeSteps<'a> {
 
 impl HandshakeSteps<'_> {
     fn proceed(&mut self, id: EndpointId, status: PeerStatus) -> Admission {
+        if rights_of(&self.machine.settings.rules, self.link).is_none() {
+            let who = format!("{} ({})", self.link.remote, self.link.protection);
+            return Admission::Refuse(Refusal::NotPermitted(who));
+        }
         if let Err(what) = self.has_room() {
             return Admission::Refuse(Refusal::LimitReached(what));
         }
@@ -137,9 +142,10 @@ impl HandshakeContext for HandshakeSteps<'_> {
 
     fn filter(&mut self, peer: EndpointId) -> Vec<Bytes> {
         let generation = self.machine.filter_generation();
-        let fingerprint = fingerprint(&self.machine.filter_payload(peer));
+        let rights = rights_of(&self.machine.settings.rules, self.link).unwrap_or_default();
+        let fingerprint = fingerprint(&self.machine.filter_payload(peer, &rights));
         *self.announced = Told { generation, fingerprint };
-        self.machine.filter_for(peer)
+        self.machine.filter_for(peer, &rights)
     }
 
     fn version(&self) -> u8 {

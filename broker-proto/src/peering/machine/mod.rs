@@ -28,7 +28,7 @@ use crate::limits::{FilterLimits, OverlayLimits};
 use crate::overlay::{Overlay, OverlayChange};
 use crate::wire::envelope::SharedFrame;
 use crate::wire::handshake::Role;
-use crate::{Address, EndpointId, SourceAddress};
+use crate::{Address, EndpointId, PeerRule, Rights, SourceAddress};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -71,6 +71,8 @@ pub struct Settings {
     pub retry_jitter: f64,
     /// Where doubling the time between retries ends; without it the time stays the same.
     pub retry_max: Option<Duration>,
+    /// What peers may do; without rules everything.
+    pub rules: Vec<PeerRule>,
     /// Where the random part of the time between attempts starts.
     pub seed: u64,
 }
@@ -105,6 +107,7 @@ pub enum Action {
         conn: ConnectionId,
         peer: EndpointId,
         dialect: Dialect,
+        rights: Arc<Rights>,
         filter: Vec<Bytes>,
         heard: Arc<LastActivity>,
     },
@@ -168,7 +171,7 @@ struct ConnectionState {
 #[derive(Debug)]
 enum Stage {
     Shaking(Shaking),
-    Peered(Peering),
+    Peered(Box<Peering>),
     /// Being closed; nothing that happens on it matters any more.
     Over,
 }
@@ -197,6 +200,9 @@ struct Told {
 struct Peering {
     peer: EndpointId,
     dialect: Dialect,
+    rights: Arc<Rights>,
+    /// Whether it has been said that it wants what it may not have.
+    told_rights: bool,
     /// What it wants, as others are told.
     claimed: Vec<Bytes>,
     /// Where it comes from, if it was accepted.

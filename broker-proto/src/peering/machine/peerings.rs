@@ -3,11 +3,13 @@ use super::{
     Stage, Timer,
 };
 use crate::Failure;
+use crate::Reason;
 use crate::fact::{EndpointInfo, Fact, NetworkInfo, PeerChange, RemovalCause};
 use crate::peering::bye::Bye;
 use crate::peering::handshake::Dialect;
 use crate::peering::pace::{Pace, Turn};
 use crate::peering::{ConnectionId, LastActivity, PeerStatus, SubscribeError, Time};
+use crate::rights::rights_of;
 use crate::wire::envelope::{SharedFrame, ping_frame};
 use crate::wire::handshake::Role;
 use crate::{Address, EndpointId, ErrorCode, SourceAddress};
@@ -62,15 +64,20 @@ impl PeeringMachine {
             }
         }
         let heard = Arc::new(LastActivity::new(now));
+        let link = self.conns.get(&id).map(|conn| &conn.link);
+        let rights = link.and_then(|link| rights_of(&self.settings.rules, link));
+        let rights = Arc::new(rights.unwrap_or_default());
         if let Some(conn) = self.conns.get_mut(&id) {
             let origin = conn.is_accepted().then(|| SourceAddress::of(&conn.link.remote));
             origin.iter().for_each(|origin| self.crowd.enter(origin));
             let (removal, bye, check, cut) = (None, None, None, None);
             let heard = Arc::clone(&heard);
             self.peered += 1;
-            conn.stage = Stage::Peered(Peering {
+            conn.stage = Stage::Peered(Box::new(Peering {
                 peer,
                 dialect,
+                rights: Arc::clone(&rights),
+                told_rights: false,
                 claimed: Vec::new(),
                 origin,
                 dial,
@@ -82,9 +89,11 @@ impl PeeringMachine {
                 announced: shaking.announced,
                 pace: Pace::of_peer(),
                 next_filter: None,
-            });
+            }));
         }
-        self.act(Action::Install { conn: id, peer, dialect, filter: filter.clone(), heard });
+        let filter = self.receivable(id, filter);
+        let wanted = filter.clone();
+        self.act(Action::Install { conn: id, peer, dialect, rights, filter: wanted, heard });
         if self.discovered.insert(peer) {
             self.report_change(PeerChange::Discovered, peer);
         }
@@ -167,11 +176,12 @@ impl PeeringMachine {
             return;
         };
         let (peer, dialect) = (peering.peer, peering.dialect);
+        let rights = Arc::clone(&peering.rights);
         peering.announced.generation = generation;
         if self.is_link(dialect) {
             return;
         }
-        let payload = self.filter_payload(peer);
+        let payload = self.filter_payload(peer, &rights);
         let fingerprint = fingerprint(&payload);
         let Some(peering) = self.peering_mut(conn) else { return };
         let before = std::mem::replace(&mut peering.announced.fingerprint, fingerprint);
@@ -261,11 +271,29 @@ impl PeeringMachine {
         }
     }
 
+    /// What a peer may have of what it wants. If that is not everything, it is said once.
+    fn receivable(&mut self, conn: ConnectionId, wanted: Vec<Bytes>) -> Vec<Bytes> {
+        let Some(peering) = self.peering_mut(conn) else { return wanted };
+        let (filter, refused) = peering.rights.receivable(wanted);
+        let Some(refused) = refused else { return filter };
+        if !std::mem::replace(&mut peering.told_rights, true) {
+            let peer = peering.peer;
+            let remote = self.registry.get(peer).map(|record| record.network.url.clone());
+            let topic = String::from_utf8_lossy(&refused);
+            let what = format!("wants {topic:?}, which is more than it may subscribe to");
+            if let Some(remote) = remote {
+                self.report(Fact::Misbehaved { peer, remote, reason: Reason::NotPermitted, what });
+            }
+        }
+        filter
+    }
+
     pub(super) fn filter_due(&mut self, conn: ConnectionId, now: Time) {
         let Some(peering) = self.peering_mut(conn) else { return };
         let Some(filter) = peering.next_filter.take() else { return };
         peering.pace.go(now, filter.len());
         let peer = peering.peer;
+        let filter = self.receivable(conn, filter);
         self.act(Action::SetFilter { conn, peer, filter: filter.clone() });
         self.peer_wants(conn, filter, now);
     }

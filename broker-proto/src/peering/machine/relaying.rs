@@ -12,7 +12,7 @@ use crate::wire::announcement::{Announcement, Claim};
 use crate::wire::envelope::{SharedFrame, ping_frame};
 use crate::wire::handshake::Role;
 use crate::wire::{PROTOCOL_VERSION, routing_update};
-use crate::{EndpointId, Failure};
+use crate::{EndpointId, Failure, Rights};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 
@@ -40,16 +40,16 @@ impl PeeringMachine {
     }
 
     /// What this endpoint wants from a peer: for itself and, as a relay, for everybody else.
-    pub(super) fn filter_for(&self, peer: EndpointId) -> Vec<Bytes> {
+    pub(super) fn filter_for(&self, peer: EndpointId, rights: &Rights) -> Vec<Bytes> {
         if !self.relays() {
-            return self.filter.announced();
+            return rights.publishable(self.filter.announced());
         }
-        let filter = self.overlay.filter_for(peer);
+        let filter = rights.publishable(self.overlay.filter_for(peer));
         let bytes: usize = filter.iter().map(Bytes::len).sum();
         let limits = &self.settings.filter;
         if filter.len() > limits.entries || bytes > limits.bytes {
             // More than peers accept; everything includes it.
-            return vec![Bytes::new()];
+            return rights.publishable(vec![Bytes::new()]);
         }
         filter
     }
@@ -60,7 +60,12 @@ impl PeeringMachine {
     }
 
     /// The same as the payload of a routing update, which all peers share for which it is the same.
-    pub(super) fn filter_payload(&mut self, peer: EndpointId) -> Bytes {
+    pub(super) fn filter_payload(&mut self, peer: EndpointId, rights: &Rights) -> Bytes {
+        if !rights.are_unlimited() {
+            let mut payload = Vec::new();
+            routing_update::encode(&mut payload, &self.filter_for(peer, rights));
+            return payload.into();
+        }
         if !self.relays() {
             return self.filter.payload();
         }
@@ -72,7 +77,7 @@ impl PeeringMachine {
             return payload.clone();
         }
         let mut payload = Vec::new();
-        routing_update::encode(&mut payload, &self.filter_for(peer));
+        routing_update::encode(&mut payload, &self.filter_for(peer, rights));
         let payload = Bytes::from(payload);
         if shared {
             self.union = Some((generation, payload.clone()));

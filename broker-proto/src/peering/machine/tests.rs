@@ -7,6 +7,7 @@ mod leaving;
 mod limits;
 mod liveness;
 mod peerings;
+mod permissions;
 mod redundancy;
 
 use super::*;
@@ -42,6 +43,7 @@ fn settings() -> Settings {
         remembered_peers: 100,
         retry_jitter: 0.0,
         retry_max: None,
+        rules: Vec::new(),
         seed: 1,
     }
 }

@@ -246,5 +246,6 @@ fn large_filters_are_put_into_force_in_their_order_and_only_for_their_connection
 fn peer_like(peer: &Peer) -> Peer {
     let (queue, heard) = (Arc::clone(&peer.queue), Arc::clone(&peer.heard));
     let (id, conn, dialect) = (peer.id, peer.conn, peer.dialect);
-    Peer { id, conn, dialect, queue, counters: PeerCounters::default(), heard }
+    let rights = Arc::clone(&peer.rights);
+    Peer { id, conn, dialect, rights, queue, counters: PeerCounters::default(), heard }
 }
