@@ -10,9 +10,12 @@
 //! * every `endpoint_discovered` and `peer_added` is closed by one `peer_lost` or `peer_removed`
 //!   and one `endpoint_unreachable`, in this order;
 //! * every message goes to exactly those who want it, in order on each path, and never twice;
+//! * no message comes over a connection twice, and in an overlay that does not change a message
+//!   comes to each relay once;
 //! * what is sent is delivered, dropped and counted, or in flight;
 //! * queues stay under their bounds;
-//! * when the faults are over, what should be peered is peered, and filters agree;
+//! * when the faults are over, what should be peered is peered, filters agree, and what relays
+//!   know of an overlay is what there is;
 //! * filters say what consumers want, requests are answered, and no timer is left behind;
 //! * an endpoint that has been shut down leaves nothing behind.
 

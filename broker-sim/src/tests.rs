@@ -42,6 +42,7 @@ fn the_rules_hold_for_a_second_hundred_of_seeds() {
         "end in the middle of a frame",
         "restart with the old id",
         "restart with a new id",
+        "the network parts",
     ];
     came_up(&total, "moments", &moments);
     let worst = ["connection cut", "unpeer, by address", "subscribe", "unsubscribe", "shutdown"];

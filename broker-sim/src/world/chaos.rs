@@ -40,7 +40,7 @@ impl World {
         self.act(mischief, slot);
     }
 
-    fn act(&mut self, mischief: Mischief, slot: usize) {
+    pub(super) fn act(&mut self, mischief: Mischief, slot: usize) {
         use Mischief as M;
         if matches!(mischief, M::Subscribe | M::Unsubscribe | M::Crash | M::Vanish | M::Shutdown) {
             self.note_handshake(slot, mischief);
@@ -235,6 +235,24 @@ impl World {
             wire.ends[e].broken.get_or_insert(self.now + delay);
             self.look_at_reader(id, wire, e, delay);
             self.look_at_writer(id, wire, e, delay);
+        }
+    }
+
+    /// Whether two endpoints are on different sides of a parted network.
+    pub(super) fn is_parted(&self, a: usize, b: usize) -> bool {
+        self.sides.as_ref().is_some_and(|sides| sides.get(a) != sides.get(b))
+    }
+
+    /// Cuts every connection that leads from one side of a parted network to the other.
+    pub(super) fn cut_between_sides(&mut self) {
+        let parted = |(id, wire): (&u64, &Box<Wire>)| {
+            let [from, to] = &wire.ends;
+            self.is_parted(from.slot, to.slot).then_some(*id)
+        };
+        for id in self.wires.iter().filter_map(parted).collect::<Vec<_>>() {
+            let Some(mut wire) = self.wires.remove(&id) else { continue };
+            self.cut(id, &mut wire);
+            self.put_back(id, wire);
         }
     }
 

@@ -2,12 +2,15 @@
 
 use super::{Touched, What, World};
 use crate::node::Node;
+use crate::plan::Shape;
 use crate::wire::{Stage, Wire};
 use broker_proto::limits::SEGMENT;
 use broker_proto::peering::{Census, ConnectionId, PeerStatus};
 use broker_proto::queue::{BoundedQueue, QueueStats};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Which wire, and which end of it.
@@ -29,6 +32,7 @@ impl World {
             node.is_consistent()
                 .and_then(|()| node.keeps_bounds())
                 .and_then(|()| self.ends_in_time(*slot, node))
+                .and_then(|()| self.keeps_from_storms(node))
                 .and_then(|()| {
                     let peers = node.router.peers();
                     let peers: Vec<_> = peers.iter().map(|peer| peer.id).collect();
@@ -42,6 +46,21 @@ impl World {
             }
         }
         if touched.peerings { self.check_pairs(&self.places()) } else { Ok(()) }
+    }
+
+    /// No message of an overlay comes over a connection more than once, whatever happens.
+    fn keeps_from_storms(&self, node: &Node) -> Result<(), String> {
+        if self.plan.shape != Shape::Overlay {
+            return Ok(());
+        }
+        for peer in node.router.peers() {
+            let [data, ..] = &peer.counters.messages_in;
+            let (got, copies) = (data.load(Relaxed), self.copies);
+            if got > copies {
+                return Err(format!("got {got} messages from {}, at most {copies} exist", peer.id));
+            }
+        }
+        Ok(())
     }
 
     /// Where the connections of the living endpoints are.
@@ -200,11 +219,8 @@ impl Node {
     }
 
     /// What its consumers want, without what is covered by something else.
-    fn wanted_topics(&self) -> Vec<bytes::Bytes> {
-        let all = || self.consumers.values().flat_map(|consumer| &consumer.topics);
-        let covered = |topic: &[u8]| all().any(|t| *t != topic && topic.starts_with(t));
-        let wanted: BTreeSet<_> = all().filter(|topic| !covered(topic)).cloned().collect();
-        wanted.into_iter().collect()
+    pub(super) fn wanted_topics(&self) -> Vec<Bytes> {
+        uncovered(self.consumers.values().flat_map(|consumer| &consumer.topics))
     }
 
     /// How many peers are registered as peered, as shaking hands, and as ended.
@@ -261,6 +277,13 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// Topics in ascending order, without those that another one covers.
+pub(super) fn uncovered<'a>(topics: impl Iterator<Item = &'a Bytes> + Clone) -> Vec<Bytes> {
+    let covered = |topic: &Bytes| topics.clone().any(|t| t != topic && topic.starts_with(t));
+    let wanted: BTreeSet<_> = topics.clone().filter(|topic| !covered(topic)).cloned().collect();
+    wanted.into_iter().collect()
 }
 
 /// Whether a queue is within its bounds, and all that was offered to it is accounted for.

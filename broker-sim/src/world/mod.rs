@@ -66,6 +66,10 @@ pub(super) struct World {
     pub(super) owners: BTreeMap<EndpointId, usize>,
     /// How often the last consumers got the last message of each publisher.
     pub(super) probes: BTreeMap<(usize, u64), BTreeMap<u64, u32>>,
+    /// Which side of a parted network each endpoint is on, while it is parted.
+    pub(super) sides: Option<Vec<bool>>,
+    /// How many messages may have come over each connection, at most.
+    pub(super) copies: u64,
     pub(super) summary: Summary,
     pub(super) broken: Option<String>,
     /// What has to be checked after this step.
@@ -136,6 +140,8 @@ impl World {
             ledger: Ledger::default(),
             owners: BTreeMap::new(),
             probes: BTreeMap::new(),
+            sides: None,
+            copies: 0,
             summary: Summary::default(),
             broken: None,
             touched: Touched::default(),

@@ -29,7 +29,8 @@ impl World {
         if !node.opening.contains(&DialId(dial)) {
             return;
         }
-        let there = self.slots.get(target).filter(|there| there.refuses_until <= now);
+        let parted = self.is_parted(slot, target);
+        let there = self.slots.get(target).filter(|there| there.refuses_until <= now && !parted);
         let Some(other) = there.and_then(|there| there.node.as_ref()).filter(|n| !n.stopped) else {
             // Refused at once, or nobody answers.
             let after = if self.random.bool() { self.soon() } else { Duration::from_secs(3) };

@@ -1,8 +1,9 @@
 //! The end of a run: the faults are over, and everything has to become well.
 
+use super::check::uncovered;
 use super::{What, World, address};
 use crate::node::Node;
-use crate::plan::Shape;
+use crate::plan::{Mischief, Shape};
 use broker_proto::EndpointId;
 use broker_proto::SubscriberPolicy;
 use broker_proto::peering::ConnectionId;
@@ -10,6 +11,7 @@ use broker_proto::routing::{Origin, SinkKind};
 use broker_proto::session::EndpointContext;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// In this time everything that should be peered is peered again: attempts come every few seconds,
@@ -40,9 +42,41 @@ impl World {
         self.go_on_for(SETTLE);
         let outcome = self.check_settled();
         self.verify(outcome);
+        if self.plan.shape == Shape::Overlay {
+            self.part();
+            let outcome = self.check_settled();
+            self.verify(outcome);
+        }
         self.ask_again();
         self.probe();
         self.end();
+    }
+
+    /// Parts the network for a time in which relays may forget each other, lets something change
+    /// on both sides, and heals it.
+    fn part(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let sides: Vec<bool> = self.slots.iter().map(|_| self.random.bool()).collect();
+        self.trace(|_| format!("the network parts: {sides:?}"));
+        self.summary.note("moments", "the network parts");
+        self.sides = Some(sides);
+        self.cut_between_sides();
+        let time = Duration::from_secs(self.random.u64(10..120));
+        self.go_on_for(time / 2);
+        for slot in 0..self.slots.len() {
+            match self.random.u8(..8) {
+                0 => self.act(Mischief::Crash, slot),
+                1..3 => self.act(Mischief::Unsubscribe, slot),
+                3..5 => self.act(Mischief::Subscribe, slot),
+                _ => {}
+            }
+        }
+        self.go_on_for(time / 2);
+        self.trace(|_| "the network is whole again".to_owned());
+        self.sides = None;
+        self.go_on_for(SETTLE);
     }
 
     /// Everything that should be peered is, nothing else is, and filters agree.
@@ -157,14 +191,40 @@ impl World {
         self.publish_probes();
         self.go_on_for(Duration::from_secs(80));
         self.probes.values_mut().for_each(BTreeMap::clear);
+        let before = self.duplicates();
         self.publish_probes();
         if self.broken.is_some() || self.plan.shape == Shape::Ring {
             return;
         }
         let outcome = self.check_probes();
         self.verify(outcome);
-        let outcome = self.check_overlay();
+        let outcome = self.check_overlay().and_then(|()| self.check_duplicates(&before));
         self.verify(outcome);
+    }
+
+    /// What relays have got from each other and had had before, by connection.
+    fn duplicates(&self) -> BTreeMap<(usize, ConnectionId), u64> {
+        let of = |(slot, node): (usize, &Node)| {
+            let peers = node.router.peers().into_iter().filter(|peer| peer.is_relay());
+            peers
+                .map(move |peer| ((slot, peer.conn), peer.counters.duplicates.load(Relaxed)))
+                .collect::<Vec<_>>()
+        };
+        self.relays().flat_map(of).collect()
+    }
+
+    /// While nothing changes, a message comes to each relay over one of its connections only.
+    fn check_duplicates(
+        &self,
+        before: &BTreeMap<(usize, ConnectionId), u64>,
+    ) -> Result<(), String> {
+        for ((slot, conn), now) in self.duplicates() {
+            let more = now - before.get(&(slot, conn)).copied().unwrap_or_default();
+            if more > 0 {
+                return Err(format!("n{slot} got {more} messages again on {conn}"));
+            }
+        }
+        Ok(())
     }
 
     /// Every relay knows who is behind the others, and of nobody else.
@@ -181,8 +241,36 @@ impl World {
             if known != expected {
                 return Err(format!("n{slot} knows of {known:?} instead of {expected:?}"));
             }
+            for peer in node.router.peers() {
+                let told = self.leaf(peer.id).and_then(|leaf| leaf.router.peer_filter(node.id));
+                let wanted = self.wanted_by_others(slot, peer.id);
+                if told.as_ref().is_some_and(|told| *told != wanted) {
+                    let id = peer.id;
+                    return Err(format!("n{slot} told {id} {told:?}, and {wanted:?} is wanted"));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// A living endpoint that passes nothing on.
+    fn leaf(&self, id: EndpointId) -> Option<&Node> {
+        let mut living = self.slots.iter().filter_map(|slot| slot.node.as_ref());
+        living.find(|node| node.id == id && !node.router.forwarding)
+    }
+
+    /// What a relay and all endpoints want that it can reach, but for one of them.
+    fn wanted_by_others(&self, slot: usize, but: EndpointId) -> Vec<Bytes> {
+        let mut topics = BTreeSet::new();
+        for (at, relay) in self.linked_with(slot).into_iter().filter_map(|at| self.relay(at)) {
+            topics.extend(relay.wanted_topics());
+            for id in self.served_by(at).into_iter().filter(|id| *id != but) {
+                let leaf = self.leaf(id).filter(|leaf| leaf.is_peered_with(relay.id));
+                let known = || relay.router.peer_filter(id).unwrap_or_default();
+                topics.extend(leaf.map_or_else(known, Node::wanted_topics));
+            }
+        }
+        uncovered(topics.iter())
     }
 
     fn relay(&self, slot: usize) -> Option<(usize, &Node)> {
