@@ -194,8 +194,12 @@ async fn a_circle_through_nodes_of_version_1_is_named_and_its_copies_can_be_drop
     let (mut a, url_a) = node(&version_1).await;
     let (mut b, url_b) = node(&[&version_1[..], &["--peer", &url_a]].concat()).await;
     a.event("peer_added").await;
-    let args = ["--events", "--loops", "drop", "--peer", &url_a, "--peer", &url_b];
-    let (mut hub, url) = node(&args).await;
+    let peers = ["--peer", &url_a, "--peer", &url_b];
+    let args = ["--events", "--name", "hub", "--loops", "drop", "--http", "127.0.0.1:0"];
+    let (mut hub, url) = node(&[&args[..], &peers].concat()).await;
+    let http = hub.listening().await;
+    let healthy = run(&["doctor", &url, "--http", &http, "--output", "text"]).await.expect(0);
+    assert!(healthy.stdout.contains("no messages came back"), "{}", healthy.stdout);
     a.event("peer_added").await;
     b.event("peer_added").await;
     let sub = ["/t", "/end", "--peer", &url];
@@ -216,6 +220,10 @@ async fn a_circle_through_nodes_of_version_1_is_named_and_its_copies_can_be_drop
         }
     }
     assert!(numbers.iter().copied().eq(1..=20), "each one once: {numbers:?}");
+    let map = run(&["map", "--http", &http]).await.expect(0).stdout;
+    assert!(map.contains("CIRCLE at hub"), "{map}");
+    let doctor = run(&["doctor", &url, "--http", &http, "--output", "text"]).await.expect(1);
+    assert!(doctor.stdout.contains("CIRCLE at hub: "), "{}", doctor.stdout);
 }
 
 #[tokio::test]

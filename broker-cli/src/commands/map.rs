@@ -10,7 +10,8 @@ use std::fmt::Write;
 ///
 /// Asks nodes for what they know: each knows its own peers, and of all nodes that were started with
 /// --announce if it was so itself. A tree, a graph for Graphviz, or JSON; links that close a loop,
-/// and nodes and links without which the overlay falls apart, are marked.
+/// and nodes and links without which the overlay falls apart, are marked. So are circles through
+/// endpoints of version 1, in which messages come back.
 #[derive(Args)]
 pub(crate) struct Map {
     /// Where a node tells about itself: what it was given with --http; may be repeated
@@ -51,6 +52,47 @@ impl Map {
 struct Graph {
     nodes: BTreeMap<String, Node>,
     links: Vec<Link>,
+    circles: Vec<Circle>,
+}
+
+/// Messages have come back to a node through endpoints of version 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Circle {
+    /// The node that has noticed it.
+    pub(super) at: String,
+    /// From whom they had come first.
+    pub(super) from: String,
+    /// Who has brought them back.
+    pub(super) by: String,
+    pub(super) messages: u64,
+}
+
+impl Circle {
+    /// Those that a node has noticed.
+    pub(super) fn of(status: &Status) -> impl Iterator<Item = Self> {
+        status.peers.iter().filter_map(|peer| {
+            let statistics = peer.statistics.as_ref()?;
+            let from = statistics.looped_from.clone()?;
+            let (at, by) = (status.id.clone(), peer.id.clone()?);
+            Some(Self { at, from, by, messages: statistics.looped })
+        })
+    }
+
+    /// What there is to say of it, with names for the three.
+    pub(super) fn text(&self, name: impl Fn(&str) -> String) -> String {
+        format!(
+            "CIRCLE at {}: {} messages that {} had sent came back from {}",
+            printable(&name(&self.at)),
+            self.messages,
+            printable(&name(&self.from)),
+            printable(&name(&self.by))
+        )
+    }
+
+    fn has(&self, link: &Link) -> bool {
+        let ends = [&link.from, &link.to];
+        ends.contains(&&self.at) && (ends.contains(&&self.from) || ends.contains(&&self.by))
+    }
 }
 
 #[derive(Debug, Default, Clone, Serialize)]
@@ -82,12 +124,16 @@ struct Link {
 impl Graph {
     fn add(&mut self, status: &Status) {
         let own = self.nodes.entry(status.id.clone()).or_default();
-        own.is_known = true;
+        if std::mem::replace(&mut own.is_known, true) {
+            // Another node has told of it already.
+            return;
+        }
         own.clients = status.clients.len();
         if !status.name.is_empty() {
             own.name = Some(status.name.clone());
         }
         own.address = status.listeners.first().map(|listener| listener.url.clone());
+        self.circles.extend(Circle::of(status));
         for peer in &status.peers {
             let (Some(id), Some(statistics)) = (&peer.id, &peer.statistics) else { continue };
             let other = self.nodes.entry(id.clone()).or_default();
@@ -219,6 +265,9 @@ impl Graph {
             self.links.len(),
             if single.is_empty() { "none".to_owned() } else { printable(&single.join(", ")) }
         );
+        for circle in &self.circles {
+            let _ = writeln!(text, "{}", circle.text(|id| self.label(id)));
+        }
         text
     }
 
@@ -262,10 +311,12 @@ impl Graph {
             let _ = writeln!(text, "  {id:?} [label={:?}{color}];", printable(&self.label(id)));
         }
         for link in &self.links {
-            let style = match (link.closes_loop, link.is_redundant) {
-                (true, _) => " [style=dashed]",
-                (false, true) => "",
-                (false, false) => " [color=red]",
+            let in_circle = self.circles.iter().any(|circle| circle.has(link));
+            let style = match (in_circle, link.closes_loop, link.is_redundant) {
+                (true, _, _) => " [color=red, label=\"circle\"]",
+                (false, true, _) => " [style=dashed]",
+                (false, false, true) => "",
+                (false, false, false) => " [color=red]",
             };
             let _ = writeln!(text, "  {:?} -- {:?}{style};", link.from, link.to);
         }
@@ -317,5 +368,17 @@ mod tests {
         assert!(ring.tree().contains("3 nodes, 3 links, 1 close a loop"), "{}", ring.tree());
         assert!(ring.tree().contains("LOOP"), "{}", ring.tree());
         assert!(two.dot().contains("\"h1\" -- \"h2\" [color=red];"), "{}", two.dot());
+    }
+
+    #[test]
+    fn circles_are_named_with_all_who_are_known_of_them() {
+        let mut ring = graph(&[("a", "b"), ("b", "c"), ("c", "a")]);
+        let (at, from, by) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+        ring.circles.push(Circle { at, from, by, messages: 3 });
+        let said = "CIRCLE at a: 3 messages that b had sent came back from c";
+        assert!(ring.tree().contains(said), "{}", ring.tree());
+        let dot = ring.dot();
+        let mark = "[color=red, label=\"circle\"]";
+        assert_eq!(dot.matches(mark).count(), 2, "the links of the node that noticed: {dot}");
     }
 }

@@ -157,6 +157,8 @@ pub(crate) struct Statistics {
     #[serde(default)]
     pub(crate) looped: u64,
     #[serde(default)]
+    pub(crate) looped_from: Option<String>,
+    #[serde(default)]
     pub(crate) not_permitted: u64,
     /// How many messages were followed through the queue, how long that took them together, and how
     /// long it took the last one.
@@ -225,6 +227,15 @@ impl Status {
             peers_left_out,
             clients_left_out,
         }
+    }
+}
+
+impl Status {
+    /// The name of the node itself or of a peer, or else the id.
+    pub(crate) fn name_of(&self, id: &str) -> String {
+        let own = (self.id == id && !self.name.is_empty()).then_some(&self.name);
+        let peer = || self.peers.iter().find(|peer| peer.id.as_deref() == Some(id));
+        own.or_else(|| peer()?.name.as_ref()).map_or_else(|| id.to_owned(), Clone::clone)
     }
 }
 
@@ -355,6 +366,7 @@ impl From<PeeringStats> for Statistics {
             expired: stats.expired,
             duplicates: stats.duplicates,
             looped: stats.looped,
+            looped_from: stats.looped_from.map(|id| id.to_string()),
             not_permitted: stats.not_permitted,
             waiting_samples: stats.waiting.samples,
             waiting_total: seconds(stats.waiting.total),

@@ -100,6 +100,8 @@ pub struct PeeringStats {
     /// Received messages that had come before, with more hops left, as in a circle through
     /// endpoints of version 1.
     pub looped: u64,
+    /// From whom the last of these had come before: the other end of the circle.
+    pub looped_from: Option<EndpointId>,
     /// Received messages that were dropped because the peer may not send them.
     pub not_permitted: u64,
     /// How long messages wait for the peer.
@@ -224,6 +226,7 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         expired: counters.expired.load(Relaxed),
         duplicates: counters.duplicates.load(Relaxed),
         looped: counters.looped.load(Relaxed),
+        looped_from: *counters.looped_from.lock(),
         not_permitted: counters.not_permitted.load(Relaxed),
         waiting: TimeInQueue {
             samples: waits.count(),

@@ -342,6 +342,7 @@ impl Inbound {
         let (peer, now) = (&self.peer, self.peer.heard.last());
         let Some(first) = router.loops.came_back(message, peer.id, now) else { return false };
         peer.counters.looped.fetch_add(1, Relaxed);
+        *peer.counters.looped_from.lock() = Some(first);
         if self.circles.len() < CIRCLES_TOLD && self.circles.insert(first) {
             let topic = String::from_utf8_lossy(message.topic);
             let what = format!(

@@ -8,7 +8,7 @@ use crate::overlay::Graph;
 use crate::peering::{ConnectionId, Dialect, LastActivity};
 use crate::queue::BoundedQueue;
 use crate::wire::handshake::Role;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +63,8 @@ pub struct PeerCounters {
     pub duplicates: AtomicU64,
     /// Envelopes of a peer of version 1 that had been here before, with more hops left.
     pub looped: AtomicU64,
+    /// From whom the last of these had come before.
+    pub looped_from: Mutex<Option<EndpointId>>,
     /// Envelopes that the peer may not send.
     pub not_permitted: AtomicU64,
 }

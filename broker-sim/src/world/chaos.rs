@@ -245,11 +245,11 @@ impl World {
 
     /// Cuts every connection that leads from one side of a parted network to the other.
     pub(super) fn cut_between_sides(&mut self) {
-        let parted = |(id, wire): (&u64, &Box<Wire>)| {
+        let parted = self.wires.iter().filter(|(_, wire)| {
             let [from, to] = &wire.ends;
-            self.is_parted(from.slot, to.slot).then_some(*id)
-        };
-        for id in self.wires.iter().filter_map(parted).collect::<Vec<_>>() {
+            self.is_parted(from.slot, to.slot)
+        });
+        for id in parted.map(|(id, _)| *id).collect::<Vec<_>>() {
             let Some(mut wire) = self.wires.remove(&id) else { continue };
             self.cut(id, &mut wire);
             self.put_back(id, wire);

@@ -101,8 +101,8 @@ impl World {
         let expected = oracle::published(node, origin, receiver, topic);
         node.blocked = Some(Blocked { frames, targets, expected });
         self.summary.published += 1;
-        // Until relays have heard of each other, each one that gets a message of version 1 brings it
-        // in for itself.
+        // Until relays have heard of each other, each one that gets a message of version 1 brings
+        // it in for itself.
         let relays = self.plan.kinds.iter().filter(|kind| kind.forwarding).count() as u64;
         self.copies += if self.plan.kinds[slot].version == 1 { relays } else { 1 };
         self.hand_over(slot);

@@ -34,8 +34,9 @@ const TOPICS_SHOWN: usize = 256;
 /// Tries one layer after the other (address, name, TCP, TLS, greeting, handshake) and says which
 /// one fails, what that means and what to try. At a ws:// address without a path that is the JSON
 /// API, which a client without subscriptions asks for. Leaves before the handshake is done, so that
-/// the other side never reports a peer. Ends with 0 if all is well, 3 without a connection, 4 if
-/// what is there refuses or is not Broker, 5 if it does not answer.
+/// the other side never reports a peer. With --http it also asks the node there what it has
+/// noticed. Ends with 0 if all is well, 1 if messages go round in a circle, 3 without a connection,
+/// 4 if what is there refuses or is not Broker, 5 if it does not answer.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// The address to examine
@@ -50,6 +51,12 @@ pub(crate) struct Doctor {
     /// Read certificates and demands from this TOML file first [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+
+    /// Where the node at this address tells about itself: what it was given with --http [default:
+    /// do not ask it]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = crate::http::DEFAULT)]
+    http: Option<crate::http::HttpAddress>,
 
     #[cfg(any(feature = "tls", feature = "quic"))]
     #[command(flatten)]
@@ -78,6 +85,8 @@ impl Doctor {
             transports,
             out: Output::new(self.output.format(), Need::Output)?,
             is_misconfigured: false,
+            #[cfg(feature = "http")]
+            http: self.http,
         };
         unless_interrupted(examination.run()).await?
     }
@@ -100,6 +109,9 @@ struct Examination {
     out: Output,
     /// Whether what is wrong are the options: no node would start with them.
     is_misconfigured: bool,
+    /// Where the node tells what it has noticed.
+    #[cfg(feature = "http")]
+    http: Option<crate::http::HttpAddress>,
 }
 
 impl Examination {
@@ -107,8 +119,12 @@ impl Examination {
         let outcome = self.examine().await;
         let exit = match &outcome {
             Ok(()) => {
-                self.out.record(&Verdict::healthy(&self.url));
-                Exit::Ok
+                #[cfg(feature = "http")]
+                let verdict = self.ask().await?;
+                #[cfg(not(feature = "http"))]
+                let verdict = Verdict::healthy(&self.url);
+                self.out.record(&verdict);
+                if verdict.ok() { Exit::Ok } else { Exit::Failure }
             }
             Err((layer, finding)) => {
                 self.out.record(&Check::failed(layer, finding));
@@ -121,6 +137,23 @@ impl Examination {
             Exit::Ok => Ok(()),
             exit => Err(Failure::new(exit, "")),
         }
+    }
+
+    /// What the node that can be peered with says about its overlay. Returns how that sounds.
+    #[cfg(feature = "http")]
+    async fn ask(&mut self) -> Result<Verdict, Failure> {
+        let mut verdict = Verdict::healthy(&self.url);
+        let Some(http) = &self.http else { return Ok(verdict) };
+        let status = crate::http::status(http).await?;
+        for circle in super::map::Circle::of(&status) {
+            let text = circle.text(|id| status.name_of(id));
+            self.out.record(&Check::circle(text.clone(), &circle));
+            verdict = Verdict::circle(text);
+        }
+        if verdict.ok() {
+            self.out.record(&Check::passed("overlay", "no messages came back in a circle"));
+        }
+        Ok(verdict)
     }
 
     /// Tries one layer after the other, and stops at the first that fails.

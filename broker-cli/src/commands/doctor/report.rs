@@ -43,6 +43,13 @@ impl Check {
         }
     }
 
+    /// The node has noticed a circle in its overlay.
+    #[cfg(feature = "http")]
+    pub(super) fn circle(message: String, circle: &crate::commands::map::Circle) -> Self {
+        let explanation = Some(Reason::LoopDetected.into());
+        Self { ok: false, explanation, ..Self::passed("overlay", message) }.with("circle", circle)
+    }
+
     pub(super) fn took(mut self, time: Duration) -> Self {
         self.seconds = Some(time.as_secs_f64());
         self
@@ -100,6 +107,16 @@ impl Verdict {
     pub(super) fn healthy(url: &broker::Address) -> Self {
         let message = format!("{url} can be peered with");
         Self { ok: true, message, explanation: None }
+    }
+
+    /// It can be peered with, and its overlay has a circle.
+    #[cfg(feature = "http")]
+    pub(super) fn circle(message: String) -> Self {
+        Self { ok: false, message, explanation: Some(Reason::LoopDetected.into()) }
+    }
+
+    pub(super) fn ok(&self) -> bool {
+        self.ok
     }
 
     pub(super) fn of(finding: &Finding) -> Self {
