@@ -88,7 +88,14 @@ impl From<View<'_>> for Value {
 
 impl fmt::Debug for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_value().fmt(f)
+        fmt::Debug::fmt(&self.to_value(), f)
+    }
+}
+
+impl fmt::Display for View<'_> {
+    /// As [`Value`] does.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.to_value(), f)
     }
 }
 
