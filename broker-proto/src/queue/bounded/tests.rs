@@ -228,3 +228,19 @@ fn an_announcement_comes_after_the_handshake_and_before_everything_else() {
     let expected = [&[0, 0, 0, 1, 12], &update.to_vec()[..], &ping, &run(0..2)].concat();
     assert_eq!(drain(&queue), expected);
 }
+
+/// Over TLS it has a record of its own then, which the C++ Broker depends on.
+#[test]
+fn the_end_of_the_handshake_is_written_by_itself() {
+    let queue = queue(10, OverflowPolicy::DropOldest);
+    let ping = ping_frame(EndpointId::NIL, EndpointId::NIL, b"x");
+    queue.push_control(&[0, 0, 0, 1, 12]);
+    queue.handshake_done();
+    queue.push_control(&ping);
+    queue.push(&run(0..2), 2, false);
+    let mut batch = WriteBatch::new();
+    assert_eq!(queue.take(&mut batch), Taken::Some);
+    assert_eq!((batch.first(), batch.remaining()), (&[0, 0, 0, 1, 12][..], 5));
+    batch.advance(5);
+    assert_eq!(drain(&queue), [&ping[..], &run(0..2)].concat());
+}
