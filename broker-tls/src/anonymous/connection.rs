@@ -452,6 +452,10 @@ impl AnonymousConnection {
                 Alert::UnexpectedMessage,
                 "the other side presents a certificate in a mode without any",
             ),
+            (State::ServerHelloDone { .. }, kind::CERTIFICATE_REQUEST) => refused(
+                Alert::HandshakeFailure,
+                "the other side presents no certificate and demands one",
+            ),
             (State::ServerKeyExchange { client, server }, kind::SERVER_KEY_EXCHANGE) => {
                 let (group, point) = messages::read_server_key_exchange(body)?;
                 let point = point.to_vec();

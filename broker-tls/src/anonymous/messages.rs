@@ -11,6 +11,7 @@ pub(super) mod kind {
     pub(crate) const SERVER_HELLO: u8 = 2;
     pub(crate) const CERTIFICATE: u8 = 11;
     pub(crate) const SERVER_KEY_EXCHANGE: u8 = 12;
+    pub(crate) const CERTIFICATE_REQUEST: u8 = 13;
     pub(crate) const SERVER_HELLO_DONE: u8 = 14;
     pub(crate) const CLIENT_KEY_EXCHANGE: u8 = 16;
     pub(crate) const FINISHED: u8 = 20;
@@ -209,14 +210,27 @@ impl<'a> ClientHello<'a> {
 
     /// Whether TLS 1.3 is among the versions that the client offers.
     pub(super) fn offers_tls13(&self) -> bool {
-        let versions = find(&self.extensions, extension::SUPPORTED_VERSIONS).unwrap_or_default();
-        let (versions, _) = versions.get(1..).unwrap_or_default().as_chunks::<2>();
-        versions.contains(&[3, 4])
+        self.versions().is_some_and(|versions| versions.contains(&[3, 4]))
+    }
+
+    /// Whether this mode's version is among those that the client offers. Where it lists them, the
+    /// list alone counts (RFC 8446, section 4.2.1).
+    fn offers_tls12(&self) -> bool {
+        match self.versions() {
+            Some(versions) => versions.contains(&VERSION),
+            None => self.version >= u16::from_be_bytes(VERSION),
+        }
+    }
+
+    /// The versions that the client lists, if it does.
+    fn versions(&self) -> Option<&'a [[u8; 2]]> {
+        let list = find(&self.extensions, extension::SUPPORTED_VERSIONS)?;
+        Some(list.get(1..).unwrap_or_default().as_chunks().0)
     }
 
     /// The group to use with this client, if it can do what this mode needs.
     pub(super) fn accept(&self) -> Result<Group, AnonymousError> {
-        if self.version < u16::from_be_bytes(VERSION) {
+        if !self.offers_tls12() {
             return refused(
                 Alert::ProtocolVersion,
                 "the other side speaks no TLS version from 1.2 on",

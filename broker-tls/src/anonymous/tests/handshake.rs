@@ -121,6 +121,16 @@ fn messages_come_in_their_order_and_once() {
 }
 
 #[test]
+fn an_anonymous_server_that_asks_for_a_certificate_ends_the_handshake() {
+    let vector = &Vector::all()[1];
+    let mut client = vector.client();
+    feed(&mut client, &record(22, &vector.flight()[..2].concat())).unwrap();
+    // RFC 5246, section 7.4.4, has an alert of its own for this.
+    let request = record(22, &[13, 0, 0, 8, 1, 64, 0, 2, 4, 3, 0, 0]);
+    assert_eq!(plain_refusal(&mut client, &request), Alert::HandshakeFailure);
+}
+
+#[test]
 fn keys_change_when_it_is_time_and_at_no_other() {
     let vector = &Vector::all()[1];
     let keys = record(22, &vector.bytes("client_key_exchange"));

@@ -46,6 +46,9 @@ fn a_server_demands_what_this_mode_needs_and_says_what_is_lacking() {
         (FORMATS, &[0, 11, 0, 2, 1, 1], Alert::IllegalParameter),
         (RENEGOTIATION, &[0xFF, 1, 0, 2, 1, 7], lacks),
         (&[1, 0, 0, 0x4A, 3, 3], &[1, 0, 0, 0x4A, 3, 2], Alert::ProtocolVersion),
+        // Where versions are listed, the list alone counts (RFC 8446, section 4.2.1).
+        (FORMATS, &[0, 43, 0, 3, 2, 3, 2], Alert::ProtocolVersion),
+        (FORMATS, &[0, 43, 0, 3, 2, 3, 4], Alert::ProtocolVersion),
     ] {
         let changed = replace(&hello, from, to);
         let mut server = AnonymousConnection::server();
@@ -63,6 +66,7 @@ fn a_server_takes_what_may_differ() {
         (GROUPS, &[0, 10, 0, 4, 0, 2, 0, 0x18]),
         (FORMATS, &[]),
         (FORMATS, &[0, 11, 0, 4, 3, 0, 1, 2]),
+        (FORMATS, &[0, 43, 0, 5, 4, 3, 3, 3, 2]),
         (RENEGOTIATION, &[]),
         (RENEGOTIATION, &[0xFF, 1, 0, 1, 0, 0, 35, 0, 0, 0x2A, 0x2A, 0, 1, 0]),
     ] {
