@@ -1,6 +1,9 @@
 use super::log::Log;
-use std::path::{Path, PathBuf};
+use super::needs::{Need, Places};
+use std::fmt;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -10,12 +13,80 @@ pub(super) type Check<T = ()> = Result<T, String>;
 /// How long a cell may take, unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// One thing to check.
+/// How the two sides talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nothing goes over a network.
+    Recorded,
+    /// TCP without encryption.
+    Plain,
+    /// TLS 1.2 without certificates, or TLS 1.3 where both sides have it: nobody is authenticated.
+    Anonymous,
+    Certificates,
+    WebSocket,
+    Quic,
+    ZeroMq,
+}
+
+impl Mode {
+    /// The scheme of addresses.
+    pub(super) fn scheme(self) -> &'static str {
+        match self {
+            Self::Recorded | Self::Plain => "tcp",
+            Self::Anonymous | Self::Certificates => "tls",
+            Self::WebSocket => "ws",
+            Self::Quic => "quic",
+            Self::ZeroMq => "zeromq",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Recorded => "recorded",
+            Self::Plain => "plain",
+            Self::Anonymous => "anonymous TLS",
+            Self::Certificates => "certificates",
+            Self::WebSocket => "WebSocket",
+            Self::Quic => "QUIC",
+            Self::ZeroMq => "ZeroMQ",
+        })
+    }
+}
+
+/// Which side opens the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dials {
+    Nobody,
+    We,
+    They,
+    /// One connection each.
+    Both,
+}
+
+impl fmt::Display for Dials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nobody => "nobody",
+            Self::We => "we",
+            Self::They => "they",
+            Self::Both => "both",
+        })
+    }
+}
+
+/// One thing to check with one peer.
+#[derive(Clone)]
 pub(super) struct Cell {
-    pub(super) name: String,
-    tools: &'static [&'static str],
+    pub(super) peer: &'static str,
+    pub(super) mode: Mode,
+    pub(super) dials: Dials,
+    /// What is exercised.
+    pub(super) what: String,
+    needs: &'static [Need],
     limit: Duration,
-    check: Box<dyn FnOnce(Context) -> Running>,
+    check: Rc<dyn Fn(Context) -> Running>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Check<String>>>>;
@@ -23,14 +94,18 @@ type Running = Pin<Box<dyn Future<Output = Check<String>>>>;
 /// What a cell works with.
 #[derive(Clone)]
 pub(super) struct Context {
-    /// Where the tools of the other implementation are; empty for cells that use none.
-    pub(super) tools: PathBuf,
+    pub(super) mode: Mode,
+    pub(super) dials: Dials,
+    pub(super) places: Arc<Places>,
     pub(super) log: Log,
 }
 
 /// A cell that has been dealt with.
 pub(super) struct Finished {
-    pub(super) name: String,
+    pub(super) peer: &'static str,
+    pub(super) mode: Mode,
+    pub(super) dials: Dials,
+    pub(super) what: String,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
 }
@@ -45,34 +120,27 @@ pub(super) enum Outcome {
     Skipped(String),
 }
 
-impl Context {
-    /// Where a program is: among the tools, or on PATH.
-    pub(super) fn program(&self, name: &str) -> PathBuf {
-        let among_tools = self.tools.join(name);
-        match among_tools.is_file() {
-            true => among_tools,
-            false => on_path(name).unwrap_or(among_tools),
-        }
-    }
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|place| place.join(name)).find(|place| place.is_file())
-}
-
 impl Cell {
-    /// A cell that runs `check`, which needs these tools.
+    /// A cell that runs `check`, in which the other side dials without encryption unless
+    /// [`Self::variants`] says otherwise.
     pub(super) fn new<F>(
-        name: impl Into<String>,
-        tools: &'static [&'static str],
-        check: impl FnOnce(Context) -> F + 'static,
+        peer: &'static str,
+        what: impl Into<String>,
+        needs: &'static [Need],
+        check: impl Fn(Context) -> F + 'static,
     ) -> Self
     where
         F: Future<Output = Check<String>> + 'static,
     {
-        let check = Box::new(|context| Box::pin(check(context)) as Running);
-        Self { name: name.into(), tools, limit: LIMIT, check }
+        Self {
+            peer,
+            mode: Mode::Plain,
+            dials: Dials::They,
+            what: what.into(),
+            needs,
+            limit: LIMIT,
+            check: Rc::new(move |context| Box::pin(check(context))),
+        }
     }
 
     /// Gives the cell another time limit.
@@ -81,16 +149,36 @@ impl Cell {
         self
     }
 
+    /// The same in each of these modes, with each of these dialling.
+    pub(super) fn variants(self, modes: &[Mode], dials: &[Dials]) -> Vec<Self> {
+        let in_mode = |mode: &Mode| {
+            let (mode, cell) = (*mode, self.clone());
+            dials.iter().map(move |dials| Self { mode, dials: *dials, ..cell.clone() })
+        };
+        modes.iter().flat_map(in_mode).collect()
+    }
+
+    /// Whether the program of this repository is all that it lacks.
+    pub(super) fn wants_cli(&self, places: &Places) -> bool {
+        let others: Vec<Need> =
+            self.needs.iter().copied().filter(|need| *need != Need::Cli).collect();
+        self.needs.contains(&Need::Cli) && places.missing(&others).is_none()
+    }
+
+    /// All that tells it from the others.
+    pub(super) fn name(&self) -> String {
+        format!("{}, {}, {} dial: {}", self.peer, self.mode, self.dials, self.what)
+    }
+
     /// Runs the check. Whatever it started is gone afterwards.
-    pub(super) async fn run(self, reference: Option<&Path>) -> Finished {
+    pub(super) async fn run(self, places: &Arc<Places>) -> Finished {
         let began = Instant::now();
-        let Self { name, tools, limit, check } = self;
-        let outcome = match missing(tools, reference) {
+        let Self { peer, mode, dials, what, needs, limit, check } = self;
+        let outcome = match places.missing(needs) {
             Some(reason) => Outcome::Skipped(reason),
             None => {
                 let log = Log::new();
-                let tools = reference.unwrap_or(Path::new("")).to_owned();
-                let context = Context { tools, log: log.clone() };
+                let context = Context { mode, dials, places: places.clone(), log: log.clone() };
                 let reason = match timeout(limit, check(context)).await {
                     Ok(Ok(detail)) => Ok(detail),
                     Ok(Err(reason)) => Err(reason),
@@ -102,30 +190,12 @@ impl Cell {
                 }
             }
         };
-        Finished { name, outcome, took: began.elapsed() }
-    }
-}
-
-/// Tools that are also taken from PATH.
-const INSTALLED: &[&str] = &["zeek"];
-
-/// Why a cell cannot run, if something that it needs is not there.
-fn missing(tools: &[&str], reference: Option<&Path>) -> Option<String> {
-    let is_there = |tool: &str| {
-        reference.is_some_and(|reference| reference.join(tool).is_file())
-            || INSTALLED.contains(&tool) && on_path(tool).is_some()
-    };
-    let absent: Vec<&str> = tools.iter().copied().filter(|tool| !is_there(tool)).collect();
-    let list = absent.join(" and ");
-    match (absent.is_empty(), reference) {
-        (true, _) => None,
-        (false, None) => Some(format!("needs {list}; say where with --reference DIR")),
-        (false, Some(reference)) => Some(format!("{} has no {list}", reference.display())),
+        Finished { peer, mode, dials, what, outcome, took: began.elapsed() }
     }
 }
 
 /// Fails a check unless two things are the same.
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Check {
+pub(super) fn same<T: PartialEq + fmt::Debug>(what: &str, found: &T, expected: &T) -> Check {
     if found == expected {
         return Ok(());
     }
@@ -141,32 +211,32 @@ pub(super) fn ensure(holds: bool, otherwise: impl Into<String>) -> Check {
 mod tests {
     use super::*;
 
-    fn reason(finished: &Finished) -> &str {
-        match &finished.outcome {
-            Outcome::Passed(text) | Outcome::Skipped(text) => text,
-            Outcome::Failed { reason, .. } => reason,
-        }
-    }
-
     #[tokio::test]
-    async fn a_cell_whose_tools_are_not_there_is_skipped_with_the_reason() {
-        let cell = || Cell::new("a", &["broker-node"], async |_| Ok(String::new()));
-        let finished = cell().run(None).await;
-        assert!(matches!(finished.outcome, Outcome::Skipped(_)));
-        assert_eq!(reason(&finished), "needs broker-node; say where with --reference DIR");
-        let finished = cell().run(Some(Path::new("/nowhere"))).await;
-        assert_eq!(reason(&finished), "/nowhere has no broker-node");
+    async fn a_cell_whose_needs_are_not_there_is_skipped_with_the_reason() {
+        let cell = Cell::new("a", "b", &[Need::Tool("broker-node")], async |_| Ok(String::new()));
+        let finished = cell.run(&Arc::default()).await;
+        let Outcome::Skipped(reason) = finished.outcome else { panic!("not skipped") };
+        assert_eq!(reason, "no broker-node: say where with --reference DIR");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_cell_that_hangs_fails_with_its_log() {
-        let cell = Cell::new("a", &[], async |context: Context| {
+        let cell = Cell::new("a", "b", &[], async |context: Context| {
             context.log.note("cell", "waits");
             std::future::pending().await
         });
-        let finished = cell.within(Duration::from_secs(5)).run(None).await;
+        let finished = cell.within(Duration::from_secs(5)).run(&Arc::default()).await;
         let Outcome::Failed { reason, log } = finished.outcome else { panic!("not failed") };
         assert_eq!(reason, "not done within 5 s");
         assert!(log[0].ends_with("cell: waits"));
+    }
+
+    #[test]
+    fn the_variants_of_a_cell_have_names_of_their_own() {
+        let cell = Cell::new("a", "b", &[], async |_| Ok(String::new()));
+        let cells = cell.variants(&[Mode::Plain, Mode::Quic], &[Dials::We, Dials::They]);
+        let names: std::collections::BTreeSet<String> = cells.iter().map(Cell::name).collect();
+        assert_eq!(names.len(), 4);
+        assert!(names.contains("a, QUIC, we dial: b"));
     }
 }

@@ -1,4 +1,4 @@
-use super::cell::{Check, Context};
+use super::cell::{Check, Context, Mode};
 use super::log::Log;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -24,18 +24,13 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts one of the tools of the other implementation, without TLS.
+    /// Starts one of the tools of the C++ Broker in the mode of the cell.
     pub(super) fn tool(context: &Context, name: &'static str, args: &[&str]) -> Check<Self> {
-        Self::encrypted_tool(context, name, &[&["--disable-ssl"], args].concat())
-    }
-
-    /// Starts one of the tools with its encryption on.
-    pub(super) fn encrypted_tool(
-        context: &Context,
-        name: &'static str,
-        args: &[&str],
-    ) -> Check<Self> {
-        let mut command = Command::new(context.tools.join(name));
+        let program = context.places.tool(name).ok_or_else(|| format!("there is no {name}"))?;
+        let mut command = Command::new(program);
+        if context.mode == Mode::Plain {
+            command.arg("--disable-ssl");
+        }
         // It would take the place of the option that says where to listen.
         command.env_remove("BROKER_PORT").args(args);
         context.log.note(name, format_args!("started with {}", args.join(" ")));
@@ -103,6 +98,16 @@ impl Child {
         self.process.kill().await.map_err(|error| format!("{}: {error}", self.name))
     }
 
+    /// Stops it where it is, or has it go on, as `kill -STOP` and `kill -CONT` do.
+    pub(super) fn signal(&self, signal: rustix::process::Signal) -> Check {
+        let pid = self.process.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw);
+        let pid = pid.ok_or_else(|| format!("{} has ended", self.name))?;
+        self.log.note(self.name, format_args!("gets {signal:?}"));
+        rustix::process::kill_process(pid, signal)
+            .map_err(|error| format!("{}: {error}", self.name))
+    }
+
     /// Waits until it ends by itself.
     pub(super) async fn ended(&mut self) -> Check<ExitStatus> {
         let status = timeout(PATIENCE, self.process.wait()).await;
@@ -153,21 +158,25 @@ mod tests {
     use super::*;
     use crate::interop::cell::{Cell, Outcome};
     use std::path::Path;
+    use std::sync::Arc;
 
     #[tokio::test]
     async fn a_cell_that_runs_out_of_time_leaves_no_child_behind() {
-        let (sender, pid) = tokio::sync::oneshot::channel();
-        let cell = Cell::new("a", &[], async |context: Context| {
-            let mut command = Command::new("sleep");
-            command.arg("600");
-            let mut child = Child::start(&context.log, "sleep", command)?;
-            sender.send(child.process.id()).map_err(|_| "nobody listens")?;
-            child.next_line().await;
-            Ok(String::new())
+        let (sender, mut pid) = mpsc::channel(1);
+        let cell = Cell::new("a", "b", &[], move |context: Context| {
+            let sender = sender.clone();
+            async move {
+                let mut command = Command::new("sleep");
+                command.arg("600");
+                let mut child = Child::start(&context.log, "sleep", command)?;
+                sender.try_send(child.process.id()).map_err(|_| "nobody listens")?;
+                child.next_line().await;
+                Ok(String::new())
+            }
         });
-        let finished = cell.within(Duration::from_millis(200)).run(None).await;
+        let finished = cell.within(Duration::from_millis(200)).run(&Arc::default()).await;
         assert!(matches!(finished.outcome, Outcome::Failed { .. }));
-        let process = format!("/proc/{}", pid.await.unwrap().unwrap());
+        let process = format!("/proc/{}", pid.recv().await.unwrap().unwrap());
         // It is reaped in the background.
         while Path::new(&process).exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,10 +1,12 @@
-use super::cell::{Check, Context, same};
+use super::cell::{Check, Context, Mode, same};
 use super::log::Log;
 use broker::TransportOptions;
+use broker::core::transport::Protection;
 use broker::event::StatusCode;
 use broker::tls::{Tls, TlsOptions};
 use broker::{
-    Address, Config, Endpoint, EndpointId, Event, EventStream, Message, Retry, Subscriber,
+    Address, Config, Endpoint, EndpointBuilder, EndpointId, Event, EventStream, Message, Retry,
+    Subscriber,
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -39,6 +41,7 @@ impl Id {
 /// An endpoint of this implementation, and what happens to it.
 pub(super) struct Ours {
     pub(super) endpoint: Endpoint,
+    mode: Mode,
     events: EventStream,
     log: Log,
 }
@@ -54,10 +57,14 @@ impl Ours {
     }
 
     pub(super) fn with(context: &Context, config: Config) -> Check<Self> {
-        let endpoint =
-            broker::builder().config(config).build().map_err(|error| format!("ours: {error}"))?;
+        Self::built(context, broker::builder().config(config))
+    }
+
+    /// An endpoint with the transports of this builder.
+    pub(super) fn built(context: &Context, builder: EndpointBuilder) -> Check<Self> {
+        let endpoint = builder.build().map_err(|error| format!("ours: {error}"))?;
         let events = endpoint.events();
-        Ok(Self { endpoint, events, log: context.log.clone() })
+        Ok(Self { endpoint, mode: context.mode, events, log: context.log.clone() })
     }
 
     /// An endpoint with these certificates and demands.
@@ -65,10 +72,8 @@ impl Ours {
         let config = Config::default();
         let tls = Tls::new(tls).map_err(|error| format!("ours: {error}"))?;
         let builder = broker::builder_with_tls(&config.limits, TransportOptions::default(), &tls);
-        let endpoint = builder.map_err(|error| format!("ours: {error}"))?;
-        let endpoint = endpoint.config(config).build().map_err(|error| format!("ours: {error}"))?;
-        let events = endpoint.events();
-        Ok(Self { endpoint, events, log: context.log.clone() })
+        let builder = builder.map_err(|error| format!("ours: {error}"))?;
+        Self::built(context, builder.config(config))
     }
 
     /// Waits for an entry of the log.
@@ -86,15 +91,20 @@ impl Ours {
         }
     }
 
+    /// An address of this machine in the mode of the cell.
+    pub(super) fn url(&self, port: u16) -> Address {
+        Address::new(self.mode.scheme(), "127.0.0.1", port)
+    }
+
     /// Listens on a free port, or the given one.
     pub(super) async fn listen(&self, port: u16) -> Check<Address> {
-        let listening = self.endpoint.listen(Address::new("tcp", "127.0.0.1", port)).await;
+        let listening = self.endpoint.listen(self.url(port)).await;
         listening.map_err(|error| format!("ours: {error}"))
     }
 
     /// Keeps trying to be peered with a port of this machine.
     pub(super) fn dial(&self, port: u16) -> Address {
-        let url = Address::new("tcp", "127.0.0.1", port);
+        let url = self.url(port);
         // The outcome shows in the events.
         drop(self.endpoint.peer(&url, Retry::every(RETRY)));
         url
@@ -189,6 +199,17 @@ impl Ours {
         same("the number of peers that a message went to", &published.peers, &1)
     }
 
+    /// Fails unless the link to this peer is protected as the mode of the cell says.
+    pub(super) fn protected(&self, peer: EndpointId) -> Check {
+        let expected = match self.mode {
+            Mode::Anonymous | Mode::Quic => Protection::Encrypted,
+            _ => Protection::Plain,
+        };
+        let peers = self.endpoint.peers();
+        let info = peers.iter().find(|info| info.id == Some(peer) && info.protection.is_some());
+        same("the protection", &info.and_then(|info| info.protection.clone()), &Some(expected))
+    }
+
     /// Ends the endpoint in an orderly way.
     pub(super) async fn shut_down(self) -> Check {
         self.log.note("ours", "shutdown");
@@ -201,4 +222,61 @@ impl Ours {
 pub(super) async fn next(subscriber: &mut Subscriber) -> Check<Message> {
     let message = timeout(PATIENCE, subscriber.recv()).await;
     message.map_err(|_| "ours: no message")?.ok_or_else(|| "ours: no more messages".to_owned())
+}
+
+/// An endpoint on a runtime of its own, which can be torn down as a process would be: the sockets
+/// are closed and nothing is said.
+pub(super) struct Mortal {
+    pub(super) ours: Ours,
+    /// There is one until this is dropped.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Mortal {
+    pub(super) fn start(context: &Context, id: Id) -> Check<Self> {
+        Self::with(|| Ours::start(context, id))
+    }
+
+    /// An endpoint with a fresh id.
+    pub(super) fn fresh(context: &Context) -> Check<Self> {
+        Self::with(|| Ours::fresh(context))
+    }
+
+    fn with(start: impl FnOnce() -> Check<Ours>) -> Check<Self> {
+        let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+        let ours = {
+            let _entered = runtime.enter();
+            start()?
+        };
+        Ok(Self { ours, runtime: Some(runtime) })
+    }
+
+    pub(super) fn kill(self, context: &Context) {
+        context.log.note("ours", "killed");
+        drop(self);
+    }
+
+    /// Keeps trying to be peered with a port of this machine.
+    pub(super) fn dial(&self, port: u16) {
+        let _entered = self.runtime.as_ref().map(tokio::runtime::Runtime::enter);
+        self.ours.dial(port);
+    }
+
+    /// Listens on the runtime of the endpoint, so that it ends with it.
+    pub(super) async fn listen(&self, port: u16) -> Check<u16> {
+        let endpoint = self.ours.endpoint.clone();
+        let at = self.ours.url(port);
+        let runtime = self.runtime.as_ref().ok_or("there is no runtime")?;
+        let listening = runtime.spawn(async move { endpoint.listen(&at).await });
+        let listening = listening.await.map_err(|error| error.to_string())?;
+        listening.map(|url| url.port()).map_err(|error| error.to_string())
+    }
+}
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }

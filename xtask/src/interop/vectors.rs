@@ -1,6 +1,7 @@
 //! The recorded values of `fixtures/vectors`.
 
 use super::cell::Check;
+use broker::data::Encode;
 use serde_json::Value as Json;
 
 /// A value with its encoding and, where that is known, its text.
@@ -8,6 +9,15 @@ pub(super) struct Recorded {
     pub(super) name: String,
     pub(super) payload: Vec<u8>,
     pub(super) text: Option<Vec<u8>>,
+}
+
+/// A payload as it was recorded, even where the same value would be written otherwise here.
+pub(super) struct Verbatim<'a>(pub(super) &'a [u8]);
+
+impl Encode for Verbatim<'_> {
+    fn encode_into(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+    }
 }
 
 /// Values of all types as the C++ implementation writes them.

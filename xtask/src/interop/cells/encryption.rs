@@ -2,8 +2,9 @@
 
 use super::NODE;
 use super::pki::{Authority, Files, Issued};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use crate::interop::cell::{self, Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::Ours;
 use broker::core::transport::Protection;
 use broker::tls::{Passphrase, TlsOptions};
@@ -18,11 +19,17 @@ const PASSPHRASE: &str = "secret";
 pub(super) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for mode in Mode::ALL {
-        let name = mode.name();
-        let they = move |context| they_dial(context, mode);
-        cells.push(Cell::new(format!("encryption: {NODE} dials, {name}"), &[NODE], they));
-        let we = move |context| we_dial(context, mode);
-        cells.push(Cell::new(format!("encryption: we dial {NODE}, {name}"), &[NODE], we));
+        let cell = Cell::new(NODE, mode.name(), &[Need::Tool(NODE)], move |context| async move {
+            match context.dials {
+                Dials::We => we_dial(context, mode).await,
+                _ => they_dial(context, mode).await,
+            }
+        });
+        let of_cell = match mode {
+            Mode::Nothing => cell::Mode::Anonymous,
+            _ => cell::Mode::Certificates,
+        };
+        cells.extend(cell.variants(&[of_cell], &[Dials::They, Dials::We]));
     }
     cells
 }
@@ -165,7 +172,7 @@ fn directory_with(file: &Path) -> std::path::PathBuf {
 fn start(context: &Context, setting: &Setting, arg: String) -> Check<Child> {
     let mut args = vec!["-t", "\"/interop\"", &arg];
     args.extend(setting.theirs.iter().map(String::as_str));
-    Child::encrypted_tool(context, NODE, &args)
+    Child::tool(context, NODE, &args)
 }
 
 async fn they_dial(context: Context, mode: Mode) -> Check<String> {

@@ -1,8 +1,9 @@
 //! The end of a peering, and of either side, in an orderly way.
 
-use super::{NODE, PIPE};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, NODE, PIPE};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Ours, next};
 use broker::event::StatusCode;
 use std::time::Duration;
@@ -10,12 +11,18 @@ use std::time::Duration;
 const TOPIC: &str = "/ending";
 
 pub(super) fn cells() -> Vec<Cell> {
-    vec![
-        Cell::new("end: we unpeer broker-pipe", &[PIPE], we_unpeer),
-        Cell::new("end: we shut down after a burst", &[PIPE], we_shut_down),
-        Cell::new("end: broker-pipe ends after a burst", &[PIPE], pipe_ends),
-        Cell::new("end: broker-node unpeers and ends when told to stop", &[NODE], node_stops),
-    ]
+    const WITH_PIPE: &[Need] = &[Need::Tool(PIPE)];
+    let cells = [
+        (Cell::new(PIPE, "we unpeer", WITH_PIPE, we_unpeer), Dials::We),
+        (Cell::new(PIPE, "we shut down after a burst", WITH_PIPE, we_shut_down), Dials::We),
+        (Cell::new(PIPE, "it ends after a burst", WITH_PIPE, pipe_ends), Dials::They),
+        (
+            Cell::new(NODE, "it unpeers and ends when told to", &[Need::Tool(NODE)], node_stops),
+            Dials::They,
+        ),
+    ];
+    let variants = |(cell, dials): (Cell, Dials)| cell.variants(ENCRYPTED_OR_NOT, &[dials]);
+    cells.into_iter().flat_map(variants).collect()
 }
 
 /// What broker-pipe says about the end of a peering that the other side wanted.

@@ -1,8 +1,9 @@
 //! Messages that pass through.
 
-use super::{NODE, PIPE};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, NODE, PIPE};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Ours, next};
 use broker::Config;
 use broker::data::Value;
@@ -10,13 +11,17 @@ use broker::data::Value;
 const TOPIC: &str = "/forward";
 
 pub(super) fn cells() -> Vec<Cell> {
-    vec![
-        Cell::new("forwarding: broker-pipe to broker-pipe through ours", &[PIPE], pipe_to_pipe),
-        Cell::new("forwarding: broker-node pings and pongs through ours", &[NODE], ping_pong),
-        Cell::new("forwarding: ours answers the pings of broker-node", &[NODE], we_answer),
-        Cell::new("forwarding: ours to ours through two broker-nodes", &[NODE], two_nodes),
-        Cell::new("forwarding: none where it is disabled", &[PIPE], disabled),
-    ]
+    const WITH_PIPE: &[Need] = &[Need::Tool(PIPE)];
+    const WITH_NODE: &[Need] = &[Need::Tool(NODE)];
+    let they = [
+        Cell::new(PIPE, "forwarding through ours", WITH_PIPE, pipe_to_pipe),
+        Cell::new(PIPE, "no forwarding where it is disabled", WITH_PIPE, disabled),
+        Cell::new(NODE, "pings and pongs through ours", WITH_NODE, ping_pong),
+        Cell::new(NODE, "ours answers its pings", WITH_NODE, we_answer),
+    ];
+    let they = they.into_iter().flat_map(|cell| cell.variants(ENCRYPTED_OR_NOT, &[Dials::They]));
+    let we = Cell::new(NODE, "forwarding through two of them", WITH_NODE, two_nodes);
+    they.chain(we.variants(ENCRYPTED_OR_NOT, &[Dials::We])).collect()
 }
 
 fn peers(port: u16) -> String {

@@ -1,8 +1,9 @@
 //! Becoming peers: whoever dials, and whichever side leads the handshake.
 
-use super::{NODE, PIPE, THROUGHPUT};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, NODE, PIPE, THROUGHPUT, order};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Id, Ours};
 use broker::event::StatusCode;
 use broker::{Direction, EndpointId, PeerStatus};
@@ -13,22 +14,25 @@ pub(super) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for tool in [NODE, PIPE, THROUGHPUT] {
         for id in [Id::Lowest, Id::Highest] {
-            let order = match id {
-                Id::Lowest => "our id lower",
-                Id::Highest => "our id higher",
+            let order = order(id);
+            let needs: &[Need] = match tool {
+                NODE => &[Need::Tool(NODE)],
+                PIPE => &[Need::Tool(PIPE)],
+                _ => &[Need::Tool(THROUGHPUT)],
             };
-            let tools: &[&str] = match tool {
-                NODE => &[NODE],
-                PIPE => &[PIPE],
-                _ => &[THROUGHPUT],
-            };
-            let they = move |context| they_dial(context, tool, id);
-            cells.push(Cell::new(format!("handshake: {tool} dials, {order}"), tools, they));
-            let we = move |context| we_dial(context, tool, id);
-            cells.push(Cell::new(format!("handshake: we dial {tool}, {order}"), tools, we));
+            let what = format!("handshake, {order}");
+            let cell = Cell::new(tool, what, needs, move |context| peering(context, tool, id));
+            cells.extend(cell.variants(ENCRYPTED_OR_NOT, &[Dials::They, Dials::We]));
         }
     }
     cells
+}
+
+async fn peering(context: Context, tool: &'static str, id: Id) -> Check<String> {
+    match context.dials {
+        Dials::We => we_dial(context, tool, id).await,
+        _ => they_dial(context, tool, id).await,
+    }
 }
 
 async fn they_dial(context: Context, tool: &'static str, id: Id) -> Check<String> {
@@ -57,19 +61,13 @@ async fn we_dial(context: Context, tool: &'static str, id: Id) -> Check<String> 
     Ok("discovered, added, ping answered, removed, unreachable".to_owned())
 }
 
-#[derive(PartialEq, Eq)]
-enum Dials {
-    They,
-    We,
-}
-
 fn start(context: &Context, tool: &'static str, who: Dials, port: u16) -> Check<Child> {
     let topics = format!("\"{TOPIC}\"");
     let args: Vec<String> = match (tool, who) {
         (NODE, Dials::They) => {
             vec!["-t".into(), topics, format!("--peers=<tcp://127.0.0.1:{port}>")]
         }
-        (NODE, Dials::We) => vec!["-t".into(), topics, "-p".into(), port.to_string()],
+        (NODE, _) => vec!["-t".into(), topics, "-p".into(), port.to_string()],
         (PIPE, Dials::They) => vec![
             "-t".into(),
             TOPIC.into(),
@@ -77,7 +75,7 @@ fn start(context: &Context, tool: &'static str, who: Dials, port: u16) -> Check<
             "subscribe".into(),
             format!("--peers=[\"127.0.0.1:{port}\"]"),
         ],
-        (PIPE, Dials::We) => vec![
+        (PIPE, _) => vec![
             "-t".into(),
             TOPIC.into(),
             "-m".into(),
@@ -86,7 +84,7 @@ fn start(context: &Context, tool: &'static str, who: Dials, port: u16) -> Check<
             port.to_string(),
         ],
         (_, Dials::They) => vec!["--verbose".into(), format!("127.0.0.1:{port}")],
-        (_, Dials::We) => {
+        (_, _) => {
             vec!["--verbose".into(), "--server".into(), format!("127.0.0.1:{port}")]
         }
     };
@@ -109,5 +107,6 @@ async fn check_peer(
     if tool != THROUGHPUT {
         ours.filter(peer, &[TOPIC]).await?;
     }
+    ours.protected(peer)?;
     ours.settled(peer).await
 }

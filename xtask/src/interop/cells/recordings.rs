@@ -1,6 +1,6 @@
 //! Conversations that were recorded with other implementations; they need none of them.
 
-use crate::interop::cell::{Cell, Check, Context, ensure};
+use crate::interop::cell::{Cell, Check, Context, Dials, Mode, ensure};
 use crate::interop::child::Child;
 use std::time::Duration;
 use tokio::process::Command;
@@ -10,14 +10,15 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 pub(super) fn cells() -> Vec<Cell> {
     let groups = [
-        ("recorded: handshakes, forwarding, bye", "conversations::"),
-        ("recorded: redundancy, losses, forgeries, overflow", "conversations_more::"),
-        ("recorded: Zeek 8.0", "zeek::"),
+        ("C++ Broker", "handshakes, forwarding, bye", "conversations::"),
+        ("C++ Broker", "redundancy, losses, forgeries, overflow", "conversations_more::"),
+        ("Zeek 8.0", "a cluster's hello and its messages", "zeek::"),
     ];
-    let cell = |(name, tests): (&'static str, &'static str)| {
-        Cell::new(name, &[], move |context| replay(context, tests)).within(LIMIT)
+    let cell = |(peer, what, tests): (&'static str, &'static str, &'static str)| {
+        let cell = Cell::new(peer, what, &[], move |context| replay(context, tests));
+        cell.within(LIMIT).variants(&[Mode::Recorded], &[Dials::Nobody])
     };
-    groups.into_iter().map(cell).collect()
+    groups.into_iter().flat_map(cell).collect()
 }
 
 async fn replay(context: Context, tests: &'static str) -> Check<String> {

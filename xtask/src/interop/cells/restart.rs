@@ -1,9 +1,10 @@
 //! Either side dies without a word and comes back.
 
-use super::{NODE, PIPE};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, NODE, PIPE, order};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
-use crate::interop::ours::{Id, Ours, next};
+use crate::interop::needs::Need;
+use crate::interop::ours::{Id, Mortal, Ours, next};
 use broker::event::StatusCode;
 use std::time::Duration;
 
@@ -16,19 +17,19 @@ const LIMIT: Duration = Duration::from_secs(45);
 pub(super) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for id in [Id::Lowest, Id::Highest] {
-        let order = match id {
-            Id::Lowest => "our id lower",
-            Id::Highest => "our id higher",
-        };
-        let name = format!("restart: broker-node is dialled and killed, {order}");
-        cells.push(Cell::new(name, &[NODE], move |context| dialled_node(context, id)));
-        let name = format!("restart: broker-node dials and is killed, {order}");
-        cells.push(Cell::new(name, &[NODE], move |context| dialling_node(context, id)));
-        let name = format!("restart: ours is dialled and killed, {order}");
-        let cell = Cell::new(name, &[PIPE], move |context| we_are_dialled(context, id));
-        cells.push(cell.within(LIMIT));
-        let name = format!("restart: ours dials and is killed, {order}");
-        cells.push(Cell::new(name, &[PIPE], move |context| we_dial(context, id)));
+        let order = order(id);
+        const WITH_PIPE: &[Need] = &[Need::Tool(PIPE)];
+        const WITH_NODE: &[Need] = &[Need::Tool(NODE)];
+        let (theirs, ours) =
+            (format!("it is killed and comes back, {order}"), format!("we are killed, {order}"));
+        let cell = Cell::new(NODE, &theirs, WITH_NODE, move |context| dialled_node(context, id));
+        cells.extend(cell.variants(ENCRYPTED_OR_NOT, &[Dials::We]));
+        let cell = Cell::new(NODE, &theirs, WITH_NODE, move |context| dialling_node(context, id));
+        cells.extend(cell.variants(ENCRYPTED_OR_NOT, &[Dials::They]));
+        let cell = Cell::new(PIPE, &ours, WITH_PIPE, move |context| we_are_dialled(context, id));
+        cells.extend(cell.within(LIMIT).variants(ENCRYPTED_OR_NOT, &[Dials::They]));
+        let cell = Cell::new(PIPE, &ours, WITH_PIPE, move |context| we_dial(context, id));
+        cells.extend(cell.variants(ENCRYPTED_OR_NOT, &[Dials::We]));
     }
     cells
 }
@@ -77,38 +78,6 @@ async fn dialling_node(context: Context, id: Id) -> Check<String> {
     Ok("added and lost three times, always with one id".to_owned())
 }
 
-/// An endpoint on a runtime of its own, which can be torn down as a process would be: the sockets
-/// are closed and nothing is said.
-struct Mortal {
-    ours: Ours,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Mortal {
-    fn start(context: &Context, id: Id) -> Check<Self> {
-        let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-        let ours = {
-            let _entered = runtime.enter();
-            Ours::start(context, id)?
-        };
-        Ok(Self { ours, runtime })
-    }
-
-    fn kill(self, context: &Context) {
-        context.log.note("ours", "killed");
-        self.runtime.shutdown_background();
-    }
-
-    /// Listens on the runtime of the endpoint, so that it ends with it.
-    async fn listen(&self, port: u16) -> Check<u16> {
-        let endpoint = self.ours.endpoint.clone();
-        let at = broker::Address::new("tcp", "127.0.0.1", port);
-        let listening = self.runtime.spawn(async move { endpoint.listen(&at).await });
-        let listening = listening.await.map_err(|error| error.to_string())?;
-        listening.map(|url| url.port()).map_err(|error| error.to_string())
-    }
-}
-
 async fn expect_events(pipe: &mut Child, names: &[&str]) -> Check {
     for name in names {
         pipe.complains(&format!("(status, {name},")).await?;
@@ -145,10 +114,7 @@ async fn we_dial(context: Context, id: Id) -> Check<String> {
     let mut pipe = Child::tool(&context, PIPE, &args)?;
     for round in 0..3 {
         let mut mortal = Mortal::start(&context, id)?;
-        {
-            let _entered = mortal.runtime.enter();
-            mortal.ours.dial(port);
-        }
+        mortal.dial(port);
         let peer = mortal.ours.added().await?;
         expect_events(&mut pipe, &LIFE[..2]).await?;
         mortal.ours.filter(peer, &[TOPIC]).await?;

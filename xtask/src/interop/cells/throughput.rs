@@ -1,8 +1,9 @@
 //! Events of the load generator: what it sends, and what it counts.
 
-use super::THROUGHPUT;
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, THROUGHPUT};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Ours, next};
 use broker::data::zeek::{ZeekEvent, ZeekMessageView};
 use broker::data::{Kind, Value, View};
@@ -11,18 +12,21 @@ const EVENTS: &str = "/benchmark/events";
 const TERMINATE: &str = "/benchmark/terminate";
 
 pub(super) fn cells() -> Vec<Cell> {
+    const NEEDS: &[Need] = &[Need::Tool(THROUGHPUT)];
     let mut cells: Vec<Cell> = [1, 2, 3]
         .into_iter()
         .map(|shape| {
-            let name = format!("events: shape {shape} of the broker-throughput client");
-            Cell::new(name, &[THROUGHPUT], move |context| client(context, shape))
+            let what = format!("events of shape {shape}");
+            Cell::new(THROUGHPUT, what, NEEDS, move |context| client(context, shape))
         })
         .collect();
-    let name = "events: an unlimited broker-throughput client";
-    cells.push(Cell::new(name, &[THROUGHPUT], unlimited));
-    let name = "events: the broker-throughput server counts ours";
-    cells.push(Cell::new(name, &[THROUGHPUT], server));
-    cells
+    cells.push(Cell::new(THROUGHPUT, "events without a limit", NEEDS, unlimited));
+    let they: Vec<Cell> = cells
+        .into_iter()
+        .flat_map(|cell| cell.variants(ENCRYPTED_OR_NOT, &[Dials::They]))
+        .collect();
+    let we = Cell::new(THROUGHPUT, "it counts our events", NEEDS, server);
+    [they, we.variants(ENCRYPTED_OR_NOT, &[Dials::We])].concat()
 }
 
 /// Bytes of the arguments of an event of each shape.

@@ -1,17 +1,23 @@
 //! Subscriptions that change while peered.
 
-use super::PIPE;
-use crate::interop::cell::{Cell, Check, Context, same};
+use super::{ENCRYPTED_OR_NOT, PIPE};
+use crate::interop::cell::{Cell, Check, Context, Dials, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Ours, next};
 
 const TOPIC: &str = "/updates";
 
 pub(super) fn cells() -> Vec<Cell> {
-    vec![
-        Cell::new("routing update: ours subscribes and unsubscribes later", &[PIPE], ours_changes),
-        Cell::new("routing update: broker-pipe subscribes later", &[PIPE], theirs_changes),
+    let ours = "routing updates: ours subscribes and unsubscribes later";
+    let ours = Cell::new(PIPE, ours, &[Need::Tool(PIPE)], ours_changes);
+    let theirs = "routing updates: it subscribes later";
+    let theirs = Cell::new(PIPE, theirs, &[Need::Tool(PIPE)], theirs_changes);
+    [
+        ours.variants(ENCRYPTED_OR_NOT, &[Dials::They]),
+        theirs.variants(ENCRYPTED_OR_NOT, &[Dials::We]),
     ]
+    .concat()
 }
 
 /// The answer to a ping shows that the other side has handled the update before it.

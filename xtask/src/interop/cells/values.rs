@@ -1,22 +1,31 @@
 //! Data of every type, both ways.
 
-use super::{NODE, PIPE};
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, NODE, PIPE};
+use crate::interop::cell::{Cell, Check, Context, Dials, ensure, same};
 use crate::interop::child::{Child, free_port};
+use crate::interop::needs::Need;
 use crate::interop::ours::{Ours, next};
-use crate::interop::vectors::{self, Recorded};
-use broker::data::{Encode, Value};
+use crate::interop::vectors::{self, Recorded, Verbatim};
+use broker::data::Value;
 use std::time::Duration;
 
 const TOPIC: &str = "/values";
 
 pub(super) fn cells() -> Vec<Cell> {
-    vec![
-        Cell::new("values: the text that broker-pipe prints of ours", &[PIPE], printed),
-        Cell::new("values: lines of broker-pipe arrive in order", &[PIPE], lines),
-        Cell::new("values: through broker-node byte for byte", &[NODE], through_node)
-            .within(Duration::from_secs(60)),
-    ]
+    let cells = [
+        (
+            Cell::new(PIPE, "the text that it prints of ours", &[Need::Tool(PIPE)], printed),
+            Dials::They,
+        ),
+        (Cell::new(PIPE, "lines arrive in order", &[Need::Tool(PIPE)], lines), Dials::They),
+        (
+            Cell::new(NODE, "values through it byte for byte", &[Need::Tool(NODE)], through_node)
+                .within(Duration::from_secs(60)),
+            Dials::We,
+        ),
+    ];
+    let variants = |(cell, dials): (Cell, Dials)| cell.variants(ENCRYPTED_OR_NOT, &[dials]);
+    cells.into_iter().flat_map(variants).collect()
 }
 
 /// Every value whose text fits on a line; the others are in the cell about bytes.
@@ -67,15 +76,6 @@ async fn lines(context: Context) -> Check<String> {
         same("the line", &message.view().as_str(), &Some(format!("line {number}").as_str()))?;
     }
     Ok(format!("{COUNT} lines"))
-}
-
-/// A payload as it was recorded, even where the same value would be written otherwise here.
-struct Verbatim<'a>(&'a [u8]);
-
-impl Encode for Verbatim<'_> {
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0);
-    }
 }
 
 /// Two of our endpoints with the other implementation between them, which passes on what it

@@ -1,372 +1,289 @@
-//! Clusters of Zeek that use ZeroMQ: a manager with the proxy, a worker, and this side as an
-//! observer or as a member with the name `bridge`.
+//! Zeek with its own Broker: a script calls the functions and prints the events that it has for
+//! peerings.
 
-use super::ZEEK;
-use crate::interop::cell::{Cell, Check, Context, ensure, same};
+use super::{ENCRYPTED_OR_NOT, ZEEK, order, zeek_values};
+use crate::interop::cell::{Cell, Check, Context, Dials, Mode, ensure, same};
 use crate::interop::child::{Child, free_port};
-use crate::interop::ours::{Ours, next};
+use crate::interop::needs::Need;
+use crate::interop::ours::{Id, Mortal, Ours, next};
 use broker::data::Value;
-use broker::data::zeek::rows::{LogValue, row_of_write};
-use broker::data::zeek::{ZeekEvent, ZeekMessage, ZeekMessageView};
-use broker::{Address, Retry};
+use broker::data::zeek::{ZeekEvent, ZeekMessage};
+use broker::event::StatusCode;
+use broker::{EndpointId, Subscriber};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
+
+const SCRIPT: &str = include_str!("../scripts/peer.zeek");
+const THERE: &str = "/zeek/there";
+const BACK: &str = "/zeek/back";
 
 /// Zeek takes its time to start.
 const PATIENCE: Duration = Duration::from_secs(40);
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(150);
 
 pub(super) fn cells() -> Vec<Cell> {
-    vec![
-        Cell::new("zeek: events of a ZeroMQ cluster both ways", &[ZEEK], both_ways).within(LIMIT),
-        Cell::new("zeek: a member comes and goes", &[ZEEK], member).within(LIMIT),
-        Cell::new("zeek: values of every type come back equal", &[ZEEK], values).within(LIMIT),
-        Cell::new("zeek: metadata get through", &[ZEEK], metadata).within(LIMIT),
-        Cell::new("zeek: log batches of every type", &[ZEEK], logs).within(LIMIT),
-        Cell::new("zeek: a cluster that overloads us is not slowed down", &[ZEEK], overload)
-            .within(LIMIT),
-    ]
-}
-
-/// What nodes say when something is wrong with what they got.
-const COMPLAINTS: [&str; 4] =
-    ["Expired", "Wrong format", "Failed to lookup handler", "Failed to unserialize"];
-
-/// Both nodes answer: events on `/test/` come from the manager, what is sent there comes back.
-const COMMON: &str = r#"
-@load frameworks/cluster/backend/zeromq
-redef Log::default_rotation_interval = 0sec;
-redef exit_only_after_terminate = T;
-global ping: event(n: count) &is_used;
-global pong: event(n: count) &is_used;
-event zeek_init() { Cluster::subscribe("/test/"); }
-event Cluster::node_up(name: string, id: string) { print fmt("up %s %s", name, id); }
-event Cluster::node_down(name: string, id: string) { print fmt("down %s %s", name, id); }
-"#;
-
-const WORKER: &str = r#"
-event ping(n: count) { Cluster::publish("/test/pong", pong, n); }
-"#;
-
-/// A cluster in a directory of its own.
-struct Cluster {
-    manager: Child,
-    worker: Child,
-    url: Address,
-    logs: u16,
-    directory: TempDir,
-}
-
-impl Cluster {
-    /// Starts a cluster whose nodes have these scripts besides.
-    async fn start(context: &Context, manager: &str, worker: &str) -> Check<Self> {
-        let directory = TempDir::new().map_err(|error| error.to_string())?;
-        let (xpub, xsub, logs, spare) = (free_port()?, free_port()?, free_port()?, free_port()?);
-        let layout = format!(
-            r#"
-redef Cluster::manager_is_logger = F;
-redef Cluster::nodes = {{
-    ["manager"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p={spare}/tcp],
-    ["logger"] = [$node_type=Cluster::LOGGER, $ip=127.0.0.1, $p={logs}/tcp, $manager="manager"],
-    ["worker-1"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $manager="manager"],
-    ["bridge"] = [$node_type=Cluster::CONTROL, $ip=127.0.0.1],
-}};
-redef Cluster::Backend::ZeroMQ::listen_xpub_endpoint = "tcp://127.0.0.1:{xpub}";
-redef Cluster::Backend::ZeroMQ::listen_xsub_endpoint = "tcp://127.0.0.1:{xsub}";
-redef Cluster::Backend::ZeroMQ::connect_xsub_endpoint = "tcp://127.0.0.1:{xpub}";
-redef Cluster::Backend::ZeroMQ::connect_xpub_endpoint = "tcp://127.0.0.1:{xsub}";
-"#
-        );
-        let start = |name: &'static str, script: &str| {
-            let place = directory.path().join(name);
-            let write = |file: &str, text: &str| std::fs::write(place.join(file), text);
-            std::fs::create_dir_all(&place)
-                .and_then(|()| write("cluster-layout.zeek", &layout))
-                .and_then(|()| write("node.zeek", &format!("{COMMON}{script}")))
-                .map_err(|error| error.to_string())?;
-            let mut command = Command::new(context.program(ZEEK));
-            command
-                .current_dir(&place)
-                .env("CLUSTER_NODE", name)
-                .env("ZEEKPATH", zeek_path(&place));
-            command.args(["node.zeek"]);
-            Child::start(&context.log, name, command)
-        };
-        let manager = start("manager", manager)?;
-        manager.accepts(xpub).await?;
-        manager.accepts(xsub).await?;
-        let worker = start("worker-1", worker)?;
-        let url = format!("zeromq://127.0.0.1:{xpub}?publish={xsub}");
-        let url = url.parse().map_err(|error| format!("{error}"))?;
-        Ok(Self { manager, worker, url, logs, directory })
-    }
-
-    fn url(&self, query: &str) -> Address {
-        let query = format!("{}&{query}", self.url.query());
-        self.url.clone().with_query(&query)
-    }
-
-    /// Waits until the manager prints a line that begins like this.
-    async fn manager_prints(&mut self, beginning: &str) -> Check<String> {
-        prints(&mut self.manager, beginning).await
-    }
-
-    /// No node may have complained of what it got.
-    fn no_complaints(&self) -> Check {
-        for name in ["manager", "worker-1"] {
-            let reporter = self.directory.path().join(name).join("reporter.log");
-            let text = std::fs::read_to_string(reporter).unwrap_or_default();
-            for complaint in COMPLAINTS {
-                ensure(!text.contains(complaint), format!("{name} complains: {text}"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Zeek looks for scripts in the directory of the node as well.
-fn zeek_path(place: &std::path::Path) -> String {
-    let rest = std::env::var("ZEEKPATH").unwrap_or_default();
-    match rest.is_empty() {
-        true => String::new(),
-        false => format!("{}:{rest}", place.display()),
-    }
-}
-
-async fn prints(child: &mut Child, beginning: &str) -> Check<String> {
-    let line = async {
-        while let Some(line) = child.next_line().await {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            if line.starts_with(beginning) {
-                return Ok(line);
-            }
-        }
-        Err(format!("it ended and did not print {beginning:?}"))
+    const NEEDS: &[Need] = &[Need::Tool(ZEEK)];
+    let mut cells = Vec::new();
+    let mut add = |cell: Cell, dials: &[Dials]| {
+        cells.extend(cell.within(LIMIT).variants(ENCRYPTED_OR_NOT, dials));
     };
-    timeout(PATIENCE, line).await.map_err(|_| format!("nobody printed {beginning:?}"))?
+    let either = &[Dials::They, Dials::We];
+    for id in [Id::Lowest, Id::Highest] {
+        let what = format!("handshake, events both ways, what it says of us, {}", order(id));
+        add(Cell::new(ZEEK, what, NEEDS, move |context| handshake(context, id)), either);
+        let what = format!("it is killed and comes back, {}", order(id));
+        add(Cell::new(ZEEK, what, NEEDS, move |context| it_is_killed(context, id)), either);
+        let what = format!("we are killed and come back, {}", order(id));
+        add(
+            Cell::new(ZEEK, what, NEEDS, move |context| we_are_killed(context, id)),
+            &[Dials::They],
+        );
+    }
+    add(Cell::new(ZEEK, "we unpeer, and peer again", NEEDS, we_unpeer), &[Dials::We]);
+    add(Cell::new(ZEEK, "it unpeers, and peers again", NEEDS, it_unpeers), &[Dials::They]);
+    add(Cell::new(ZEEK, "it ends", NEEDS, it_ends), either);
+    add(Cell::new(ZEEK, "values of every type come back equal", NEEDS, values), either);
+    add(Cell::new(ZEEK, "a cluster's hello", NEEDS, hello), &[Dials::We]);
+    cells
 }
 
-/// An endpoint of ours that is peered with a cluster.
-async fn peered(context: &Context, url: &Address) -> Check<Ours> {
-    let ours = Ours::fresh(context)?;
-    let peered = timeout(PATIENCE, ours.endpoint.peer(url, Retry::every(Duration::from_secs(1))));
-    let peered = peered.await.map_err(|_| "the cluster cannot be peered with")?;
-    peered.map_err(|error| error.to_string())?;
-    Ok(ours)
+/// A Zeek in a directory of its own.
+struct Zeek {
+    child: Child,
+    _directory: TempDir,
 }
 
-fn name_of(value: &Value) -> Option<String> {
-    match ZeekMessage::try_from(value) {
-        Ok(ZeekMessage::Event(event)) => Some(event.name.to_string()),
-        _ => None,
+impl Zeek {
+    /// Starts it with the script of this file and this one.
+    fn start(context: &Context, port: u16, more: &str) -> Check<Self> {
+        let listens = if context.dials == Dials::We { 'T' } else { 'F' };
+        let constants = format!("const listens = {listens};\nconst at = {port}/tcp;\n");
+        Self::run(context, &format!("{constants}{SCRIPT}{more}"), &[], &[])
+    }
+
+    fn run(
+        context: &Context,
+        script: &str,
+        files: &[(&str, &str)],
+        env: &[(&str, &str)],
+    ) -> Check<Self> {
+        let directory = TempDir::new().map_err(|error| error.to_string())?;
+        let plain = match context.mode {
+            Mode::Plain => "redef Broker::disable_ssl = T;\n",
+            _ => "",
+        };
+        let script = format!("{plain}{script}");
+        for (name, text) in files.iter().chain([&("peer.zeek", script.as_str())]) {
+            let written = std::fs::write(directory.path().join(name), text);
+            written.map_err(|error| error.to_string())?;
+        }
+        let zeek = context.places.tool(ZEEK).ok_or("there is no zeek")?;
+        let mut command = Command::new(zeek);
+        command.current_dir(directory.path()).args(["peer.zeek"]);
+        // The directory of a node is not where Zeek looks for scripts by itself.
+        let rest = std::env::var("ZEEKPATH").unwrap_or_default();
+        if !rest.is_empty() {
+            command.env("ZEEKPATH", format!("{}:{rest}", directory.path().display()));
+        }
+        command.envs(env.iter().copied());
+        Ok(Self { child: Child::start(&context.log, ZEEK, command)?, _directory: directory })
+    }
+
+    /// Waits until it prints a line that begins like this; returns the rest.
+    async fn prints(&mut self, beginning: &str) -> Check<String> {
+        let line = async {
+            while let Some(line) = self.child.next_line().await {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if let Some(rest) = line.strip_prefix(beginning) {
+                    return Ok(rest.trim().to_owned());
+                }
+            }
+            Err(format!("zeek ended and did not print {beginning:?}"))
+        };
+        timeout(PATIENCE, line).await.map_err(|_| format!("zeek does not print {beginning:?}"))?
     }
 }
 
-async fn both_ways(context: Context) -> Check<String> {
-    let mut cluster = Cluster::start(&context, "", WORKER).await?;
-    cluster.manager_prints("up worker-1").await?;
-    let ours = peered(&context, &cluster.url("to=/test/ping&from=/test/pong")).await?;
-    let mut received = ours.endpoint.subscribe(["/test/pong"]);
-    const COUNT: u64 = 100;
-    // The first ones may come before the worker hears of the subscription.
-    let until = Instant::now() + PATIENCE;
-    while received.try_recv().is_err() {
-        ensure(Instant::now() < until, "nothing came back")?;
-        ours.publish("/test/ping", &Value::from(ZeekEvent::new("ping").arg(0_u64))).await?;
-        sleep(Duration::from_millis(100)).await;
+/// Starts it, and peers in the direction of the cell.
+async fn peer(context: &Context, ours: &mut Ours, more: &str) -> Check<(Zeek, EndpointId, u16)> {
+    let port = match context.dials {
+        Dials::We => free_port()?,
+        _ => ours.listen(0).await?.port(),
+    };
+    let mut zeek = Zeek::start(context, port, more)?;
+    if context.dials == Dials::We {
+        zeek.prints("listening").await?;
+        ours.dial(port);
     }
-    for number in 1..=COUNT {
-        ours.publish("/test/ping", &Value::from(ZeekEvent::new("ping").arg(number))).await?;
-    }
-    let mut number = 0;
-    while number < COUNT {
-        let value = next(&mut received).await?.data().map_err(|error| error.to_string())?;
-        if let Ok(ZeekMessage::Event(event)) = ZeekMessage::try_from(&value)
-            && let Some(Value::Count(found)) = event.args.first()
-            && *found > 0
-        {
-            number += 1;
-            same("the number", found, &number)?;
+    let id = ours.added_within(PATIENCE).await?;
+    zeek.prints("endpoint_discovered").await?;
+    zeek.prints("peer_added").await?;
+    ours.protected(id)?;
+    Ok((zeek, id, port))
+}
+
+async fn order_it(ours: &Ours, what: &str) -> Check {
+    ours.publish(THERE, &Value::from(ZeekEvent::new("order").arg(what))).await
+}
+
+/// Waits until it has subscribed to our orders: then one is answered.
+async fn ready(ours: &Ours, received: &mut Subscriber) -> Check {
+    for _ in 0..200 {
+        let event = Value::from(ZeekEvent::new("order").arg("hello"));
+        ours.endpoint.publish(THERE, &event).await.map_err(|error| error.to_string())?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if received.try_recv().is_ok() {
+            return Ok(());
         }
     }
-    cluster.no_complaints()?;
-    Ok(format!("{COUNT} events there and back"))
+    Err("zeek does not answer".to_owned())
 }
 
-async fn member(context: Context) -> Check<String> {
-    let mut cluster = Cluster::start(&context, "", WORKER).await?;
-    cluster.manager_prints("up worker-1").await?;
-    let ours = peered(&context, &cluster.url("name=bridge&to=/test/ping&from=/test/pong")).await?;
-    cluster.manager_prints("up bridge").await?;
-    prints(&mut cluster.worker, "up bridge").await?;
-    ours.shut_down().await?;
-    cluster.manager_prints("down bridge").await?;
-    prints(&mut cluster.worker, "down bridge").await?;
-    cluster.no_complaints()?;
-    Ok("node_up and node_down at manager and worker".to_owned())
+async fn handshake(context: Context, id: Id) -> Check<String> {
+    let mut ours = Ours::start(&context, id)?;
+    let mut received = ours.endpoint.subscribe([BACK]);
+    let (mut zeek, peer, _) = peer(&context, &mut ours, "").await?;
+    ready(&ours, &mut received).await?;
+    ours.settled(peer).await?;
+    let own = ours.endpoint.id().to_string();
+    order_it(&ours, "peers").await?;
+    let line = zeek.prints("peer ").await?;
+    let outbound = if context.dials == Dials::They { "T" } else { "F" };
+    same("the peer", &line, &format!("{own} Broker::PEERED {outbound}"))?;
+    order_it(&ours, "outbound").await?;
+    same("the direction", &zeek.prints("outbound").await?.as_str(), &outbound)?;
+    order_it(&ours, "stats").await?;
+    let line = zeek.prints("stats").await?;
+    same("the statistics", &line, &format!("{own} overflows 0"))?;
+    ours.quiet()?;
+    Ok("discovered, added, an event each, peers, direction, statistics".to_owned())
 }
 
-/// Sends one value of each type, and compares what comes back with `==`.
-const VALUES: &str = r#"
-type R: record { a: count; b: string &optional; c: set[addr] &optional; };
-type E: enum { ONE, TWO };
-global matrix: event(b: bool, i: int, c: count, d: double, t: time, iv: interval, s: string,
-    p: port, a4: addr, a6: addr, n4: subnet, n6: subnet, e: E, ss: set[string],
-    st: set[count, string], ta: table[string] of count, v: vector of double, r: R,
-    vv: vector of vector of count) &is_used;
-global back: event(b: bool, i: int, c: count, d: double, t: time, iv: interval, s: string,
-    p: port, a4: addr, a6: addr, n4: subnet, n6: subnet, e: E, ss: set[string],
-    st: set[count, string], ta: table[string] of count, v: vector of double, r: R,
-    vv: vector of vector of count) &is_used;
-global r0 = R($a=1);
-global far = double_to_time(4102444800.25);
-event tick() {
-    Cluster::publish("/test/matrix", matrix, T, -5, 18446744073709551615, -0.5, far, -90sec,
-        "gr\xc3\xbc\x00\xff", 22/tcp, 10.0.0.7, [2001:db8::1], 10.0.0.0/8, [2001:db8::]/32, TWO,
-        set("a", "b,c"), set([1, "x"]), table(["k"] = 1), vector(1.5, 0.0), r0,
-        vector(vector(1, 2), vector()));
-    schedule 200msec { tick() };
+async fn it_is_killed(context: Context, id: Id) -> Check<String> {
+    let mut ours = Ours::start(&context, id)?;
+    let (zeek, peer, port) = peer(&context, &mut ours, "").await?;
+    zeek.child.kill().await?;
+    ours.ended(StatusCode::PeerLost, peer).await?;
+    let _zeek = Zeek::start(&context, port, "")?;
+    let peer = ours.added_within(PATIENCE).await?;
+    ours.settled(peer).await?;
+    Ok("lost, unreachable, discovered, added".to_owned())
 }
-event zeek_init() { schedule 1sec { tick() }; }
-event back(b: bool, i: int, c: count, d: double, t: time, iv: interval, s: string,
-    p: port, a4: addr, a6: addr, n4: subnet, n6: subnet, e: E, ss: set[string],
-    st: set[count, string], ta: table[string] of count, v: vector of double, r: R,
-    vv: vector of vector of count) {
-    local same = b && i == -5 && c == 18446744073709551615 && d == -0.5 && t == far && iv == -90sec
-        && s == "gr\xc3\xbc\x00\xff" && p == 22/tcp && a4 == 10.0.0.7 && a6 == [2001:db8::1]
-        && n4 == 10.0.0.0/8 && n6 == [2001:db8::]/32 && e == TWO && |ss| == 2 && "b,c" in ss
-        && [1, "x"] in st && ta["k"] == 1 && |v| == 2 && v[0] == 1.5 && r$a == 1 && ! r?$b && ! r?$c
-        && |vv| == 2 && vv[0][1] == 2 && |vv[1]| == 0;
-    print fmt("same %s", same);
+
+async fn we_are_killed(context: Context, id: Id) -> Check<String> {
+    let port = free_port()?;
+    let mut zeek = Zeek::start(&context, port, "")?;
+    for _ in 0..2 {
+        let mut mortal = Mortal::start(&context, id)?;
+        mortal.listen(port).await?;
+        mortal.ours.added_within(PATIENCE).await?;
+        zeek.prints("peer_added").await?;
+        mortal.kill(&context);
+        zeek.prints("peer_lost").await?;
+        zeek.prints("endpoint_unreachable").await?;
+    }
+    Ok("it saw added, lost and unreachable twice".to_owned())
 }
-"#;
+
+async fn we_unpeer(context: Context) -> Check<String> {
+    let mut ours = Ours::fresh(&context)?;
+    let (mut zeek, id, port) = peer(&context, &mut ours, "").await?;
+    ensure(ours.endpoint.unpeer(ours.url(port)), "there is nothing to unpeer")?;
+    ours.ended(StatusCode::PeerRemoved, id).await?;
+    zeek.prints("peer_lost").await?;
+    zeek.prints("endpoint_unreachable").await?;
+    ours.dial(port);
+    same("the peer", &ours.added().await?, &id)?;
+    zeek.prints("peer_added").await?;
+    Ok("removed here, lost there, and peered again".to_owned())
+}
+
+async fn it_unpeers(context: Context) -> Check<String> {
+    let mut ours = Ours::fresh(&context)?;
+    let mut received = ours.endpoint.subscribe([BACK]);
+    let (mut zeek, id, _) = peer(&context, &mut ours, "").await?;
+    ready(&ours, &mut received).await?;
+    order_it(&ours, "unpeer").await?;
+    same("what it says", &zeek.prints("unpeered").await?.as_str(), &"T")?;
+    zeek.prints("peer_removed").await?;
+    ours.ended(StatusCode::PeerLost, id).await?;
+    zeek.prints("dialling again").await?;
+    same("the peer", &ours.added_within(PATIENCE).await?, &id)?;
+    zeek.prints("peer_added").await?;
+    Ok("removed there, lost here, and peered again".to_owned())
+}
+
+async fn it_ends(context: Context) -> Check<String> {
+    let mut ours = Ours::fresh(&context)?;
+    let mut received = ours.endpoint.subscribe([BACK]);
+    let (mut zeek, id, _) = peer(&context, &mut ours, "").await?;
+    ready(&ours, &mut received).await?;
+    order_it(&ours, "terminate").await?;
+    ours.ended(StatusCode::PeerLost, id).await?;
+    ensure(zeek.child.ended().await?.success(), "zeek ended with an error")?;
+    Ok("lost here, and it ended without an error".to_owned())
+}
 
 async fn values(context: Context) -> Check<String> {
-    let mut cluster = Cluster::start(&context, VALUES, "").await?;
-    let url = cluster.url("to=/test/back&from=/test/matrix");
-    let ours = peered(&context, &url).await?;
-    let mut received = ours.endpoint.subscribe(["/test/matrix"]);
-    let until = Instant::now() + PATIENCE;
-    let value = loop {
-        ensure(Instant::now() < until, "no event came")?;
-        let value = next(&mut received).await?.data().map_err(|error| error.to_string())?;
-        if name_of(&value).as_deref() == Some("matrix") {
-            break value;
-        }
-    };
+    let publish = "Broker::publish(\"/zeek/back\", matrix";
+    let script = zeek_values::SCRIPT.replace("Cluster::publish(\"/test/matrix\", matrix", publish);
+    let script = script.replace("print fmt(", "say(fmt(").replace("%s\", same);", "%s\", same));");
+    let mut ours = Ours::fresh(&context)?;
+    let mut received = ours.endpoint.subscribe([BACK]);
+    let (mut zeek, ..) = peer(&context, &mut ours, &script).await?;
+    let message = next(&mut received).await?;
+    let value = message.data().map_err(|error| error.to_string())?;
     let Ok(ZeekMessage::Event(mut event)) = ZeekMessage::try_from(&value) else {
         return Err("no event".to_owned());
     };
     event.name = "back".into();
     let count = event.args.len();
-    ours.publish("/test/back", &Value::from(event)).await?;
-    let line = cluster.manager_prints("same").await?;
-    same("the answer", &line, &"same T".to_owned())?;
-    cluster.no_complaints()?;
+    ours.publish(THERE, &Value::from(event)).await?;
+    same("the answer", &zeek.prints("same").await?.as_str(), &"T")?;
     Ok(format!("{count} values"))
 }
 
-const METADATA: &str = r#"
-redef EventMetadata::add_network_timestamp = T;
-event ping(n: count) {
-    print fmt("timestamp %s", |EventMetadata::current(EventMetadata::NETWORK_TIMESTAMP)| > 0);
-}
+/// A manager whose worker is this side.
+const MANAGER: &str = r#"
+@ifdef ( Cluster::CLUSTER_BACKEND_BROKER )
+redef Cluster::backend = Cluster::CLUSTER_BACKEND_BROKER;
+@endif
+redef exit_only_after_terminate = T;
+redef Log::default_rotation_interval = 0sec;
+global out = open("/dev/stdout");
+function say(text: string) { print out, text; flush_all(); }
+event zeek_init() { set_buf(out, F); }
+event Cluster::node_up(name: string, id: string) { say(fmt("up %s %s", name, id)); }
+event Cluster::node_down(name: string, id: string) { say(fmt("down %s", name)); }
 "#;
 
-async fn metadata(context: Context) -> Check<String> {
-    let mut cluster = Cluster::start(&context, METADATA, WORKER).await?;
-    cluster.manager_prints("up worker-1").await?;
-    let ours = peered(&context, &cluster.url("to=/test/ping&from=/test/pong")).await?;
-    // Metadata that Zeek does not know, as bridges add them, do no harm.
-    let event = ZeekEvent::new("ping").arg(1_u64);
-    let event = event.network_timestamp(broker::data::Timestamp(1_700_000_000_000_000_000));
-    ours.publish("/test/ping", &Value::from(event.metadata(240, 5_u64))).await?;
-    let line = cluster.manager_prints("timestamp").await?;
-    same("the answer", &line, &"timestamp T".to_owned())?;
-    cluster.no_complaints()?;
-    Ok("a network time and one that Zeek does not know".to_owned())
-}
-
-/// A stream with a column of each type that can be logged.
-const LOGS: &str = r#"
-redef Log::flush_interval = 0.1sec;
-module All;
-export {
-    redef enum Log::ID += { LOG };
-    type E: enum { A, B };
-    type Info: record {
-        b: bool &log; c: count &log; i: int &log; d: double &log; t: time &log; iv: interval &log;
-        s: string &log; p: port &log; a: addr &log; n: subnet &log; e: E &log; ss: set[string] &log;
-        v: vector of count &log; o: string &log &optional;
-    };
-}
-event write_one() {
-    Log::write(LOG, Info($b=T, $c=7, $i=-5, $d=0.1, $t=double_to_time(1700000000.25), $iv=-1.5sec, $s="x",
-        $p=22/tcp, $a=10.0.0.7, $n=10.0.0.0/8, $e=B, $ss=set("a"), $v=vector(1, 2)));
-    schedule 200msec { write_one() };
-}
-event zeek_init() {
-    Log::create_stream(LOG, [$columns=Info, $path="all"]);
-    schedule 1sec { write_one() };
-}
-"#;
-
-async fn logs(context: Context) -> Check<String> {
-    let cluster = Cluster::start(&context, "", LOGS).await?;
-    let ours = peered(&context, &cluster.url(&format!("logs={}", cluster.logs))).await?;
-    let mut received = ours.endpoint.subscribe(["zeek/logs/All::LOG"]);
-    let until = Instant::now() + PATIENCE;
-    loop {
-        ensure(Instant::now() < until, "no batch of the stream came")?;
-        let message = next(&mut received).await?;
-        let Ok(ZeekMessageView::Batch(batch)) = ZeekMessageView::parse(message.view()) else {
-            continue;
-        };
-        let Some(ZeekMessageView::LogWrite(write)) = batch.messages().next() else { continue };
-        let row = row_of_write(write.record).map_err(|error| error.to_string())?;
-        same("the number of columns", &row.len(), &14)?;
-        same("the count", &row[1], &LogValue::Count(7))?;
-        same("the time", &row[4], &LogValue::Real(1_700_000_000.25))?;
-        same("what is unset", &row[13], &LogValue::Unset)?;
-        cluster.no_complaints()?;
-        return Ok("14 types".to_owned());
-    }
-}
-
-/// Publishes much faster than anybody reads.
-const FLOOD: &str = r#"
-redef Cluster::Backend::ZeroMQ::xpub_sndhwm = 100;
-global sent = 0;
-event flood() {
-    local i = 0;
-    while ( ++i <= 500 ) Cluster::publish("/test/flood", ping, ++sent);
-    if ( sent < 50000 ) schedule 10msec { flood() };
-    else print "flooded";
-}
-event zeek_init() { schedule 2sec { flood() }; }
-"#;
-
-const COUNTING: &str = r#"
-global got = 0;
-event ping(n: count) { ++got; if ( n == 50000 || got % 10000 == 0 ) print fmt("got %d", got); }
-event zeek_init() { Cluster::subscribe("/test/flood"); }
-"#;
-
-async fn overload(context: Context) -> Check<String> {
-    let mut cluster = Cluster::start(&context, FLOOD, COUNTING).await?;
-    let ours = peered(&context, &cluster.url("from=/test/flood")).await?;
-    // It is subscribed to, and nobody takes anything.
-    let options = broker::SubscriberOptions {
-        messages: Some(1),
-        ..broker::SubscriberOptions::with_policy(broker::SubscriberPolicy::Wait)
-    };
-    let blocked = ours.endpoint.try_subscribe(["/test/flood"], options);
-    let _blocked = blocked.map_err(|error| error.to_string())?;
-    let began = Instant::now();
-    cluster.manager_prints("flooded").await?;
-    prints(&mut cluster.worker, "got 10000").await?;
-    cluster.no_complaints()?;
-    Ok(format!("50000 events published within {:.1} s", began.elapsed().as_secs_f64()))
+async fn hello(context: Context) -> Check<String> {
+    let (port, spare) = (free_port()?, free_port()?);
+    let layout = format!(
+        "redef Cluster::manager_is_logger = T;\nredef Cluster::nodes = {{\n\
+         [\"manager\"] = [$node_type=Cluster::MANAGER, $ip=127.0.0.1, $p={port}/tcp],\n\
+         [\"worker-1\"] = [$node_type=Cluster::WORKER, $ip=127.0.0.1, $p={spare}/tcp, \
+         $manager=\"manager\"],\n}};\n"
+    );
+    let files = [("cluster-layout.zeek", layout.as_str())];
+    let mut zeek = Zeek::run(&context, MANAGER, &files, &[("CLUSTER_NODE", "manager")])?;
+    zeek.child.accepts(port).await?;
+    let mut ours = Ours::fresh(&context)?;
+    let mut received = ours.endpoint.subscribe(["zeek/cluster/"]);
+    ours.dial(port);
+    let peer = ours.added_within(PATIENCE).await?;
+    ours.protected(peer)?;
+    let message = next(&mut received).await?;
+    let event = message.event().map_err(|error| error.to_string())?;
+    same("the event", &event.name().to_string().as_str(), &"Cluster::hello")?;
+    let own = ours.endpoint.id().to_string();
+    let event = ZeekEvent::new("Cluster::hello").arg("worker-1").arg(own.as_str());
+    let topic = "zeek/cluster/node/manager/";
+    ours.publish(topic, &Value::from(event)).await?;
+    same("the node", &zeek.prints("up").await?, &format!("worker-1 {own}"))?;
+    ours.shut_down().await?;
+    same("the node", &zeek.prints("down").await?.as_str(), &"worker-1")?;
+    Ok("a hello each, node_up and node_down".to_owned())
 }
