@@ -96,6 +96,11 @@ fn anonymous() -> TlsTransport {
 /// Stands before a listener and refuses every hello that offers more than the anonymous mode, as a
 /// listener of the C++ Broker without certificates does; counts the connections.
 async fn only_anonymous(to: &Address) -> (Address, Arc<AtomicUsize>) {
+    refusing(to, &[0x15, 3, 3, 0, 2, 2, 40]).await
+}
+
+/// The same, with this in place of the alert before it closes the connection.
+async fn refusing(to: &Address, alert: &'static [u8]) -> (Address, Arc<AtomicUsize>) {
     use broker_tls::anonymous::{Hello, inspect};
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Address::new("tls", "127.0.0.1", listener.local_addr().unwrap().port());
@@ -110,7 +115,7 @@ async fn only_anonymous(to: &Address) -> (Address, Arc<AtomicUsize>) {
                     client.read_buf(&mut hello).await.unwrap();
                 }
                 if inspect(&hello, &[]) != Hello::Anonymous {
-                    client.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await.unwrap();
+                    client.write_all(alert).await.unwrap();
                     return;
                 }
                 let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -191,6 +196,23 @@ async fn a_listener_without_certificates_is_dialled_twice_once_and_the_log_is_to
         assert_eq!(count.load(SeqCst), connections);
         assert_eq!(told.load(SeqCst), 1);
     }
+}
+
+/// Python's asyncio closes without an alert.
+#[tokio::test]
+async fn a_listener_that_refuses_without_a_word_is_dialled_anonymously_too() {
+    let mut listener = listen(&anonymous()).await;
+    let (url, count) = refusing(listener.url(), &[]).await;
+    let dialler = anonymous();
+    // Whoever is not dialled accepts nothing.
+    let (dialled, _accepted) =
+        tokio::try_join!(dialler.connect(&url), accept(&mut *listener)).unwrap();
+    assert_eq!(dialled.link.protection, Protection::Encrypted);
+    assert_eq!(count.load(SeqCst), 2);
+    // Who has certificates never falls back.
+    let setting = Setting::new();
+    let error = setting.endpoint("own").connect(&url).await.err().unwrap();
+    assert_eq!((error.reason(), count.load(SeqCst)), (Reason::Closed, 3));
 }
 
 #[tokio::test]

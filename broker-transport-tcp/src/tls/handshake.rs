@@ -24,7 +24,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 ///
 /// Without certificates there are two modes, and no hello that offers both. TLS 1.3 is tried first,
 /// as the better one. A listener without any certificate, as default endpoints of the C++ Broker
-/// have none, refuses it, and is dialled again in the anonymous mode; and so at once the next time.
+/// have none, refuses it, with an alert or without a word, and is dialled again in the anonymous
+/// mode; and so at once the next time.
 pub(super) async fn dial<F: Finish>(
     transport: &TlsTransport,
     mut socket: TcpStream,
@@ -44,8 +45,9 @@ pub(super) async fn dial<F: Finish>(
         Ok(stream) => return Ok(stream.finish(finish, report)),
         Err(refused) => refused,
     };
-    if !report.is_anonymous() || !wants_another_mode(&error) {
-        return Err(dial_error(&error, refused.prefix(), &report, to, doing));
+    let head = refused.prefix();
+    if !report.is_anonymous() || !wants_another_mode(&error, head) {
+        return Err(dial_error(&error, head, &report, to, doing));
     }
     drop(refused);
     socket = transport.tcp.dial_address(address, doing).await?;
@@ -124,8 +126,12 @@ async fn connect(
     Ok(Established::Rustls(Box::new(stream.into())))
 }
 
-/// Whether the listener has refused what was offered, rather than who offers it.
-fn wants_another_mode(error: &io::Error) -> bool {
+/// Whether the listener has refused what was offered, rather than who offers it. Some of them close
+/// the connection and say nothing, `head` being what has come.
+fn wants_another_mode(error: &io::Error, head: &[u8]) -> bool {
+    if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) {
+        return head.is_empty();
+    }
     let inner = error.get_ref();
     let of_rustls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let of_anonymous = inner.and_then(|inner| inner.downcast_ref::<anonymous::AnonymousError>());
