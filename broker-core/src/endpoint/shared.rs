@@ -298,9 +298,8 @@ impl Shared {
         if !cut.is_empty() {
             self.cut(&mut cut);
         }
-        if published.peers > 0 {
-            charge_budget(count, bytes);
-        }
+        // Even if nobody wants them: the tasks that make peerings need their turn as well.
+        charge_budget(count, bytes);
         published
     }
 
