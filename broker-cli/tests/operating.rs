@@ -6,6 +6,8 @@ mod common;
 
 use common::{Cli, Signal, node, run};
 use std::path::Path;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn path(directory: &tempfile::TempDir, name: &str) -> String {
     directory.path().join(name).to_str().unwrap().to_owned()
@@ -135,6 +137,64 @@ async fn peers_and_the_level_are_changed_by_order() {
     other.event("peer_lost").await;
     admin(&["remove-peer", &url]).await.expect(1).says("there is no such peer");
     run(&["reload", "--socket", &path(&directory, "none")]).await.expect(3).says("no node at");
+}
+
+/// What a node says at `/ready`.
+async fn ready(http: &str) -> String {
+    let at = http.strip_prefix("http://").unwrap();
+    let mut socket = common::within("connecting", TcpStream::connect(at)).await.unwrap();
+    let request = format!("GET /ready HTTP/1.1\r\nHost: {at}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    common::within("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_node_that_drains_sends_its_peers_elsewhere_and_ends_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "admin");
+    let (mut hub, first) = node(&["--events", "--forward", "/t", "--admin", &socket]).await;
+    let (mut other, second) = node(&["--events", "--forward", "/t"]).await;
+    let either = format!("{first},{second}");
+    let args = ["sub", "/t", "--peer", &either, "--count", "1", "--output", "json"];
+    let sub = Cli::start(&args);
+    hub.event("peer_added").await;
+    run(&["admin", "--socket", &socket, "drain"]).await.expect(0);
+    hub.end().await.expect(0).says("draining: 1 peers, 0 clients");
+    assert!(!Path::new(&socket).exists());
+    other.event("peer_added").await;
+    run(&["pub", "/t", "1", "--peer", &first]).await.expect(3);
+    run(&["pub", "/t", "1", "--peer", &second]).await.expect(0);
+    assert_eq!(sub.end().await.expect(0).lines()[0]["data"], 1);
+}
+
+#[tokio::test]
+async fn while_it_drains_a_node_is_not_ready_lets_nobody_in_and_can_be_ended_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "admin");
+    let args = ["--events", "--http", "127.0.0.1:0", "--admin", &socket];
+    let (mut hub, url) = node(&args).await;
+    let http = hub.listening().await;
+    let stay = ["sub", "/t", "--peer", &url, "--retry", "60"];
+    let _peers = [Cli::start(&stay), Cli::start(&stay)];
+    hub.event("peer_added").await;
+    hub.event("peer_added").await;
+    assert!(ready(&http).await.starts_with("HTTP/1.1 200 "));
+    let order = ["admin", "--socket", &socket, "drain", "--over", "600"];
+    let mut draining = Cli::start(&order);
+    assert_eq!(draining.line().await, "draining: 2 peers, 0 clients");
+    // The other one is told in some minutes.
+    hub.event("peer_removed").await;
+    let answer = ready(&http).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"draining\""), "{answer}");
+    run(&["ping", &url, "--count", "1"]).await.expect(3);
+    run(&order).await.expect(1).says("the node is draining");
+    let add = ["admin", "--socket", &socket, "add-peer", &url];
+    run(&add).await.expect(1).says("the node is draining");
+    hub.signal(Signal::TERM);
+    hub.end().await.expect(0);
+    draining.end().await.expect(0);
 }
 
 #[tokio::test]

@@ -15,9 +15,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Run an endpoint that connects others: a hub, a gateway, a bridge
 ///
-/// Runs until it is told to stop: SIGTERM and the end of --wait end it with exit code 0, SIGINT
-/// with 130, and all of them tell the peers first. Messages of one peer are passed on to the others
-/// that want them if this endpoint has asked for their topics with --forward.
+/// Runs until it is told to stop: SIGTERM, `admin drain` and the end of --wait end it with exit
+/// code 0, SIGINT with 130, and all of them tell the peers first. Messages of one peer are passed
+/// on to the others that want them if this endpoint has asked for their topics with --forward.
 ///
 /// Certificates and keys whose files have changed serve the next connection, without a restart and
 /// without an end of the existing ones. SIGHUP and `reload` read them and the configuration file at
@@ -102,7 +102,11 @@ impl Node {
                 tokio::spawn(http.serve(session.endpoint.clone(), window));
             }
         }
-        let outcome = match node.serve(&mut session, Persistence::always(Some(retry))).await {
+        let mut served = node.serve(&mut session, Persistence::always(Some(retry))).await;
+        if let Err(Stop::Drain(drain)) = served {
+            served = session.drain(drain).await;
+        }
+        let outcome = match served {
             Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
             Err(stop) => Err(stop.into()),
         };

@@ -268,7 +268,7 @@ impl Source {
         }
     }
 
-    /// Whether every address that is dialled has a peering.
+    /// Whether every address that is dialled has a peering, and the node is not about to end.
     fn ready(&self) -> Answer {
         #[derive(Serialize)]
         struct Ready {
@@ -279,6 +279,7 @@ impl Source {
         let missing = self.endpoint.peers().into_iter().filter(|peer| peer.id.is_none());
         let waiting_for: Vec<String> = missing.map(|peer| peer.network.url.to_string()).collect();
         let (code, status) = match waiting_for.is_empty() {
+            _ if self.endpoint.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             true => (StatusCode::OK, "ready"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         };

@@ -4,7 +4,7 @@
 mod peerings;
 mod reconfigure;
 
-pub(crate) use reconfigure::{Order, Orders};
+pub(crate) use reconfigure::{Drain, Order, Orders};
 
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
@@ -48,6 +48,8 @@ async fn done(reload: &mut Option<Reload>) -> &'static str {
 pub(crate) enum Stop {
     /// It was told to.
     Signal(Signal),
+    /// The same, without haste.
+    Drain(Drain),
     /// There is no point in going on.
     Failure(Failure),
 }
@@ -61,7 +63,7 @@ impl From<Failure> for Stop {
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Signal(_) => Self::interrupted(),
+            Stop::Signal(_) | Stop::Drain(_) => Self::interrupted(),
             Stop::Failure(failure) => failure,
         }
     }
@@ -295,10 +297,7 @@ impl Session {
                 let _ = self.reload_settings().await;
                 Ok(())
             }
-            order = reconfigure::next(&mut self.orders) => {
-                self.obey(order).await;
-                Ok(())
-            }
+            order = reconfigure::next(&mut self.orders) => self.obey(order).await,
             said = done(&mut self.reload) => {
                 self.hide_renewal(true);
                 self.catch_up();
@@ -390,12 +389,19 @@ impl Session {
         }
     }
 
+    /// Sends the peers elsewhere, and meanwhile shows what happens. A signal cuts that short.
+    pub(crate) async fn drain(&mut self, drain: Drain) -> Result<(), Stop> {
+        self.peerings.give_up();
+        let endpoint = self.endpoint.clone();
+        self.during(endpoint.drain(drain.over, drain.within)).await
+    }
+
     /// Ends the peerings in an orderly way, shows the last events and writes the last lines. A
     /// signal cuts that short.
     pub(crate) async fn finish(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         match self.end().await {
-            Err(Stop::Signal(_)) => Err(Failure::interrupted()),
             Err(Stop::Failure(failure)) => outcome.and(Err(failure)),
+            Err(stop) => Err(stop.into()),
             Ok(()) => outcome,
         }
     }
@@ -410,7 +416,7 @@ impl Session {
             match self.during(&mut shutdown).await {
                 Ok(()) => break,
                 Err(Stop::Failure(failure)) => result = Err(Stop::Failure(failure)),
-                Err(signal) => return Err(signal),
+                Err(stop) => return Err(stop),
             }
         }
         self.catch_up();
