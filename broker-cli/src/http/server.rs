@@ -53,7 +53,10 @@ impl Server {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::other(format!("listening on {}: {error}", at.url()))
         };
-        let listener = TcpListener::bind((at.host(), at.port())).await;
+        let listener = match inherited(at).await {
+            Some(listener) => Ok(listener),
+            None => TcpListener::bind((at.host(), at.port())).await,
+        };
         let listener = listener.map_err(|error| failed(&error))?;
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
         let url = at.at_port(bound.port());
@@ -100,6 +103,19 @@ impl Server {
             }
         }
     }
+}
+
+/// The socket at an address that the process has got from whoever has started it.
+#[cfg(all(unix, feature = "tcp"))]
+async fn inherited(at: &HttpAddress) -> Option<TcpListener> {
+    let mut addresses = tokio::net::lookup_host((at.host(), at.port())).await.ok()?;
+    let socket = addresses.find_map(broker::tcp::inherited::take_tcp)?;
+    TcpListener::from_std(socket).ok()
+}
+
+#[cfg(not(all(unix, feature = "tcp")))]
+async fn inherited(_: &HttpAddress) -> Option<TcpListener> {
+    None
 }
 
 fn cut(endpoint: &Endpoint, text: String, reason: Reason) {

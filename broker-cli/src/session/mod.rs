@@ -14,6 +14,7 @@ use crate::output::{EventRecord, Format, Listening, Need, Output, diagnose};
 use crate::reporter::{Repeats, Reporter, Style};
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
+use crate::systemd::Supervisor;
 use broker::core::transport::ListenerProtection;
 use broker::event::{LogId, Severity};
 use broker::{Address, Config, Endpoint, Event, EventStream};
@@ -93,6 +94,7 @@ pub(crate) struct Session {
     resettle: Option<reconfigure::Resettle>,
     /// What others tell this command to do.
     orders: Option<Orders>,
+    supervisor: Supervisor,
     pub(crate) peerings: Peerings,
     /// What is listened at beside the endpoint's own addresses; nothing protects it.
     also_listening: Vec<Address>,
@@ -159,6 +161,10 @@ impl Session {
             settings,
             resettle: None,
             orders: None,
+            supervisor: match need {
+                Need::Service => Supervisor::from_env(),
+                Need::Output => Supervisor::default(),
+            },
             also_listening: Vec::new(),
             endpoint,
             peerings: Peerings::default(),
@@ -232,6 +238,9 @@ impl Session {
         for url in &self.also_listening {
             self.out.record(&Listening::new(url, ListenerProtection::Plain));
         }
+        #[cfg(all(unix, feature = "tcp"))]
+        crate::systemd::check_taken()?;
+        self.supervisor.ready();
         match self.need {
             Need::Output => self.flush().await,
             // It is written before everything else, but there is no need to wait for that.
@@ -292,6 +301,7 @@ impl Session {
             biased;
             signal = self.signals.next() => Err(self.told(signal)),
             () = self.hangups.next(), if self.reload.is_none() => {
+                self.supervisor.reloading();
                 self.reload = Some(self.reload());
                 // What was done, or why not, has been said.
                 let _ = self.reload_settings().await;
@@ -303,6 +313,11 @@ impl Session {
                 self.catch_up();
                 self.hide_renewal(false);
                 diagnose(said);
+                self.supervisor.ready();
+                Ok(())
+            }
+            () = self.supervisor.progress(&self.endpoint) => {
+                self.supervisor.report(&self.endpoint);
                 Ok(())
             }
             Some(event) = self.events.next() => {
@@ -391,6 +406,7 @@ impl Session {
 
     /// Sends the peers elsewhere, and meanwhile shows what happens. A signal cuts that short.
     pub(crate) async fn drain(&mut self, drain: Drain) -> Result<(), Stop> {
+        self.supervisor.stopping();
         self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         self.during(endpoint.drain(drain.over, drain.within)).await
@@ -407,6 +423,7 @@ impl Session {
     }
 
     async fn end(&mut self) -> Result<(), Stop> {
+        self.supervisor.stopping();
         self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         let mut shutdown = pin!(endpoint.shutdown());

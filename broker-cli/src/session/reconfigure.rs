@@ -70,7 +70,12 @@ impl Session {
                 let (peers, clients) = (self.endpoint.peer_count(), self.endpoint.client_count());
                 Ok(vec![format!("draining: {peers} peers, {clients} clients")])
             }
-            Order::Reload => self.reload_settings().await,
+            Order::Reload => {
+                self.supervisor.reloading();
+                let done = self.reload_settings().await;
+                self.supervisor.ready();
+                done
+            }
             Order::AddPeer(url) => {
                 let url = dialable(url);
                 match super::check_scheme(&self.endpoint, &url) {
