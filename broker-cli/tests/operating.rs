@@ -6,8 +6,6 @@ mod common;
 
 use common::{Cli, Signal, node, run};
 use std::path::Path;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 fn path(directory: &tempfile::TempDir, name: &str) -> String {
     directory.path().join(name).to_str().unwrap().to_owned()
@@ -139,17 +137,6 @@ async fn peers_and_the_level_are_changed_by_order() {
     run(&["reload", "--socket", &path(&directory, "none")]).await.expect(3).says("no node at");
 }
 
-/// What a node says at `/ready`.
-async fn ready(http: &str) -> String {
-    let at = http.strip_prefix("http://").unwrap();
-    let mut socket = common::within("connecting", TcpStream::connect(at)).await.unwrap();
-    let request = format!("GET /ready HTTP/1.1\r\nHost: {at}\r\n\r\n");
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    common::within("an answer", socket.read_to_string(&mut answer)).await.unwrap();
-    answer
-}
-
 #[tokio::test]
 async fn a_node_that_drains_sends_its_peers_elsewhere_and_ends_with_0() {
     let directory = tempfile::tempdir().unwrap();
@@ -180,13 +167,15 @@ async fn while_it_drains_a_node_is_not_ready_lets_nobody_in_and_can_be_ended_at_
     let _peers = [Cli::start(&stay), Cli::start(&stay)];
     hub.event("peer_added").await;
     hub.event("peer_added").await;
-    assert!(ready(&http).await.starts_with("HTTP/1.1 200 "));
+    let http = http.strip_prefix("http://").unwrap();
+    let ready = async || common::page(http, "/ready").await;
+    assert!(ready().await.starts_with("HTTP/1.1 200 "));
     let order = ["admin", "--socket", &socket, "drain", "--over", "600"];
     let mut draining = Cli::start(&order);
     assert_eq!(draining.line().await, "draining: 2 peers, 0 clients");
     // The other one is told in some minutes.
     hub.event("peer_removed").await;
-    let answer = ready(&http).await;
+    let answer = ready().await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"draining\""), "{answer}");
     run(&["ping", &url, "--count", "1"]).await.expect(3);
     run(&order).await.expect(1).says("the node is draining");

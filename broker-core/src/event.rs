@@ -170,6 +170,8 @@ log_ids! {
     BridgeLoss = "bridge-loss";
     /// A peer did not acknowledge the end of the peering in time.
     ByeTimeout = "bye-timeout";
+    /// A certificate that is used has ended, or does soon.
+    CertificatesExpire = "certificates-expire";
     /// Certificates or keys that are used have something odd about them.
     CertificatesOdd = "certificates-odd";
     /// Certificates and keys have been read again.

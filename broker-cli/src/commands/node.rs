@@ -90,7 +90,8 @@ impl Node {
         {
             use crate::http::{Called, Overlay, Window};
             let bridges = session.bridges();
-            let called = Called { own: name, others: session.names.clone(), bridges };
+            let certificates = session.certificates();
+            let called = Called { own: name, others: session.names.clone(), bridges, certificates };
             let overlay = Overlay::default();
             if announce {
                 overlay.announce(&session.endpoint, called.clone())?;
@@ -162,7 +163,8 @@ impl Node {
     fn examine(settings: Settings) -> Result<(), Failure> {
         #[cfg(feature = "http")]
         settings.http.check().map_err(Failure::usage)?;
-        drop(Session::new(settings, Need::Service)?);
+        // What a start would warn of is said.
+        Session::new(settings, Need::Service)?.catch_up();
         diagnose("the configuration is in order");
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(crate) use options::HttpOptions;
 pub(crate) use overlay::Overlay;
 pub(crate) use server::Server;
 pub(crate) use status::{
-    BridgeList, BridgeReport, Called, ClientReport, PeerReport, Statistics, Status,
+    BridgeList, BridgeReport, Called, Certificates, ClientReport, PeerReport, Statistics, Status,
 };
 pub(crate) use window::Window;
 

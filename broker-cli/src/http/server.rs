@@ -234,10 +234,10 @@ impl Source {
         options: HttpOptions,
     ) -> Self {
         let measured = endpoint.clone();
-        let start = process::describe();
+        let (start, certificates) = (process::describe(), window.called.certificates.clone());
         let metrics = Page::new(options.page_interval, move || {
             measured.record_metrics();
-            process::record(start);
+            process::record(start, &certificates);
             metrics.run_upkeep();
             Ok(metrics.render())
         });

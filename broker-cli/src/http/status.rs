@@ -11,12 +11,20 @@ use std::time::{Duration, SystemTime};
 /// As many entries of a filter are shown, if they are short.
 const FILTER_SHOWN: usize = 256;
 
-/// How this node and others are called, and the bridges that it has.
+/// How this node and others are called, and its bridges and certificates.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Called {
     pub(crate) own: Option<String>,
     pub(crate) others: Names,
     pub(crate) bridges: BridgeList,
+    pub(crate) certificates: Certificates,
+}
+
+/// The certificates of a node, where this build has any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Certificates {
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    pub(crate) tls: Option<broker::tls::Tls>,
 }
 
 /// The bridges of a node, where this build has any.

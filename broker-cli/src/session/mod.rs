@@ -144,6 +144,11 @@ impl Session {
             let context = endpoint.service_context();
             context.log(Severity::Warning, LogId::CertificatesOdd, warning, None);
         }
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        for warning in tls.expiring(std::time::SystemTime::now()) {
+            let context = endpoint.service_context();
+            context.log(Severity::Warning, LogId::CertificatesExpire, warning, None);
+        }
         Ok(Self {
             events,
             out: Output::new(settings.output.unwrap_or_else(Format::detect), need)?,
@@ -183,6 +188,15 @@ impl Session {
         crate::http::BridgeList {
             #[cfg(feature = "bridge")]
             bridges: self.settings.transports.bridges.clone(),
+        }
+    }
+
+    /// The certificates of the endpoint.
+    #[cfg(feature = "http")]
+    pub(crate) fn certificates(&self) -> crate::http::Certificates {
+        crate::http::Certificates {
+            #[cfg(any(feature = "tls", feature = "quic"))]
+            tls: Some(self.tls.clone()),
         }
     }
 
