@@ -56,6 +56,12 @@ pub(crate) struct Node {
     #[arg(long)]
     announce: bool,
 
+    /// Count the messages and bytes on topics with this prefix, for `stats --topics` and /metrics;
+    /// may be repeated, up to 64 times [default: none]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "PREFIX")]
+    count_prefix: Vec<String>,
+
     #[command(flatten)]
     endpoint: EndpointOptions,
 }
@@ -126,6 +132,9 @@ impl Node {
         #[cfg(feature = "http")]
         {
             settings.http.listen = self.http.clone().or(settings.http.listen);
+            if !self.count_prefix.is_empty() {
+                settings.config.count_prefixes = self.count_prefix.iter().cloned().collect();
+            }
         }
         if settings.listen.is_empty() && settings.has_no_peers() {
             return Err(Failure::usage(

@@ -2,8 +2,8 @@ use super::pages::Page;
 use super::status::Room;
 use super::window::Question;
 use super::{
-    HEALTH, HttpAddress, HttpOptions, METRICS, OVERLAY, READY, STATUS, Status, WINDOW, Window,
-    process,
+    HEALTH, HttpAddress, HttpOptions, METRICS, OVERLAY, READY, STATUS, Status, TOPICS, WINDOW,
+    Window, process,
 };
 use crate::failure::Failure;
 use crate::output::diagnose;
@@ -243,8 +243,10 @@ impl Source {
         });
         let (shown, called) = (endpoint.clone(), window.called.clone());
         let room = Room { list: options.page, filter: options.filter };
+        let load = window.clone();
         let status = Page::new(options.page_interval, move || {
-            let page = serde_json::to_string_pretty(&Status::of(&shown, &called, room));
+            let status = Status { load: load.load(), ..Status::of(&shown, &called, room) };
+            let page = serde_json::to_string_pretty(&status);
             page.map(|page| page + "\n").map_err(|error| error.to_string())
         });
         let (shown, called) = (endpoint.clone(), window.called.clone());
@@ -269,7 +271,12 @@ impl Source {
         }
         match request.uri().path() {
             METRICS => page(&self.metrics, "text/plain; version=0.0.4; charset=utf-8").await,
-            STATUS => page(&self.status, JSON).await,
+            STATUS => {
+                if request.uri().query() == Some(TOPICS) {
+                    self.window.attend();
+                }
+                page(&self.status, JSON).await
+            }
             OVERLAY => page(&self.overlay, JSON).await,
             WINDOW => self.window(request.uri().query().unwrap_or_default()),
             READY => self.ready(),

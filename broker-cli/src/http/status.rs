@@ -1,9 +1,10 @@
 //! The status of a node as JSON: written by the node, read by the commands that show it.
 
+use super::window::Load;
 use crate::names::Names;
 use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
-use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
+use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, PrefixCount, Reason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -79,6 +80,12 @@ pub(crate) struct Status {
     /// Peers that are no endpoints but servers or clusters of another kind.
     #[serde(default)]
     pub(crate) bridges: Vec<BridgeReport>,
+    /// What has passed on topics with the prefixes that are counted.
+    #[serde(default)]
+    pub(crate) prefixes: Vec<PrefixReport>,
+    /// Which topics carry the load; messages are looked at only while somebody asks for that.
+    #[serde(default)]
+    pub(crate) load: Load,
     /// Peers and clients for which there is no room here.
     #[serde(default)]
     pub(crate) peers_left_out: usize,
@@ -136,6 +143,16 @@ pub(crate) struct BridgeReport {
     pub(crate) last_refusal: Option<String>,
     /// The ids of the members of what is at the other side, with the names that are known.
     pub(crate) members: BTreeMap<String, Option<String>>,
+}
+
+/// What has passed on topics with one prefix, by the names that the numbers have in the library.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PrefixReport {
+    pub(crate) prefix: String,
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_out: u64,
 }
 
 /// The statistics of a peering, by the names that they have in the library.
@@ -230,6 +247,8 @@ impl Status {
             peers,
             clients,
             bridges: called.bridges.report(),
+            prefixes: endpoint.prefix_counts().into_iter().map(PrefixReport::from).collect(),
+            load: Load::default(),
             peers_left_out,
             clients_left_out,
         }
@@ -339,6 +358,13 @@ impl From<broker::bridge::BridgeStatus> for BridgeReport {
             last_refusal: bridge.last_refusal,
             members: bridge.members.into_iter().map(|member| (member.id, member.name)).collect(),
         }
+    }
+}
+
+impl From<PrefixCount> for PrefixReport {
+    fn from(count: PrefixCount) -> Self {
+        let PrefixCount { prefix, messages_in, bytes_in, messages_out, bytes_out, .. } = count;
+        Self { prefix, messages_in, bytes_in, messages_out, bytes_out }
     }
 }
 

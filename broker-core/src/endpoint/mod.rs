@@ -44,7 +44,9 @@ pub use publisher::{Publisher, TryPublishError};
 pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ClientSession, ServiceContext, WeakServiceContext};
-pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use table::{
+    DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, PrefixCount, TimeInQueue,
+};
 pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
@@ -282,6 +284,12 @@ impl Endpoint {
     #[must_use]
     pub fn peering_stats(&self) -> PeeringStatsTable {
         table::stats(&self.shared().router)
+    }
+
+    /// What has passed on the topics that [`Config::count_prefixes`](crate::Config) names.
+    #[must_use]
+    pub fn prefix_counts(&self) -> Vec<PrefixCount> {
+        table::prefix_counts(&self.shared().router)
     }
 
     /// What a peer has subscribed to, and what is wanted behind it if it has told that; `None` if

@@ -102,7 +102,8 @@ impl Shared {
                 limits.routes_remembered.get(),
             )
             .in_life(fastrand::u32(..), limits.streams_remembered.get())
-            .with_loops(config.loops),
+            .with_loops(config.loops)
+            .with_tallies(config.count_prefixes.iter().cloned()),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),

@@ -5,8 +5,9 @@ use crate::event::NetworkInfo;
 use crate::transport::{ListenerProtection, Protection};
 use crate::{Address, EndpointId, Failure, OverflowPolicy, Reason};
 use broker_proto::peering::{Direction, PeerStatus, Time};
-use broker_proto::routing::{Peer, Router};
+use broker_proto::routing::{Peer, Router, Tally};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -106,6 +107,22 @@ pub struct PeeringStats {
     pub waiting: TimeInQueue,
 }
 
+/// What has passed on topics with one prefix, of those that `count-prefixes` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrefixCount {
+    /// The prefix.
+    pub prefix: String,
+    /// Messages that came from peers and could pass, and those that were published here.
+    pub messages_in: u64,
+    /// Bytes of their frames.
+    pub bytes_in: u64,
+    /// Copies of them for peers, whatever became of these.
+    pub messages_out: u64,
+    /// Bytes of the copies.
+    pub bytes_out: u64,
+}
+
 /// Why messages for a peer were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -184,6 +201,17 @@ pub(super) fn peers(registry: &PeerRegistry, now: Time) -> Vec<PeerInfo> {
         reconnects: 0,
     });
     known.chain(tried).collect()
+}
+
+pub(super) fn prefix_counts(router: &Router) -> Vec<PrefixCount> {
+    let count = |tally: &Arc<Tally>| PrefixCount {
+        prefix: tally.prefix.clone(),
+        messages_in: tally.messages_in.load(Relaxed),
+        bytes_in: tally.bytes_in.load(Relaxed),
+        messages_out: tally.messages_out.load(Relaxed),
+        bytes_out: tally.bytes_out.load(Relaxed),
+    };
+    router.tallies().iter().map(count).collect()
 }
 
 pub(super) fn stats(router: &Router) -> PeeringStatsTable {

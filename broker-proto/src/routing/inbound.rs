@@ -512,12 +512,17 @@ impl Inbound {
                 };
             }
         }
+        // The hop that brings it here has used one up; the next peer gets what is left. In a circle
+        // a message goes round until it has none, so nobody gets more than this endpoint gives.
+        let ttl = run.ttl.min(DEFAULT_TTL).checked_sub(1).filter(|ttl| *ttl > 0);
+        if !run.destinations.tallies.is_empty() {
+            let copies = if forwards && ttl.is_some() { peers().count() } else { 0 };
+            run.destinations.count(run.frames, frames.len(), copies);
+        }
         if !forwards {
             return;
         }
-        // The hop that brings it here has used one up; the next peer gets what is left. In a circle
-        // a message goes round until it has none, so nobody gets more than this endpoint gives.
-        let Some(ttl) = run.ttl.min(DEFAULT_TTL).checked_sub(1).filter(|ttl| *ttl > 0) else {
+        let Some(ttl) = ttl else {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };

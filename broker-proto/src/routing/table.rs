@@ -1,5 +1,6 @@
 use super::index::PrefixIndex;
 use super::reach::{Remote, Scope};
+use super::tally::Tally;
 use crate::EndpointId;
 use crate::Rights;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
@@ -111,6 +112,16 @@ pub struct Destinations {
     pub elsewhere: bool,
     pub peers: Vec<Arc<Peer>>,
     pub sinks: Vec<Arc<Sink>>,
+    /// Where messages on the topic are counted.
+    pub(super) tallies: Vec<Arc<Tally>>,
+}
+
+impl Destinations {
+    /// Counts messages of which so many peers got a copy.
+    #[inline]
+    pub(super) fn count(&self, messages: usize, bytes: usize, peers: usize) {
+        self.tallies.iter().for_each(|tally| tally.count(messages, bytes, peers));
+    }
 }
 
 /// Who is at the other end of a number in the index.
@@ -207,6 +218,7 @@ pub struct RoutingTable {
     index: PrefixIndex,
     /// The subscriptions of local consumers to internal topics.
     internal: PrefixIndex,
+    tallies: Arc<[Arc<Tally>]>,
     remembered: RwLock<Remembered>,
     remember: usize,
 }
@@ -216,9 +228,10 @@ impl RoutingTable {
         receivers: Arc<Receivers>,
         index: PrefixIndex,
         internal: PrefixIndex,
+        tallies: Arc<[Arc<Tally>]>,
         remember: usize,
     ) -> Self {
-        Self { receivers, index, internal, remembered: RwLock::default(), remember }
+        Self { receivers, index, internal, tallies, remembered: RwLock::default(), remember }
     }
 
     /// What matters of the way that a message has come.
@@ -257,6 +270,8 @@ impl RoutingTable {
     fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
         let mut found = self.receivers.destinations(&self.index.lookup(topic), scope);
         found.peers.retain(|peer| peer.rights.may_subscribe(topic));
+        let counts = |tally: &&Arc<Tally>| topic.starts_with(tally.prefix.as_bytes());
+        found.tallies = self.tallies.iter().filter(counts).cloned().collect();
         found
     }
 
