@@ -204,6 +204,8 @@ log_ids! {
     MalformedMessage = "malformed-message";
     /// Messages for a peer were dropped.
     MessagesDropped = "messages-dropped";
+    /// A peer has dropped messages for this endpoint, and says so.
+    MessagesMissed = "messages-missed";
     /// Messages of a peer were dropped.
     MessagesRefused = "messages-refused";
     /// A peer wants, or has sent, what the rules for peers do not allow.

@@ -181,6 +181,9 @@ pub(crate) struct Statistics {
     pub(crate) duplicates: u64,
     #[serde(default)]
     pub(crate) looped: u64,
+    /// Messages for this node that the peer has dropped.
+    #[serde(default)]
+    pub(crate) missed: u64,
     #[serde(default)]
     pub(crate) not_permitted: u64,
     /// How many messages were followed through the queue, how long that took them together, and how
@@ -389,6 +392,7 @@ impl From<PeeringStats> for Statistics {
             expired: stats.expired,
             duplicates: stats.duplicates,
             looped: stats.looped,
+            missed: stats.missed,
             not_permitted: stats.not_permitted,
             waiting_samples: stats.waiting.samples,
             waiting_total: seconds(stats.waiting.total),

@@ -463,6 +463,13 @@ impl Session {
                  the limit `events` says how many may wait"
             ));
         }
+        let missed = self.endpoint.missed();
+        if missed > 0 && self.need == Need::Output {
+            diagnose(format_args!(
+                "{missed} messages for this command were dropped by its peers, as it did not read \
+                 fast enough"
+            ));
+        }
     }
 }
 

@@ -54,6 +54,9 @@ pub(super) async fn drain(shared: &Arc<Shared>, over: Duration, within: Duration
 }
 
 fn leave(shared: &Arc<Shared>, peer: EndpointId, within: Duration) {
+    if let Some(peer) = shared.router.peer(peer) {
+        peer.tell_drops(shared.id);
+    }
     shared.control(|control, now| control.unpeer_within(peer, within, now));
 }
 

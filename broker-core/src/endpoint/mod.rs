@@ -57,6 +57,7 @@ use broker_proto::peering::Unpeer;
 use bytes::Bytes;
 use shared::Shared;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A node of the overlay.
@@ -284,6 +285,14 @@ impl Endpoint {
     #[must_use]
     pub fn peering_stats(&self) -> PeeringStatsTable {
         table::stats(&self.shared().router)
+    }
+
+    /// How many messages for this endpoint its peers have dropped, those that are gone included, as
+    /// far as they have said so ([`PeeringStats::missed`]). After [`Self::flush`] it is exact for
+    /// everything before that.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.shared().router.missed.load(Ordering::Relaxed)
     }
 
     /// What has passed on the topics that [`Config::count_prefixes`](crate::Config) names.

@@ -315,6 +315,8 @@ impl Shared {
     /// Starts the end of the endpoint, without waiting for it.
     pub(super) fn begin_shutdown(self: &Arc<Self>) {
         if self.tasks.stop() {
+            // In front of the bye.
+            self.router.peers().iter().for_each(|peer| peer.tell_drops(self.id));
             self.control(|control, now| control.shut_down(now));
         }
     }

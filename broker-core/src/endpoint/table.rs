@@ -103,6 +103,9 @@ pub struct PeeringStats {
     pub looped: u64,
     /// Received messages that were dropped because the peer may not send them.
     pub not_permitted: u64,
+    /// Messages for this endpoint that the peer has dropped as they found no room, as far as it
+    /// has said so: peers of version 2 do every few seconds and when the peering ends.
+    pub missed: u64,
     /// How long messages wait for the peer.
     pub waiting: TimeInQueue,
 }
@@ -253,6 +256,7 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         duplicates: counters.duplicates.load(Relaxed),
         looped: counters.looped.load(Relaxed),
         not_permitted: counters.not_permitted.load(Relaxed),
+        missed: counters.missed.load(Relaxed),
         waiting: TimeInQueue {
             samples: waits.count(),
             total: waits.total(),

@@ -124,6 +124,7 @@ async fn tick(shared: &Arc<Shared>) {
             () = tasks.at(armed) => shared.control(|control, now| control.tick(now)),
             () = tasks.timer.notified() => {}
             _ = reports.tick() => {
+                shared.router.peers().iter().for_each(|peer| peer.tell_drops(shared.id));
                 let news = reporting.drops.report(|| shared.router.peers());
                 news.into_iter().for_each(|event| shared.emit(event));
             }

@@ -40,6 +40,8 @@ pub struct Router {
     pub data_depth: usize,
     /// Messages published here.
     pub published: AtomicU64,
+    /// Messages for this endpoint that peers say they have dropped.
+    pub missed: AtomicU64,
     /// Which messages of others have been here.
     pub streams: Streams,
     /// Which messages come back from peers of version 1.
@@ -239,6 +241,7 @@ impl Router {
             forwarding,
             data_depth,
             published: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             streams: Streams::new(STREAMS),
             loops: Loops::default(),
             stream: 0,

@@ -8,6 +8,8 @@ use crate::memory::Holder;
 use crate::overlay::Graph;
 use crate::peering::{ConnectionId, Dialect, LastActivity};
 use crate::queue::BoundedQueue;
+use crate::wire::drops;
+use crate::wire::envelope::ping_frame;
 use crate::wire::handshake::Role;
 use parking_lot::RwLock;
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +41,19 @@ impl Peer {
         self.dialect != Dialect::One
     }
 
+    /// Tells a peer of version 2 how many messages for it have found no room, unless it was told
+    /// that last. Peers of version 1 would not know what to do with it.
+    pub fn tell_drops(&self, own: EndpointId) {
+        if !self.has_passages() {
+            return;
+        }
+        let stats = self.queue.stats();
+        let dropped = stats.dropped - stats.discarded;
+        if self.counters.told_drops.swap(dropped, Ordering::Relaxed) != dropped {
+            self.queue.push_control(&ping_frame(own, self.id, &drops::payload(dropped)));
+        }
+    }
+
     /// Whether it is known to pass messages on.
     pub fn is_relay(&self) -> bool {
         self.dialect == Dialect::Two(Role::Relay)
@@ -66,6 +81,10 @@ pub struct PeerCounters {
     pub looped: AtomicU64,
     /// Envelopes that the peer may not send.
     pub not_permitted: AtomicU64,
+    /// Messages for this endpoint that the peer says it has dropped.
+    pub missed: AtomicU64,
+    /// How many messages for it the peer was told to have been dropped here.
+    told_drops: AtomicU64,
 }
 
 /// What kind of consumer a sink belongs to; it decides which local messages it sees.
