@@ -225,3 +225,24 @@ async fn a_map_of_the_overlay_is_known_to_every_node_that_announces_itself() {
         "{map}"
     );
 }
+
+#[tokio::test]
+async fn a_peer_at_a_unix_socket_is_shown_with_its_path_and_by_the_name_of_its_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "socket");
+    let url = format!("unix://{socket}");
+    let args = ["node", "--listen", &url, "--http", "127.0.0.1:0", "--events"];
+    let mut hub = Cli::start(&args);
+    hub.listening().await;
+    let http = hub.listening().await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url]);
+    let added = hub.event("peer_added").await;
+    assert_eq!(added["endpoint"]["network"], serde_json::json!({ "address": socket }), "{added}");
+    let user = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap();
+    let process = sub.child.id().unwrap();
+    let shown = format!("same host, user {}, process {process}", user.trim());
+    assert_eq!(added["protection"], shown.as_str());
+    let peers = run(&["peers", "--http", &http, "--output", "json"]).await.expect(0).lines();
+    assert_eq!((&peers[0]["address"], &peers[0]["protection"]), (&url.into(), &shown.into()));
+}

@@ -1,7 +1,7 @@
 //! The status of a node as JSON: written by the node, read by the commands that show it.
 
 use super::window::Load;
-use crate::names::Names;
+use crate::names::{Names, protection_text};
 use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
 use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, PrefixCount, Reason};
@@ -334,7 +334,7 @@ impl PeerReport {
             address: peer.network.url.to_string(),
             status: peer.status.name().to_owned(),
             direction: Direction::name(peer.direction).to_owned(),
-            protection: peer.protection.map(|protection| protection.to_string()),
+            protection: peer.protection.as_ref().map(protection_text),
             age: seconds(peer.age),
             retry: peer.network.retry.map(seconds),
             failures: peer.failures,
