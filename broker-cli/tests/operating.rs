@@ -179,6 +179,8 @@ async fn while_it_drains_a_node_is_not_ready_lets_nobody_in_and_can_be_ended_at_
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"draining\""), "{answer}");
     run(&["ping", &url, "--count", "1"]).await.expect(3);
     run(&order).await.expect(1).says("the node is draining");
+    let check = run(&["check", "--http", http, "--output", "text"]).await.expect(1);
+    assert!(check.stdout.starts_with("WARNING: the node is draining | "), "{check:?}");
     let add = ["admin", "--socket", &socket, "add-peer", &url];
     run(&add).await.expect(1).says("the node is draining");
     hub.signal(Signal::TERM);

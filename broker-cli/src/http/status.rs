@@ -70,6 +70,9 @@ pub(crate) struct Status {
     pub(crate) version: String,
     /// In seconds, like all times.
     pub(crate) uptime: f64,
+    /// Whether it accepts nobody any more, and is about to end.
+    #[serde(default)]
+    pub(crate) draining: bool,
     #[serde(flatten)]
     pub(crate) filter: Filter,
     /// Where it listens; nodes before this version do not say.
@@ -245,6 +248,7 @@ impl Status {
             web_socket_connections,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: seconds(endpoint.uptime()),
+            draining: endpoint.is_draining(),
             filter: Filter::of(&endpoint.filter(), room.filter),
             listeners: endpoint.listeners().into_iter().map(ListenerReport::new).collect(),
             peers,
