@@ -102,7 +102,8 @@ impl Shared {
                 limits.routes_remembered.get(),
             )
             .in_life(fastrand::u32(..), limits.streams_remembered.get())
-            .with_loops(config.loops),
+            .with_loops(config.loops)
+            .with_tallies(config.count_prefixes.iter().cloned()),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
@@ -313,6 +314,8 @@ impl Shared {
     /// Starts the end of the endpoint, without waiting for it.
     pub(super) fn begin_shutdown(self: &Arc<Self>) {
         if self.tasks.stop() {
+            // In front of the bye.
+            self.router.peers().iter().for_each(|peer| peer.tell_drops(self.id));
             self.control(|control, now| control.shut_down(now));
         }
     }
