@@ -6,6 +6,7 @@ use broker_proto::peering::{
     Action, Close, ConnectionId, DialId, LastActivity, Opened, PeerRecord, PeerStatus,
     PeeringMachine, Settings, Time,
 };
+use broker_proto::wire::announcement::Announcement;
 use broker_proto::wire::envelope::{Envelope, EnvelopeType};
 use broker_proto::wire::frame::PREFIX;
 use broker_proto::wire::handshake::Role;
@@ -224,9 +225,11 @@ impl World {
                 assert!(self.conn(conn).installed.is_some());
                 let frame = frame.to_vec();
                 let envelope = Envelope::decode(frame.get(PREFIX..).unwrap_or_default());
-                let filter =
-                    envelope.map(|envelope| routing_update::decode(envelope.payload, FILTER));
-                assert!(matches!(filter, Ok(Ok(_))), "announces what peers refuse");
+                let is_understood = envelope.is_ok_and(|envelope| match envelope.kind {
+                    EnvelopeType::Announcement => Announcement::decode(envelope.payload).is_ok(),
+                    _ => routing_update::decode(envelope.payload, FILTER).is_ok(),
+                });
+                assert!(is_understood, "announces what peers refuse");
             }
             Action::SetFilter { conn, peer, filter } => {
                 assert!(self.conn_of(peer) == Some(conn) && filter.len() <= 4);
