@@ -1,5 +1,11 @@
 //! Frames for tests, and what is expected of connections that carry them.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test file uses its part"
+)]
 
 pub mod contract;
 
