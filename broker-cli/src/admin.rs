@@ -2,8 +2,8 @@
 //! that use it. Only the user whom the node runs as, and root, are listened to.
 
 use crate::failure::{Exit, Failure};
-use crate::options::{LEVELS, UrlParser, levels};
-use crate::session::{Order, Orders};
+use crate::options::{LEVELS, UrlParser, levels, seconds};
+use crate::session::{Drain, Order, Orders};
 use broker::Address;
 use broker::event::Severity;
 use clap::{Args, Subcommand};
@@ -19,6 +19,9 @@ use tokio::time::timeout;
 /// How long an order or its answer may take.
 const TIME: Duration = Duration::from_secs(10);
 
+/// How long a node may take to end when its peers have gone, and to be gone.
+const AFTER_DRAIN: Duration = Duration::from_secs(30);
+
 /// The longest line.
 const LONGEST: u64 = 64 * 1024;
 
@@ -26,13 +29,14 @@ const LONGEST: u64 = 64 * 1024;
 const CONNECTIONS: usize = 16;
 
 /// What goes over the socket to a node.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 enum Request {
     Reload,
     AddPeer { url: String },
     RemovePeer { url: String },
     LogLevel { level: String },
+    Drain { over: f64, within: f64 },
 }
 
 /// What comes back.
@@ -56,6 +60,12 @@ impl Request {
             Self::LogLevel { level } => {
                 let found = LEVELS.into_iter().find(|known| known.name() == level);
                 Order::LogLevel(found.ok_or_else(|| format!("{level:?} is no level"))?)
+            }
+            Self::Drain { over, within } => {
+                let time = |seconds| {
+                    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+                };
+                Order::Drain(Drain { over: time(over)?, within: time(within)? })
             }
         })
     }
@@ -83,7 +93,7 @@ pub(crate) fn serve(path: &Path) -> Result<Orders, Failure> {
                 Ok((stream, _)) if is_trusted(&stream) => {
                     let orders = orders.clone();
                     tokio::spawn(async move {
-                        let _ = timeout(TIME, visit(stream, orders)).await;
+                        let _ = visit(stream, orders).await;
                         drop(place);
                     });
                 }
@@ -106,19 +116,26 @@ type Given = (Order, oneshot::Sender<Result<Vec<String>, String>>);
 async fn visit(mut stream: UnixStream, orders: mpsc::Sender<Given>) -> std::io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut lines = BufReader::new(reader.take(LONGEST)).lines();
-    while let Some(line) = lines.next_line().await? {
+    while let Some(line) = timeout(TIME, lines.next_line()).await?? {
         let request = serde_json::from_str::<Request>(&line).map_err(|error| error.to_string());
-        let outcome = match request.and_then(Request::order) {
-            Ok(order) => give(&orders, order).await,
+        let order = request.and_then(Request::order);
+        let is_drain = matches!(order, Ok(Order::Drain(_)));
+        let outcome = match order {
+            Ok(order) => timeout(TIME, give(&orders, order)).await?,
             Err(error) => Err(error),
         };
+        let is_over = is_drain && outcome.is_ok();
         let answer = match outcome {
             Ok(done) => Answer { done, error: None },
             Err(error) => Answer { done: Vec::new(), error: Some(error) },
         };
         let mut text = serde_json::to_vec(&answer)?;
         text.push(b'\n');
-        writer.write_all(&text).await?;
+        timeout(TIME, writer.write_all(&text)).await??;
+        if is_over {
+            // Whoever reads on learns when the process has ended.
+            std::future::pending::<()>().await;
+        }
     }
     Ok(())
 }
@@ -181,28 +198,54 @@ enum What {
         #[arg(value_parser = levels())]
         level: Severity,
     },
+    /// End without haste, and wait until the node has ended
+    ///
+    /// The node accepts nobody any more at any listener and says at /ready that it is draining. It
+    /// sends the peers that have connected to it elsewhere: with a bye behind what is queued for
+    /// them, after which those with --peer A,B,C go to the next address, and those with one address
+    /// try that again until somebody listens there. Meanwhile messages pass as before. Then other
+    /// relays, and the peers that the node has dialled itself, are told, and clients of WebSocket
+    /// get code 1001. After that the node ends with exit code 0.
+    ///
+    /// This ends with 0 when the node has ended, and with 1 if it drains already. A peer that has
+    /// not read everything in time loses the rest. SIGTERM ends a node that drains at once.
+    Drain {
+        /// Tell the peers one after the other within this time, so that they do not all arrive
+        /// elsewhere at once
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+        over: Duration,
+        /// How long each peer may take to read what is queued for it
+        #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+        within: Duration,
+    },
 }
 
 impl Reload {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        self.socket.ask(&Request::Reload).await
+        self.socket.ask(&Request::Reload, Duration::ZERO).await
     }
 }
 
 impl Admin {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        let mut end = Duration::ZERO;
         let request = match self.what {
             What::Reload => Request::Reload,
             What::AddPeer { url } => Request::AddPeer { url: url.to_string() },
             What::RemovePeer { url } => Request::RemovePeer { url: url.to_string() },
             What::LogLevel { level } => Request::LogLevel { level: level.name().to_owned() },
+            What::Drain { over, within } => {
+                end = over.saturating_add(within).saturating_add(AFTER_DRAIN);
+                Request::Drain { over: over.as_secs_f64(), within: within.as_secs_f64() }
+            }
         };
-        self.socket.ask(&request).await
+        self.socket.ask(&request, end).await
     }
 }
 
 impl Socket {
-    async fn ask(&self, request: &Request) -> Result<(), Failure> {
+    /// Asks for something, and waits this long for the end of the node, if at all.
+    async fn ask(&self, request: &Request, end: Duration) -> Result<(), Failure> {
         let path = self.socket.display();
         let failed = |error: std::io::Error| {
             let text = format!("no node at {path}: {error}; is there one with --admin {path}?");
@@ -214,13 +257,14 @@ impl Socket {
             line.push(b'\n');
             stream.write_all(&line).await?;
             let mut answer = String::new();
-            BufReader::new(stream).read_line(&mut answer).await?;
-            Ok(answer)
+            let mut stream = BufReader::new(stream);
+            stream.read_line(&mut answer).await?;
+            Ok((answer, stream))
         };
         let answer = timeout(TIME, asked).await.map_err(|_| {
             Failure::new(Exit::TimedOut, format!("the node at {path} does not answer"))
         })?;
-        let answer = answer.map_err(failed)?;
+        let (answer, mut rest) = answer.map_err(failed)?;
         let Answer { done, error } = serde_json::from_str(&answer).map_err(|_| {
             let text = format!("{path} does not want to be told anything by this user");
             Failure::new(Exit::Refused, text)
@@ -231,9 +275,13 @@ impl Socket {
             out.text(format!("{}\n", crate::output::text::printable(&done)).as_bytes());
         }
         out.flush().await?;
-        match error {
-            Some(error) => Err(Failure::other(error)),
-            None => Ok(()),
+        if let Some(error) = error {
+            return Err(Failure::other(error));
         }
+        if !end.is_zero() && timeout(end, rest.read_to_end(&mut Vec::new())).await.is_err() {
+            let text = format!("the node at {path} has not ended within {} s", end.as_secs_f64());
+            return Err(Failure::new(Exit::TimedOut, text));
+        }
+        Ok(())
     }
 }

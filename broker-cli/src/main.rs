@@ -18,6 +18,7 @@ mod reporter;
 mod session;
 mod settings;
 mod signals;
+mod systemd;
 #[cfg(any(feature = "tls", feature = "quic"))]
 mod tls_options;
 mod values;
@@ -87,7 +88,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     raise_descriptor_limit();
-    let exit = match run(cli) {
+    let exit = match inherit(&cli.command).and_then(|()| run(cli)) {
         Ok(()) => Exit::Ok,
         Err(failure) => {
             if let Some(message) = failure.message() {
@@ -98,6 +99,16 @@ fn main() -> ExitCode {
     };
     output::finish_diagnoses();
     exit.into()
+}
+
+/// Takes the sockets that a node was started with.
+fn inherit(command: &Command) -> Result<(), Failure> {
+    #[cfg(all(unix, feature = "tcp"))]
+    if matches!(command, Command::Node(_)) {
+        return systemd::take_sockets();
+    }
+    let _ = command;
+    Ok(())
 }
 
 /// Allows this process as many descriptors as it may have: the usual limit is for programs that use

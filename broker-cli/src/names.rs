@@ -1,7 +1,7 @@
 //! Names of endpoints, for people who cannot tell one random id from another.
 
-use broker::{Address, EndpointId};
-use parking_lot::RwLock;
+use broker::{Address, EndpointId, Protection};
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -47,6 +47,34 @@ impl Names {
             (None, None) => id.to_string(),
         }
     }
+}
+
+/// What protects a link, as people read it: with the name of the user at the other side of a Unix
+/// socket, where `/etc/passwd` has one.
+pub(crate) fn protection_text(protection: &Protection) -> String {
+    let text = protection.to_string();
+    match protection {
+        Protection::SameHost { user, .. } => match user_name(*user) {
+            Some(name) => text.replacen(&format!("user {user}"), &format!("user {name}"), 1),
+            None => text,
+        },
+        _ => text,
+    }
+}
+
+/// The name of a user of this machine. It is looked up once.
+fn user_name(user: u32) -> Option<String> {
+    static KNOWN: Mutex<BTreeMap<u32, Option<String>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock();
+    let find = || {
+        let users = std::fs::read_to_string("/etc/passwd").ok()?;
+        users.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(user)).then(|| name.to_owned())
+        })
+    };
+    known.entry(user).or_insert_with(find).clone()
 }
 
 #[cfg(any(feature = "http", test))]

@@ -1,6 +1,6 @@
 //! The log of a command: errors, log events and what happens to peers, on standard error.
 
-use crate::names::Names;
+use crate::names::{Names, protection_text};
 use crate::output::{complain, diagnose};
 use crate::zeek::instant;
 use broker::data::Timestamp;
@@ -269,7 +269,8 @@ impl Reporter {
                 if self.level < Severity::Info {
                     return None;
                 }
-                let protection = protection.as_ref().map(|how| format!(", {how}"));
+                let protection =
+                    protection.as_ref().map(|how| format!(", {}", protection_text(how)));
                 let text = format!("{who}: peered{}", protection.unwrap_or_default());
                 Some(self.made(Severity::Info, "peer-added", text, Some(*id)))
             }

@@ -456,3 +456,46 @@ async fn the_token_in_the_address_of_a_peer_is_shown_nowhere() {
         assert!(!format!("{end:?}").contains("s3cret"), "{end:?}");
     }
 }
+
+#[tokio::test]
+async fn topics_are_counted_by_prefix_and_the_heaviest_are_shown() {
+    let args = ["--forward", "zeek/", "--count-prefix", "zeek/", "--count-prefix", "zeek/conn/"];
+    let (_node, url, http) = node(&args).await;
+    let sub = Cli::start(&["sub", "zeek/", "--peer", &url, "--count", "30", "--events"]);
+    let wanted = eventually("the subscriber", async || {
+        let status = status(&http).await;
+        (status["peers"][0]["filter"] == serde_json::json!(["zeek/"])).then_some(())
+    });
+    wanted.await;
+    let stats = ["stats", "--topics", "--http", &http, "--output", "json", "--interval", "0.2"];
+    let mut stats = Cli::start(&[&stats[..], &["--count", "100"]].concat());
+    // The node looks at messages from the first answer on.
+    stats.event("prefix").await;
+    let publish = async |topic: &str, count: &str| {
+        let args = ["pub", topic, "1", "--count", count, "--peer", &url];
+        run(&args).await.expect(0);
+    };
+    publish("zeek/conn/log", "20").await;
+    publish("zeek/dns/log", "10").await;
+    sub.end().await.expect(0);
+    let topics = within("the topics", async {
+        loop {
+            let line = stats.event("topic").await;
+            if line["topic"] == "zeek/conn/log" && line["messages"] == 20 {
+                return line["share"].as_f64().unwrap();
+            }
+        }
+    });
+    assert!((0.6..=1.0).contains(&topics.await));
+    let samples = metrics(&http).await;
+    let count = |prefix: &str, what: &str| {
+        samples
+            [&format!("broker_prefix_messages_total{{prefix=\"{prefix}\",direction=\"{what}\"}}")]
+    };
+    assert_eq!((count("zeek/", "in"), count("zeek/", "out")), (30.0, 30.0));
+    assert_eq!((count("zeek/conn/", "in"), count("zeek/conn/", "out")), (20.0, 20.0));
+    let table = run(&["stats", "--topics", "--http", &http, "--output", "text"]).await.expect(0);
+    let rows: Vec<&str> = table.stdout.lines().collect();
+    assert!(rows[1].starts_with("TOPIC") && rows[2].starts_with("zeek/*"), "{rows:?}");
+    assert!(rows.iter().any(|row| row.starts_with("zeek/dns/log ")), "{rows:?}");
+}

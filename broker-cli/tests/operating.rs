@@ -138,6 +138,57 @@ async fn peers_and_the_level_are_changed_by_order() {
 }
 
 #[tokio::test]
+async fn a_node_that_drains_sends_its_peers_elsewhere_and_ends_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "admin");
+    let (mut hub, first) = node(&["--events", "--forward", "/t", "--admin", &socket]).await;
+    let (mut other, second) = node(&["--events", "--forward", "/t"]).await;
+    let either = format!("{first},{second}");
+    let args = ["sub", "/t", "--peer", &either, "--count", "1", "--output", "json"];
+    let sub = Cli::start(&args);
+    hub.event("peer_added").await;
+    run(&["admin", "--socket", &socket, "drain"]).await.expect(0);
+    hub.end().await.expect(0).says("draining: 1 peers, 0 clients");
+    assert!(!Path::new(&socket).exists());
+    other.event("peer_added").await;
+    run(&["pub", "/t", "1", "--peer", &first]).await.expect(3);
+    run(&["pub", "/t", "1", "--peer", &second]).await.expect(0);
+    assert_eq!(sub.end().await.expect(0).lines()[0]["data"], 1);
+}
+
+#[tokio::test]
+async fn while_it_drains_a_node_is_not_ready_lets_nobody_in_and_can_be_ended_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "admin");
+    let args = ["--events", "--http", "127.0.0.1:0", "--admin", &socket];
+    let (mut hub, url) = node(&args).await;
+    let http = hub.listening().await;
+    let stay = ["sub", "/t", "--peer", &url, "--retry", "60"];
+    let _peers = [Cli::start(&stay), Cli::start(&stay)];
+    hub.event("peer_added").await;
+    hub.event("peer_added").await;
+    let http = http.strip_prefix("http://").unwrap();
+    let ready = async || common::page(http, "/ready").await;
+    assert!(ready().await.starts_with("HTTP/1.1 200 "));
+    let order = ["admin", "--socket", &socket, "drain", "--over", "600"];
+    let mut draining = Cli::start(&order);
+    assert_eq!(draining.line().await, "draining: 2 peers, 0 clients");
+    // The other one is told in some minutes.
+    hub.event("peer_removed").await;
+    let answer = ready().await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\"draining\""), "{answer}");
+    run(&["ping", &url, "--count", "1"]).await.expect(3);
+    run(&order).await.expect(1).says("the node is draining");
+    let check = run(&["check", "--http", http, "--output", "text"]).await.expect(1);
+    assert!(check.stdout.starts_with("WARNING: the node is draining | "), "{check:?}");
+    let add = ["admin", "--socket", &socket, "add-peer", &url];
+    run(&add).await.expect(1).says("the node is draining");
+    hub.signal(Signal::TERM);
+    hub.end().await.expect(0);
+    draining.end().await.expect(0);
+}
+
+#[tokio::test]
 async fn a_peer_is_taken_from_the_environment_or_a_context() {
     let (mut hub, url) = node(&["--events", "--forward", "/t"]).await;
     let directory = tempfile::tempdir().unwrap();
@@ -175,4 +226,25 @@ async fn a_map_of_the_overlay_is_known_to_every_node_that_announces_itself() {
         map.contains("3 nodes, 2 links, 0 close a loop; single points of failure: hub"),
         "{map}"
     );
+}
+
+#[tokio::test]
+async fn a_peer_at_a_unix_socket_is_shown_with_its_path_and_by_the_name_of_its_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = path(&directory, "socket");
+    let url = format!("unix://{socket}");
+    let args = ["node", "--listen", &url, "--http", "127.0.0.1:0", "--events"];
+    let mut hub = Cli::start(&args);
+    hub.listening().await;
+    let http = hub.listening().await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url]);
+    let added = hub.event("peer_added").await;
+    assert_eq!(added["endpoint"]["network"], serde_json::json!({ "address": socket }), "{added}");
+    let user = std::process::Command::new("id").arg("-un").output().unwrap().stdout;
+    let user = String::from_utf8(user).unwrap();
+    let process = sub.child.id().unwrap();
+    let shown = format!("same host, user {}, process {process}", user.trim());
+    assert_eq!(added["protection"], shown.as_str());
+    let peers = run(&["peers", "--http", &http, "--output", "json"]).await.expect(0).lines();
+    assert_eq!((&peers[0]["address"], &peers[0]["protection"]), (&url.into(), &shown.into()));
 }

@@ -135,3 +135,36 @@ async fn a_publisher_to_a_peer_that_stops_reading_ends_when_it_is_told_to() {
         within("the end of the input", writer).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_subscriber_says_what_the_hub_has_dropped_for_it() {
+    let args = ["--forward", "/flood", "--peer-buffer-size", "64", "--events"];
+    let (mut hub, url) = common::node(&args).await;
+    let mut sub = Cli::start(&["sub", "/flood", "--peer", &url]);
+    hub.event("peer_added").await;
+    let mut publisher = Cli::start(&["pub", "/flood", "-", "--peer", &url]);
+    let mut stdin = publisher.stdin.take().unwrap();
+    let ballast = ".".repeat(BALLAST);
+    for number in 1..=MESSAGES {
+        let line = format!("[{number},\"{ballast}\"]\n");
+        within("publishing", stdin.write_all(line.as_bytes())).await.unwrap();
+    }
+    drop(stdin);
+    publisher.end().await.expect(0);
+    // Whatever it had no room for is gone now, and the rest comes.
+    let done = tokio::spawn(async move {
+        common::run(&["pub", "/flood", "\"done\"", "--peer", &url]).await.expect(0);
+    });
+    let mut received = 0;
+    while sub.json().await["data"] != "done" {
+        received += 1;
+    }
+    done.await.unwrap();
+    sub.signal(Signal::TERM);
+    let end = sub.end().await.expect(0);
+    let missed = MESSAGES - received;
+    assert!(missed > 0);
+    end.says(&format!("{missed} messages for this command were dropped by its peers"));
+    end.says("warning: messages-missed: ");
+    end.says(&format!("({missed} since it was peered)"));
+}

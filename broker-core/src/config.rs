@@ -6,6 +6,7 @@ use broker_proto::PeerRule;
 use broker_proto::limits::{Limits, MAX_DURATION, optional_seconds, seconds};
 use broker_proto::routing::LoopPolicy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -55,9 +56,18 @@ pub struct Config {
     #[serde(with = "seconds")]
     pub stats_window: Duration,
 
+    /// Prefixes of topics whose messages and bytes are counted by themselves, as
+    /// [`Endpoint::prefix_counts`](crate::Endpoint::prefix_counts) and the metrics show. Default
+    /// none, at most 64. A message counts for every prefix that its topic has.
+    pub count_prefixes: BTreeSet<String>,
+
     /// What is bounded, and where.
     pub limits: Limits,
 }
+
+/// As many prefixes are counted: a message is compared with each of them when it is the first on
+/// its topic.
+pub(crate) const COUNT_PREFIXES: usize = 64;
 
 impl Default for Config {
     fn default() -> Self {
@@ -72,6 +82,7 @@ impl Default for Config {
             retry_max: None,
             log_level: Severity::Warning,
             stats_window: Duration::from_secs(60),
+            count_prefixes: BTreeSet::new(),
             limits: Limits::default(),
         }
     }

@@ -170,6 +170,8 @@ log_ids! {
     BridgeLoss = "bridge-loss";
     /// A peer did not acknowledge the end of the peering in time.
     ByeTimeout = "bye-timeout";
+    /// A certificate that is used has ended, or does soon.
+    CertificatesExpire = "certificates-expire";
     /// Certificates or keys that are used have something odd about them.
     CertificatesOdd = "certificates-odd";
     /// Certificates and keys have been read again.
@@ -202,6 +204,8 @@ log_ids! {
     MalformedMessage = "malformed-message";
     /// Messages for a peer were dropped.
     MessagesDropped = "messages-dropped";
+    /// A peer has dropped messages for this endpoint, and says so.
+    MessagesMissed = "messages-missed";
     /// Messages of a peer were dropped.
     MessagesRefused = "messages-refused";
     /// A peer wants, or has sent, what the rules for peers do not allow.

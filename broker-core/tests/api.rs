@@ -13,6 +13,8 @@ use futures_core::Stream;
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 fn endpoint() -> Endpoint {
     Endpoint::builder().transport(MemTransport::new()).build().unwrap()
@@ -221,4 +223,20 @@ async fn what_is_lent_and_not_walked_is_received_next() {
     assert_eq!(hub.recv_batch().await.map(|lent| lent.count()), Some(1));
     assert!(hub.recv_batch().await.is_none());
     assert_eq!(kept.view().as_count(), Some(0));
+}
+
+/// Otherwise nobody could ever be peered with it.
+#[tokio::test]
+async fn a_publisher_in_a_loop_lets_others_run_although_nobody_listens() {
+    let endpoint = Endpoint::builder().build().unwrap();
+    let ran = Arc::new(AtomicBool::new(false));
+    let other = ran.clone();
+    tokio::spawn(async move { other.store(true, Relaxed) });
+    for _ in 0..100_000 {
+        endpoint.publish("/nobody", "wants this").await.unwrap();
+        if ran.load(Relaxed) {
+            return;
+        }
+    }
+    panic!("nobody else has had a turn");
 }

@@ -22,10 +22,21 @@ impl NetworkInfo {
         Self { url, retry: None }
     }
 
-    /// The port with the protocol that carries the transport: UDP for `quic`, else TCP.
+    /// The host, or the path of an address that is one.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        if self.url.is_local_path() { self.url.path() } else { self.url.host() }
+    }
+
+    /// The port with the protocol that carries the transport: UDP for `quic`, else TCP. A path has
+    /// none.
     #[must_use]
     pub fn port(&self) -> Port {
-        let protocol = if self.url.scheme() == "quic" { Protocol::Udp } else { Protocol::Tcp };
+        let protocol = match self.url.scheme() {
+            "quic" => Protocol::Udp,
+            _ if self.url.is_local_path() => Protocol::Unknown,
+            _ => Protocol::Tcp,
+        };
         Port::new(self.url.port(), protocol)
     }
 }

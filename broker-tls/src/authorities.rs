@@ -2,7 +2,7 @@
 
 use crate::errors::USABLE;
 use crate::x509::{Certificate, Validity};
-use crate::{TlsError, TlsOptions, files};
+use crate::{CertificateEnd, TlsError, TlsOptions, files};
 use rustls::pki_types::{CertificateDer, Der, TrustAnchor, UnixTime};
 use std::path::PathBuf;
 
@@ -55,6 +55,14 @@ impl Authorities {
     /// What the operator should know, though it is no reason not to start.
     pub(crate) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// When they end.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = CertificateEnd> {
+        self.trusted.iter().filter_map(Authority::certificate).map(|ca| {
+            let whose = format!("the CA \"{}\"", ca.name());
+            CertificateEnd::new("ca", &ca, whose, "nobody is trusted because of it after that")
+        })
     }
 
     /// What chains may end at now: OpenSSL does not trust CAs that have expired, webpki would.

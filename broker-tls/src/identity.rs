@@ -3,7 +3,7 @@
 use crate::errors::USABLE_AS_OWN;
 use crate::leniency::Leniency;
 use crate::x509::{Certificate, Usage, Validity};
-use crate::{TlsError, TlsOptions, files, key};
+use crate::{CertificateEnd, TlsError, TlsOptions, files, key};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -97,6 +97,18 @@ impl Identity {
         let leaf = self.leaf().filter(|leaf| leaf.validity(now) == Validity::NotYet)?;
         let seconds = u64::try_from(leaf.not_before().timestamp()).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
+
+    /// When the certificate ends, and those that are presented with it.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = CertificateEnd> {
+        let parsed = self.chain.iter().filter_map(|der| Certificate::parse(der)).enumerate();
+        parsed.map(|(at, certificate)| {
+            let whose = match at {
+                0 => describe(&certificate, &self.file),
+                _ => format!("the CA \"{}\" in {}", certificate.name(), self.file.display()),
+            };
+            CertificateEnd::new("own", &certificate, whose, "put a new one there")
+        })
     }
 
     /// The pin of the certificate.

@@ -29,6 +29,7 @@
 pub mod anonymous;
 mod authorities;
 mod chain;
+mod ends;
 mod errors;
 mod expectations;
 mod files;
@@ -47,6 +48,7 @@ mod turns;
 mod verifier;
 mod x509;
 
+pub use ends::CertificateEnd;
 pub use errors::TlsError;
 pub use options::{Passphrase, Pin, TlsOptions};
 pub use report::{CertificateSummary, Details, HandshakeReport};

@@ -3,7 +3,7 @@ use crate::errors::OWN_KEY;
 use crate::identity::Identity;
 use crate::self_signed::SelfSigned;
 use crate::x509::Usage;
-use crate::{HandshakeReport, Pin, TlsError, TlsOptions};
+use crate::{CertificateEnd, HandshakeReport, Pin, TlsError, TlsOptions};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::UnixTime;
 use rustls::sign::SingleCertAndKey;
@@ -73,6 +73,15 @@ impl Material {
         match self {
             Self::Certificates { identity, authorities } => {
                 [&identity.warnings, authorities.warnings()].concat()
+            }
+            Self::SelfSigned { .. } | Self::Anonymous { .. } => Vec::new(),
+        }
+    }
+
+    pub(crate) fn ends(&self) -> Vec<CertificateEnd> {
+        match self {
+            Self::Certificates { identity, authorities } => {
+                identity.ends().chain(authorities.ends()).collect()
             }
             Self::SelfSigned { .. } | Self::Anonymous { .. } => Vec::new(),
         }

@@ -1,5 +1,5 @@
-use crate::errors;
 use crate::x509::Certificate;
+use crate::{CertificateEnd, errors};
 use broker_core::Reason;
 use broker_core::transport::{Protection, TransportError};
 use parking_lot::Mutex;
@@ -57,6 +57,8 @@ pub struct CertificateSummary {
     pub not_after: String,
     /// The pin of its key.
     pub pin: String,
+    /// When it ends, for programs.
+    pub end: CertificateEnd,
 }
 
 impl HandshakeReport {
@@ -89,6 +91,10 @@ impl HandshakeReport {
             not_before: certificate.not_before().to_string(),
             not_after: certificate.not_after().to_string(),
             pin: certificate.pin().to_string(),
+            end: {
+                let whose = format!("the certificate \"{}\" of the peer", certificate.name());
+                CertificateEnd::new("peer", &certificate, whose, "it needs a new one")
+            },
         });
         self.0.findings.lock().details.chain = chain.collect();
     }

@@ -9,6 +9,10 @@ const BUFFER: usize = 2 * 1024 * 1024;
 
 /// Opens a socket at an address; `::` serves both IP versions.
 pub(crate) fn open(at: SocketAddr) -> io::Result<UdpSocket> {
+    #[cfg(unix)]
+    if let Some(socket) = broker_transport_tcp::inherited::take(&at.into(), Type::DGRAM) {
+        return Ok(socket.into());
+    }
     let socket = Socket::new(Domain::for_address(at), Type::DGRAM, Some(Protocol::UDP))?;
     if at.is_ipv6() {
         // The default differs between systems; a specific address is of one version anyway.

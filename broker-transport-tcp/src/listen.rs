@@ -66,6 +66,10 @@ pub(crate) async fn bind(
 }
 
 fn open(address: SocketAddr, backlog: u32) -> io::Result<(TcpListener, u16)> {
+    #[cfg(unix)]
+    if let Some(socket) = crate::inherited::take_tcp(address) {
+        return Ok((TcpListener::from_std(socket)?, address.port()));
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // The default differs between systems; a specific address is of one version anyway.

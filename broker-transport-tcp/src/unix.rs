@@ -25,7 +25,8 @@ const MODE: u32 = 0o600;
 /// comes from the system and is part of what protects the link.
 ///
 /// A socket that a process has left behind when it ended is replaced; one at which somebody
-/// listens, or anything else at that path, is not. A listener that ends takes its socket away.
+/// listens, or anything else at that path, is not. A listener that ends takes its socket away,
+/// unless the process has [inherited](crate::inherited) it.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UnixTransport;
 
@@ -38,6 +39,12 @@ impl Transport for UnixTransport {
     async fn listen(&self, at: &Address) -> Result<Box<dyn Listener>, TransportError> {
         let path = path_of(at, "listening on")?;
         let mode = mode_of(at)?;
+        let error = |error| TransportError::from_io(&error, &format!("listening on {at}"));
+        let address = SockAddr::unix(&path).map_err(error)?;
+        if let Some(socket) = crate::inherited::take(&address, Type::STREAM) {
+            let socket = UnixListener::from_std(socket.into()).map_err(error)?;
+            return Ok(Box::new(SocketListener { url: at.clone(), socket, own: None }));
+        }
         let listener = bind(&path, mode).or_else(|error| {
             // Without anybody behind it, it can only be what an earlier process has left.
             if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(&path) {
@@ -46,10 +53,9 @@ impl Transport for UnixTransport {
             }
             Err(error)
         });
-        let error = |error| TransportError::from_io(&error, &format!("listening on {at}"));
         let socket = listener.map_err(error)?;
         let file = identity(&path).map_err(error)?;
-        Ok(Box::new(SocketListener { url: at.clone(), socket, path, file }))
+        Ok(Box::new(SocketListener { url: at.clone(), socket, own: Some((path, file)) }))
     }
 
     async fn connect(&self, to: &Address) -> Result<Connection, TransportError> {
@@ -126,8 +132,8 @@ fn connection(stream: UnixStream, remote: Address) -> Connection {
 struct SocketListener {
     url: Address,
     socket: UnixListener,
-    path: PathBuf,
-    file: (u64, u64),
+    /// The file that it has made.
+    own: Option<(PathBuf, (u64, u64))>,
 }
 
 #[async_trait]
@@ -153,8 +159,10 @@ impl Listener for SocketListener {
 impl Drop for SocketListener {
     fn drop(&mut self) {
         // Another listener may have taken the path over.
-        if identity(&self.path).is_ok_and(|file| file == self.file) {
-            let _ = fs::remove_file(&self.path);
+        if let Some((path, made)) = &self.own
+            && identity(path).is_ok_and(|file| file == *made)
+        {
+            let _ = fs::remove_file(path);
         }
     }
 }

@@ -87,7 +87,7 @@ pub use transports::{TransportOptions, TransportSetupError, builder_with};
 // Addresses and peerings.
 pub use broker_core::endpoint::{
     ClientInfo, ClientStatus, ListenerInfo, PeerHandle, PeerInfo, PeeringStats, PeeringStatsTable,
-    PingError, Retry, TimeInQueue,
+    PingError, PrefixCount, Retry, TimeInQueue,
 };
 pub use broker_core::transport::{ListenerProtection, Protection, TransportError};
 pub use broker_core::{

@@ -74,8 +74,9 @@ pub enum TransportSetupError {
 /// `certificates-read`, or `certificates-unusable` with the reason if those read before stay in
 /// use, and under `certificates-odd` what is strange about files that can be used, and about
 /// certificates of peers that strict libraries would refuse. Of the files read here `Tls::warnings`
-/// tells that, as nobody sees the log yet. Under `anonymous-tls` it names listeners that have no
-/// certificate and so were connected to twice.
+/// tells that, as nobody sees the log yet. Certificates that end within 14 days are named once a
+/// day under `certificates-expire`, and by `Tls::expiring` at once. Under `anonymous-tls` the log
+/// names listeners that have no certificate and so were connected to twice.
 ///
 /// # Errors
 ///
@@ -119,6 +120,11 @@ fn reporting(builder: EndpointBuilder, tls: broker_tls::Tls) -> EndpointBuilder 
                 context.log(Warning, LogId::CertificatesOdd, warning.clone(), None);
             }
         };
+        let (daily, log) = (tls.clone(), context.clone());
+        context.spawn(async move {
+            let tell = |text| log.log(Warning, LogId::CertificatesExpire, text, None);
+            daily.tell_of_ends(log.stopping(), tell).await;
+        });
         let context = context.downgrade();
         let observer = context.clone();
         tls.on_leniency(move |text| {

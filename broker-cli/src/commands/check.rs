@@ -69,6 +69,9 @@ impl Check {
         if self.max_dropped.is_some_and(|most| dropped > most) {
             critical.push(format!("{dropped} messages dropped"));
         }
+        if status.draining {
+            warnings.push("the node is draining".to_owned());
+        }
         if !missing.is_empty() {
             warnings.push(format!("not peered with {}", missing.join(", ")));
         }

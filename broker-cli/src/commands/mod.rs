@@ -18,4 +18,6 @@ pub(crate) mod publish;
 pub(crate) mod stats;
 pub(crate) mod sub;
 #[cfg(feature = "http")]
+mod topics;
+#[cfg(feature = "http")]
 mod watch;

@@ -15,9 +15,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Run an endpoint that connects others: a hub, a gateway, a bridge
 ///
-/// Runs until it is told to stop: SIGTERM and the end of --wait end it with exit code 0, SIGINT
-/// with 130, and all of them tell the peers first. Messages of one peer are passed on to the others
-/// that want them if this endpoint has asked for their topics with --forward.
+/// Runs until it is told to stop: SIGTERM, `admin drain` and the end of --wait end it with exit
+/// code 0, SIGINT with 130, and all of them tell the peers first. Messages of one peer are passed
+/// on to the others that want them if this endpoint has asked for their topics with --forward.
 ///
 /// Certificates and keys whose files have changed serve the next connection, without a restart and
 /// without an end of the existing ones. SIGHUP and `reload` read them and the configuration file at
@@ -56,6 +56,12 @@ pub(crate) struct Node {
     #[arg(long)]
     announce: bool,
 
+    /// Count the messages and bytes on topics with this prefix, for `stats --topics` and /metrics;
+    /// may be repeated, up to 64 times [default: none]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "PREFIX")]
+    count_prefix: Vec<String>,
+
     #[command(flatten)]
     endpoint: EndpointOptions,
 }
@@ -90,7 +96,8 @@ impl Node {
         {
             use crate::http::{Called, Overlay, Window};
             let bridges = session.bridges();
-            let called = Called { own: name, others: session.names.clone(), bridges };
+            let certificates = session.certificates();
+            let called = Called { own: name, others: session.names.clone(), bridges, certificates };
             let overlay = Overlay::default();
             if announce {
                 overlay.announce(&session.endpoint, called.clone())?;
@@ -102,7 +109,11 @@ impl Node {
                 tokio::spawn(http.serve(session.endpoint.clone(), window));
             }
         }
-        let outcome = match node.serve(&mut session, Persistence::always(Some(retry))).await {
+        let mut served = node.serve(&mut session, Persistence::always(Some(retry))).await;
+        if let Err(Stop::Drain(drain)) = served {
+            served = session.drain(drain).await;
+        }
+        let outcome = match served {
             Ok(()) | Err(Stop::Signal(Signal::Terminate)) => Ok(()),
             Err(stop) => Err(stop.into()),
         };
@@ -121,6 +132,9 @@ impl Node {
         #[cfg(feature = "http")]
         {
             settings.http.listen = self.http.clone().or(settings.http.listen);
+            if !self.count_prefix.is_empty() {
+                settings.config.count_prefixes = self.count_prefix.iter().cloned().collect();
+            }
         }
         if settings.listen.is_empty() && settings.has_no_peers() {
             return Err(Failure::usage(
@@ -158,7 +172,8 @@ impl Node {
     fn examine(settings: Settings) -> Result<(), Failure> {
         #[cfg(feature = "http")]
         settings.http.check().map_err(Failure::usage)?;
-        drop(Session::new(settings, Need::Service)?);
+        // What a start would warn of is said.
+        Session::new(settings, Need::Service)?.catch_up();
         diagnose("the configuration is in order");
         Ok(())
     }

@@ -1,4 +1,5 @@
 use super::peers::{NOTHING, title, who};
+use super::topics::Topics;
 use super::watch::{Record, View, Watch};
 use crate::failure::Failure;
 use crate::http::{ClientReport, PeerReport, Statistics, Status};
@@ -15,13 +16,21 @@ use std::collections::{BTreeMap, HashMap};
 /// if the node cannot be reached.
 #[derive(Args)]
 pub(crate) struct Stats {
+    /// Show which topics carry the load instead: exact counts of the prefixes that the node counts
+    /// (--count-prefix), and the heaviest topics out of a sample of what it forwards
+    #[arg(long)]
+    topics: bool,
+
     #[command(flatten)]
     watch: Watch,
 }
 
 impl Stats {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        self.watch.show(Rates::default()).await
+        match self.topics {
+            true => self.watch.show(Topics::default()).await,
+            false => self.watch.show(Rates::default()).await,
+        }
     }
 }
 

@@ -39,6 +39,10 @@ pub(crate) trait View {
     fn records(&mut self, status: &Status) -> Vec<Record>;
     /// The table for people.
     fn table(&mut self, status: &Status) -> Table;
+    /// Whether the node has to look at messages for it, and what there was before counts.
+    fn is_of_topics(&self) -> bool {
+        false
+    }
 }
 
 /// A line for programs.
@@ -81,11 +85,19 @@ impl Watch {
         screen: &mut Screen,
         view: &mut impl View,
     ) -> Result<(), Failure> {
+        let time = self.interval.unwrap_or(INTERVAL);
+        if view.is_of_topics() {
+            view.table(&http::status_with_topics(&self.http).await?);
+            sleep(time).await;
+        }
         for round in 0..count {
             if round > 0 {
-                sleep(self.interval.unwrap_or(INTERVAL)).await;
+                sleep(time).await;
             }
-            let status = http::status(&self.http).await?;
+            let status = match view.is_of_topics() {
+                true => http::status_with_topics(&self.http).await?,
+                false => http::status(&self.http).await?,
+            };
             screen.draw(&status, view).await?;
         }
         Ok(())

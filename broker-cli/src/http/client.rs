@@ -1,4 +1,4 @@
-use super::{HttpAddress, OVERLAY, STATUS, Status};
+use super::{HttpAddress, OVERLAY, STATUS, Status, TOPICS};
 use crate::failure::{Exit, Failure};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
@@ -23,6 +23,11 @@ const LONGEST: usize = 32 * 1024 * 1024;
 /// Asks a node for its status.
 pub(crate) async fn status(at: &HttpAddress) -> Result<Status, Failure> {
     ask(at, STATUS).await
+}
+
+/// The same, and has the node look at messages for the load by topics from now on.
+pub(crate) async fn status_with_topics(at: &HttpAddress) -> Result<Status, Failure> {
+    ask(at, &format!("{STATUS}?{TOPICS}")).await
 }
 
 /// Asks a node for its status and those of all others that it has heard of.

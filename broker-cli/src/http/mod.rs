@@ -11,19 +11,22 @@ mod status;
 mod window;
 
 pub(crate) use address::{DEFAULT, HttpAddress};
-pub(crate) use client::{overlay, status};
+pub(crate) use client::{overlay, status, status_with_topics};
 pub(crate) use options::HttpOptions;
 pub(crate) use overlay::Overlay;
 pub(crate) use server::Server;
 pub(crate) use status::{
-    BridgeList, BridgeReport, Called, ClientReport, PeerReport, Statistics, Status,
+    BridgeList, BridgeReport, Called, Certificates, ClientReport, PeerReport, PrefixReport,
+    Statistics, Status,
 };
-pub(crate) use window::Window;
+pub(crate) use window::{Count, Window};
 
 /// Where the metrics are, as in the C++ Broker.
 const METRICS: &str = "/metrics";
 /// Where the status is, as in the C++ Broker.
 const STATUS: &str = "/v1/status/json";
+/// The question at [`STATUS`] that has the node look at messages, for the load by topics.
+const TOPICS: &str = "topics";
 /// Where the status of all nodes is that have announced themselves.
 const OVERLAY: &str = "/v1/overlay/json";
 /// Where it is seen what passes by and what has happened.

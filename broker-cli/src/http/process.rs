@@ -1,7 +1,25 @@
 //! Metrics of the process, by the names that they have in all programs.
 
+use super::Certificates;
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+const CERTIFICATE: &str = "broker_certificate_expiry_timestamp_seconds";
+
+impl Certificates {
+    /// Of several with one name the one counts that ends first.
+    fn record(&self) {
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        {
+            let mut ends = self.tls.iter().flat_map(|tls| tls.ends()).collect::<Vec<_>>();
+            ends.sort_by_key(|end| std::cmp::Reverse(end.at));
+            for end in ends {
+                let at = end.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+                gauge!(CERTIFICATE, "role" => end.role, "subject" => end.subject).set(at);
+            }
+        }
+    }
+}
 
 /// The features that are compiled in, for people who ask what a program can do.
 pub(crate) fn features() -> String {
@@ -23,12 +41,14 @@ pub(super) fn describe() -> f64 {
     describe_gauge!("process_resident_memory_bytes", "Resident memory in bytes");
     describe_gauge!("process_open_fds", "Open descriptors");
     describe_gauge!("process_max_fds", "The most descriptors that may be open");
+    describe_gauge!(CERTIFICATE, "When a certificate in use ends, in seconds since 1970");
     describe_counter!("process_cpu_seconds_total", "Whole seconds of processor time");
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Records how it is now, as far as the system tells.
-pub(super) fn record(start: f64) {
+pub(super) fn record(start: f64, certificates: &Certificates) {
+    certificates.record();
     gauge!("broker_build_info", "version" => env!("CARGO_PKG_VERSION"), "features" => features())
         .set(1.0);
     gauge!("process_start_time_seconds").set(start);

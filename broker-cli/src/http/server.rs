@@ -2,8 +2,8 @@ use super::pages::Page;
 use super::status::Room;
 use super::window::Question;
 use super::{
-    HEALTH, HttpAddress, HttpOptions, METRICS, OVERLAY, READY, STATUS, Status, WINDOW, Window,
-    process,
+    HEALTH, HttpAddress, HttpOptions, METRICS, OVERLAY, READY, STATUS, Status, TOPICS, WINDOW,
+    Window, process,
 };
 use crate::failure::Failure;
 use crate::output::diagnose;
@@ -53,7 +53,10 @@ impl Server {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::other(format!("listening on {}: {error}", at.url()))
         };
-        let listener = TcpListener::bind((at.host(), at.port())).await;
+        let listener = match inherited(at).await {
+            Some(listener) => Ok(listener),
+            None => TcpListener::bind((at.host(), at.port())).await,
+        };
         let listener = listener.map_err(|error| failed(&error))?;
         let bound = listener.local_addr().map_err(|error| failed(&error))?;
         let url = at.at_port(bound.port());
@@ -100,6 +103,19 @@ impl Server {
             }
         }
     }
+}
+
+/// The socket at an address that the process has got from whoever has started it.
+#[cfg(all(unix, feature = "tcp"))]
+async fn inherited(at: &HttpAddress) -> Option<TcpListener> {
+    let mut addresses = tokio::net::lookup_host((at.host(), at.port())).await.ok()?;
+    let socket = addresses.find_map(broker::tcp::inherited::take_tcp)?;
+    TcpListener::from_std(socket).ok()
+}
+
+#[cfg(not(all(unix, feature = "tcp")))]
+async fn inherited(_: &HttpAddress) -> Option<TcpListener> {
+    None
 }
 
 fn cut(endpoint: &Endpoint, text: String, reason: Reason) {
@@ -218,17 +234,19 @@ impl Source {
         options: HttpOptions,
     ) -> Self {
         let measured = endpoint.clone();
-        let start = process::describe();
+        let (start, certificates) = (process::describe(), window.called.certificates.clone());
         let metrics = Page::new(options.page_interval, move || {
             measured.record_metrics();
-            process::record(start);
+            process::record(start, &certificates);
             metrics.run_upkeep();
             Ok(metrics.render())
         });
         let (shown, called) = (endpoint.clone(), window.called.clone());
         let room = Room { list: options.page, filter: options.filter };
+        let load = window.clone();
         let status = Page::new(options.page_interval, move || {
-            let page = serde_json::to_string_pretty(&Status::of(&shown, &called, room));
+            let status = Status { load: load.load(), ..Status::of(&shown, &called, room) };
+            let page = serde_json::to_string_pretty(&status);
             page.map(|page| page + "\n").map_err(|error| error.to_string())
         });
         let (shown, called) = (endpoint.clone(), window.called.clone());
@@ -253,7 +271,12 @@ impl Source {
         }
         match request.uri().path() {
             METRICS => page(&self.metrics, "text/plain; version=0.0.4; charset=utf-8").await,
-            STATUS => page(&self.status, JSON).await,
+            STATUS => {
+                if request.uri().query() == Some(TOPICS) {
+                    self.window.attend();
+                }
+                page(&self.status, JSON).await
+            }
             OVERLAY => page(&self.overlay, JSON).await,
             WINDOW => self.window(request.uri().query().unwrap_or_default()),
             READY => self.ready(),
@@ -268,7 +291,7 @@ impl Source {
         }
     }
 
-    /// Whether every address that is dialled has a peering.
+    /// Whether every address that is dialled has a peering, and the node is not about to end.
     fn ready(&self) -> Answer {
         #[derive(Serialize)]
         struct Ready {
@@ -279,6 +302,7 @@ impl Source {
         let missing = self.endpoint.peers().into_iter().filter(|peer| peer.id.is_none());
         let waiting_for: Vec<String> = missing.map(|peer| peer.network.url.to_string()).collect();
         let (code, status) = match waiting_for.is_empty() {
+            _ if self.endpoint.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             true => (StatusCode::OK, "ready"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         };

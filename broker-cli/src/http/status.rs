@@ -1,9 +1,10 @@
 //! The status of a node as JSON: written by the node, read by the commands that show it.
 
-use crate::names::Names;
+use super::window::Load;
+use crate::names::{Names, protection_text};
 use broker::ClientStatus;
 use broker::data::{BStr, Timestamp};
-use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, Reason};
+use broker::{Direction, Endpoint, ListenerInfo, PeerInfo, PeeringStats, PrefixCount, Reason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -11,12 +12,20 @@ use std::time::{Duration, SystemTime};
 /// As many entries of a filter are shown, if they are short.
 const FILTER_SHOWN: usize = 256;
 
-/// How this node and others are called, and the bridges that it has.
+/// How this node and others are called, and its bridges and certificates.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Called {
     pub(crate) own: Option<String>,
     pub(crate) others: Names,
     pub(crate) bridges: BridgeList,
+    pub(crate) certificates: Certificates,
+}
+
+/// The certificates of a node, where this build has any.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Certificates {
+    #[cfg(any(feature = "tls", feature = "quic"))]
+    pub(crate) tls: Option<broker::tls::Tls>,
 }
 
 /// The bridges of a node, where this build has any.
@@ -61,6 +70,9 @@ pub(crate) struct Status {
     pub(crate) version: String,
     /// In seconds, like all times.
     pub(crate) uptime: f64,
+    /// Whether it accepts nobody any more, and is about to end.
+    #[serde(default)]
+    pub(crate) draining: bool,
     #[serde(flatten)]
     pub(crate) filter: Filter,
     /// Where it listens; nodes before this version do not say.
@@ -71,6 +83,12 @@ pub(crate) struct Status {
     /// Peers that are no endpoints but servers or clusters of another kind.
     #[serde(default)]
     pub(crate) bridges: Vec<BridgeReport>,
+    /// What has passed on topics with the prefixes that are counted.
+    #[serde(default)]
+    pub(crate) prefixes: Vec<PrefixReport>,
+    /// Which topics carry the load; messages are looked at only while somebody asks for that.
+    #[serde(default)]
+    pub(crate) load: Load,
     /// Peers and clients for which there is no room here.
     #[serde(default)]
     pub(crate) peers_left_out: usize,
@@ -130,6 +148,16 @@ pub(crate) struct BridgeReport {
     pub(crate) members: BTreeMap<String, Option<String>>,
 }
 
+/// What has passed on topics with one prefix, by the names that the numbers have in the library.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PrefixReport {
+    pub(crate) prefix: String,
+    pub(crate) messages_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) bytes_out: u64,
+}
+
 /// The statistics of a peering, by the names that they have in the library.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Statistics {
@@ -158,6 +186,9 @@ pub(crate) struct Statistics {
     pub(crate) looped: u64,
     #[serde(default)]
     pub(crate) looped_from: Option<String>,
+    /// Messages for this node that the peer has dropped.
+    #[serde(default)]
+    pub(crate) missed: u64,
     #[serde(default)]
     pub(crate) not_permitted: u64,
     /// How many messages were followed through the queue, how long that took them together, and how
@@ -219,11 +250,14 @@ impl Status {
             web_socket_connections,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime: seconds(endpoint.uptime()),
+            draining: endpoint.is_draining(),
             filter: Filter::of(&endpoint.filter(), room.filter),
             listeners: endpoint.listeners().into_iter().map(ListenerReport::new).collect(),
             peers,
             clients,
             bridges: called.bridges.report(),
+            prefixes: endpoint.prefix_counts().into_iter().map(PrefixReport::from).collect(),
+            load: Load::default(),
             peers_left_out,
             clients_left_out,
         }
@@ -315,7 +349,7 @@ impl PeerReport {
             address: peer.network.url.to_string(),
             status: peer.status.name().to_owned(),
             direction: Direction::name(peer.direction).to_owned(),
-            protection: peer.protection.map(|protection| protection.to_string()),
+            protection: peer.protection.as_ref().map(protection_text),
             age: seconds(peer.age),
             retry: peer.network.retry.map(seconds),
             failures: peer.failures,
@@ -345,6 +379,13 @@ impl From<broker::bridge::BridgeStatus> for BridgeReport {
     }
 }
 
+impl From<PrefixCount> for PrefixReport {
+    fn from(count: PrefixCount) -> Self {
+        let PrefixCount { prefix, messages_in, bytes_in, messages_out, bytes_out, .. } = count;
+        Self { prefix, messages_in, bytes_in, messages_out, bytes_out }
+    }
+}
+
 impl From<PeeringStats> for Statistics {
     fn from(stats: PeeringStats) -> Self {
         Self {
@@ -367,6 +408,7 @@ impl From<PeeringStats> for Statistics {
             duplicates: stats.duplicates,
             looped: stats.looped,
             looped_from: stats.looped_from.map(|id| id.to_string()),
+            missed: stats.missed,
             not_permitted: stats.not_permitted,
             waiting_samples: stats.waiting.samples,
             waiting_total: seconds(stats.waiting.total),

@@ -12,7 +12,7 @@ use broker::data::{BStr, Timestamp};
 use broker::event::{Event, LogId, Severity};
 use broker::{Endpoint, Message, Subscriber, SubscriberOptions, SubscriberPolicy};
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,6 +33,9 @@ const KEPT: usize = 200;
 
 /// Topics that are counted by themselves.
 const TOPICS: usize = 256;
+
+/// As many of them are shown.
+const TOPICS_SHOWN: usize = 50;
 
 /// As much is shown of a topic or message, in characters.
 const SHOWN: usize = 400;
@@ -82,15 +85,37 @@ struct Happening {
 #[derive(Default)]
 struct Topics(HashMap<String, Count>);
 
-#[derive(Clone, Copy, Default, Serialize)]
-struct Count {
-    messages: u64,
-    bytes: u64,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
     /// By how much `messages` may be too high.
-    error: u64,
+    pub(crate) error: u64,
+}
+
+/// Which topics carry the load.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct Load {
+    /// Messages that were looked at, and about how many more have passed meanwhile.
+    pub(crate) looked_at: u64,
+    pub(crate) missed: u64,
+    /// The heaviest first.
+    pub(crate) topics: Vec<(String, Count)>,
 }
 
 impl Topics {
+    /// As many as are shown, those with the most messages first.
+    fn heaviest(&self) -> Vec<(&str, Count)> {
+        let mut topics: Vec<(&str, Count)> =
+            self.0.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
+        topics.sort_by(|(a, first), (b, second)| {
+            second.messages.cmp(&first.messages).then_with(|| a.cmp(b))
+        });
+        topics.truncate(TOPICS_SHOWN);
+        topics
+    }
+
     fn add(&mut self, topic: &BStr, bytes: usize) {
         let topic = shortened(&topic.to_string());
         if !self.0.contains_key(&topic) && self.0.len() >= TOPICS {
@@ -208,17 +233,28 @@ impl Window {
         state.missed = passing.dropped();
     }
 
+    /// Looks at messages for a while from now on.
+    pub(super) fn attend(&self) {
+        self.state.lock().until = Some(Instant::now() + ATTENTION);
+        self.asked.notify_one();
+    }
+
+    /// The topics that carry the load, as far as messages have been looked at.
+    pub(super) fn load(&self) -> Load {
+        let state = self.state.lock();
+        let owned = |(topic, count): (&str, Count)| (topic.to_owned(), count);
+        Load {
+            looked_at: state.messages_seen,
+            missed: state.missed,
+            topics: state.topics.heaviest().into_iter().map(owned).collect(),
+        }
+    }
+
     /// What is newer than what the question says, as JSON.
     pub(super) fn answer(&self, question: &Question) -> Result<String, serde_json::Error> {
-        let mut state = self.state.lock();
-        state.until = Some(Instant::now() + ATTENTION);
-        self.asked.notify_one();
-        let mut topics: Vec<(&str, Count)> =
-            state.topics.0.iter().map(|(topic, count)| (topic.as_str(), *count)).collect();
-        topics.sort_by(|(a, first), (b, second)| {
-            second.messages.cmp(&first.messages).then_with(|| a.cmp(b))
-        });
-        topics.truncate(50);
+        self.attend();
+        let state = self.state.lock();
+        let topics = state.topics.heaviest();
         let wanted = |message: &&Shown| {
             message.seq > question.after
                 && message.topic.starts_with(&question.topic)

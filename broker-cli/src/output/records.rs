@@ -1,5 +1,6 @@
 //! The lines of standard output that are not data messages.
 
+use crate::names::protection_text;
 use broker::core::transport::ListenerProtection;
 use broker::event::{
     ClientLabel, EndpointInfo, ErrorEvent, Event, LogEvent, LogId, NetworkInfo, Severity, Status,
@@ -107,14 +108,16 @@ struct EndpointRecord<'a> {
 #[derive(Serialize)]
 struct NetworkRecord<'a> {
     address: &'a str,
-    bound_port: String,
+    /// Left out where the address is a path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound_port: Option<String>,
 }
 
 impl<'a> From<&'a EndpointInfo> for EndpointRecord<'a> {
     fn from(endpoint: &'a EndpointInfo) -> Self {
         let network = |network: &'a NetworkInfo| NetworkRecord {
-            address: network.url.host(),
-            bound_port: network.port().to_string(),
+            address: network.place(),
+            bound_port: (!network.url.is_local_path()).then(|| network.port().to_string()),
         };
         Self { id: endpoint.id.to_string(), network: endpoint.network.as_ref().map(network) }
     }
@@ -127,7 +130,7 @@ impl<'a> EventRecord<'a> {
             Event::Status(Status { endpoint, client, protection, message, .. }) => Self {
                 endpoint: Some(endpoint.into()),
                 client: client.as_ref().map(Into::into),
-                protection: protection.as_ref().map(ToString::to_string),
+                protection: protection.as_ref().map(protection_text),
                 message: Some(message),
                 ..base
             },
@@ -160,8 +163,10 @@ impl fmt::Display for EventRecord<'_> {
         if let Some(endpoint) = self.endpoint.as_ref().filter(|_| self.code.is_none()) {
             write!(f, " {}", endpoint.id)?;
             if let Some(network) = &endpoint.network {
-                let port = network.bound_port.split('/').next().unwrap_or_default();
-                write!(f, " at {}:{port}", network.address)?;
+                write!(f, " at {}", network.address)?;
+                if let Some(port) = &network.bound_port {
+                    write!(f, ":{}", port.split('/').next().unwrap_or_default())?;
+                }
             }
         }
         if let Some(text) = self.message.or(self.description) {
@@ -226,6 +231,10 @@ mod tests {
         let (json, text) = lines(&status(StatusCode::PeerAdded, Some(network)));
         assert!(json.contains(r#""bound_port":"9999/udp""#), "{json}");
         assert!(text.contains(" at host:9999: "), "{text}");
+        let network = NetworkInfo::new("unix:///run/broker.sock".parse().unwrap());
+        let (json, text) = lines(&status(StatusCode::PeerLost, Some(network)));
+        assert!(json.contains(r#""network":{"address":"/run/broker.sock"}"#), "{json}");
+        assert!(text.contains(" at /run/broker.sock: "), "{text}");
         let (json, text) = lines(&status(StatusCode::EndpointDiscovered, None));
         assert_eq!(
             json,

@@ -4,7 +4,7 @@
 mod peerings;
 mod reconfigure;
 
-pub(crate) use reconfigure::{Order, Orders};
+pub(crate) use reconfigure::{Drain, Order, Orders};
 
 pub(crate) use peerings::{Peerings, Persistence, not_connected};
 
@@ -14,6 +14,7 @@ use crate::output::{EventRecord, Format, Listening, Need, Output, diagnose};
 use crate::reporter::{Repeats, Reporter, Style};
 use crate::settings::Settings;
 use crate::signals::{Hangups, Signal, Signals};
+use crate::systemd::Supervisor;
 use broker::core::transport::ListenerProtection;
 use broker::event::{LogId, Severity};
 use broker::{Address, Config, Endpoint, Event, EventStream};
@@ -48,6 +49,8 @@ async fn done(reload: &mut Option<Reload>) -> &'static str {
 pub(crate) enum Stop {
     /// It was told to.
     Signal(Signal),
+    /// The same, without haste.
+    Drain(Drain),
     /// There is no point in going on.
     Failure(Failure),
 }
@@ -61,7 +64,7 @@ impl From<Failure> for Stop {
 impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Signal(_) => Self::interrupted(),
+            Stop::Signal(_) | Stop::Drain(_) => Self::interrupted(),
             Stop::Failure(failure) => failure,
         }
     }
@@ -91,6 +94,7 @@ pub(crate) struct Session {
     resettle: Option<reconfigure::Resettle>,
     /// What others tell this command to do.
     orders: Option<Orders>,
+    supervisor: Supervisor,
     pub(crate) peerings: Peerings,
     /// What is listened at beside the endpoint's own addresses; nothing protects it.
     also_listening: Vec<Address>,
@@ -140,6 +144,11 @@ impl Session {
             let context = endpoint.service_context();
             context.log(Severity::Warning, LogId::CertificatesOdd, warning, None);
         }
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        for warning in tls.expiring(std::time::SystemTime::now()) {
+            let context = endpoint.service_context();
+            context.log(Severity::Warning, LogId::CertificatesExpire, warning, None);
+        }
         Ok(Self {
             events,
             out: Output::new(settings.output.unwrap_or_else(Format::detect), need)?,
@@ -157,6 +166,10 @@ impl Session {
             settings,
             resettle: None,
             orders: None,
+            supervisor: match need {
+                Need::Service => Supervisor::from_env(),
+                Need::Output => Supervisor::default(),
+            },
             also_listening: Vec::new(),
             endpoint,
             peerings: Peerings::default(),
@@ -175,6 +188,15 @@ impl Session {
         crate::http::BridgeList {
             #[cfg(feature = "bridge")]
             bridges: self.settings.transports.bridges.clone(),
+        }
+    }
+
+    /// The certificates of the endpoint.
+    #[cfg(feature = "http")]
+    pub(crate) fn certificates(&self) -> crate::http::Certificates {
+        crate::http::Certificates {
+            #[cfg(any(feature = "tls", feature = "quic"))]
+            tls: Some(self.tls.clone()),
         }
     }
 
@@ -230,6 +252,9 @@ impl Session {
         for url in &self.also_listening {
             self.out.record(&Listening::new(url, ListenerProtection::Plain));
         }
+        #[cfg(all(unix, feature = "tcp"))]
+        crate::systemd::check_taken()?;
+        self.supervisor.ready();
         match self.need {
             Need::Output => self.flush().await,
             // It is written before everything else, but there is no need to wait for that.
@@ -290,20 +315,23 @@ impl Session {
             biased;
             signal = self.signals.next() => Err(self.told(signal)),
             () = self.hangups.next(), if self.reload.is_none() => {
+                self.supervisor.reloading();
                 self.reload = Some(self.reload());
                 // What was done, or why not, has been said.
                 let _ = self.reload_settings().await;
                 Ok(())
             }
-            order = reconfigure::next(&mut self.orders) => {
-                self.obey(order).await;
-                Ok(())
-            }
+            order = reconfigure::next(&mut self.orders) => self.obey(order).await,
             said = done(&mut self.reload) => {
                 self.hide_renewal(true);
                 self.catch_up();
                 self.hide_renewal(false);
                 diagnose(said);
+                self.supervisor.ready();
+                Ok(())
+            }
+            () = self.supervisor.progress(&self.endpoint) => {
+                self.supervisor.report(&self.endpoint);
                 Ok(())
             }
             Some(event) = self.events.next() => {
@@ -390,17 +418,26 @@ impl Session {
         }
     }
 
+    /// Sends the peers elsewhere, and meanwhile shows what happens. A signal cuts that short.
+    pub(crate) async fn drain(&mut self, drain: Drain) -> Result<(), Stop> {
+        self.supervisor.stopping();
+        self.peerings.give_up();
+        let endpoint = self.endpoint.clone();
+        self.during(endpoint.drain(drain.over, drain.within)).await
+    }
+
     /// Ends the peerings in an orderly way, shows the last events and writes the last lines. A
     /// signal cuts that short.
     pub(crate) async fn finish(mut self, outcome: Result<(), Failure>) -> Result<(), Failure> {
         match self.end().await {
-            Err(Stop::Signal(_)) => Err(Failure::interrupted()),
             Err(Stop::Failure(failure)) => outcome.and(Err(failure)),
+            Err(stop) => Err(stop.into()),
             Ok(()) => outcome,
         }
     }
 
     async fn end(&mut self) -> Result<(), Stop> {
+        self.supervisor.stopping();
         self.peerings.give_up();
         let endpoint = self.endpoint.clone();
         let mut shutdown = pin!(endpoint.shutdown());
@@ -410,7 +447,7 @@ impl Session {
             match self.during(&mut shutdown).await {
                 Ok(()) => break,
                 Err(Stop::Failure(failure)) => result = Err(Stop::Failure(failure)),
-                Err(signal) => return Err(signal),
+                Err(stop) => return Err(stop),
             }
         }
         self.catch_up();
@@ -424,6 +461,13 @@ impl Session {
             diagnose(format_args!(
                 "{missed} events are missing here: they came faster than standard output took them; \
                  the limit `events` says how many may wait"
+            ));
+        }
+        let missed = self.endpoint.missed();
+        if missed > 0 && self.need == Need::Output {
+            diagnose(format_args!(
+                "{missed} messages for this command were dropped by its peers, as it did not read \
+                 fast enough"
             ));
         }
     }

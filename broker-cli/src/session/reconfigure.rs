@@ -1,12 +1,13 @@
 //! Changing a command while it runs: by reading its settings again, or by an order.
 
-use super::Session;
+use super::{Session, Stop};
 use crate::failure::Failure;
 use crate::options::{dialable, retry};
 use crate::output::{Listening, diagnose};
 use crate::settings::Settings;
 use broker::event::Severity;
 use broker::{Address, Config};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Makes the settings of a command as its start did.
@@ -23,6 +24,17 @@ pub(crate) enum Order {
     AddPeer(Address),
     RemovePeer(Address),
     LogLevel(Severity),
+    /// End without haste.
+    Drain(Drain),
+}
+
+/// How a node ends without haste.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drain {
+    /// The time over which peers are told, one after the other.
+    pub(crate) over: Duration,
+    /// How long each may take to read what is queued for it.
+    pub(crate) within: Duration,
 }
 
 /// Waits for the next order; forever if nobody gives any. Cancel safe.
@@ -47,9 +59,23 @@ impl Session {
     pub(super) async fn obey(
         &mut self,
         (order, answer): (Order, oneshot::Sender<Result<Vec<String>, String>>),
-    ) {
+    ) -> Result<(), Stop> {
+        let mut drain = None;
         let outcome = match order {
-            Order::Reload => self.reload_settings().await,
+            Order::Reload | Order::AddPeer(_) | Order::Drain(_) if self.endpoint.is_draining() => {
+                Err("the node is draining".to_owned())
+            }
+            Order::Drain(asked) => {
+                drain = Some(asked);
+                let (peers, clients) = (self.endpoint.peer_count(), self.endpoint.client_count());
+                Ok(vec![format!("draining: {peers} peers, {clients} clients")])
+            }
+            Order::Reload => {
+                self.supervisor.reloading();
+                let done = self.reload_settings().await;
+                self.supervisor.ready();
+                done
+            }
             Order::AddPeer(url) => {
                 let url = dialable(url);
                 match super::check_scheme(&self.endpoint, &url) {
@@ -73,12 +99,16 @@ impl Session {
                 Ok(vec![format!("log level: {}", level.name())])
             }
         };
+        if let Ok(done) = &outcome {
+            drain.iter().flat_map(|_| done).for_each(diagnose);
+        }
         // Who asked may have gone.
         let _ = answer.send(outcome);
+        drain.map_or(Ok(()), |drain| Err(Stop::Drain(drain)))
     }
 
     fn add_peer(&self, url: &Address) -> String {
-        let time = self.settings.retry.unwrap_or(std::time::Duration::from_secs(1));
+        let time = self.settings.retry.unwrap_or(Duration::from_secs(1));
         drop(self.endpoint.peer(url, retry(Some(time))));
         format!("peer added: {url}")
     }

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -182,6 +183,16 @@ pub(crate) async fn node(args: &[&str]) -> (Cli, String) {
     let mut node = Cli::start(&[&["node", "--listen", "127.0.0.1:0"], args].concat());
     let url = node.listening().await;
     (node, url)
+}
+
+/// The answer to a simple request for a page, head and all.
+pub(crate) async fn page(at: &str, path: &str) -> String {
+    let mut socket = within("connecting", TcpStream::connect(at)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n");
+    within("asking", socket.write_all(request.as_bytes())).await.unwrap();
+    let mut answer = String::new();
+    within("an answer", socket.read_to_string(&mut answer)).await.unwrap();
+    answer
 }
 
 /// A file of `fixtures/vectors`.

@@ -1,5 +1,6 @@
 use super::{Setting, listener, said, with};
-use crate::common::{Cli, Signal};
+use crate::common::{Cli, Signal, page, run};
+use std::time::{Duration, SystemTime};
 
 /// What a new dialler learns about the acceptor.
 async fn presented(url: &str, options: &[String]) -> String {
@@ -97,4 +98,34 @@ async fn odd_files_among_the_cas_are_named_at_the_start() {
     let (mut node, _) = listener("tls", &options).await;
     let odd = said(&mut node, "certificates-odd").await;
     assert!(odd.contains("empty.pem"), "{odd}");
+}
+
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_told_of_by_whoever_uses_it() {
+    let setting = Setting::new();
+    let soon = |params: &mut rcgen::CertificateParams| {
+        params.not_after = (SystemTime::now() + Duration::from_secs(9 * 86_400 + 43_200)).into();
+    };
+    let options = setting.presenting("soon", &setting.ca.issue_with("soon", soon));
+    let node = ["node", "--listen", "tls://127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let warning = "soon.pem ends in 9 days, at ";
+    run(&with(&[&node[..], &["--check"]].concat(), &options)).await.expect(0).says(warning);
+    let mut node = Cli::start(&with(&node, &options));
+    let url = node.listening().await;
+    let http = node.listening().await;
+    let said = said(&mut node, "certificates-expire").await;
+    assert!(said.contains(warning) && said.ends_with("put a new one there"), "{said}");
+    let examined = run(&with(&["doctor", &url], &setting.node("good"))).await.expect(0).lines();
+    let warned: Vec<_> = examined.iter().filter(|line| line["warning"] == true).collect();
+    assert_eq!(warned.len(), 1, "{examined:?}");
+    let message = warned[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("the certificate \"CN=soon\" of the peer ends in 9"), "{message}");
+    let page = page(http.strip_prefix("http://").unwrap(), "/metrics").await;
+    let gauge = "broker_certificate_expiry_timestamp_seconds{role=\"own\",subject=\"CN=soon\"} ";
+    let ends = page.lines().find_map(|line| line.strip_prefix(gauge)).unwrap();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let days = (ends.parse::<f64>().unwrap() - now) / 86_400.0;
+    assert!((9.0..10.0).contains(&days), "{days}");
+    assert!(page.contains("{role=\"ca\",subject=\"CN=the CA\"}"), "{page}");
 }

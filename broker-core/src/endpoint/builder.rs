@@ -1,7 +1,7 @@
 use super::shared::Shared;
 use super::tasks::run_timer;
 use super::{Endpoint, ServiceContext};
-use crate::config::Config;
+use crate::config::{COUNT_PREFIXES, Config};
 use crate::transport::Transport;
 use crate::{EndpointId, Limits, OverflowPolicy};
 use broker_proto::limits::InvalidLimit;
@@ -45,6 +45,9 @@ pub enum BuildError {
     /// A fraction is no fraction.
     #[error("retry-jitter is {0}, it has to be from 0 to 1")]
     Jitter(f64),
+    /// More prefixes of topics than can be counted.
+    #[error("count-prefixes has {0} prefixes, at most {COUNT_PREFIXES} can be counted")]
+    CountPrefixes(usize),
     /// A limit would stop everything.
     #[error(transparent)]
     Limit(#[from] InvalidLimit),
@@ -190,6 +193,9 @@ fn check(config: &Config) -> Result<(), BuildError> {
     }
     if !(0.0..=1.0).contains(&config.retry_jitter) {
         return Err(BuildError::Jitter(config.retry_jitter));
+    }
+    if config.count_prefixes.len() > COUNT_PREFIXES {
+        return Err(BuildError::CountPrefixes(config.count_prefixes.len()));
     }
     Ok(config.limits.check()?)
 }

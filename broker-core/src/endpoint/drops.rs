@@ -17,15 +17,16 @@ pub(super) struct Drops {
     said: Mutex<HashMap<ConnectionId, Said>>,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
 struct Said {
     dropped: u64,
     refused: u64,
+    missed: u64,
 }
 
 impl Drops {
     /// What there is to say for each peer of how many messages have been dropped since it was said
-    /// last, on their way to the peer or because of what the peer sent.
+    /// last, on their way to the peer or by the peer, or because of what the peer sent.
     ///
     /// The peers are asked for under the lock: so none of them has got to [`Self::ended`] yet.
     pub(super) fn report(&self, installed: impl FnOnce() -> Vec<Arc<Peer>>) -> Vec<Event> {
@@ -56,9 +57,9 @@ fn news(said: &mut HashMap<ConnectionId, Said>, peer: &Peer) -> Vec<Event> {
     let stats = peer_stats(peer);
     let refused = refused_messages(&stats);
     // What comes when a peering is ending is no matter of how fast the peer reads.
-    let now = Said { dropped: stats.dropped - stats.drops.late, refused };
+    let now = Said { dropped: stats.dropped - stats.drops.late, refused, missed: stats.missed };
     let mut news = Vec::new();
-    if now.dropped == 0 && now.refused == 0 {
+    if now == Said::default() {
         return news;
     }
     let before = said.insert(peer.conn, now).unwrap_or_default();
@@ -71,6 +72,17 @@ fn news(said: &mut HashMap<ConnectionId, Said>, peer: &Peer) -> Vec<Event> {
                 "{}: dropped {lost} messages for this peer, which does not read fast enough \
                  (policy {}; {total} since it was peered)",
                 peer.id, stats.policy
+            ),
+        ));
+    }
+    let missed = now.missed.saturating_sub(before.missed);
+    if missed > 0 {
+        let (peer, total) = (peer.id, now.missed);
+        news.push(warning(
+            LogId::MessagesMissed,
+            format!(
+                "{peer}: dropped {missed} messages for this endpoint, which did not read fast \
+                 enough ({total} since it was peered)"
             ),
         ));
     }

@@ -18,8 +18,8 @@ pub(super) async fn listen(
     shared: &Arc<Shared>,
     at: Result<Address, InvalidAddress>,
 ) -> Result<Address, TransportError> {
-    if shared.tasks.stopping.is_cancelled() {
-        let detail = "listening: the endpoint has been shut down";
+    if shared.tasks.accepting.is_cancelled() {
+        let detail = "listening: the endpoint is being shut down";
         return Err(TransportError::new(Reason::Closed, detail));
     }
     let open = async {
@@ -38,7 +38,7 @@ pub(super) async fn listen(
     let (endpoint, at) = (Arc::clone(shared), url.clone());
     shared.tasks.spawn(async move {
         let accepting = accept(Arc::clone(&endpoint), listener);
-        endpoint.tasks.stopping.run_until_cancelled(accepting).await;
+        endpoint.tasks.accepting.run_until_cancelled(accepting).await;
         endpoint.listeners.lock().retain(|listener| listener.url != at);
     });
     Ok(url)
@@ -90,11 +90,11 @@ async fn establish(shared: Arc<Shared>, incoming: Incoming, place: Place) {
     let began = shared.tasks.now();
     let limit = shared.config.limits.handshake_time;
     let Incoming { remote, establish, .. } = incoming;
-    let stopping = shared.tasks.stopping.clone();
+    let accepting = shared.tasks.accepting.clone();
     let established = tokio::select! {
         biased;
         // Nobody is let in any more, and a shutdown waits for every task.
-        () = stopping.cancelled() => return,
+        () = accepting.cancelled() => return,
         why = place.lost() => Err(failure(why)),
         established = timeout(limit, establish) => match established {
             Ok(Ok(established)) => Ok(established),

@@ -8,6 +8,7 @@ mod client_totals;
 mod clients;
 mod connection;
 mod consumer;
+mod drain;
 mod drops;
 mod events;
 mod hub;
@@ -43,16 +44,20 @@ pub use publisher::{Publisher, TryPublishError};
 pub use readiness::ReadyFd;
 pub use requests::{PeerHandle, Retry};
 pub use service::{ClientSession, ServiceContext, WeakServiceContext};
-pub use table::{DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, TimeInQueue};
+pub use table::{
+    DropCauses, ListenerInfo, PeerInfo, PeeringStats, PeeringStatsTable, PrefixCount, TimeInQueue,
+};
 pub use topics::IntoTopics;
 
 use crate::transport::TransportError;
 use crate::{Address, EndpointId, InvalidAddress, PeerStatus};
 use broker_proto::SubscribeError;
+use broker_proto::limits::MAX_DURATION;
 use broker_proto::peering::Unpeer;
 use bytes::Bytes;
 use shared::Shared;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A node of the overlay.
@@ -280,6 +285,20 @@ impl Endpoint {
     #[must_use]
     pub fn peering_stats(&self) -> PeeringStatsTable {
         table::stats(&self.shared().router)
+    }
+
+    /// How many messages for this endpoint its peers have dropped, those that are gone included, as
+    /// far as they have said so ([`PeeringStats::missed`]). After [`Self::flush`] it is exact for
+    /// everything before that.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.shared().router.missed.load(Ordering::Relaxed)
+    }
+
+    /// What has passed on the topics that [`Config::count_prefixes`](crate::Config) names.
+    #[must_use]
+    pub fn prefix_counts(&self) -> Vec<PrefixCount> {
+        table::prefix_counts(&self.shared().router)
     }
 
     /// What a peer has subscribed to, and what is wanted behind it if it has told that; `None` if
@@ -518,6 +537,48 @@ impl Endpoint {
     /// published before reaches the peers, unless they take longer than the limit for the bye.
     pub async fn shutdown(&self) {
         self.shared().shut_down().await;
+    }
+
+    /// Shuts down without haste, for the sake of those who have somewhere else to go:
+    ///
+    /// 1. Nobody is accepted or asked for any more.
+    /// 2. The peers that have connected to this endpoint and are no relays are told to leave, one
+    ///    after the other `over` this time, so that they do not all arrive elsewhere at once.
+    ///    Meanwhile messages pass as before.
+    /// 3. When these have gone, all others are told.
+    /// 4. The rest is [`Self::shutdown`], which closes clients.
+    ///
+    /// A peer leaves when it has read what was queued for it, and is cut if that takes longer than
+    /// `within`. So all is over when both times and twice the limit for the bye have passed. If it
+    /// is cancelled, it goes no further, but nobody is accepted again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # mod broker { pub use broker_core::{self as core, *, endpoint::*, transport::*}; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let network = broker_core::transport::MemTransport::new();
+    /// # let builder = || broker_core::Endpoint::builder().transport(network.clone());
+    /// # let (sensor, collector) = (builder().build()?, builder().build()?);
+    /// use broker::Retry;
+    /// use std::time::Duration;
+    ///
+    /// sensor.peer(collector.listen("mem://collector:1").await?, Retry::never()).await?;
+    /// collector.drain(Duration::ZERO, Duration::from_secs(10)).await;
+    /// assert!(collector.is_draining() && collector.peer_count() == 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn drain(&self, over: Duration, within: Duration) {
+        drain::drain(self.shared(), over.min(MAX_DURATION), within.min(MAX_DURATION)).await;
+    }
+
+    /// Whether this endpoint accepts nobody any more, because of [`Self::drain`] or
+    /// [`Self::shutdown`].
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared().tasks.accepting.is_cancelled()
     }
 
     /// Hands the current numbers to the recorder of the `metrics` facade, for example before a

@@ -191,7 +191,7 @@ fn endpoint_info(endpoint: &EndpointInfo) -> Value {
     match &endpoint.network {
         None => fields.extend([Value::None, Value::None, Value::None]),
         Some(network) => fields.extend([
-            Value::from(network.url.host()),
+            Value::from(network.place()),
             Value::Port(network.port()),
             Value::Count(network.retry.unwrap_or_default().as_secs()),
         ]),

@@ -102,7 +102,8 @@ impl Shared {
                 limits.routes_remembered.get(),
             )
             .in_life(fastrand::u32(..), limits.streams_remembered.get())
-            .with_loops(config.loops),
+            .with_loops(config.loops)
+            .with_tallies(config.count_prefixes.iter().cloned()),
             registry: PeerRegistry::default(),
             clients: Clients::new(limits.metrics_peers),
             listeners: Mutex::default(),
@@ -298,9 +299,8 @@ impl Shared {
         if !cut.is_empty() {
             self.cut(&mut cut);
         }
-        if published.peers > 0 {
-            charge_budget(count, bytes);
-        }
+        // Even if nobody wants them: the tasks that make peerings need their turn as well.
+        charge_budget(count, bytes);
         published
     }
 
@@ -314,6 +314,8 @@ impl Shared {
     /// Starts the end of the endpoint, without waiting for it.
     pub(super) fn begin_shutdown(self: &Arc<Self>) {
         if self.tasks.stop() {
+            // In front of the bye.
+            self.router.peers().iter().for_each(|peer| peer.tell_drops(self.id));
             self.control(|control, now| control.shut_down(now));
         }
     }

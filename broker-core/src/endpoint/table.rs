@@ -5,8 +5,9 @@ use crate::event::NetworkInfo;
 use crate::transport::{ListenerProtection, Protection};
 use crate::{Address, EndpointId, Failure, OverflowPolicy, Reason};
 use broker_proto::peering::{Direction, PeerStatus, Time};
-use broker_proto::routing::{Peer, Router};
+use broker_proto::routing::{Peer, Router, Tally};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -104,8 +105,27 @@ pub struct PeeringStats {
     pub looped_from: Option<EndpointId>,
     /// Received messages that were dropped because the peer may not send them.
     pub not_permitted: u64,
+    /// Messages for this endpoint that the peer has dropped as they found no room, as far as it
+    /// has said so: peers of version 2 do every few seconds and when the peering ends.
+    pub missed: u64,
     /// How long messages wait for the peer.
     pub waiting: TimeInQueue,
+}
+
+/// What has passed on topics with one prefix, of those that `count-prefixes` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrefixCount {
+    /// The prefix.
+    pub prefix: String,
+    /// Messages that came from peers and could pass, and those that were published here.
+    pub messages_in: u64,
+    /// Bytes of their frames.
+    pub bytes_in: u64,
+    /// Copies of them for peers, whatever became of these.
+    pub messages_out: u64,
+    /// Bytes of the copies.
+    pub bytes_out: u64,
 }
 
 /// Why messages for a peer were dropped.
@@ -188,6 +208,17 @@ pub(super) fn peers(registry: &PeerRegistry, now: Time) -> Vec<PeerInfo> {
     known.chain(tried).collect()
 }
 
+pub(super) fn prefix_counts(router: &Router) -> Vec<PrefixCount> {
+    let count = |tally: &Arc<Tally>| PrefixCount {
+        prefix: tally.prefix.clone(),
+        messages_in: tally.messages_in.load(Relaxed),
+        bytes_in: tally.bytes_in.load(Relaxed),
+        messages_out: tally.messages_out.load(Relaxed),
+        bytes_out: tally.bytes_out.load(Relaxed),
+    };
+    router.tallies().iter().map(count).collect()
+}
+
 pub(super) fn stats(router: &Router) -> PeeringStatsTable {
     router.peers().iter().map(|peer| (peer.id, peer_stats(peer))).collect()
 }
@@ -228,6 +259,7 @@ pub(super) fn peer_stats(peer: &Peer) -> PeeringStats {
         looped: counters.looped.load(Relaxed),
         looped_from: *counters.looped_from.lock(),
         not_permitted: counters.not_permitted.load(Relaxed),
+        missed: counters.missed.load(Relaxed),
         waiting: TimeInQueue {
             samples: waits.count(),
             total: waits.total(),

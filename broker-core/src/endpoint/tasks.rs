@@ -24,6 +24,8 @@ pub(super) struct Tasks {
     started: Instant,
     /// Wakes the timer when the next deadline has changed.
     timer: Notify,
+    /// Cancelled when nobody is accepted any more.
+    pub(super) accepting: CancellationToken,
     /// Cancelled when nothing new may begin.
     pub(super) stopping: CancellationToken,
     /// Says the same to publishers, who ask before every message.
@@ -34,12 +36,14 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(runtime: Handle) -> Self {
+        let stopping = CancellationToken::new();
         Self {
             runtime,
             tracker: TaskTracker::new(),
             started: Instant::now(),
             timer: Notify::new(),
-            stopping: CancellationToken::new(),
+            accepting: stopping.child_token(),
+            stopping,
             refuses: AtomicBool::new(false),
             stopped: CancellationToken::new(),
         }
@@ -120,6 +124,7 @@ async fn tick(shared: &Arc<Shared>) {
             () = tasks.at(armed) => shared.control(|control, now| control.tick(now)),
             () = tasks.timer.notified() => {}
             _ = reports.tick() => {
+                shared.router.peers().iter().for_each(|peer| peer.tell_drops(shared.id));
                 let news = reporting.drops.report(|| shared.router.peers());
                 news.into_iter().for_each(|event| shared.emit(event));
             }

@@ -16,6 +16,7 @@ use crate::queue::Push;
 use crate::wire::DEFAULT_TTL;
 use crate::wire::announcement::Announcement;
 use crate::wire::command;
+use crate::wire::drops;
 use crate::wire::envelope::{
     self, Envelope, EnvelopeType, HEADER_LEN, PASSAGE_LEN, Passage, pass_on, pong_frame,
     put_with_passage, put_without_passage, readdress,
@@ -283,7 +284,14 @@ impl Inbound {
                 let what = "an announcement of an endpoint that is no relay".to_owned();
                 Verdict::Bad(Offence::Malformed, what)
             }
-            EnvelopeType::Ping => self.answer(router, envelope.payload),
+            EnvelopeType::Ping => {
+                match drops::total(envelope.payload).filter(|_| self.peer.has_passages()) {
+                    Some(total) => self.note_missed(router, total),
+                    // In front of the pong, so that whoever says bye knows all.
+                    None => self.peer.tell_drops(router.id),
+                }
+                self.answer(router, envelope.payload)
+            }
             EnvelopeType::Pong => {
                 let payload = Bytes::copy_from_slice(envelope.payload);
                 Verdict::Take(Some(Notice::Pong(payload)))
@@ -301,6 +309,12 @@ impl Inbound {
             }
             Err(error) => Verdict::Bad(Offence::Malformed, format!("routing update: {error}")),
         }
+    }
+
+    /// Takes note of how many messages for this endpoint the peer has dropped.
+    fn note_missed(&self, router: &Router, total: u64) {
+        let before = self.peer.counters.missed.fetch_max(total, Relaxed);
+        router.missed.fetch_add(total.saturating_sub(before), Relaxed);
     }
 
     fn answer(&self, router: &Router, payload: &[u8]) -> Verdict {
@@ -513,12 +527,17 @@ impl Inbound {
                 };
             }
         }
+        // The hop that brings it here has used one up; the next peer gets what is left. In a circle
+        // a message goes round until it has none, so nobody gets more than this endpoint gives.
+        let ttl = run.ttl.min(DEFAULT_TTL).checked_sub(1).filter(|ttl| *ttl > 0);
+        if !run.destinations.tallies.is_empty() {
+            let copies = if forwards && ttl.is_some() { peers().count() } else { 0 };
+            run.destinations.count(run.frames, frames.len(), copies);
+        }
         if !forwards {
             return;
         }
-        // The hop that brings it here has used one up; the next peer gets what is left. In a circle
-        // a message goes round until it has none, so nobody gets more than this endpoint gives.
-        let Some(ttl) = run.ttl.min(DEFAULT_TTL).checked_sub(1).filter(|ttl| *ttl > 0) else {
+        let Some(ttl) = ttl else {
             self.peer.counters.expired.fetch_add(run.frames as u64, Relaxed);
             return;
         };

@@ -9,6 +9,7 @@ mod reach;
 mod route;
 mod router;
 mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use reach::Scope;
 pub use route::FixedTopic;
 pub use router::{FilterChange, Router};
 pub use table::{Peer, PeerCounters, Sink, SinkKind};
+pub use tally::Tally;

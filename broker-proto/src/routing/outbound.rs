@@ -342,6 +342,7 @@ impl Targets {
             _ => self.send_to_all(router, frames, count, end, cut),
         };
         frames.forget(count, end);
+        self.destinations.count(count, end, published.peers);
         published
     }
 

@@ -3,6 +3,7 @@ use super::is_internal;
 use super::loops::{LoopPolicy, Loops};
 use super::reach::Remote;
 use super::table::{Peer, Receiver, Receivers, RoutingTable, Sink};
+use super::tally::Tally;
 use crate::EndpointId;
 use crate::overlay::{OverlayChange, RemoteChange, Streams};
 use crate::peering::ConnectionId;
@@ -39,6 +40,8 @@ pub struct Router {
     pub data_depth: usize,
     /// Messages published here.
     pub published: AtomicU64,
+    /// Messages for this endpoint that peers say they have dropped.
+    pub missed: AtomicU64,
     /// Which messages of others have been here.
     pub streams: Streams,
     /// Which messages come back from peers of version 1.
@@ -49,6 +52,8 @@ pub struct Router {
     /// Whether a peer was there that has a use for passages.
     passages: AtomicBool,
     remember: usize,
+    /// What is counted by topic.
+    tallies: Arc<[Arc<Tally>]>,
     routes: Mutex<Routes>,
     /// What is still to be done, in its order.
     staged: Mutex<VecDeque<Staged>>,
@@ -236,12 +241,14 @@ impl Router {
             forwarding,
             data_depth,
             published: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
             streams: Streams::new(STREAMS),
             loops: Loops::default(),
             stream: 0,
             numbers: AtomicU64::new(1),
             passages: AtomicBool::new(false),
             remember,
+            tallies: Arc::default(),
             routes: Mutex::new(routes),
             staged: Mutex::default(),
             applying: Mutex::default(),
@@ -263,6 +270,20 @@ impl Router {
     #[must_use]
     pub fn with_loops(self, policy: LoopPolicy) -> Self {
         Self { loops: Loops::new(policy), ..self }
+    }
+
+    /// The same, which counts what passes on topics with each of these prefixes.
+    #[must_use]
+    pub fn with_tallies(self, prefixes: impl IntoIterator<Item = String>) -> Self {
+        let tallies = prefixes.into_iter().map(|prefix| Arc::new(Tally::new(prefix))).collect();
+        let router = Self { tallies, ..self };
+        router.install(&router.routes.lock());
+        router
+    }
+
+    /// What is counted by topic.
+    pub fn tallies(&self) -> &[Arc<Tally>] {
+        &self.tallies
     }
 
     /// The first of the numbers of the next `count` messages that this endpoint publishes, or
@@ -305,8 +326,9 @@ impl Router {
     fn install(&self, routes: &Routes) {
         let Routes { receivers, index, internal, .. } = routes;
         let (index, internal) = (index.clone(), internal.clone());
-        let table =
-            Arc::new(RoutingTable::new(Arc::clone(receivers), index, internal, self.remember));
+        let (receivers, tallies) = (Arc::clone(receivers), Arc::clone(&self.tallies));
+        let table = RoutingTable::new(receivers, index, internal, tallies, self.remember);
+        let table = Arc::new(table);
         let address = Arc::as_ptr(&table).addr();
         self.table.store(table);
         self.address.store(address, Ordering::Release);

@@ -1,5 +1,6 @@
 use super::index::PrefixIndex;
 use super::reach::{Remote, Scope};
+use super::tally::Tally;
 use crate::EndpointId;
 use crate::Rights;
 use crate::limits::CACHED_TOPIC_LEN_MAX;
@@ -7,6 +8,8 @@ use crate::memory::Holder;
 use crate::overlay::Graph;
 use crate::peering::{ConnectionId, Dialect, LastActivity};
 use crate::queue::BoundedQueue;
+use crate::wire::drops;
+use crate::wire::envelope::ping_frame;
 use crate::wire::handshake::Role;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap};
@@ -38,6 +41,19 @@ impl Peer {
         self.dialect != Dialect::One
     }
 
+    /// Tells a peer of version 2 how many messages for it have found no room, unless it was told
+    /// that last. Peers of version 1 would not know what to do with it.
+    pub fn tell_drops(&self, own: EndpointId) {
+        if !self.has_passages() {
+            return;
+        }
+        let stats = self.queue.stats();
+        let dropped = stats.dropped - stats.discarded;
+        if self.counters.told_drops.swap(dropped, Ordering::Relaxed) != dropped {
+            self.queue.push_control(&ping_frame(own, self.id, &drops::payload(dropped)));
+        }
+    }
+
     /// Whether it is known to pass messages on.
     pub fn is_relay(&self) -> bool {
         self.dialect == Dialect::Two(Role::Relay)
@@ -67,6 +83,10 @@ pub struct PeerCounters {
     pub looped_from: Mutex<Option<EndpointId>>,
     /// Envelopes that the peer may not send.
     pub not_permitted: AtomicU64,
+    /// Messages for this endpoint that the peer says it has dropped.
+    pub missed: AtomicU64,
+    /// How many messages for it the peer was told to have been dropped here.
+    told_drops: AtomicU64,
 }
 
 /// What kind of consumer a sink belongs to; it decides which local messages it sees.
@@ -113,6 +133,16 @@ pub struct Destinations {
     pub elsewhere: bool,
     pub peers: Vec<Arc<Peer>>,
     pub sinks: Vec<Arc<Sink>>,
+    /// Where messages on the topic are counted.
+    pub(super) tallies: Vec<Arc<Tally>>,
+}
+
+impl Destinations {
+    /// Counts messages of which so many peers got a copy.
+    #[inline]
+    pub(super) fn count(&self, messages: usize, bytes: usize, peers: usize) {
+        self.tallies.iter().for_each(|tally| tally.count(messages, bytes, peers));
+    }
 }
 
 /// Who is at the other end of a number in the index.
@@ -209,6 +239,7 @@ pub struct RoutingTable {
     index: PrefixIndex,
     /// The subscriptions of local consumers to internal topics.
     internal: PrefixIndex,
+    tallies: Arc<[Arc<Tally>]>,
     remembered: RwLock<Remembered>,
     remember: usize,
 }
@@ -218,9 +249,10 @@ impl RoutingTable {
         receivers: Arc<Receivers>,
         index: PrefixIndex,
         internal: PrefixIndex,
+        tallies: Arc<[Arc<Tally>]>,
         remember: usize,
     ) -> Self {
-        Self { receivers, index, internal, remembered: RwLock::default(), remember }
+        Self { receivers, index, internal, tallies, remembered: RwLock::default(), remember }
     }
 
     /// What matters of the way that a message has come.
@@ -259,6 +291,8 @@ impl RoutingTable {
     fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
         let mut found = self.receivers.destinations(&self.index.lookup(topic), scope);
         found.peers.retain(|peer| peer.rights.may_subscribe(topic));
+        let counts = |tally: &&Arc<Tally>| topic.starts_with(tally.prefix.as_bytes());
+        found.tallies = self.tallies.iter().filter(counts).cloned().collect();
         found
     }
 

@@ -6,6 +6,7 @@ mod outbound;
 mod passages;
 mod permissions;
 mod runs;
+mod tallies;
 
 use super::*;
 use crate::OverflowPolicy;

@@ -4,6 +4,7 @@
 
 pub mod announcement;
 pub mod command;
+pub mod drops;
 pub mod envelope;
 pub mod frame;
 pub mod handshake;

@@ -6,6 +6,7 @@ use broker_proto::data::{DecodeLimits, Encode, Value};
 use broker_proto::overlay::preference;
 use broker_proto::wire::announcement::Announcement;
 use broker_proto::wire::command::{self, Command, EntityId, InternalCommand};
+use broker_proto::wire::drops;
 use broker_proto::wire::envelope::{self, Envelope, EnvelopeType};
 use broker_proto::wire::frame::{PREFIX, split_frame};
 use broker_proto::wire::handshake::HandshakeMessage;
@@ -26,6 +27,7 @@ pub(crate) const KINDS: &[&str] = &[
     "command-message",
     "routing-update",
     "ping",
+    "drops",
     "pong",
     "value",
     "accepted-value",
@@ -47,6 +49,7 @@ pub(crate) fn check(kind: &str, note: &str, bytes: &[u8]) -> Outcome {
         "command-message" => check_envelope(EnvelopeType::Command, bytes, command_again),
         "routing-update" => check_envelope(EnvelopeType::RoutingUpdate, bytes, filter_again),
         "ping" => check_envelope(EnvelopeType::Ping, bytes, |payload| Ok(payload.to_vec())),
+        "drops" => check_envelope(EnvelopeType::Ping, bytes, drops_again),
         "pong" => check_envelope(EnvelopeType::Pong, bytes, |payload| Ok(payload.to_vec())),
         "announcement" => check_envelope(EnvelopeType::Announcement, bytes, announcement_again),
         "preference" => preference_again(bytes),
@@ -172,6 +175,11 @@ fn filter_again(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     routing_update::encode(&mut out, &filter.map_err(|error| error.to_string())?);
     Ok(out)
+}
+
+fn drops_again(payload: &[u8]) -> Result<Vec<u8>, String> {
+    let total = drops::total(payload).ok_or("no total of drops")?;
+    Ok(drops::payload(total).to_vec())
 }
 
 fn announcement_again(bytes: &[u8]) -> Result<Vec<u8>, String> {

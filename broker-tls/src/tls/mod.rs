@@ -1,3 +1,4 @@
+mod expiry;
 mod reload;
 
 use crate::authorities::Authorities;

@@ -220,6 +220,11 @@ impl Examination {
             return Err(("url", error.into()));
         }
         self.out.record(&Check::passed("url", self.url.to_string()));
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        if let Ok(tls) = broker::tls::Tls::new(self.transports.tls.clone()) {
+            let expiring = tls.expiring(std::time::SystemTime::now());
+            expiring.iter().for_each(|text| self.out.record(&Check::warning("tls", text)));
+        }
         Ok(builder)
     }
 
@@ -282,6 +287,9 @@ impl Examination {
             );
             let check = Check::passed("tls", text).with("pin", &certificate.pin);
             self.report(check.with("subject", &certificate.subject)).await;
+            if let Some(warning) = certificate.end.warning(std::time::SystemTime::now()) {
+                self.report(Check::warning("tls", warning)).await;
+            }
         }
         let connection = outcome.map_err(|error| ("tls", Finding::from(error)))?;
         let unknown = || "unknown".to_owned();

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) struct Check {
     layer: &'static str,
     ok: bool,
+    #[serde(rename = "warning", skip_serializing_if = "std::ops::Not::not")]
+    is_warning: bool,
     /// What was found.
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,11 +30,17 @@ impl Check {
         Self {
             layer,
             ok: true,
+            is_warning: false,
             message: message.into(),
             seconds: None,
             explanation: None,
             details: serde_json::Map::new(),
         }
+    }
+
+    /// Nothing that fails, but something to see to.
+    pub(super) fn warning(layer: &'static str, message: impl Into<String>) -> Self {
+        Self { is_warning: true, ..Self::passed(layer, message) }
     }
 
     pub(super) fn failed(layer: &'static str, finding: &Finding) -> Self {
@@ -64,7 +72,11 @@ impl Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.ok { "ok" } else { "FAILED" };
+        let word = match self {
+            Self { is_warning: true, .. } => "WARN",
+            Self { ok: true, .. } => "ok",
+            Self { .. } => "FAILED",
+        };
         write!(f, "{word:<6}  {:<9}  {}", self.layer, self.message)?;
         if let Some(seconds) = self.seconds {
             write!(f, " ({:.1} ms)", seconds * 1e3)?;

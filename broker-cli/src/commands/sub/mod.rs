@@ -183,7 +183,7 @@ impl Receiver {
     fn is_owed_the_rest(&self, outcome: &Result<End, Stop>) -> bool {
         match outcome {
             Ok(End::Counted) | Err(Stop::Signal(Signal::Interrupt)) => false,
-            Ok(End::Elapsed) | Err(Stop::Signal(Signal::Terminate)) => true,
+            Ok(End::Elapsed) | Err(Stop::Signal(Signal::Terminate) | Stop::Drain(_)) => true,
             Err(Stop::Failure(failure)) => failure.exit() != Exit::Ok,
         }
     }

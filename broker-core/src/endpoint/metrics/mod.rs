@@ -10,6 +10,7 @@ pub use names::{METRICS, Metric, MetricKind, QUEUE_SECONDS, queue_seconds_bucket
 use super::client_totals::{OUTCOMES, Totals};
 use super::clients::Clients;
 use super::registry::PeerRegistry;
+use super::table::PrefixCount;
 use crate::event::{Event, LogEvent, LogId, RemovalCause};
 use crate::{EndpointId, ErrorCode, Reason};
 use broker_proto::peering::ConnectionId;
@@ -17,7 +18,7 @@ use broker_proto::queue::Closing;
 use broker_proto::routing::{Peer, Router};
 use broker_proto::wire::envelope::EnvelopeType;
 use kept::Kept;
-use metrics::{SharedString, counter, gauge};
+use metrics::{Label, SharedString, counter, gauge};
 use parking_lot::Mutex;
 pub(super) use places::{OTHER, Places};
 use series::{Buffer, Level, Series};
@@ -101,6 +102,7 @@ impl Metrics {
         let new = published.saturating_sub(std::mem::replace(&mut state.published, published));
         self.kept.processed(EnvelopeType::Data, new);
         state.update_clients(clients.totals());
+        super::table::prefix_counts(router).into_iter().for_each(record_prefix);
         let peers = self.record_peers(&mut state, || router.peers());
         gauge!(names::PEERS).set(peers as f64);
         state.set_connections(peers, clients.kinds());
@@ -162,6 +164,21 @@ impl Metrics {
             !over
         });
         levels
+    }
+}
+
+/// The prefixes come from the configuration.
+fn record_prefix(count: PrefixCount) {
+    let prefix = SharedString::from(count.prefix);
+    for (direction, messages, bytes) in
+        [("in", count.messages_in, count.bytes_in), ("out", count.messages_out, count.bytes_out)]
+    {
+        let labels = [
+            Label::new("prefix", prefix.clone()),
+            Label::from_static_parts("direction", direction),
+        ];
+        counter!(names::PREFIX_MESSAGES, labels.iter()).absolute(messages);
+        counter!(names::PREFIX_BYTES, labels.iter()).absolute(bytes);
     }
 }
 

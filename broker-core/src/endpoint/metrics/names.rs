@@ -75,10 +75,18 @@ metrics_table! {
         "Messages from a peer that were dropped because they had come before, by another path";
     LOOPED = "broker_peer_looped_messages_total", Counter, ["peer"],
         "Messages from a peer of version 1 that had come before, with more hops left";
+    MISSED = "broker_peer_missed_messages_total", Counter, ["peer"],
+        "Messages for this endpoint that a peer has dropped, as far as it has said so";
     QUEUE_TIME = "broker_peer_queue_seconds", Histogram, ["peer"],
         "Time that messages wait for a peer before they are written; sampled under load";
     CLIENT_MESSAGES = "broker_client_messages_total", Counter, ["application", "outcome"],
         "Messages from clients (in, refused) and for them (out, dropped)";
+    PREFIX_MESSAGES = "broker_prefix_messages_total", Counter, ["prefix", "direction"],
+        "Messages on topics with a prefix that came from peers or were published (in), and copies \
+         of them for peers (out)";
+    PREFIX_BYTES = "broker_prefix_bytes_total", Counter, ["prefix", "direction"],
+        "Bytes of messages on topics with a prefix that came from peers or were published (in), and \
+         of copies of them for peers (out)";
     PENDING = "broker_pending_peerings", Gauge, [],
         "Addresses that are being dialled or wait for their next attempt";
     RECONNECTS = "broker_reconnects_total", Counter, [],

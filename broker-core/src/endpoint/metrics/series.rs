@@ -21,7 +21,7 @@ pub(super) struct Series {
     waits: Waits,
 }
 
-const COUNTERS: usize = 15;
+const COUNTERS: usize = 16;
 
 /// The gauges of the queues that share a label.
 #[derive(Debug)]
@@ -85,6 +85,7 @@ impl Series {
             plain(names::REFUSED),
             plain(names::DUPLICATES),
             plain(names::LOOPED),
+            plain(names::MISSED),
             directed(names::MESSAGES, "out"),
             directed(names::MESSAGES, "in"),
             directed(names::BYTES, "out"),
@@ -122,6 +123,7 @@ impl Series {
             refused_messages(stats),
             stats.duplicates,
             stats.looped,
+            stats.missed,
             stats.messages_out,
             stats.messages_in,
             stats.bytes_out,

@@ -16,6 +16,7 @@ use crate::{Address, EndpointId, ErrorCode, SourceAddress};
 use bytes::Bytes;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What became of a request to end a peering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -316,7 +317,7 @@ impl PeeringMachine {
     /// Ends the peering with an address, or stops trying to make one.
     pub fn unpeer(&mut self, url: &Address, now: Time) -> Unpeer {
         if let Some((_, conn)) = self.registry.peered_at(url) {
-            self.leave(conn, now);
+            self.leave(conn, self.settings.bye, now);
             return Unpeer::Leaving;
         }
         if self.cancel_dial(url, Failure::Cancelled, now) {
@@ -329,17 +330,22 @@ impl PeeringMachine {
 
     /// Ends the peering with an endpoint.
     pub fn unpeer_id(&mut self, peer: EndpointId, now: Time) -> Unpeer {
+        self.unpeer_within(peer, self.settings.bye, now)
+    }
+
+    /// The same for a peer that may take this long to read what is queued for it.
+    pub fn unpeer_within(&mut self, peer: EndpointId, limit: Duration, now: Time) -> Unpeer {
         let record = self.registry.get(peer);
         if let Some(record) = record.filter(|record| record.status == PeerStatus::Peered) {
-            self.leave(record.conn, now);
+            self.leave(record.conn, limit, now);
             return Unpeer::Leaving;
         }
         self.report(Fact::UnknownPeer(EndpointInfo { id: peer, network: None }));
         Unpeer::Unknown
     }
 
-    fn leave(&mut self, id: ConnectionId, now: Time) {
-        self.say_bye(id, now);
+    fn leave(&mut self, id: ConnectionId, limit: Duration, now: Time) {
+        self.say_bye(id, limit, now);
         // Whoever asked for it again in the meantime is overruled.
         let Some(id) = self.peering_mut(id).and_then(|peering| peering.dial) else { return };
         if self.dials.get_mut(id).is_some_and(|dial| std::mem::take(&mut dial.redial_after_removal))
@@ -355,11 +361,11 @@ impl PeeringMachine {
             Some(Stage::Peered(peering)) if peering.removal.is_some())
     }
 
-    fn say_bye(&mut self, id: ConnectionId, now: Time) {
+    fn say_bye(&mut self, id: ConnectionId, limit: Duration, now: Time) {
         self.last_bye += 1;
         let bye = Bye::new(self.last_bye);
         let own = self.settings.id;
-        let deadline = now + self.settings.bye;
+        let deadline = now + limit;
         let Some(peering) = self.peering_mut(id).filter(|peering| peering.removal.is_none()) else {
             return;
         };
@@ -482,7 +488,7 @@ impl PeeringMachine {
                 self.handshake_failed(id, Failure::ShuttingDown, now);
                 self.drop_connection(id, ErrorCode::ShuttingDown, "shutting down");
             } else {
-                self.say_bye(id, now);
+                self.say_bye(id, self.settings.bye, now);
             }
         }
         self.timers.set(deadline, Timer::Shutdown);
