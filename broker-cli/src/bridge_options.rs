@@ -1,7 +1,5 @@
 //! What addresses of bridges mean on the command line, of whichever kind.
 
-#[cfg(feature = "zeromq")]
-use crate::failure::Failure;
 use broker::Address;
 use broker::bridge::{BridgeAddress, BridgeKind, KINDS, check_native};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -18,14 +16,6 @@ pub(crate) fn for_publishing(url: Address, topic: &str) -> Address {
     let separator = if url.query().is_empty() { "" } else { "&" };
     let query = format!("{}{separator}to={}", url.query(), utf8_percent_encode(topic, ENCODED));
     url.with_query(&query)
-}
-
-/// Adds the keys of a ZeroMQ cluster that Zeek's own nodes would find in their environment.
-#[cfg(feature = "zeromq")]
-pub(crate) fn add_environment(transports: &mut broker::TransportOptions) -> Result<(), Failure> {
-    let options = std::mem::take(&mut transports.zeromq).with_environment();
-    transports.zeromq = options.map_err(|error| Failure::usage(format!("zeromq: {error}")))?;
-    Ok(())
 }
 
 /// An address that differs from one before it in nothing but its path or query.

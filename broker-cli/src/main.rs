@@ -26,8 +26,9 @@ mod values;
 mod ws_options;
 mod zeek;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::{Exit, Failure};
+use std::num::NonZeroU16;
 use std::process::ExitCode;
 
 /// Peer-to-peer publish/subscribe that speaks the protocol of Zeek's Broker.
@@ -79,6 +80,8 @@ enum Command {
     #[cfg(feature = "http")]
     Check(commands::check::Check),
     Convert(commands::convert::Convert),
+    #[command(hide = true)]
+    Generate(commands::generate::Generate),
     #[cfg(unix)]
     Reload(admin::Reload),
     #[cfg(unix)]
@@ -123,8 +126,19 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// How many threads may work on connections, where Zeek's variable says so.
+const THREADS: &str = "ZEEK_BROKER_MAX_THREADS";
+
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(text) = std::env::var_os(THREADS).filter(|text| !text.is_empty()) {
+        let threads = text.to_str().and_then(|text| text.trim().parse::<NonZeroU16>().ok());
+        let threads = threads.ok_or_else(|| {
+            Failure::usage(format!("{THREADS}: it is no number of threads from 1 to 65535"))
+        })?;
+        builder.worker_threads(threads.get().into());
+    }
+    let runtime = builder
         .enable_all()
         .build()
         .map_err(|error| Failure::other(format!("cannot start: {error}")))?;
@@ -147,6 +161,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             #[cfg(feature = "http")]
             Command::Check(check) => check.run().await,
             Command::Convert(convert) => convert.run().await,
+            Command::Generate(generate) => generate.run(Cli::command()),
             #[cfg(unix)]
             Command::Reload(reload) => reload.run().await,
             #[cfg(unix)]

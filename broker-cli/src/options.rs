@@ -4,12 +4,12 @@ use crate::choice::PeerList;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::reporter::LogFormat;
-use crate::settings::Settings;
+use crate::settings::{Layers, Settings, in_full};
 use broker::event::Severity;
 use broker::{Address, EndpointId, LoopPolicy, OverflowPolicy, Preset, Retry};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Arg, Args, Command};
+use clap::{Arg, Args, Command, ValueEnum};
 use std::ffi::OsStr;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
@@ -61,8 +61,8 @@ pub(crate) struct EndpointOptions {
     #[arg(long, value_name = "POLICY", value_parser = loop_policies())]
     loops: Option<LoopPolicy>,
 
-    /// Read this TOML file first; options of the command line override what it says
-    /// [default: none]
+    /// Read this TOML file first; variables of the environment override what it says, and options
+    /// of the command line both. BROKER_CONFIG names one as well [default: none]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -137,96 +137,87 @@ impl OutputOptions {
     }
 }
 
-/// The peer of commands that are told of none, or a list as for `--peer`.
-const PEER: &str = "BROKER_PEER";
-
-/// The context of commands that are told of none.
-const CONTEXT: &str = "BROKER_CONTEXT";
-
 /// Where a peer is looked for that nothing else is said of: where Zeek's manager listens.
 const DEFAULT_PEER: &str = "127.0.0.1:9999";
 
 impl EndpointOptions {
-    /// The file to read: the one that is named, or that of the context.
-    fn file(&self) -> Option<PathBuf> {
-        if let Some(config) = &self.config {
-            return Some(config.clone());
-        }
-        let context = self.context.clone().or_else(|| std::env::var(CONTEXT).ok())?;
-        let base = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-        let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
-        Some(base.unwrap_or_default().join("broker").join(format!("{context}.toml")))
-    }
-
     /// As [`Self::settle`], for commands that need somebody to talk to: without a peer and a
-    /// listener that is whoever BROKER_PEER names, or else a node of this machine.
+    /// listener that is a node of this machine.
     pub(crate) fn settle_with_peer(&self, policy: OverflowPolicy) -> Result<Settings, Failure> {
         let mut settings = self.settle(policy)?;
         if settings.listen.is_empty() && settings.has_no_peers() {
-            let said = std::env::var(PEER).unwrap_or_default();
-            let said = if said.trim().is_empty() { DEFAULT_PEER } else { said.trim() };
-            let list = said.parse::<PeerList>();
-            settings
-                .set_peers(vec![list.map_err(|error| Failure::usage(format!("{PEER}: {error}")))?]);
+            settings.set_peers(vec![DEFAULT_PEER.parse().map_err(Failure::usage)?]);
         }
         Ok(settings)
     }
 
-    /// Reads the file and puts the options over what it says. `default_policy` is for slow peers,
-    /// if neither says anything about them.
+    /// Reads the file and the environment and puts the options over what they say.
+    /// `default_policy` is for slow peers, if none of them says anything about them.
     pub(crate) fn settle(&self, default_policy: OverflowPolicy) -> Result<Settings, Failure> {
-        let mut settings = Settings::read(self.file().as_deref(), default_policy)?;
-        let config = &mut settings.config;
-        if let Some(preset) = self.preset {
-            config.apply(preset);
-        }
-        replace(&mut config.overflow_policy, self.overflow);
-        replace(&mut config.log_level, self.log_level);
-        replace(&mut config.limits.outbox_messages, self.peer_buffer_size);
-        config.endpoint_id = self.endpoint_id.or(config.endpoint_id);
-        settings.endpoint_id_file = self.endpoint_id_file.clone().or(settings.endpoint_id_file);
-        if self.endpoint_id.is_none()
-            && let Some(id) = settings.kept_id()?
-        {
+        Self::complete(self.layers(default_policy)?)
+    }
+
+    /// What the layers come to.
+    pub(crate) fn complete(layers: Layers) -> Result<Settings, Failure> {
+        let mut settings = Settings::of(layers)?;
+        if let Some(id) = settings.kept_id()? {
             settings.config.endpoint_id = Some(id);
         }
-        let config = &mut settings.config;
-        settings.name = self.name.clone().or(settings.name);
-        replace(&mut settings.log_format, self.log_format);
-        settings.events |= self.events;
-        settings.output = self.output.output.or(settings.output);
-        config.forwarding &= !self.disable_forwarding;
-        config.relay &= !self.no_relay;
-        replace(&mut config.loops, self.loops);
-        settings.retry = self.retry.or(settings.retry);
-        replace_list(&mut settings.listen, &self.listen);
-        if !self.peer.is_empty() {
-            settings.set_peers(self.peer.clone());
-        }
-        replace_list(&mut settings.forward, &self.forward);
         settings.all_peers_mut().for_each(|url| *url = dialable(url.clone()));
-        #[cfg(any(feature = "tls", feature = "quic"))]
-        self.tls.apply(&mut settings.transports.tls);
-        #[cfg(feature = "ws")]
-        self.ws.apply(&mut settings.transports.ws);
-        #[cfg(feature = "zeromq")]
-        crate::bridge_options::add_environment(&mut settings.transports)?;
         Ok(settings)
     }
-}
 
-/// Puts what an option says in the place of what the file says.
-fn replace<T>(target: &mut T, option: Option<T>) {
-    if let Some(value) = option {
-        *target = value;
+    /// The file, the environment and these options.
+    pub(crate) fn layers(&self, default_policy: OverflowPolicy) -> Result<Layers, Failure> {
+        let (config, context) = (self.config.as_deref(), self.context.as_deref());
+        let mut layers = Layers::read(config, context, default_policy)?;
+        let to = &mut layers;
+        if let Some(preset) = self.preset {
+            let origin = match preset {
+                Preset::Broker => "--preset broker",
+                _ => "--preset zeek",
+            };
+            to.set_preset(preset, origin);
+        }
+        let addresses = self.listen.iter().map(in_full);
+        to.list("--listen", "listen", addresses);
+        let list =
+            |PeerList(list): &PeerList| list.iter().map(in_full).collect::<Vec<_>>().join(",");
+        to.list("--peer", "peer", self.peer.iter().map(list));
+        to.option("--retry", "retry", self.retry.map(|time| time.as_secs_f64()));
+        to.path("--endpoint-id-file", "endpoint-id-file", self.endpoint_id_file.as_ref())?;
+        to.option("--endpoint-id", "endpoint-id", self.endpoint_id.map(|id| id.to_string()));
+        to.list("--forward", "forward", self.forward.iter().cloned());
+        to.switch("--disable-forwarding", "forwarding", self.disable_forwarding, false);
+        to.switch("--no-relay", "relay", self.no_relay, false);
+        to.option(
+            "--loops",
+            "loops",
+            self.loops.map(|policy| match policy {
+                LoopPolicy::Drop => "drop",
+                _ => "warn",
+            }),
+        );
+        to.option("--overflow", "overflow-policy", self.overflow.map(OverflowPolicy::name));
+        let size = self.peer_buffer_size.map(NonZeroUsize::get).map(i64::try_from);
+        let size = size.transpose().map_err(|error| Failure::usage(error.to_string()))?;
+        to.option("--peer-buffer-size", "limits.outbox-messages", size);
+        to.option("--name", "name", self.name.clone());
+        to.option("--log-format", "log-format", self.log_format.map(word));
+        to.option("--log-level", "log-level", self.log_level.map(Severity::name));
+        to.switch("--events", "events", self.events, true);
+        to.option("--output", "output", self.output.output.map(word));
+        #[cfg(any(feature = "tls", feature = "quic"))]
+        self.tls.add_to(to)?;
+        #[cfg(feature = "ws")]
+        self.ws.add_to(to);
+        Ok(layers)
     }
 }
 
-/// The same for an option that may be repeated.
-pub(crate) fn replace_list<T: Clone>(target: &mut Vec<T>, options: &[T]) {
-    if !options.is_empty() {
-        *target = options.to_vec();
-    }
+/// The word for a value of an option that is one of several.
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The address as it is dialled: without a host it means this machine.

@@ -21,7 +21,7 @@ const REMEMBERED: usize = 16;
 const PEERS: usize = 4096;
 
 /// The forms of the log of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// Text with the time.

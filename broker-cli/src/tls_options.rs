@@ -1,13 +1,10 @@
 //! What the command line can say about encryption.
 
-use crate::options::replace_list;
-use broker::tls::{Passphrase, Pin, TlsOptions};
+use crate::failure::Failure;
+use crate::settings::Layers;
+use broker::tls::Pin;
 use clap::Args;
 use std::path::PathBuf;
-
-/// The environment variable with the passphrase of the key: a command line is for everybody to
-/// read.
-const PASSPHRASE: &str = "BROKER_TLS_PASSPHRASE";
 
 /// Certificates and demands for tls://, wss:// and quic:// addresses. Without any of these, links
 /// are encrypted and not authenticated; with any of them both sides have to present a
@@ -60,28 +57,17 @@ pub(crate) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Lets what the command line says override what the file says.
-    pub(crate) fn apply(&self, options: &mut TlsOptions) {
-        let set = |target: &mut Option<PathBuf>, given: &Option<PathBuf>| {
-            if given.is_some() {
-                target.clone_from(given);
-            }
-        };
-        set(&mut options.certificate, &self.tls_certificate);
-        set(&mut options.key, &self.tls_key);
-        set(&mut options.ca_file, &self.tls_ca_file);
-        set(&mut options.ca_dir, &self.tls_ca_dir);
-        set(&mut options.self_signed, &self.tls_self_signed);
-        options.check_host |= self.tls_check_host;
-        options.strict |= self.tls_strict;
-        replace_list(&mut options.names, &self.tls_name);
-        replace_list(&mut options.pins, &self.tls_pin);
-        // It may be set for other commands than this one.
-        if let Ok(passphrase) = std::env::var(PASSPHRASE)
-            && !passphrase.is_empty()
-            && options.key.is_some()
-        {
-            options.passphrase = Some(Passphrase::from(passphrase));
-        }
+    /// Puts what the command line says over what else is said.
+    pub(crate) fn add_to(&self, to: &mut Layers) -> Result<(), Failure> {
+        to.path("--tls-certificate", "tls.certificate", self.tls_certificate.as_ref())?;
+        to.path("--tls-key", "tls.key", self.tls_key.as_ref())?;
+        to.path("--tls-ca-file", "tls.ca-file", self.tls_ca_file.as_ref())?;
+        to.path("--tls-ca-dir", "tls.ca-dir", self.tls_ca_dir.as_ref())?;
+        to.path("--tls-self-signed", "tls.self-signed", self.tls_self_signed.as_ref())?;
+        to.switch("--tls-check-host", "tls.check-host", self.tls_check_host, true);
+        to.switch("--tls-strict", "tls.strict", self.tls_strict, true);
+        to.list("--tls-name", "tls.names", self.tls_name.iter().cloned());
+        to.list("--tls-pin", "tls.pins", self.tls_pin.iter().map(Pin::to_string));
+        Ok(())
     }
 }

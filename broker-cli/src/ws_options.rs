@@ -1,12 +1,7 @@
 //! What the command line can say about WebSocket.
 
-use crate::options::replace_list;
-use broker::ws::{AccessRule, WsOptions};
+use crate::settings::Layers;
 use clap::Args;
-
-/// The environment variable with the token that clients have to present: a command line is for
-/// everybody to read.
-const TOKEN: &str = "BROKER_WS_TOKEN";
 
 /// Clients of the JSON API and endpoints at ws:// and wss:// addresses. A listener serves both, and
 /// a token that they have to present is read from BROKER_WS_TOKEN. As a peer, such an address
@@ -27,13 +22,9 @@ pub(crate) struct WsArgs {
 }
 
 impl WsArgs {
-    /// Lets what the command line says override what the file says.
-    pub(crate) fn apply(&self, options: &mut WsOptions) {
-        options.page |= self.ws_page;
-        replace_list(&mut options.access.origins, &self.ws_origin);
-        if let Ok(token) = std::env::var(TOKEN) {
-            let rule = AccessRule { token: Some(token), ..AccessRule::default() };
-            options.access.rules = vec![rule];
-        }
+    /// Puts what the command line says over what else is said.
+    pub(crate) fn add_to(&self, to: &mut Layers) {
+        to.switch("--ws-page", "ws.page", self.ws_page, true);
+        to.list("--ws-origin", "ws.access.origins", self.ws_origin.iter().cloned());
     }
 }

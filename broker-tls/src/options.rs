@@ -1,6 +1,6 @@
 use crate::TlsError;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// each other by the pins of these.
 ///
 /// Further fields may come: make one with `..TlsOptions::default()`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsOptions {
     /// PEM file with the own certificate, followed by its intermediate certificates if any.
@@ -24,7 +24,9 @@ pub struct TlsOptions {
     /// protected by a passphrase.
     pub key: Option<PathBuf>,
 
-    /// The passphrase of the key; not looked at if the key is not protected.
+    /// The passphrase of the key; not looked at if the key is not protected. It is
+    /// read from a file, and never written to one.
+    #[serde(skip_serializing)]
     pub passphrase: Option<Passphrase>,
 
     /// PEM file with the certificates of trusted CAs.
@@ -104,8 +106,8 @@ impl fmt::Debug for Passphrase {
 ///
 /// Written as 64 hexadecimal digits, with or without colons between the bytes, and with or without
 /// `sha256:` in front of them.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pin([u8; 32]);
 
 impl Pin {
@@ -141,6 +143,12 @@ impl TryFrom<String> for Pin {
 
     fn try_from(text: String) -> Result<Self, TlsError> {
         text.parse()
+    }
+}
+
+impl From<Pin> for String {
+    fn from(pin: Pin) -> Self {
+        pin.to_string()
     }
 }
 

@@ -1,12 +1,12 @@
 use broker_core::Limits;
 use broker_core::limits::seconds;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// How connections behave, and what is bounded. In a configuration file each field that is not one
 /// of [`Limits`] is the key of the same name, with hyphens; times are seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct QuicOptions {
     /// How long an address may take to answer at all. Default 5 s, the longer one of
@@ -21,18 +21,18 @@ pub struct QuicOptions {
     pub handshake_time: Duration,
 
     /// How long the resolver may take for a name. Default 10 s.
-    #[serde(deserialize_with = "seconds::positive")]
+    #[serde(serialize_with = "seconds::serialize", deserialize_with = "seconds::positive")]
     pub resolve_time: Duration,
 
     /// How long nothing may arrive before the connection counts as lost; the smaller one of both
     /// sides is in force. An idle side sends a probe every third of this time, so a dead path is
     /// noticed within four thirds of it. At least 100 ms are in force. Default 4 s.
-    #[serde(deserialize_with = "seconds::positive")]
+    #[serde(serialize_with = "seconds::serialize", deserialize_with = "seconds::positive")]
     pub idle_timeout: Duration,
 
     /// How long bytes that are still in flight when a connection is let go may take to arrive,
     /// as long as the process lives. Default 10 s.
-    #[serde(deserialize_with = "seconds::deserialize")]
+    #[serde(with = "seconds")]
     pub linger: Duration,
 
     /// Which order this side wants. Default [`Order::PerTopic`].
@@ -65,7 +65,7 @@ pub struct QuicOptions {
 }
 
 /// Which frames arrive in the order in which they were sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Order {
@@ -78,7 +78,7 @@ pub enum Order {
 }
 
 /// How the rate is found that a path can carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Congestion {

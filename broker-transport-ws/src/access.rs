@@ -1,12 +1,12 @@
 use crate::http::{Request, Response};
 use broker_core::Rights;
 use broker_core::transport::Protection;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Who may connect, and do what. The default is everybody and everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessOptions {
     /// If not empty, a client has to meet one of these rules, and the first one that it meets says
@@ -23,11 +23,13 @@ pub struct AccessOptions {
 
 /// What a client has to show, and what it may do then. A rule without token and certificate is met
 /// by everybody.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AccessRule {
     /// The token that the client has to present: in the field `Authorization: Bearer TOKEN`, or,
-    /// for browsers, which cannot set that, in the parameter `access_token` of the URL.
+    /// for browsers, which cannot set that, in the parameter `access_token` of the URL. It is
+    /// read from a file, and never written to one.
+    #[serde(skip_serializing)]
     pub token: Option<String>,
 
     /// The name that the certificate of the client has to prove, as shown in the list of clients:

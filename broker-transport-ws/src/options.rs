@@ -1,12 +1,12 @@
 use crate::access::{AccessOptions, in_full};
 use broker_core::OverflowPolicy;
 use broker_core::limits::seconds;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How clients are served, and every limit on the way. In a configuration file each field is the
 /// key of the same name, with hyphens; times are seconds.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct WsOptions {
     /// Who may connect, and do what.
@@ -27,7 +27,7 @@ pub struct WsOptions {
 
     /// How long a connection may take for TLS, the HTTP request and the first message. Default 8 s,
     /// less than the endpoint's own limit for handshakes, so that a client can be told.
-    #[serde(deserialize_with = "seconds::deserialize")]
+    #[serde(with = "seconds")]
     pub handshake_time: Duration,
 
     /// How long a client may take for one message, from its first byte to its last. Default 60 s;
@@ -58,12 +58,12 @@ pub struct WsOptions {
 
     /// How long a client may be silent before it is asked for a sign of life, and then how long it
     /// may take to give one. Default 30 s; zero never asks.
-    #[serde(deserialize_with = "seconds::deserialize")]
+    #[serde(with = "seconds")]
     pub ping_interval: Duration,
 
     /// How long a client that is being closed may take to read its last messages and to answer.
     /// Default 3 s.
-    #[serde(deserialize_with = "seconds::deserialize")]
+    #[serde(with = "seconds")]
     pub close_time: Duration,
 
     /// Whether a browser that asks for `/` gets the example page. Default off.

@@ -3,11 +3,11 @@
 use broker_core::endpoint::EndpointBuilder;
 use broker_core::transport::MemTransport;
 use broker_core::{Endpoint, Limits};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What the compiled-in transports need to know. In a configuration file each field is the table of
 /// the same name.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TransportOptions {
     /// Certificates and demands for `tls://` and `quic://`. Default: encryption without anybody

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod interop;
+mod package;
 mod release;
 mod sim;
 mod wheel;
@@ -18,6 +19,7 @@ enum Task {
     Check(check::Args),
     #[command(hide = true)]
     BenchWorker(bench::WorkerArgs),
+    Package(package::Args),
     Sim(sim::Args),
     Wheel(wheel::Args),
 }
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::Check(args) => check::run(&args),
         Task::BenchWorker(args) => bench::work(&args),
+        Task::Package(args) => package::run(&args),
         Task::Sim(args) => sim::run(&args),
         Task::Wheel(args) => wheel::run(&args),
     }

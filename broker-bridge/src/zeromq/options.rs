@@ -1,5 +1,5 @@
 use broker_zmtp::{ClientKeys, InvalidKey, PublicKey, SecretKey, ServerKeys};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -7,17 +7,20 @@ use zeroize::Zeroizing;
 const VARIABLES: &str = "ZEEK_CLUSTER_BACKEND_ZEROMQ_CURVE_";
 
 /// What connections to ZeroMQ clusters need to know besides the address: the keys of CURVE, which
-/// one cluster shares. Each is text of 40 characters, as `zmq_curve_keypair` makes them.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+/// one cluster shares. Each is text of 40 characters, as `zmq_curve_keypair` makes them. Secret
+/// keys are read from a file, and never written to one.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ZeroMqOptions {
     /// The public key of the cluster's servers: of the proxy, and of loggers.
     pub curve_server_publickey: Option<String>,
     /// The secret key of the cluster's servers, which only accepting log batches needs.
+    #[serde(skip_serializing)]
     pub curve_server_secretkey: Option<Zeroizing<String>>,
     /// The public key that all nodes share.
     pub curve_client_publickey: Option<String>,
     /// The secret key that all nodes share.
+    #[serde(skip_serializing)]
     pub curve_client_secretkey: Option<Zeroizing<String>>,
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod convert;
 pub(crate) mod demo;
 #[cfg(feature = "tcp")]
 pub(crate) mod doctor;
+pub(crate) mod generate;
 #[cfg(feature = "http")]
 pub(crate) mod map;
 pub(crate) mod node;

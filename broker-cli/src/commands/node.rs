@@ -1,8 +1,8 @@
 use crate::failure::Failure;
 use crate::options::{EndpointOptions, seconds};
-use crate::output::{Need, diagnose};
+use crate::output::{Format, Need, Output, diagnose};
 use crate::session::{Persistence, Session, Stop, elapsed};
-use crate::settings::Settings;
+use crate::settings::{Layers, Settings};
 use crate::signals::Signal;
 use broker::OverflowPolicy;
 use clap::Args;
@@ -43,8 +43,13 @@ pub(crate) struct Node {
 
     /// See whether the options and the configuration file are in order, and start nothing: 0 if
     /// they are, else 2
-    #[arg(long)]
+    #[arg(long, visible_alias = "check-config")]
     check: bool,
+
+    /// Print what is in force as a configuration file, with where each value comes from, and start
+    /// nothing. Secrets are shown
+    #[arg(long, conflicts_with = "check")]
+    dump_config: bool,
 
     /// Take orders of `reload` and `admin` at this Unix socket, from the same user and root
     /// [default: none]
@@ -69,7 +74,14 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let node = Arc::new(self);
-        let settings = node.settings()?;
+        let layers = node.layers()?;
+        layers.notes.iter().for_each(diagnose);
+        if node.dump_config {
+            let mut out = Output::new(Format::Text, Need::Output)?;
+            out.text(layers.dump()?.as_bytes());
+            return out.flush().await;
+        }
+        let settings = Self::settle(layers)?;
         if node.check {
             return Self::examine(settings);
         }
@@ -91,7 +103,7 @@ impl Node {
         #[cfg(not(unix))]
         let orders = None;
         let again = Arc::clone(&node);
-        session.obey_orders(Box::new(move || again.settings()), orders);
+        session.obey_orders(Box::new(move || Self::settle(again.layers()?)), orders);
         #[cfg(feature = "http")]
         {
             use crate::http::{Called, Overlay, Window};
@@ -124,18 +136,25 @@ impl Node {
         outcome
     }
 
-    /// What the options and the file come to now.
-    fn settings(&self) -> Result<Settings, Failure> {
-        let mut settings = self.endpoint.settle(OverflowPolicy::default())?;
-        settings.admin = self.admin.clone().or(settings.admin);
-        settings.announce |= self.announce;
+    /// The file, the environment and the options as they are now.
+    fn layers(&self) -> Result<Layers, Failure> {
+        let mut layers = self.endpoint.layers(OverflowPolicy::default())?;
+        layers.default("retry", RETRY.as_secs_f64());
+        layers.path("--admin", "admin", self.admin.as_ref())?;
+        layers.switch("--announce", "announce", self.announce, true);
         #[cfg(feature = "http")]
         {
-            settings.http.listen = self.http.clone().or(settings.http.listen);
-            if !self.count_prefix.is_empty() {
-                settings.config.count_prefixes = self.count_prefix.iter().cloned().collect();
-            }
+            layers.option("--http", "http.listen", self.http.clone().map(String::from));
+            let prefixes = self.count_prefix.iter().cloned();
+            layers.list("--count-prefix", "count-prefixes", prefixes);
         }
+        Ok(layers)
+    }
+
+    /// What they come to.
+    fn settle(layers: Layers) -> Result<Settings, Failure> {
+        #[cfg_attr(not(feature = "bridge"), allow(unused_mut))]
+        let mut settings = EndpointOptions::complete(layers)?;
         if settings.listen.is_empty() && settings.has_no_peers() {
             return Err(Failure::usage(
                 "a node without --listen and --peer has nothing to do; give it one of them",

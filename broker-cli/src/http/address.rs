@@ -1,5 +1,5 @@
 use broker::Address;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// The default address of `node --http`, and of the commands that ask there.
@@ -7,8 +7,8 @@ pub(crate) const DEFAULT: &str = "127.0.0.1:9990";
 
 /// A host and a port, written as `host:port` or `http://host:port`. Without a host it is this
 /// machine alone.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct HttpAddress(Address);
 
 impl HttpAddress {
@@ -36,6 +36,12 @@ impl TryFrom<String> for HttpAddress {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse()
+    }
+}
+
+impl From<HttpAddress> for String {
+    fn from(address: HttpAddress) -> Self {
+        address.0.to_string()
     }
 }
 

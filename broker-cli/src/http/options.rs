@@ -1,6 +1,6 @@
 use super::HttpAddress;
 use broker::core::limits::seconds;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The least that a head of a request may be allowed to have, in bytes.
@@ -8,7 +8,7 @@ const HEAD_MIN: usize = 8 * 1024;
 
 /// The limits of what a node tells over HTTP. In a configuration file each one is the key of the
 /// same name, with hyphens, in the table `http`; times are seconds.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct HttpOptions {
     /// Where the node tells about itself, as `--http` says it. Default: nowhere.

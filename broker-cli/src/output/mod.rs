@@ -27,7 +27,7 @@ use stream::{Notice, OnFailure, Stream};
 use tokio::time::timeout;
 
 /// The forms of standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     /// JSON Lines, for programs.

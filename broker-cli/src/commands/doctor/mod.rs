@@ -6,7 +6,7 @@ mod sockets;
 use crate::failure::{Exit, Failure};
 use crate::options::{OutputOptions, UrlParser, dialable, seconds};
 use crate::output::{Need, Output};
-use crate::settings::Settings;
+use crate::settings::{Layers, Settings};
 use crate::signals::unless_interrupted;
 use broker::core::transport::{Connection, TransportError};
 use broker::{Address, EndpointBuilder, Limits, OverflowPolicy, Reason, TransportOptions};
@@ -68,20 +68,16 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let file = Settings::read(self.config.as_deref(), OverflowPolicy::default())?;
-        #[cfg_attr(
-            not(any(feature = "tls", feature = "quic", feature = "zeromq")),
-            allow(unused_mut)
-        )]
-        let mut transports = file.transports;
+        let config = self.config.as_deref();
+        #[cfg_attr(not(any(feature = "tls", feature = "quic")), allow(unused_mut))]
+        let mut layers = Layers::read(config, None, OverflowPolicy::default())?;
         #[cfg(any(feature = "tls", feature = "quic"))]
-        self.tls.apply(&mut transports.tls);
-        #[cfg(feature = "zeromq")]
-        crate::bridge_options::add_environment(&mut transports)?;
+        self.tls.add_to(&mut layers)?;
+        let Settings { config, transports, .. } = Settings::of(layers)?;
         let mut examination = Examination {
             url: dialable(self.url.clone()),
             wait: self.wait.unwrap_or(WAIT),
-            limits: file.config.limits,
+            limits: config.limits,
             transports,
             out: Output::new(self.output.format(), Need::Output)?,
             is_misconfigured: false,
