@@ -1,5 +1,6 @@
-//! TLS of other implementations, in both roles: tlslite-ng, which is written in Python alone, and
-//! OpenSSL's own programs with a certificate. Skipped where they are not to be had.
+//! TLS of other implementations: tlslite-ng, which is written in Python alone, and OpenSSL's own
+//! programs with a certificate, in both roles; asyncio of Python, which refuses without a word.
+//! Skipped where they are not to be had.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../broker-tls/tests/pki/mod.rs"]
@@ -58,13 +59,12 @@ fn anonymous() -> TlsTransport {
 }
 
 /// Sends frames to somebody who echoes them, and ends in an orderly way.
-async fn echo_frames(mut connection: Connection) {
+async fn echo_frames(mut connection: Connection, frames: &[Vec<u8>]) {
     assert_eq!(connection.link.protection, Protection::Encrypted);
-    let frames = mixed_frames();
-    let mut batch = batch_of(&frames);
+    let mut batch = batch_of(frames);
     let (sent, ()) = tokio::join!(
         connection.writer.send(&mut batch),
-        expect_frames(&mut *connection.reader, &frames)
+        expect_frames(&mut *connection.reader, frames)
     );
     sent.unwrap();
     connection.writer.shutdown().await;
@@ -73,6 +73,13 @@ async fn echo_frames(mut connection: Connection) {
 }
 
 const TLSLITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tlslite_peer.py");
+/// What fills several records; AES in Python alone takes seconds for a megabyte.
+fn some_frames() -> Vec<Vec<u8>> {
+    let mut frames = mixed_frames();
+    frames.truncate(7);
+    frames
+}
+
 const AGREED: &str = "aes256 encrypt-then-mac extended";
 
 #[tokio::test]
@@ -83,7 +90,7 @@ async fn tlslite_without_certificates_can_be_dialled() {
         let port = theirs.line("port").await.parse().unwrap();
         let dialled = anonymous().connect(&Address::new("tls", "127.0.0.1", port)).await.unwrap();
         assert_eq!(theirs.line("TLS 1.2").await, AGREED, "{group}");
-        echo_frames(dialled).await;
+        echo_frames(dialled, &some_frames()).await;
     }
 }
 
@@ -96,8 +103,36 @@ async fn tlslite_without_certificates_can_dial() {
         let mut theirs = Program::start(&python, &[TLSLITE, "dial", &port, group]);
         let accepted = accept(&mut *listener).await.unwrap();
         assert_eq!(theirs.line("TLS 1.2").await, AGREED, "{group}");
-        echo_frames(accepted).await;
+        echo_frames(accepted, &some_frames()).await;
     }
+}
+
+/// It closes the connection that offers something else, and sends no alert.
+const ASYNCIO: &str = r#"
+import asyncio, ssl
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.maximum_version = ssl.TLSVersion.TLSv1_2
+context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
+context.set_ecdh_curve("secp384r1")
+async def echo(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+async def main():
+    server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=context)
+    print("port", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"#;
+
+#[tokio::test]
+async fn asyncio_without_certificates_can_be_dialled() {
+    let python = or_skip!(tools::find("python3").ok_or("no python3 is here"));
+    let mut theirs = Program::start(&python, &["-c", ASYNCIO]);
+    let port = theirs.line("port").await.parse().unwrap();
+    let dialled = anonymous().connect(&Address::new("tls", "127.0.0.1", port)).await.unwrap();
+    echo_frames(dialled, &mixed_frames()).await;
 }
 
 /// Bytes both ways with a program that passes on what it reads and writes.

@@ -205,6 +205,8 @@ async fn through_theirs(context: Context) -> Check<String> {
     let (mut theirs, id, port) = peer(&context, &mut to, &[]).await?;
     theirs.tell("forward", json!({"topics": [THERE]})).await?;
     theirs.event("forwards").await?;
+    // What changes while it is in the middle of a handshake it tells that peer never.
+    to.filter(id, &[THERE]).await?;
     from.dial(port);
     same("the peer", &from.added().await?, &id)?;
     from.filter(id, &[THERE]).await?;
