@@ -59,13 +59,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// What has to be installed before, and how.
 fn missing(install: bool) -> Vec<String> {
     let apt = ["apt-get", "install", "-qy"];
-    let needs: [(_, fn() -> bool, Vec<&str>); 3] = [
-        ("the Rust target for musl", has_target, vec!["rustup", "target", "add", TARGET]),
-        ("musl-gcc", || is_found("musl-gcc"), [&apt[..], &["musl-tools"]].concat()),
-        ("dpkg-deb", || is_found("dpkg-deb"), [&apt[..], &["dpkg"]].concat()),
+    let needs = [
+        ("the Rust target for musl", vec!["rustup", "target", "add", TARGET]),
+        ("musl-gcc", [&apt[..], &["musl-tools"]].concat()),
+        ("dpkg-deb", [&apt[..], &["dpkg"]].concat()),
     ];
     let mut missing = Vec::new();
-    for (what, is_there, command) in needs {
+    for (what, command) in needs {
+        let is_there = || if command[0] == "rustup" { has_target() } else { is_found(what) };
         if !is_there()
             && install
             && let [program, arguments @ ..] = &command[..]
