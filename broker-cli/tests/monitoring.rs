@@ -114,11 +114,21 @@ fn shown(text: &str) -> Vec<&str> {
 /// The expressions of the alerts, each with the texts that belong to it.
 fn alerts() -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
-    for line in file("alerts.yml").lines() {
-        match line.trim().split_once(": ") {
-            Some(("expr", expression)) => found.push((expression.to_owned(), String::new())),
+    let mut is_expression = false;
+    for line in file("alerts.yml").lines().map(str::trim) {
+        match line.split_once(':') {
+            Some(("expr", expression)) => {
+                is_expression = true;
+                found.push((expression.trim_start_matches(" >-").trim().into(), String::new()));
+            }
             Some(("summary" | "description", text)) => found.last_mut().unwrap().1 += text,
-            _ => {}
+            Some(("- alert" | "for" | "labels" | "annotations", _)) => is_expression = false,
+            // A line that goes on.
+            _ => match found.last_mut() {
+                Some((expression, _)) if is_expression => *expression += &format!(" {line}"),
+                Some((_, text)) => *text += line,
+                None => {}
+            },
         }
     }
     found

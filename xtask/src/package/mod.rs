@@ -161,7 +161,8 @@ fn debian_package(root: &Path, work: &Path) -> Result<PathBuf> {
     run_command(
         Command::new(&program)
             .current_dir(root)
-            .args(["--package", "broker-cli", "--no-build", "--no-strip", "--target", TARGET])
+            .args(["--package", "broker-cli", "--no-build", "--no-strip", "--quiet"])
+            .args(["--target", TARGET])
             .arg("--output")
             .arg(&output),
     )?;
