@@ -23,8 +23,10 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-async fn exchange(at: &str, request: &str) -> String {
-    let mut stream = TcpStream::connect(at.split("//").last().unwrap()).await.unwrap();
+async fn get(at: &str, path: &str) -> String {
+    let at = at.split("//").last().unwrap();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     within("an answer", stream.read_to_end(&mut answer)).await.unwrap();
@@ -32,7 +34,7 @@ async fn exchange(at: &str, request: &str) -> String {
 }
 
 async fn served(http: &str) -> Served {
-    let page = exchange(http, "GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n").await;
+    let page = get(http, "/metrics").await;
     let (_, body) = page.split_once("\r\n\r\n").unwrap();
     let mut served = Served::new();
     for line in body.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
@@ -112,11 +114,21 @@ fn shown(text: &str) -> Vec<&str> {
 /// The expressions of the alerts, each with the texts that belong to it.
 fn alerts() -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
-    for line in file("alerts.yml").lines() {
-        match line.trim().split_once(": ") {
-            Some(("expr", expression)) => found.push((expression.to_owned(), String::new())),
+    let mut is_expression = false;
+    for line in file("alerts.yml").lines().map(str::trim) {
+        match line.split_once(':') {
+            Some(("expr", expression)) => {
+                is_expression = true;
+                found.push((expression.trim_start_matches(" >-").trim().into(), String::new()));
+            }
             Some(("summary" | "description", text)) => found.last_mut().unwrap().1 += text,
-            _ => {}
+            Some(("- alert" | "for" | "labels" | "annotations", _)) => is_expression = false,
+            // A line that goes on.
+            _ => match found.last_mut() {
+                Some((expression, _)) if is_expression => *expression += &format!(" {line}"),
+                Some((_, text)) => *text += line,
+                None => {}
+            },
         }
     }
     found
@@ -151,7 +163,7 @@ async fn alerts_and_dashboard_ask_for_what_a_node_serves() {
     let mut sub = Cli::start(&["sub", "/t", "--peer", &tcp, "--events"]);
     sub.event("peer_added").await;
     run(&["pub", "/t", "1", "--peer", &web]).await.expect(0);
-    exchange(&tcp, "GET / HTTP/1.1\r\n\r\n").await;
+    get(&tcp, "/").await;
     let needed = ["broker_client_messages_total", "broker_handshake_failures_total"];
     let has_all = |served: &Served| {
         needed.iter().all(|name| served.contains_key(*name))

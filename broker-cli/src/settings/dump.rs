@@ -71,7 +71,8 @@ fn absolute(key: &Key, value: Value) -> Result<Value, Failure> {
     }
 }
 
-#[cfg(all(test, feature = "http", feature = "quic", feature = "ws", feature = "zeromq"))]
+#[cfg(test)]
+#[cfg(all(feature = "http", feature = "quic", feature = "ws", feature = "zeromq"))]
 mod tests {
     use super::super::document::{keys, parse};
     use broker::OverflowPolicy;

@@ -59,14 +59,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// What has to be installed before, and how.
 fn missing(install: bool) -> Vec<String> {
     let apt = ["apt-get", "install", "-qy"];
-    type Need<'a> = (&'a str, fn() -> bool, Vec<&'a str>);
-    let needs: [Need<'_>; 3] = [
-        ("the Rust target for musl", has_target, vec!["rustup", "target", "add", TARGET]),
-        ("musl-gcc", || is_found("musl-gcc"), [&apt[..], &["musl-tools"]].concat()),
-        ("dpkg-deb", || is_found("dpkg-deb"), [&apt[..], &["dpkg"]].concat()),
+    let needs = [
+        ("the Rust target for musl", vec!["rustup", "target", "add", TARGET]),
+        ("musl-gcc", [&apt[..], &["musl-tools"]].concat()),
+        ("dpkg-deb", [&apt[..], &["dpkg"]].concat()),
     ];
     let mut missing = Vec::new();
-    for (what, is_there, command) in needs {
+    for (what, command) in needs {
+        let is_there = || if command[0] == "rustup" { has_target() } else { is_found(what) };
         if !is_there()
             && install
             && let [program, arguments @ ..] = &command[..]
@@ -161,7 +161,8 @@ fn debian_package(root: &Path, work: &Path) -> Result<PathBuf> {
     run_command(
         Command::new(&program)
             .current_dir(root)
-            .args(["--package", "broker-cli", "--no-build", "--no-strip", "--target", TARGET])
+            .args(["--package", "broker-cli", "--no-build", "--no-strip", "--quiet"])
+            .args(["--target", TARGET])
             .arg("--output")
             .arg(&output),
     )?;

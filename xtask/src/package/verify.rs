@@ -66,7 +66,8 @@ pub(super) fn debian(package: &Path, tree: &Path) -> Result<()> {
         }
     }
     let fields = fs::read_to_string(control.join("control"))?;
-    if fields.lines().any(|line| line.starts_with("Depends:")) {
+    let depends = fields.lines().find_map(|line| line.strip_prefix("Depends:"));
+    if depends.is_some_and(|packages| !packages.trim().is_empty()) {
         return Err(format!("the static program depends on something:\n{fields}").into());
     }
     let installed = tree.join("usr/bin/broker-cli");
