@@ -196,3 +196,20 @@ async fn a_publisher_is_told_what_a_server_did_not_take() {
     let end = run_with_input(&["pub", "/t", "-", "--peer", &limited], &lines).await.expect(1);
     end.says("is larger than the server takes");
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn clients_of_a_node_that_drains_get_what_is_queued_and_are_closed() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("admin").to_str().unwrap().to_owned();
+    let (mut node, url) = server(&["--events", "--admin", &socket]).await;
+    let sub = Cli::start(&["sub", "/t", "--peer", &url, "--retry", "0", "--output", "json"]);
+    node.event("peer_added").await;
+    run(&["pub", "/t", "1", "--peer", &url]).await.expect(0);
+    let drain = run(&["admin", "--socket", &socket, "drain"]).await.expect(0);
+    assert_eq!(drain.stdout, "draining: 0 peers, 1 clients\n");
+    node.end().await.expect(0);
+    let end = sub.end().await.expect(1);
+    assert_eq!(end.lines()[0]["data"], 1);
+    end.says("1001");
+}

@@ -291,8 +291,10 @@ impl RoutingTable {
     fn resolve(&self, topic: &[u8], scope: Scope) -> Destinations {
         let mut found = self.receivers.destinations(&self.index.lookup(topic), scope);
         found.peers.retain(|peer| peer.rights.may_subscribe(topic));
-        let counts = |tally: &&Arc<Tally>| topic.starts_with(tally.prefix.as_bytes());
-        found.tallies = self.tallies.iter().filter(counts).cloned().collect();
+        if !self.tallies.is_empty() {
+            let counts = |tally: &&Arc<Tally>| topic.starts_with(tally.prefix.as_bytes());
+            found.tallies = self.tallies.iter().filter(counts).cloned().collect();
+        }
         found
     }
 
