@@ -6,6 +6,7 @@ use crate::http::{ClientReport, PeerReport, Statistics, Status};
 use std::collections::HashMap;
 
 /// What flows between a node and one peer or client.
+#[cfg_attr(not(feature = "top"), allow(dead_code, reason = "`stats` shows less than `top`"))]
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Flow {
     pub(super) id: String,
@@ -27,6 +28,7 @@ pub(super) struct Flow {
 }
 
 /// Messages each second.
+#[cfg_attr(not(feature = "top"), allow(dead_code, reason = "`stats` shows less than `top`"))]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Rate {
     pub(super) delivered: f64,

@@ -90,7 +90,7 @@ impl fmt::Display for Arrived {
             "received {messages} messages in {seconds:.2} s: {messages_per_second:.0}/s, \
              {megabytes:.1} MB/s; {lost} lost, {duplicates} twice"
         )?;
-        self.latency.iter().try_for_each(|times| write!(f, "\nlatency {times}"))
+        self.latency.iter().try_for_each(|times| write!(f, "; latency {times}"))
     }
 }
 
