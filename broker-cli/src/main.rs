@@ -69,12 +69,15 @@ enum Command {
     Pub(commands::publish::Pub),
     Call(commands::call::Call),
     Ping(commands::ping::Ping),
+    Bench(commands::bench::Bench),
     #[cfg(feature = "tcp")]
     Doctor(commands::doctor::Doctor),
     #[cfg(feature = "http")]
     Peers(commands::peers::Peers),
     #[cfg(feature = "http")]
     Stats(commands::stats::Stats),
+    #[cfg(feature = "top")]
+    Top(commands::top::Top),
     #[cfg(feature = "http")]
     Map(commands::map::Map),
     #[cfg(feature = "http")]
@@ -150,12 +153,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Command::Pub(publish) => publish.run().await,
             Command::Call(call) => call.run().await,
             Command::Ping(ping) => ping.run().await,
+            Command::Bench(bench) => bench.run().await,
             #[cfg(feature = "tcp")]
             Command::Doctor(doctor) => doctor.run().await,
             #[cfg(feature = "http")]
             Command::Peers(peers) => peers.run().await,
             #[cfg(feature = "http")]
             Command::Stats(stats) => stats.run().await,
+            #[cfg(feature = "top")]
+            Command::Top(top) => top.run().await,
             #[cfg(feature = "http")]
             Command::Map(map) => map.run().await,
             #[cfg(feature = "http")]

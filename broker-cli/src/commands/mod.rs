@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod bench;
 pub(crate) mod call;
 #[cfg(feature = "http")]
 pub(crate) mod check;
@@ -16,8 +17,13 @@ pub(crate) mod peers;
 pub(crate) mod ping;
 pub(crate) mod publish;
 #[cfg(feature = "http")]
+mod rates;
+#[cfg(feature = "http")]
 pub(crate) mod stats;
 pub(crate) mod sub;
+mod times;
+#[cfg(feature = "top")]
+pub(crate) mod top;
 #[cfg(feature = "http")]
 mod topics;
 #[cfg(feature = "http")]

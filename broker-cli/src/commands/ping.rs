@@ -1,3 +1,4 @@
+use super::times::{Times, nanoseconds};
 use crate::failure::{Exit, Failure};
 use crate::options::{EndpointOptions, UrlParser, dialable, positive, seconds};
 use crate::output::Need;
@@ -137,8 +138,7 @@ impl fmt::Display for Trip {
     }
 }
 
-/// What the round trips come to. Percentiles are values that occurred: the smallest one that at
-/// least so many percent of all do not exceed.
+/// What the round trips come to.
 #[derive(Serialize, Debug)]
 #[serde(tag = "type", rename = "summary")]
 struct Summary {
@@ -148,15 +148,6 @@ struct Summary {
     times: Option<Times>,
 }
 
-#[derive(Serialize, Debug, PartialEq, Eq)]
-struct Times {
-    min_ns: u64,
-    p50_ns: u64,
-    p90_ns: u64,
-    p99_ns: u64,
-    max_ns: u64,
-}
-
 impl Summary {
     fn new(trips: &mut Trips) -> Self {
         trips.times.sort_unstable();
@@ -164,64 +155,16 @@ impl Summary {
     }
 }
 
-impl Times {
-    /// Of times in ascending order.
-    fn of(times: &[Duration]) -> Option<Self> {
-        let percentile = |percent: usize| {
-            let rank = (times.len() * percent).div_ceil(100).max(1);
-            times.get(rank - 1).map(nanoseconds)
-        };
-        Some(Self {
-            min_ns: percentile(0)?,
-            p50_ns: percentile(50)?,
-            p90_ns: percentile(90)?,
-            p99_ns: percentile(99)?,
-            max_ns: percentile(100)?,
-        })
-    }
-}
-
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} pings answered", self.received, self.sent)?;
-        let Some(times) = &self.times else { return Ok(()) };
-        let time = Duration::from_nanos;
-        let Times { min_ns, p50_ns, p90_ns, p99_ns, max_ns } = *times;
-        write!(
-            f,
-            ": min {:?}, p50 {:?}, p90 {:?}, p99 {:?}, max {:?}",
-            time(min_ns),
-            time(p50_ns),
-            time(p90_ns),
-            time(p99_ns),
-            time(max_ns)
-        )
+        self.times.iter().try_for_each(|times| write!(f, ": {times}"))
     }
-}
-
-fn nanoseconds(time: &Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn times(count: u64) -> Option<Times> {
-        let times: Vec<Duration> = (1..=count).map(Duration::from_nanos).collect();
-        Times::of(&times)
-    }
-
-    #[test]
-    fn percentiles_are_times_that_were_measured() {
-        let expected = |[min_ns, p50_ns, p90_ns, p99_ns, max_ns]: [u64; 5]| {
-            Some(Times { min_ns, p50_ns, p90_ns, p99_ns, max_ns })
-        };
-        assert_eq!(times(0), None);
-        assert_eq!(times(1), expected([1, 1, 1, 1, 1]));
-        assert_eq!(times(10), expected([1, 5, 9, 10, 10]));
-        assert_eq!(times(200), expected([1, 100, 180, 198, 200]));
-    }
 
     #[test]
     fn unanswered_pings_are_a_timeout() {

@@ -1,12 +1,13 @@
-use super::peers::{NOTHING, title, who};
+use super::peers::{NOTHING, title};
+use super::rates::{Flow, Rates, peerings};
 use super::topics::Topics;
 use super::watch::{Record, View, Watch};
 use crate::failure::Failure;
-use crate::http::{ClientReport, PeerReport, Statistics, Status};
+use crate::http::{ClientReport, Statistics, Status};
 use crate::output::{Align, Table, short};
 use clap::Args;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Show what flows between a running node and its peers
 ///
@@ -32,14 +33,6 @@ impl Stats {
             false => self.watch.show(Rates::default()).await,
         }
     }
-}
-
-/// Remembers what there was the last time.
-#[derive(Default)]
-struct Rates {
-    uptime: f64,
-    /// Messages out and in, by id.
-    before: HashMap<String, (u64, u64)>,
 }
 
 const COLUMNS: [(&str, Align); 12] = [
@@ -105,99 +98,36 @@ impl View for Rates {
 
     fn table(&mut self, status: &Status) -> Table {
         let mut table = Table::new(title(status), &COLUMNS);
-        let elapsed = status.uptime - self.uptime;
-        let mut now = HashMap::new();
-        for (peer, id, stats) in peerings(status) {
-            let row = Row {
-                id,
-                shown: who(peer),
-                oldest: Some(stats.oldest),
-                address: &peer.address,
-                queued: stats.num_queued,
-                max: Some(stats.max_queued_recently),
-                memory: stats.queued_bytes,
-                dropped: stats.dropped,
-                out: stats.delivered,
-                received: stats.messages_in,
-                waited: stats.waiting_last,
-            };
-            table.row(self.row(&row, elapsed));
-            now.insert(id.to_owned(), (row.out, row.received));
-        }
-        for client in &status.clients {
-            let application = client.application.clone();
-            let row = Row {
-                id: &client.id,
-                shown: application.unwrap_or_else(|| client.id.clone()),
-                oldest: None,
-                address: &client.address,
-                queued: client.queued,
-                max: None,
-                memory: client.queued_bytes,
-                dropped: client.dropped,
-                out: client.messages_out,
-                received: client.messages_in,
-                waited: None,
-            };
-            table.row(self.row(&row, elapsed));
-            now.insert(client.id.clone(), (row.out, row.received));
-        }
-        *self = Self { uptime: status.uptime, before: now };
+        self.take(status).iter().for_each(|flow| table.row(row(flow)));
         table
     }
 }
 
-/// The numbers of a row.
-struct Row<'a> {
-    id: &'a str,
-    /// What stands in the first column.
-    shown: String,
-    oldest: Option<f64>,
-    address: &'a str,
-    queued: u64,
-    max: Option<u64>,
-    memory: u64,
-    dropped: u64,
-    out: u64,
-    received: u64,
-    waited: Option<f64>,
+fn row(flow: &Flow) -> Vec<String> {
+    let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+    let number = |number: u64| short(number as f64);
+    vec![
+        flow.name.clone(),
+        or_nothing(flow.rate.map(|rate| short(rate.delivered))),
+        or_nothing(flow.rate.map(|rate| short(rate.received))),
+        number(flow.dropped),
+        number(flow.queued),
+        or_nothing(flow.oldest.map(wait)),
+        or_nothing(flow.waited.map(wait)),
+        number(flow.delivered),
+        number(flow.received),
+        or_nothing(flow.max_queued.map(number)),
+        number(flow.queued_bytes),
+        flow.address.clone(),
+    ]
 }
 
-impl Rates {
-    fn row(&self, row: &Row<'_>, elapsed: f64) -> Vec<String> {
-        let before = self.before.get(row.id);
-        let rate = |now: u64, before: Option<u64>| match before {
-            Some(before) if elapsed > 0.0 => short(now.saturating_sub(before) as f64 / elapsed),
-            _ => NOTHING.to_owned(),
-        };
-        let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
-        let number = |number: u64| short(number as f64);
-        let wait = |seconds: f64| match seconds {
-            0.0..1.0 => format!("{:.1} ms", seconds * 1e3),
-            _ => format!("{seconds:.1} s"),
-        };
-        vec![
-            row.shown.clone(),
-            rate(row.out, before.map(|(out, _)| *out)),
-            rate(row.received, before.map(|(_, received)| *received)),
-            number(row.dropped),
-            number(row.queued),
-            or_nothing(row.oldest.map(wait)),
-            or_nothing(row.waited.map(wait)),
-            number(row.out),
-            number(row.received),
-            or_nothing(row.max.map(number)),
-            number(row.memory),
-            row.address.to_owned(),
-        ]
+/// A time that a message waited, in seconds.
+pub(super) fn wait(seconds: f64) -> String {
+    match seconds {
+        0.0..1.0 => format!("{:.1} ms", seconds * 1e3),
+        _ => format!("{seconds:.1} s"),
     }
-}
-
-fn peerings(status: &Status) -> impl Iterator<Item = (&PeerReport, &str, &Statistics)> {
-    status
-        .peers
-        .iter()
-        .filter_map(|peer| Some((peer, peer.id.as_deref()?, peer.statistics.as_ref()?)))
 }
 
 fn client_stats(client: &ClientReport) -> ClientStats<'_> {

@@ -1,3 +1,5 @@
+#[cfg(feature = "top")]
+use super::WINDOW;
 use super::{HttpAddress, OVERLAY, STATUS, Status, TOPICS};
 use crate::failure::{Exit, Failure};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -38,6 +40,42 @@ pub(crate) async fn overlay(at: &HttpAddress) -> Result<Vec<Status>, Failure> {
     }
     let report: Report = ask(at, OVERLAY).await?;
     Ok(report.nodes)
+}
+
+/// What a node shows of what passes by and has happened.
+#[cfg(feature = "top")]
+#[derive(Debug, Default, serde::Deserialize)]
+pub(crate) struct WindowReport {
+    /// Messages that were looked at, and how many more have passed meanwhile.
+    pub(crate) passed: u64,
+    pub(crate) missed: u64,
+    pub(crate) topics: Vec<(String, TopicCount)>,
+    pub(crate) happened_last: u64,
+    pub(crate) happenings: Vec<Happened>,
+}
+
+#[cfg(feature = "top")]
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct TopicCount {
+    pub(crate) messages: u64,
+    /// By how much `messages` may be too high.
+    pub(crate) error: u64,
+}
+
+#[cfg(feature = "top")]
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct Happened {
+    pub(crate) ts: String,
+    pub(crate) level: String,
+    pub(crate) what: String,
+    pub(crate) text: String,
+}
+
+/// Asks a node for the topics that carry the load, and what has happened after this number. For
+/// some seconds the node looks at what passes by.
+#[cfg(feature = "top")]
+pub(crate) async fn window(at: &HttpAddress, happened: u64) -> Result<WindowReport, Failure> {
+    ask(at, &format!("{WINDOW}?after={}&happened={happened}", u64::MAX)).await
 }
 
 async fn ask<T: DeserializeOwned>(at: &HttpAddress, path: &str) -> Result<T, Failure> {

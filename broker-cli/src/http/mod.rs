@@ -11,6 +11,8 @@ mod status;
 mod window;
 
 pub(crate) use address::{DEFAULT, HttpAddress};
+#[cfg(feature = "top")]
+pub(crate) use client::{TopicCount, WindowReport, window};
 pub(crate) use client::{overlay, status, status_with_topics};
 pub(crate) use options::HttpOptions;
 pub(crate) use overlay::Overlay;

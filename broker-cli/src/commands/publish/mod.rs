@@ -210,14 +210,14 @@ impl Pub {
 }
 
 /// The time between messages of which there are so many each second.
-fn rate(text: &str) -> Result<Duration, String> {
+pub(super) fn rate(text: &str) -> Result<Duration, String> {
     let number = text.parse().ok().filter(|number: &f64| *number > 0.0);
     let time = number.and_then(|number| Duration::try_from_secs_f64(1.0 / number).ok());
     time.ok_or_else(|| "a number of messages above zero".to_owned())
 }
 
 /// With the policy `wait`, slow readers are not cut for being slow, unless the file says so.
-fn patient(mut settings: Settings) -> Settings {
+pub(super) fn patient(mut settings: Settings) -> Settings {
     let waits = settings.config.overflow_policy == OverflowPolicy::Wait;
     if waits && !settings.names_stalled_write {
         settings.config.limits.stalled_write = Duration::ZERO;
