@@ -18,6 +18,7 @@ use broker::{Address, Endpoint, Retry};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
@@ -85,15 +86,17 @@ fn connection(stream: TcpStream, remote: Address, delay: Duration) -> Connection
 }
 
 /// The receiving half, which tells of what has arrived a little later.
-struct SlowReader<R> {
-    reader: R,
+struct SlowReader {
+    reader: StreamReader<OwnedReadHalf>,
     delay: Duration,
 }
 
 #[async_trait]
-impl<R: FrameReader> FrameReader for SlowReader<R> {
+impl FrameReader for SlowReader {
     // Cancel safe: it waits before it takes anything from the stream.
     async fn recv(&mut self, buffer: &mut ReadBuffer) -> Result<(), TransportError> {
+        let arrived = self.reader.0.peek(&mut [0]).await;
+        arrived.map_err(|error| TransportError::from_io(&error, "receiving"))?;
         sleep(self.delay).await;
         self.reader.recv(buffer).await
     }
