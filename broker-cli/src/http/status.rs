@@ -266,6 +266,7 @@ impl Status {
 
 impl Status {
     /// The name of the node itself or of a peer, or else the id.
+    #[cfg(feature = "tcp")]
     pub(crate) fn name_of(&self, id: &str) -> String {
         let own = (self.id == id && !self.name.is_empty()).then_some(&self.name);
         let peer = || self.peers.iter().find(|peer| peer.id.as_deref() == Some(id));

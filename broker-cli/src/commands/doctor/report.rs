@@ -39,6 +39,7 @@ impl Check {
     }
 
     /// Nothing that fails, but something to see to.
+    #[cfg(any(feature = "tls", feature = "quic"))]
     pub(super) fn warning(layer: &'static str, message: impl Into<String>) -> Self {
         Self { is_warning: true, ..Self::passed(layer, message) }
     }
