@@ -109,7 +109,7 @@ impl TcpTransport {
     /// | a host name | all addresses of this machine that the name stands for |
     ///
     /// Several addresses share one port. If that port is not free at one of them, nothing is bound.
-    /// Sockets that the process has [inherited](inherited) are used where they fit.
+    /// Sockets that the process has [inherited] are used where they fit.
     ///
     /// # Errors
     ///
