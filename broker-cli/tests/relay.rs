@@ -85,6 +85,18 @@ async fn a_wrong_line_ends_the_publisher_after_the_lines_before_it() {
 }
 
 #[tokio::test]
+async fn lines_are_text_if_that_is_said() {
+    let (mut node, url) = node(&["--events", "--forward", "/t"]).await;
+    let sub = subscriber(&mut node, &["/t", "--peer", &url, "--count", "2"]).await;
+    let args = ["pub", "/t", "-", "--string", "--peer", &url];
+    run_with_input(&args, "one two\n{\"a\": 1}\n").await.expect(0);
+    let lines = sub.end().await.expect(0).lines();
+    assert_eq!([&lines[0]["data"], &lines[1]["data"]], ["one two", "{\"a\": 1}"]);
+    let end = run(&["pub", "-", "--string", "--peer", &url]).await.expect(2);
+    end.says("with --string lines are text and have no topic");
+}
+
+#[tokio::test]
 async fn a_count_repeats_a_value_and_limits_lines() {
     let (mut node, url) = node(&["--events", "--forward", "/t"]).await;
     let sub = subscriber(&mut node, &["/t", "--peer", &url, "--count", "5"]).await;

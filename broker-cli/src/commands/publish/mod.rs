@@ -53,7 +53,8 @@ pub(crate) struct Pub {
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
 
-    /// VALUE is text, not JSON; arguments of an event that are bare words are strings
+    /// VALUE is text, not JSON, and so is each line of standard input; arguments of an event that
+    /// are bare words are strings
     #[arg(long)]
     string: bool,
 
@@ -122,12 +123,15 @@ impl Pub {
             (_, ["-"]) | ("-", _) if self.event.is_some() => Err(Failure::usage(
                 "an event of the command line does not come from standard input",
             )),
-            ("-", [] | ["-"]) => Source::standard_input(None, self.count, pace),
+            ("-", [] | ["-"]) if self.string => Err(Failure::usage(
+                "with --string lines are text and have no topic; name one on the command line",
+            )),
+            ("-", [] | ["-"]) => Source::standard_input(None, false, self.count, pace),
             ("-", _) => {
                 Err(Failure::usage("with - for the topic, values come from standard input"))
             }
             (topic, ["-"]) if !topic.is_empty() => {
-                Source::standard_input(Some(topic), self.count, pace)
+                Source::standard_input(Some(topic), self.string, self.count, pace)
             }
             _ => {
                 // Repeating without an end is meant where there is a time between the messages.

@@ -10,6 +10,8 @@ use broker::data::{BString, Timestamp, Value};
 pub(super) struct Source {
     /// The topic of values that come without one.
     topic: Option<BString>,
+    /// Lines are text, whatever is in them.
+    are_strings: bool,
     values: Values,
     left: u64,
     pacer: Pacer,
@@ -39,17 +41,20 @@ impl Source {
         let topic = item.topic.clone();
         let template = content.is_template().then_some(content);
         let values = Values::Argument { item, template, count: 0 };
-        Ok(Self { topic, values, left: times, pacer: Pacer::new(pace), due: None, skipped: 0 })
+        let pacer = Pacer::new(pace);
+        Ok(Self { topic, are_strings: false, values, left: times, pacer, due: None, skipped: 0 })
     }
 
     /// The lines of standard input, which a thread of its own starts to read.
     pub(super) fn standard_input(
         topic: Option<&str>,
+        are_strings: bool,
         at_most: Option<u64>,
         pace: Pace,
     ) -> Result<Self, Failure> {
         Ok(Self {
             topic: topic.map(Into::into),
+            are_strings,
             values: Values::Lines(StandardInput::start()?),
             left: at_most.unwrap_or(u64::MAX),
             pacer: Pacer::new(pace),
@@ -105,7 +110,11 @@ impl Source {
                     Err(failure) => return Some((Err(failure), None)),
                 };
                 let time = if self.pacer.needs_times() { recorded(&line.text) } else { None };
-                if let Some(entry) = entry(&line, self.topic.as_ref()).transpose() {
+                let entry = match &self.topic {
+                    Some(topic) if self.are_strings => Ok(Some(text(line, topic))),
+                    topic => entry(&line, topic.as_ref()),
+                };
+                if let Some(entry) = entry.transpose() {
                     self.left = left;
                     return Some((entry, time));
                 }
@@ -113,6 +122,12 @@ impl Source {
             },
         }
     }
+}
+
+/// A line that is text.
+fn text(line: Line, topic: &BString) -> Entry {
+    let value = Value::String(line.text.into());
+    Entry { line: Some(line.number), topic: topic.clone(), value }
 }
 
 /// The message in a line; `None` if it is one of the other lines in a recording, which have a type
