@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -64,6 +65,11 @@ def compat_pair() -> Iterator[tuple[Any, Any, int]]:
         port = listener.listen("127.0.0.1", 0)
         assert dialler.peer("127.0.0.1", port, 0)
         yield dialler, listener, port
+
+
+# Where SIGINT was inherited as ignored, as by what a shell starts in the background, programs that
+# the tests start would ignore it, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
