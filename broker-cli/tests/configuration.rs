@@ -85,6 +85,7 @@ async fn a_node_starts_from_its_own_dump() {
 async fn what_is_wrong_in_the_environment_is_named_and_nothing_starts() {
     for (variable, reason) in [
         ("BROKER_RETRY=soon", "BROKER_RETRY: it is no number"),
+        ("BROKER_FORWARD=[\"a", "BROKER_FORWARD: it is no list of TOML"),
         ("BROKER_LISTEN=here", "BROKER_LISTEN: "),
         ("ZEEK_BROKER_MAX_THREADS=none", "ZEEK_BROKER_MAX_THREADS: it is no number of threads"),
         ("BROKER_METRICS_PORT=http", "BROKER_METRICS_PORT: it is no port"),

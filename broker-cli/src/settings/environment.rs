@@ -301,6 +301,7 @@ fn value(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Text | Kind::Path => Ok(text.into()),
         Kind::Texts if trimmed.starts_with('[') => match toml() {
             Ok(list) => Ok(list),
+            Err(_) if trimmed.contains(['"', '\'']) => Err("it is no list of TOML".to_owned()),
             // An address with an IPv6 host.
             Err(_) => Ok(items(trimmed)),
         },

@@ -388,6 +388,9 @@ fn numeric(token: &str) -> Result<Option<Value>, String> {
     } else if let Ok(real) = token.parse::<f64>()
         && token.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b))
     {
+        if real.is_infinite() {
+            return Err(format!("{token:?} is beyond what a real number can be"));
+        }
         Some(Value::Real(real))
     } else if token.ends_with(|c: char| c.is_ascii_alphabetic()) && !token.contains(['/', ':']) {
         interval(token).ok().map(Value::Timespan)
@@ -474,6 +477,7 @@ mod tests {
             ("adr:10.0.0.7", "did you mean addr:?"),
             ("addr:10.0.0", "is not an address"),
             ("18446744073709551616", "write real:18446744073709551616"),
+            ("1e400", "is beyond what a real number can be"),
             ("{1, 2 -> 3}", "all KEY -> VALUE"),
             ("{1, 2", "a comma or }"),
             ("\"open", "a string that has no end"),
