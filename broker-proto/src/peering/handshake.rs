@@ -167,15 +167,13 @@ pub(super) struct Handshake {
 }
 
 impl Handshake {
-    /// The handshake of a connection that this side opened; says hello.
-    pub(super) fn connector(own: EndpointId, around: &mut impl HandshakeContext) -> Self {
-        around.send(&hello(own, around.version()));
+    /// The handshake of a connection that this side opened.
+    pub(super) fn connector(own: EndpointId) -> Self {
         Self::new(own, State::AwaitHelloOrSelect)
     }
 
-    /// The handshake of an accepted connection; sends a probe.
-    pub(super) fn acceptor(own: EndpointId, around: &mut impl HandshakeContext) -> Self {
-        around.send(&HandshakeMessage::Probe);
+    /// The handshake of an accepted connection.
+    pub(super) fn acceptor(own: EndpointId) -> Self {
         Self::new(own, State::AwaitHello)
     }
 
@@ -183,6 +181,16 @@ impl Handshake {
         let (heard, met_own_id) = (false, false);
         let (version, role) = (PROTOCOL_VERSION, None);
         Self { own, state, peer: None, filter: Vec::new(), version, role, heard, met_own_id }
+    }
+
+    /// The first message: whoever has dialled says hello, whoever has accepted sends a probe. To be
+    /// called once, before anything is received.
+    pub(super) fn greet(&self, around: &mut impl HandshakeContext) {
+        let greeting = match self.state {
+            State::AwaitHelloOrSelect => hello(self.own, around.version()),
+            _ => HandshakeMessage::Probe,
+        };
+        around.send(&greeting);
     }
 
     /// Whether the other side has sent a message.

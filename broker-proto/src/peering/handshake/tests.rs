@@ -102,9 +102,10 @@ fn in_state(state: &str) -> Handshake {
         other => panic!("no state {other}"),
     };
     let mut handshake = match state {
-        "C0" => Handshake::connector(OWN, &mut fake),
-        _ => Handshake::acceptor(OWN, &mut fake),
+        "C0" => Handshake::connector(OWN),
+        _ => Handshake::acceptor(OWN),
     };
+    handshake.greet(&mut fake);
     for message in script {
         let step = receive(&mut handshake, message, &mut fake);
         assert!(matches!(step, Step::Continue | Step::Paused), "{state}: {step:?}");
@@ -391,7 +392,7 @@ fn texts_of_the_other_side_are_shown_on_one_line_and_cut() {
     unknown_code[21] = 99;
     for payload in [refusal.to_frame().split_off(4), unknown_code] {
         let mut fake = Fake::new();
-        let mut handshake = Handshake::acceptor(OWN, &mut fake);
+        let mut handshake = Handshake::acceptor(OWN);
         let Step::Failed(failure) = handshake.receive(read(&payload), &mut fake) else {
             panic!("not refused")
         };
@@ -413,7 +414,7 @@ fn the_highest_version_of_both_sides_is_spoken_and_has_roles() {
         (2, 1, Some(Relay), Dialect::One),
     ] {
         let mut fake = Fake { version: own, ..Fake::new() };
-        let mut handshake = Handshake::acceptor(OWN, &mut fake);
+        let mut handshake = Handshake::acceptor(OWN);
         let min_version = 1;
         let hello = HandshakeMessage::Hello { sender: LARGE, min_version, max_version: offered };
         receive(&mut handshake, &hello, &mut fake);
@@ -421,7 +422,7 @@ fn the_highest_version_of_both_sides_is_spoken_and_has_roles() {
         let role = (version == 2).then_some(Relay);
         let filter = vec![Bytes::from_static(b"/own")];
         assert_eq!(
-            fake.sent[1..],
+            fake.sent,
             [
                 HandshakeMessage::VersionSelect { sender: OWN, version },
                 HandshakeMessage::OriginatorSyn(filter, role),
@@ -437,7 +438,7 @@ fn the_highest_version_of_both_sides_is_spoken_and_has_roles() {
 #[test]
 fn a_version_that_was_not_offered_is_refused() {
     let mut fake = Fake { version: 1, ..Fake::new() };
-    let mut handshake = Handshake::acceptor(OWN, &mut fake);
+    let mut handshake = Handshake::acceptor(OWN);
     receive(&mut handshake, &hello(SMALL), &mut fake);
     let select = HandshakeMessage::VersionSelect { sender: SMALL, version: 2 };
     let step = receive(&mut handshake, &select, &mut fake);

@@ -1,8 +1,8 @@
 use super::peerings::fingerprint;
-use super::{Action, PeeringMachine, Pending, Phase, Told};
+use super::{Action, PeeringMachine, Pending, Phase, Stage, Told};
 use crate::EndpointId;
 use crate::fact::NetworkInfo;
-use crate::peering::handshake::{Admission, HandshakeContext, Refusal, Role};
+use crate::peering::handshake::{Admission, Handshake, HandshakeContext, Refusal, Role};
 use crate::peering::{ConnectionId, Direction, PeerRecord, PeerStatus, Time};
 use crate::rights::rights_of;
 use crate::wire::handshake::{self, HandshakeMessage};
@@ -11,15 +11,45 @@ use bytes::Bytes;
 
 /// The endpoint as the handshake of one connection sees it.
 pub(super) struct HandshakeSteps<'a> {
-    pub(super) machine: &'a mut PeeringMachine,
-    pub(super) conn: ConnectionId,
-    pub(super) direction: Direction,
-    pub(super) link: &'a Link,
+    machine: &'a mut PeeringMachine,
+    conn: ConnectionId,
+    direction: Direction,
+    link: &'a Link,
     /// Takes note of the filter that is announced.
-    pub(super) announced: &'a mut Told,
+    announced: &'a mut Told,
     /// Takes note of who is at the other end.
-    pub(super) peer: &'a mut Option<EndpointId>,
-    pub(super) now: Time,
+    peer: &'a mut Option<EndpointId>,
+    now: Time,
+}
+
+impl PeeringMachine {
+    /// Lets the handshake of a connection take a step. `None` where it does not shake hands (any
+    /// more).
+    pub(super) fn shake<T>(
+        &mut self,
+        id: ConnectionId,
+        now: Time,
+        step: impl FnOnce(&mut Handshake, &mut HandshakeSteps<'_>) -> T,
+    ) -> Option<T> {
+        let mut conn = self.conns.remove(&id)?;
+        let taken = match &mut conn.stage {
+            Stage::Shaking(shaking) => {
+                let mut steps = HandshakeSteps {
+                    machine: self,
+                    conn: id,
+                    direction: conn.opened.direction(),
+                    link: &conn.link,
+                    announced: &mut shaking.announced,
+                    peer: &mut shaking.peer,
+                    now,
+                };
+                Some(step(&mut shaking.handshake, &mut steps))
+            }
+            Stage::Peered(_) | Stage::Over => None,
+        };
+        self.conns.insert(id, conn);
+        taken
+    }
 }
 
 impl HandshakeSteps<'_> {
@@ -82,9 +112,7 @@ impl HandshakeSteps<'_> {
             }
         }
     }
-}
 
-impl HandshakeSteps<'_> {
     /// Whether the peer with this id and this connection have proved to be two endpoints. Addresses
     /// prove nothing: an endpoint may have many. What a transport knows of an endpoint another one
     /// may know under another name.

@@ -1,4 +1,3 @@
-use super::admission::HandshakeSteps;
 use super::{
     Action, Close, ConnectionState, DialState, Opened, PeeringMachine, Pending, Phase, Shaking,
     Stage, Timer, Told,
@@ -6,7 +5,9 @@ use super::{
 use crate::Failure;
 use crate::HangUpGuess;
 use crate::fact::{Fact, NetworkInfo};
-use crate::peering::handshake::{Handshake, HandshakeFrame, Step};
+use crate::peering::handshake::{
+    Admission, Handshake, HandshakeContext, HandshakeFrame, Role, Step,
+};
 use crate::peering::{ConnectionId, Direction, PeerStatus, Time};
 use crate::wire::handshake::HandshakeMessage;
 use crate::{Address, EndpointId, ErrorCode, Link, Reason};
@@ -36,28 +37,18 @@ impl PeeringMachine {
         }
         self.last_conn += 1;
         let id = ConnectionId(self.last_conn);
-        let (mut announced, mut peer) = (Told::default(), None);
-        let direction = opened.direction();
         let own = self.settings.id;
-        let mut around = HandshakeSteps {
-            machine: self,
-            conn: id,
-            direction,
-            link: &link,
-            announced: &mut announced,
-            peer: &mut peer,
-            now,
-        };
         let (began, handshake) = match opened {
-            Opened::Accepted { began } => (began, Handshake::acceptor(own, &mut around)),
-            Opened::Dialled(_) => (now, Handshake::connector(own, &mut around)),
+            Opened::Accepted { began } => (began, Handshake::acceptor(own)),
+            Opened::Dialled(_) => (now, Handshake::connector(own)),
         };
         let deadline = began + self.settings.handshake_time;
         self.timers.set(deadline, Timer::Handshake(id));
-        let is_self_connection = false;
+        let (announced, peer, is_self_connection) = (Told::default(), None, false);
         let stage =
             Stage::Shaking(Shaking { handshake, deadline, announced, peer, is_self_connection });
         self.conns.insert(id, ConnectionState { opened, link, stage });
+        self.shake(id, now, |handshake, steps| handshake.greet(steps));
         Some(id)
     }
 
@@ -81,23 +72,11 @@ impl PeeringMachine {
 
     /// A frame has arrived before the connection was installed.
     pub fn handshake_frame(&mut self, id: ConnectionId, frame: HandshakeFrame, now: Time) {
-        let Some(mut conn) = self.conns.remove(&id) else { return };
-        let Stage::Shaking(shaking) = &mut conn.stage else {
-            self.conns.insert(id, conn);
-            return;
-        };
-        let mut around = HandshakeSteps {
-            machine: self,
-            conn: id,
-            direction: conn.opened.direction(),
-            link: &conn.link,
-            announced: &mut shaking.announced,
-            peer: &mut shaking.peer,
-            now,
-        };
-        let step = shaking.handshake.receive(frame, &mut around);
-        let met_own_id = shaking.handshake.met_own_id();
-        self.conns.insert(id, conn);
+        let received = self.shake(id, now, |handshake, steps| {
+            let step = handshake.receive(frame, steps);
+            (step, handshake.met_own_id())
+        });
+        let Some((step, met_own_id)) = received else { return };
         if met_own_id {
             self.look_for_other_end(id);
         }
@@ -250,25 +229,13 @@ impl PeeringMachine {
 
     /// Lets a paused connection go on.
     fn resume(&mut self, peer: EndpointId, id: ConnectionId, now: Time) {
-        let Some(mut conn) = self.conns.remove(&id) else { return };
-        if let Stage::Shaking(shaking) = &mut conn.stage {
-            let mut around = HandshakeSteps {
-                machine: self,
-                conn: id,
-                direction: conn.opened.direction(),
-                link: &conn.link,
-                announced: &mut shaking.announced,
-                peer: &mut shaking.peer,
-                now,
-            };
-            use crate::peering::handshake::{Admission, HandshakeContext, Role};
+        self.shake(id, now, |handshake, steps| {
             // Where a shutdown or the number of peers is in the way the connection ends with its
             // time.
-            if around.admit(peer, Role::Originator) == Admission::Proceed {
-                shaking.handshake.resume(&mut around);
+            if steps.admit(peer, Role::Originator) == Admission::Proceed {
+                handshake.resume(steps);
             }
-        }
-        self.conns.insert(id, conn);
+        });
     }
 
     /// How long accepted connections with one peer wait for each other.
@@ -403,7 +370,7 @@ impl ConnectionState {
 }
 
 impl Opened {
-    fn direction(self) -> Direction {
+    pub(super) fn direction(self) -> Direction {
         match self {
             Self::Dialled(_) => Direction::Outbound,
             Self::Accepted { .. } => Direction::Inbound,
